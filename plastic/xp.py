@@ -11,7 +11,6 @@ What a backend lacks, or does badly, has one function here with a path per backe
     lu_factor, lu_solve   LU in the working precision (NumPy's own `linalg` computes float32 input in float64)
     fuse                  an elementwise chain in one pass over memory
     synchronize           wait for the device
-    scratch               a buffer to compute into
 """
 
 import dataclasses
@@ -44,7 +43,7 @@ class Backend:
     asnumpy: Callable
     lu_factor: Callable
     lu_solve: Callable
-    fused: Callable  # fused(chain, arguments, out) -> the results of an elementwise chain, written to `out` where given
+    fused: Callable  # fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place
     synchronize: Callable = lambda: None
 
 
@@ -118,24 +117,26 @@ def lu_factor(A):
     return _backend.lu_factor(A)
 
 
-def lu_solve(factors, B):
-    """Solve A X = B for B (..., n, m), with `factors = lu_factor(A)`. The leading axes of A and B are the same."""
-    return _backend.lu_solve(factors, B)
+def lu_solve(factors, B, transpose=False):
+    """Solve A X = B, or A^T X = B with `transpose`, for B (..., n, m), with `factors = lu_factor(A)`.
+
+    The leading axes of A and B are the same.
+    """
+    return _backend.lu_solve(factors, B, transpose)
 
 
 def fuse(chain):
-    """Make an elementwise chain one pass over memory. Use as a decorator; call the result as the chain itself.
+    """Make an in-place elementwise chain one pass over memory. Use as a decorator; call the result as the chain itself.
 
-    chain: a function of arrays of one shape (or of scalars, or of arrays that broadcast) that returns an array or a tuple of
-    arrays, elementwise, without branches. `out=` takes the array, or the tuple of arrays, that receives the results; an
-    `out` array may also be an argument.
+    chain: a function of arrays of one shape, and of scalars or arrays that broadcast to them (a rate per replica), that changes
+    some of its arguments by `x += ...` and the like, elementwise and without branches, and returns nothing.
 
-    On CuPy the chain becomes one kernel. On NumPy it runs block by block, so that the temporaries stay in the cache.
+    On CuPy the chain becomes one kernel. On NumPy it runs block by block, so that its temporaries stay in the cache.
     """
 
     @functools.wraps(chain)
-    def fused(*arguments, out=None):
-        return _backend.fused(chain, arguments, out)
+    def fused(*arguments):
+        _backend.fused(chain, arguments)
 
     return fused
 
@@ -153,33 +154,23 @@ def generator(seed):
 # NumPy
 
 
-_BLOCK = 1 << 14  # elements: the temporaries of a chain then fit the second-level cache
+_BLOCK = 1 << 16  # elements: the temporaries of float32 stay in the cache, and a call costs little beside its work
 
 
-def _numpy_fused(chain, arguments, out):
-    single = out is not None and not isinstance(out, tuple)
-    outs = (out,) if single else out
-    arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim > 0]
-    members = arrays + list(outs or ())
-    if (
-        outs is None
-        or arrays[0].size <= _BLOCK
-        or any(a.shape != arrays[0].shape or not a.flags.c_contiguous for a in members)
-    ):
-        results = chain(*arguments)
-        if outs is None:
-            return results
-        for target, result in zip(outs, results if isinstance(results, tuple) else (results,), strict=True):
-            target[...] = result
-        return out
-    flat = [a.reshape(-1) if isinstance(a, np.ndarray) and a.ndim > 0 else a for a in arguments]
-    flat_outs = [a.reshape(-1) for a in outs]
-    for start in range(0, arrays[0].size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        results = chain(*(a[block] if isinstance(a, np.ndarray) and a.ndim > 0 else a for a in flat))
-        for target, result in zip(flat_outs, results if isinstance(results, tuple) else (results,), strict=True):
-            target[block] = result
-    return out
+def _numpy_fused(chain, arguments):
+    arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.size > 1]
+    shape = max((a.shape for a in arrays), key=lambda shape: (len(shape), shape), default=())
+    if all(a.shape == shape and a.flags.c_contiguous for a in arrays):
+        size = arrays[0].size if arrays else 1
+        flat = [a.reshape(-1) if isinstance(a, np.ndarray) and a.size == size else a for a in arguments]
+        for start in range(0, size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            chain(*(a[block] if isinstance(a, np.ndarray) and a.size == size else a for a in flat))
+    elif len(shape) > 2 and all(len(a) == shape[0] for a in arrays):
+        for replica in range(shape[0]):  # a rate per replica (R, 1, 1) is one number within a replica
+            _numpy_fused(chain, [a[replica] if isinstance(a, np.ndarray) and a.ndim else a for a in arguments])
+    else:
+        chain(*arguments)
 
 
 @functools.cache
@@ -196,11 +187,11 @@ def _numpy_lu_factor(A):
     return A.shape[:-2], [getrf(matrix.T)[:2] for matrix in matrices]
 
 
-def _numpy_lu_solve(factors, B):
+def _numpy_lu_solve(factors, B, transpose):
     _, getrs = _lapack(B.dtype.char)
     leading, pairs = factors
     columns = B.reshape(-1, *B.shape[-2:])
-    solutions = [getrs(lu, pivots, b, trans=1)[0] for (lu, pivots), b in zip(pairs, columns, strict=True)]
+    solutions = [getrs(lu, pivots, b, trans=not transpose)[0] for (lu, pivots), b in zip(pairs, columns, strict=True)]
     return solutions[0] if leading == () else np.stack(solutions).reshape(*leading, *B.shape[-2:])
 
 
@@ -238,26 +229,20 @@ def _cupy_backend(device):
         matrices = A.reshape(-1, *A.shape[-2:])
         return A.shape[:-2], [linalg.lu_factor(matrix, check_finite=False) for matrix in matrices]
 
-    def lu_solve(factors, B):
+    def lu_solve(factors, B, transpose):
         from cupyx.scipy import linalg
 
         leading, pairs = factors
         columns = B.reshape(-1, *B.shape[-2:])
-        solutions = [linalg.lu_solve(pair, b, check_finite=False) for pair, b in zip(pairs, columns, strict=True)]
+        solutions = [linalg.lu_solve(pair, b, trans=int(transpose), check_finite=False) for pair, b in zip(pairs, columns, strict=True)]
         return solutions[0] if leading == () else cupy.stack(solutions).reshape(*leading, *B.shape[-2:])
 
     kernels = {}
 
-    def fused(chain, arguments, out):
+    def fused(chain, arguments):
         if chain not in kernels:
             kernels[chain] = cupy.fuse(chain)
-        results = kernels[chain](*arguments)
-        if out is None:
-            return results
-        outs, results = (out, results) if isinstance(out, tuple) else ((out,), (results,))
-        for target, result in zip(outs, results, strict=True):
-            target[...] = result
-        return out
+        kernels[chain](*arguments)
 
     return Backend(
         name="cupy",

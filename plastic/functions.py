@@ -1,0 +1,40 @@
+"""Activations with their derivative and inverse, and losses with their gradient.
+
+Elementwise functions take and return arrays of any shape in their own precision. A derivative is given as a function of what the
+learning rules have at hand, which the name says: `leaky_relu_slope(a)` takes the activity a = phi(z), not z.
+"""
+
+from plastic import xp
+
+LEAK = 0.1
+"""Slope of the leaky rectifier below zero."""
+
+
+def leaky_relu(z):
+    """phi(z) = z where z >= 0, else 0.1 z."""
+    return xp.maximum(z, LEAK * z)
+
+
+def leaky_relu_inverse(a):
+    """phi^{-1}(a) = a where a >= 0, else 10 a."""
+    return xp.minimum(a, a * (1 / LEAK))
+
+
+def leaky_relu_slope(a):
+    """phi'(z) as a function of the activity a = phi(z): 1 where a >= 0 (a = 0 included), else 0.1."""
+    return xp.where(a >= 0, a.dtype.type(1), a.dtype.type(LEAK))
+
+
+def mean_squared_error(a, y):
+    """Mean over the batch and the units of (a - y)^2, for a and y (..., batch, n); returns an array of the leading axes."""
+    return xp.mean((a - y) ** 2, axis=(-2, -1))
+
+
+def accuracy(a, labels):
+    """Fraction of samples whose largest of the outputs a (..., batch, n) is at labels (batch,); an array of the leading axes."""
+    return xp.mean(xp.argmax(a, axis=-1) == labels, axis=-1)
+
+
+def one_hot(labels, classes):
+    """Return the rows (batch, classes) of the working precision that are 1 at labels (batch,) and 0 elsewhere."""
+    return (labels[:, None] == xp.arange(classes)).astype(xp.float_dtype)

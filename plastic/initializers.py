@@ -1,0 +1,21 @@
+"""Initial weight matrices, drawn on the host.
+
+Each function takes a generator (a `numpy.random.Generator`, or a `RandomState` where a published code drew from one) and
+returns a host array of float64: move it with `xp.asarray`, which also rounds it to the working precision.
+"""
+
+import numpy as np
+
+
+def xavier_normal(generator, n_in, n_out):
+    """W_ij ~ N(0, 2 / (n_in + n_out)), of shape (n_in, n_out) (Glorot and Bengio 2010, eq. 12)."""
+    return generator.standard_normal((n_in, n_out)) * np.sqrt(2 / (n_in + n_out))
+
+
+def orthogonal(generator, n):
+    """A random orthogonal n x n matrix, uniform over the orthogonal group (Haar measure).
+
+    W = Q diag(sign(diag R)) with Q R = Z, Z_ij ~ N(0, 1): without the signs the QR factorisation is not uniform (Mezzadri 2007).
+    """
+    Q, R = np.linalg.qr(generator.standard_normal((n, n)))
+    return Q * np.sign(np.diag(R))

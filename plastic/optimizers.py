@@ -1,0 +1,124 @@
+r"""Optimizers: from gradients to parameters, in place.
+
+An optimizer holds its constants only. Its state is a tree made by `init(parameters)`, kept by the caller (and in the checkpoint),
+and `step(parameters, gradients, state)` changes parameters and state in place. Gradients are signed to be subtracted.
+
+The learning rate `lr` is a number, an array that broadcasts over replica axes, for instance (R, 1, 1), or a list with one rate
+(number, array, or tree of them) per entry of the parameters. `step(..., lr=...)` overrides it, for schedules.
+"""
+
+import dataclasses
+from typing import Any
+
+from plastic import parameters, xp
+
+
+@dataclasses.dataclass(frozen=True)
+class SGD:
+    """Gradient descent, with or without momentum.
+
+    p <- p - lr g                                     (momentum = 0)
+    m <- momentum m + g,    p <- p - lr m             (heavy ball, Polyak 1964)
+    """
+
+    lr: Any = 0.01
+    momentum: float = 0.0
+
+    def init(self, params):
+        """Return the state: {"m": velocities of the shapes of the parameters}, empty without momentum."""
+        return {"m": parameters.zeros_like(params)} if self.momentum else {}
+
+    def step(self, params, grads, state, lr=None):
+        """Change `params` and `state` by one step along `grads`."""
+        rates = _rates(self.lr if lr is None else lr, params)
+        if not self.momentum:
+            for p, g, rate in _together(params, grads, rates):
+                _descend(p, g, rate)
+            return
+        for p, g, m, rate in _together(params, grads, state["m"], rates):
+            _descend_with_momentum(p, g, m, rate, self.momentum)
+
+
+@dataclasses.dataclass(frozen=True)
+class Adam:
+    r"""Adaptive moments (Kingma and Ba 2015, algorithm 1).
+
+    t <- t + 1
+    m <- beta1 m + (1 - beta1) g
+    v <- beta2 v + (1 - beta2) g^2
+    p <- p - lr m^ / (sqrt(v^) + eps),    m^ = m / (1 - beta1^t),  v^ = v / (1 - beta2^t)
+
+    With `bias_correction=False`, m^ = m and v^ = v: the first step is then lr (1 - beta1) / sqrt(1 - beta2) in each coordinate
+    rather than lr. The published GAIT-prop code uses this form with beta2 = 0.99, and so does `Adam.without_correction`.
+    eps is added outside the root, in the original and here: gradients below about eps / sqrt(1 - beta2) are attenuated.
+
+    The state holds M = m / (1 - beta1) and V = v / (1 - beta2), so that all constants meet in two numbers per step:
+
+    M <- beta1 M + g,    V <- beta2 V + g^2,    p <- p - rate M / (sqrt(V) + eps')
+    """
+
+    lr: Any = 0.001
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    bias_correction: bool = True
+
+    @classmethod
+    def without_correction(cls, lr):
+        """Adam as in the published GAIT-prop code: no bias correction, beta2 = 0.99 (Ahmad et al. 2020)."""
+        return cls(lr=lr, beta2=0.99, bias_correction=False)
+
+    def init(self, params):
+        """Return the state: {"t": steps taken (1,), "M", "V": scaled moments of the shapes of the parameters}, all zero."""
+        steps = xp.zeros(1, dtype=xp.float_dtype)
+        return {"t": steps, "M": parameters.zeros_like(params), "V": parameters.zeros_like(params)}
+
+    def step(self, params, grads, state, lr=None):
+        """Change `params` and `state` by one step along `grads`."""
+        state["t"] += 1
+        scale_m, scale_v = 1 - self.beta1, 1 - self.beta2
+        if self.bias_correction:
+            scale_m = scale_m / (1 - self.beta1 ** state["t"])
+            scale_v = scale_v / (1 - self.beta2 ** state["t"])
+        root = scale_v**0.5
+        rates = _rates(self.lr if lr is None else lr, params)
+        for p, g, M, V, rate in _together(params, grads, state["M"], state["V"], rates):
+            _adapt(p, g, M, V, rate * (scale_m / root), self.beta1, self.beta2, self.eps / root)
+
+
+@xp.fuse
+def _descend(p, g, lr):
+    p -= lr * g
+
+
+@xp.fuse
+def _descend_with_momentum(p, g, m, lr, momentum):
+    m *= momentum
+    m += g
+    p -= lr * m
+
+
+@xp.fuse
+def _adapt(p, g, M, V, rate, beta1, beta2, eps):
+    M *= beta1
+    M += g
+    V *= beta2
+    V += g * g
+    root = xp.sqrt(V)
+    root += eps
+    step = M / root
+    step *= rate
+    p -= step
+
+
+def _together(*trees):
+    return zip(*([leaf for _, leaf in parameters.leaves(tree)] for tree in trees), strict=True)
+
+
+def _rates(lr, params):
+    """Return one rate per leaf of `params`, in the order of `parameters.leaves`."""
+    if isinstance(lr, (list, tuple)):
+        return [rate for entry, layer in zip(lr, params, strict=True) for rate in _rates(entry, layer)]
+    if isinstance(lr, (parameters.Affine, dict)):
+        return [rate for _, rate in parameters.leaves(lr)]
+    return [lr] * len(parameters.leaves(params))

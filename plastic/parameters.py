@@ -1,0 +1,101 @@
+"""Parameters as trees: one record for a layer, and a handful of helpers over trees of arrays.
+
+A tree is an array, or a list, tuple, dict or dataclass of trees; None is an empty tree (an absent bias). A leaf's path, such as
+"layers/0/W", is also its name in a checkpoint. Parameters may carry leading replica axes: W (..., n_in, n_out), b (..., 1, n_out).
+"""
+
+import dataclasses
+from typing import Any
+
+from plastic import xp
+from plastic.errors import PlasticError
+
+
+@dataclasses.dataclass
+class Affine:
+    """An affine map y = x W + b of row vectors x (..., batch, n_in).
+
+    W: weights (..., n_in, n_out), first index input, second output.
+    b: bias (..., 1, n_out), or None.
+    """
+
+    W: Any
+    b: Any = None
+
+
+def leaves(tree, path=""):
+    """Return the arrays of a tree with their paths: [("layers/0/W", array), ...], in the order of the tree."""
+    if tree is None:
+        return []
+    children = _children(tree)
+    if children is None:
+        return [(path, tree)]
+    return [leaf for name, child in children for leaf in leaves(child, f"{path}/{name}" if path else name)]
+
+
+def map(function, tree, *others):
+    """Return a tree of the shape of `tree` whose leaves are function(leaf, leaves of the others at the same path).
+
+    Raises PlasticError where another tree has no leaf at a path of `tree`, or one more.
+    """
+    if tree is None:
+        if any(other is not None for other in others):
+            raise PlasticError("the trees differ: one has a leaf where another has None")
+        return None
+    children = _children(tree)
+    if children is None:
+        return function(tree, *others)
+    names = [name for name, _ in children]
+    families = [_children(other) for other in others]
+    for family in families:
+        if family is None or [name for name, _ in family] != names:
+            found = "an array" if family is None else [name for name, _ in family]
+            raise PlasticError(f"the trees differ: {names} against {found}")
+    mapped = [
+        map(function, child, *(family[index][1] for family in families)) for index, (_, child) in enumerate(children)
+    ]
+    if isinstance(tree, dict):
+        return dict(zip(tree, mapped, strict=True))
+    if dataclasses.is_dataclass(tree):
+        return dataclasses.replace(tree, **dict(zip(names, mapped, strict=True)))
+    return type(tree)(mapped)
+
+
+def copy(tree):
+    """Return a tree with its own copy of every array."""
+    return map(lambda array: array.copy(), tree)
+
+
+def zeros_like(tree):
+    """Return a tree of zeros of the same shapes and types."""
+    return map(xp.zeros_like, tree)
+
+
+def assign(tree, arrays):
+    """Write arrays by path ({"layers/0/W": host or device array}) into the leaves of a tree, in place.
+
+    Raises PlasticError, before anything is written, where a path is missing or left over, or a shape differs.
+    """
+    targets = dict(leaves(tree))
+    if targets.keys() != arrays.keys():
+        raise PlasticError(f"the parameters differ: {sorted(targets.keys() ^ arrays.keys())} on one side only")
+    for path, target in targets.items():
+        if target.shape != arrays[path].shape:
+            raise PlasticError(f"{path} has shape {target.shape}, but {arrays[path].shape} was given")
+    for path, target in targets.items():
+        target[...] = xp.asarray(arrays[path], dtype=target.dtype)
+
+
+def stack(trees):
+    """Stack equal trees along a new leading replica axis."""
+    return map(lambda *arrays: xp.stack(arrays), *trees)
+
+
+def _children(tree):
+    if isinstance(tree, (list, tuple)):
+        return [(str(index), child) for index, child in enumerate(tree)]
+    if isinstance(tree, dict):
+        return [(str(name), child) for name, child in tree.items()]
+    if dataclasses.is_dataclass(tree):
+        return [(field.name, getattr(tree, field.name)) for field in dataclasses.fields(tree)]
+    return None
