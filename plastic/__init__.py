@@ -1,7 +1,7 @@
 """Biologically plausible learning rules as hand-derived equations on NumPy or CuPy.
 
-`from plastic import xp` is the array namespace that every equation is written against; `plastic.load(folder)` gives back
-a trained network. Each family of rules is a package of its own, imported when asked for: `import plastic.gait`.
+`from plastic import xp` is the array namespace that every equation is written against; `plastic.load(folder)` gives
+back a trained network. Each family of rules is a package of its own, imported when asked for: `import plastic.gait`.
 """
 
 from plastic import xp

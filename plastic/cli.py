@@ -1,7 +1,7 @@
 """The strict command line: a function with typed, documented options is a command.
 
 `run(train, prog="plastic.gait")`, or `run({"get": get, "show": show}, prog="plastic.data")`, is all that a
-`__main__.py` does. `parse` turns the words of the command line into typed values before anything else happens, so that a
+`__main__.py` does. `parse` turns the words of the command line into typed values before anything else happens, so a
 misspelt name or a wrong type costs nothing. Only canonical tokens, `--name=repr(value)`, reach Fire, which makes the
 call and writes the help. This is the only file that knows Fire.
 
@@ -35,7 +35,7 @@ import typing
 
 from plastic.errors import PlasticError
 
-_OPTION = re.compile(r"--?([A-Za-z][\w-]*)(?:=(.*))?", re.DOTALL)
+_OPTION = re.compile(r"(--?([A-Za-z][\w-]*))(?:=(.*))?", re.DOTALL)
 _INT = re.compile(r"[+-]?[0-9]+")
 _FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -138,8 +138,8 @@ def _options(function):
     return options
 
 
-def _named(key, text, options):
-    """Return the option that `key` names, and its text: "true" or "false" for a flag, None if it is yet to come."""
+def _named(typed, key, text, options):
+    """Return the option that is typed, and its text: "true" or "false" for a flag, None if it is yet to come."""
     name = key.replace("-", "_")
     if name in options:
         option = options[name]
@@ -148,17 +148,17 @@ def _named(key, text, options):
     denied = name.removeprefix("no").removeprefix("_")
     if name.startswith("no") and denied in flags:
         if text is not None:
-            raise PlasticError(f"--{key} takes no value; write --{denied}=true or --{denied}=false")
+            raise PlasticError(f"{typed} takes no value; write --{denied}=true or --{denied}=false")
         return options[denied], "false"
-    known = [f"--{known}" for known in options] + [f"--no_{flag}" for flag in flags]
-    raise PlasticError(f"unknown option --{key}{_suggestion(f'--{name}', known) or '; --help lists the options'}")
+    near = _suggestion(name, [*options, *(f"no_{flag}" for flag in flags)], "--")
+    raise PlasticError(f"unknown option {typed}{near or '; --help lists the options'}")
 
 
 def _positional(word, options, values, previous):
     """Return the argument by position that `word` is for."""
-    for option in options.values():
-        if option.positional and option.name not in values and _may_follow(option, word):
-            return option
+    awaited = [option for option in options.values() if option.positional and option.name not in values]
+    if awaited and _may_follow(awaited[0], word):
+        return awaited[0]
     if previous is not None and bool in previous.kinds:
         raise PlasticError(f"unexpected {word!r}; a flag takes its value with '=': --{previous.name}={word}")
     after = "" if previous is None else f" after {previous.label}, which takes {previous.wanted}"
@@ -226,10 +226,10 @@ def _items(text):
     return items
 
 
-def _suggestion(wrong, known):
+def _suggestion(wrong, known, dashes=""):
     lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(wrong.lower(), lower, n=1)
-    return f"; did you mean {lower[near[0]]}?" if near else ""
+    return f"; did you mean {dashes}{lower[near[0]]}?" if near else ""
 
 
 def _serve(commands, argv, prog):

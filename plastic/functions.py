@@ -1,6 +1,7 @@
 """Activations with their derivative and inverse, and losses with their gradient.
 
-Elementwise functions take and return arrays of any shape in their own precision. A derivative is given as a function of what the
+Elementwise functions take and return arrays of any shape in their own precision. A derivative is given as a function
+of what the
 learning rules have at hand, which the name says: `leaky_relu_slope(a)` takes the activity a = phi(z), not z.
 """
 
@@ -22,16 +23,21 @@ def leaky_relu_inverse(a):
 
 def leaky_relu_slope(a):
     """phi'(z) as a function of the activity a = phi(z): 1 where a >= 0 (a = 0 included), else 0.1."""
-    return xp.where(a >= 0, a.dtype.type(1), a.dtype.type(LEAK))
+    return (a >= 0).astype(a.dtype) * (1 - LEAK) + LEAK
+
+
+def sign_or_one(a):
+    """+1 where a >= 0 (a = 0 included), -1 elsewhere."""
+    return (a >= 0).astype(a.dtype) * 2 - 1
 
 
 def mean_squared_error(a, y):
-    """Mean over the batch and the units of (a - y)^2, for a and y (..., batch, n); returns an array of the leading axes."""
+    """Mean over batch and units of (a - y)^2, for a and y (..., batch, n); an array of the leading axes."""
     return xp.mean((a - y) ** 2, axis=(-2, -1))
 
 
 def accuracy(a, labels):
-    """Fraction of samples whose largest of the outputs a (..., batch, n) is at labels (batch,); an array of the leading axes."""
+    """Fraction of the samples whose largest output, a (..., batch, n), is at labels (batch,); of the leading axes."""
     return xp.mean(xp.argmax(a, axis=-1) == labels, axis=-1)
 
 

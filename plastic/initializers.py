@@ -1,6 +1,7 @@
 """Initial weight matrices, drawn on the host.
 
-Each function takes a generator (a `numpy.random.Generator`, or a `RandomState` where a published code drew from one) and
+Each function takes a generator (a `numpy.random.Generator`, or a `RandomState` where a published code drew from one)
+and
 returns a host array of float64: move it with `xp.asarray`, which also rounds it to the working precision.
 """
 
@@ -15,7 +16,8 @@ def xavier_normal(generator, n_in, n_out):
 def orthogonal(generator, n):
     """A random orthogonal n x n matrix, uniform over the orthogonal group (Haar measure).
 
-    W = Q diag(sign(diag R)) with Q R = Z, Z_ij ~ N(0, 1): without the signs the QR factorisation is not uniform (Mezzadri 2007).
+    W = Q diag(sign(diag R)) with Q R = Z, Z_ij ~ N(0, 1): without the signs the QR factorisation is not uniform
+    (Mezzadri 2007).
     """
     Q, R = np.linalg.qr(generator.standard_normal((n, n)))
     return Q * np.sign(np.diag(R))

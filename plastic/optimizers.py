@@ -1,10 +1,12 @@
 r"""Optimizers: from gradients to parameters, in place.
 
-An optimizer holds its constants only. Its state is a tree made by `init(parameters)`, kept by the caller (and in the checkpoint),
-and `step(parameters, gradients, state)` changes parameters and state in place. Gradients are signed to be subtracted.
+An optimizer holds its constants only. Its state is a tree made by `init(parameters)`, kept by the caller (and in the
+checkpoint), and `step(parameters, gradients, state)` changes parameters and state in place. Gradients are signed to
+be subtracted.
 
-The learning rate `lr` is a number, an array that broadcasts over replica axes, for instance (R, 1, 1), or a list with one rate
-(number, array, or tree of them) per entry of the parameters. `step(..., lr=...)` overrides it, for schedules.
+The learning rate `lr` is a number, an array that broadcasts over replica axes, for instance (R, 1, 1), or a list with
+one rate (number, array, or tree of them) per entry of the parameters. `step(..., lr=...)` overrides it, for
+schedules.
 """
 
 import dataclasses
@@ -48,8 +50,9 @@ class Adam:
     v <- beta2 v + (1 - beta2) g^2
     p <- p - lr m^ / (sqrt(v^) + eps),    m^ = m / (1 - beta1^t),  v^ = v / (1 - beta2^t)
 
-    With `bias_correction=False`, m^ = m and v^ = v: the first step is then lr (1 - beta1) / sqrt(1 - beta2) in each coordinate
-    rather than lr. The published GAIT-prop code uses this form with beta2 = 0.99, and so does `Adam.without_correction`.
+    With `bias_correction=False`, m^ = m and v^ = v: the first step is then lr (1 - beta1) / sqrt(1 - beta2) in each
+    coordinate rather than lr. The published GAIT-prop code uses this form with beta2 = 0.99, and so does
+    `Adam.without_correction`.
     eps is added outside the root, in the original and here: gradients below about eps / sqrt(1 - beta2) are attenuated.
 
     The state holds M = m / (1 - beta1) and V = v / (1 - beta2), so that all constants meet in two numbers per step:
@@ -69,7 +72,7 @@ class Adam:
         return cls(lr=lr, beta2=0.99, bias_correction=False)
 
     def init(self, params):
-        """Return the state: {"t": steps taken (1,), "M", "V": scaled moments of the shapes of the parameters}, all zero."""
+        """Return the state, all zero: {"t": steps taken (1,), "M", "V": scaled moments, trees like the parameters}."""
         steps = xp.zeros(1, dtype=xp.float_dtype)
         return {"t": steps, "M": parameters.zeros_like(params), "V": parameters.zeros_like(params)}
 

@@ -1,7 +1,8 @@
 """Parameters as trees: one record for a layer, and a handful of helpers over trees of arrays.
 
-A tree is an array, or a list, tuple, dict or dataclass of trees; None is an empty tree (an absent bias). A leaf's path, such as
-"layers/0/W", is also its name in a checkpoint. Parameters may carry leading replica axes: W (..., n_in, n_out), b (..., 1, n_out).
+A tree is an array, or a list, tuple, dict or dataclass of trees; None is an empty tree (an absent bias). A leaf's
+path, such as "layers/0/W", is also its name in a checkpoint. Parameters may carry leading replica axes: W (..., n_in,
+n_out), b (..., 1, n_out).
 """
 
 import dataclasses
@@ -44,6 +45,8 @@ def map(function, tree, *others):
         return None
     children = _children(tree)
     if children is None:
+        if any(other is None or _children(other) is not None for other in others):
+            raise PlasticError("the trees differ: one has an array where another has none")
         return function(tree, *others)
     names = [name for name, _ in children]
     families = [_children(other) for other in others]

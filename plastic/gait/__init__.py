@@ -9,7 +9,21 @@ Ahmad, van Gerven, Ambrogioni: GAIT-prop: A biologically plausible learning rule
 Advances in Neural Information Processing Systems 33, 2020.
 """
 
-from plastic.gait.network import SquareNetwork, TowerNetwork, forward, inverse, outputs
+from plastic.gait.network import SquareNetwork, TowerNetwork, forward, inverse, outputs, restore
 from plastic.gait.rules import bp, dfa, dfa_feedback, fa, fa_feedback, gait, tp
 
-__all__ = ["SquareNetwork", "TowerNetwork", "bp", "dfa", "dfa_feedback", "fa", "fa_feedback", "forward", "gait", "inverse", "outputs", "tp"]
+__all__ = [
+    "SquareNetwork",
+    "TowerNetwork",
+    "bp",
+    "dfa",
+    "dfa_feedback",
+    "fa",
+    "fa_feedback",
+    "forward",
+    "gait",
+    "inverse",
+    "outputs",
+    "restore",
+    "tp",
+]

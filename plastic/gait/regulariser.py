@@ -12,8 +12,8 @@ from plastic import xp
 PRECISE_ABOVE = 1.0
 """Strengths lambda above this take R in float64.
 
-At an orthogonal W rounding makes R - diag R noise of about 1e-8 in float32, hence a gradient of 4e-8 lambda; Adam's eps is felt up to
-1e-7. From lambda of about 3 on, every weight would take full steps along noise.
+At an orthogonal W rounding makes R - diag R noise of about 1e-8 in float32, hence a gradient of 4e-8 lambda; Adam's
+eps is felt up to 1e-7. From lambda of about 3 on, every weight would take full steps along noise.
 """
 
 

@@ -15,27 +15,29 @@ so the rules differ only in how an error travels from layer l to layer l-1:
 
 TP and GAIT (Ahmad et al. 2020, section 2.3) are computed in *difference form*. The published recursion subtracts two
 targets that agree to gamma^k and divides by gamma^k: at gamma = 1e-3 a few layers leave nothing but rounding. But
-phi^{-1} is piecewise linear, so the difference of two inverses is known exactly: with k = L - l, sigma = +1 where a_l >= 0 and
--1 elsewhere, and c = 1/0.1 - 1 the difference of the slopes of phi^{-1},
+phi^{-1} is piecewise linear, so the difference of two inverses is known exactly: with k = L - l, sigma = +1 where a_l
+>= 0 and -1 elsewhere, and c = 1/0.1 - 1 the difference of the slopes of phi^{-1},
 
     TP    e_{l-1} = g W_l^{-1},    g = e_l / d + c max(sigma (e_l - a_l), 0)
     GAIT  e_{l-1} = g W_l^{-1},    g = d e_l + c max(sigma (d^2 e_l - a_l / gamma^{k+1}), 0)
 
-The maximum is not zero where activity and target lie on two sides of the kink. Without such a crossing GAIT is BP with W^{-1} in the
-place of W^T, and equals BP for orthogonal weights. In float32 it is as exact as any matrix product, at any depth.
+The maximum is not zero where activity and target lie on two sides of the kink. Without such a crossing GAIT is BP
+with W^{-1} in the place of W^T, and equals BP for orthogonal weights. In float32 it is as exact as any matrix
+product, at any depth.
 
-Errors are kept on the units that have one: the first `classes` units of the output, the non-auxiliary units below (the others
-have t = a, e = 0).
+Errors are kept on the units that have one: the first `classes` units of the output, the non-auxiliary units below
+(the others have t = a, e = 0).
 
-Each rule returns the gradients, a list of `Affine(dW_l, db_l)` in the order of `network.layers`, signed to be subtracted. `out` takes
-such a list to write into. x (..., batch, n_0), y (..., batch, classes). A singular W_l gives errors that are not finite.
+Each rule returns the gradients, a list of `Affine(dW_l, db_l)` in the order of `network.layers`, signed to be
+subtracted. `out` takes such a list to write into. x (..., batch, n_0), y (..., batch, classes). A singular W_l gives
+errors that are not finite.
 """
 
 import math
 
 from plastic import xp
 from plastic.errors import PlasticError
-from plastic.functions import LEAK, leaky_relu_slope
+from plastic.functions import LEAK, leaky_relu_slope, sign_or_one
 from plastic.gait.network import divide, forward
 from plastic.parameters import Affine
 
@@ -55,7 +57,7 @@ def tp(network, x, y, out=None):
     """Target propagation with exact inverses: the targets below are the inverse images of the output's target."""
 
     def send(k, W, a, d, e):
-        g = e if network.linear else e / d + _BRANCH * xp.maximum(_sign(a) * (e - a), 0)
+        g = e if network.linear else e / d + _BRANCH * xp.maximum(sign_or_one(a) * (e - a), 0)
         return _divide_padded(g, W)
 
     return _sweep(network, x, y, send, out)
@@ -67,13 +69,15 @@ def gait(network, x, y, gamma=1e-3, out=None):
     gamma: how far a target moves away from the activity, in (0, 1]; a number, or one per replica (..., 1, 1).
     """
     gamma = xp.asarray(gamma, dtype=x.dtype)
-    smallest = 1e6 * float(xp.finfo(x.dtype).tiny)  # keeps |a| / gamma^{k+1} finite; only a = 0 lies nearer to the kink than that
+    smallest = 1e6 * float(
+        xp.finfo(x.dtype).tiny
+    )  # keeps |a| / gamma^{k+1} finite; only a = 0 lies nearer to the kink than that
 
     def send(k, W, a, d, e):
         if network.linear:
             return _divide_padded(e, W)
         power = xp.maximum(gamma ** (k + 1), smallest)
-        g = d * e + _BRANCH * xp.maximum(_sign(a) * (d * d * e) - xp.abs(a) / power, 0)
+        g = d * e + _BRANCH * xp.maximum(sign_or_one(a) * (d * d * e) - xp.abs(a) / power, 0)
         return _divide_padded(g, W)
 
     return _sweep(network, x, y, send, out)
@@ -89,7 +93,7 @@ def fa(network, x, y, feedback, out=None):
 
 
 def dfa(network, x, y, feedback, out=None):
-    """Direct feedback alignment: e_{l-1} = delta_L B_{l-1}, with fixed B_{l-1} (classes, s_{l-1}) (see `dfa_feedback`)."""
+    """Direct feedback alignment: e_{l-1} = delta_L B_{l-1}, with fixed B_{l-1} (classes, s_{l-1})."""
     output = []
 
     def send(k, W, a, d, e):
@@ -118,7 +122,8 @@ def empty_gradients(network):
 def _sweep(network, x, y, send, out):
     """Run forward, then walk down: at each layer the gradient, and the error that `send` passes to the layer below.
 
-    send(k, W, a, d, e) gets the distance k = L - l from the output, and W, a, d(a) and e of layer l on the units that have an error.
+    send(k, W, a, d, e) gets the distance k = L - l from the output, and W, a, d(a) and e of layer l on the units that
+    have an error.
     """
     if y.shape[-1] > network.widths[-1]:
         raise PlasticError(f"{y.shape[-1]} classes do not fit an output layer of {network.widths[-1]} units")
@@ -146,10 +151,6 @@ def _gradient(below, delta, grad):
 def _divide_padded(g, W):
     padding = xp.zeros((*g.shape[:-1], W.shape[-1] - g.shape[-1]), dtype=g.dtype)
     return divide(xp.concatenate([g, padding], axis=-1), W)
-
-
-def _sign(a):
-    return xp.where(a >= 0, a.dtype.type(1), a.dtype.type(-1))
 
 
 def _transposed(W):

@@ -1,0 +1,139 @@
+"""The data sets that have a name: what they are, where they come from, and how their arrays are made from that."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from plastic.data import glyphs, idx
+from plastic.data.download import fetch
+from plastic.errors import PlasticError
+
+_DIGITS = tuple("0123456789")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A data set with a name.
+
+    train, test: number of samples. labels: what the classes are called. megabytes: to download.
+    make: a function of the folder for raw files that returns the arrays {"x_train", "y_train", "x_test", "y_test"}.
+    """
+
+    name: str
+    about: str
+    licence: str
+    train: int
+    test: int
+    labels: tuple[str, ...]
+    megabytes: int
+    make: Callable
+
+    @property
+    def file(self):
+        """The name of its HDF5 file."""
+        return f"{self.name.lower()}.h5"
+
+
+def make_idx(raw, dataset, digests, mirrors):
+    """Return the arrays of a set of the MNIST family from its four IDX files, fetched into the folder `raw/dataset`.
+
+    digests: of train-images, train-labels, t10k-images and t10k-labels, in this order (sha256 or md5).
+    Raises PlasticError where a file cannot be had or read, or where images and labels do not belong together.
+    """
+    digests = iter(digests)
+    arrays = {}
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        for letter, kind, ndim in (("x", "images-idx3", 3), ("y", "labels-idx1", 1)):
+            path = fetch(dataset, f"{prefix}-{kind}-ubyte.gz", next(digests), mirrors, raw / dataset)
+            arrays[f"{letter}_{split}"] = idx.read(path, ndim)
+        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        if x.shape != (len(y), 28, 28) or len(y) == 0 or y.max() > 9:
+            raise PlasticError(
+                f"{raw / dataset}: the {prefix} files hold images of shape {x.shape} and {len(y)} labels up to "
+                f"{y.max(initial=0)}; there should be as many 28 x 28 images as labels, and these from 0 to 9"
+            )
+    return arrays
+
+
+_ALL = (
+    Source(
+        name="MNIST",
+        about="handwritten digits",
+        licence="CC BY-SA 3.0 (LeCun, Cortes, Burges)",
+        train=60_000,
+        test=10_000,
+        labels=_DIGITS,
+        megabytes=12,
+        make=functools.partial(
+            make_idx,
+            dataset="mnist",
+            digests=(
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist",
+                "https://storage.googleapis.com/cvdf-datasets/mnist",
+            ),
+        ),
+    ),
+    Source(
+        name="FMNIST",
+        about="Fashion-MNIST: articles of clothing",
+        licence="MIT (Zalando)",
+        train=60_000,
+        test=10_000,
+        labels=("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        megabytes=31,
+        make=functools.partial(
+            make_idx,
+            dataset="fashion-mnist",
+            digests=(
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+            mirrors=(
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+                "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion",
+            ),
+        ),
+    ),
+    Source(
+        name="KMNIST",
+        about="Kuzushiji-MNIST: cursive Japanese characters",
+        licence="CC BY-SA 4.0 (CODH, adapted from the Kuzushiji Dataset)",
+        train=60_000,
+        test=10_000,
+        labels=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        megabytes=21,
+        make=functools.partial(
+            make_idx,
+            dataset="kmnist",
+            digests=(
+                "bdb82020997e1d708af4cf47b453dcf7",  # as commonly published; we have not held this file in our hands
+                "e144d726b3acfaa3e44228e80efcd344",
+                "5c965bf0a639b31b8f53240b1b52f4d7",
+                "7320c461ea6c1c855c0b718fb2a4b134",
+            ),
+            mirrors=(
+                "https://codh.rois.ac.jp/kmnist/dataset/kmnist",
+                "http://codh.rois.ac.jp/kmnist/dataset/kmnist",
+            ),
+        ),
+    ),
+    Source(
+        name="glyphs",
+        about="deformed digits of many typefaces",
+        licence="drawn from the fonts that come with matplotlib",
+        train=10_000,
+        test=2_000,
+        labels=_DIGITS,
+        megabytes=0,
+        make=lambda raw: glyphs.generate(),
+    ),
+)
+SOURCES = {source.name: source for source in _ALL}

@@ -1,0 +1,155 @@
+"""Fetch a raw file from the first mirror that has it: resumed where it broke off, checked, moved into place."""
+
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+from plastic.data import store
+from plastic.errors import PlasticError
+
+_ATTEMPTS = 5  # at one mirror, each going on where the one before broke off
+_PAUSE = 1.0  # seconds between them
+_TIMEOUT = (10, 30)  # seconds to connect, and between two pieces of the answer
+_PIECE = 1 << 16
+
+
+class _FailedError(Exception):
+    """This place does not have the file; the message says why."""
+
+
+def fetch(dataset, file, digest, mirrors, into):
+    """Return the path `into/file` of a raw file whose bytes have the given digest, fetching it where needed.
+
+    dataset: the folder of the data set in a mirror of the user's, for instance "fashion-mnist".
+    digest: sha256 (64 hexadecimal digits) or md5 (32).
+    mirrors: URLs of public folders that hold `file`. The environment variable PLASTIC_MIRROR, a URL or a folder that
+        holds `<dataset>/<file>`, goes first.
+
+    Call it from one process at a time (`store.arrays_of` does). A download that broke off leaves `file.part`, and the
+    next call goes on from there. Raises PlasticError where every place failed, saying why each did, or where `into`
+    cannot be written.
+    """
+    target = Path(into) / file
+    part = target.with_name(f"{file}.part")
+    tried = []
+    with store.writing(into):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            if _digest_of(target, digest) == digest:
+                return target
+            tried.append(f"{target} ({_wrong_bytes(target, digest)})")
+            store.note(f"{target} has {_wrong_bytes(target, digest)}: fetching it again")
+        for place in _places(dataset, mirrors):
+            source = f"{place.rstrip('/')}/{file}"
+            try:
+                if "://" in source:
+                    _download(source, part, digest)
+                else:
+                    _copy(source, part, digest)
+            except _FailedError as reason:
+                tried.append(f"{source} ({reason})")
+            else:
+                store.settle(part, target)
+                return target
+    kind = _algorithm(digest)
+    raise PlasticError(
+        f"cannot fetch {dataset}/{file}. Tried {', '.join(tried)}. Put the file by hand at {target} ({kind} {digest}), "
+        "or set PLASTIC_MIRROR to a folder or URL that holds it; the data set glyphs needs no download"
+    )
+
+
+def _places(dataset, mirrors):
+    own = os.environ.get("PLASTIC_MIRROR")
+    if not own:
+        return list(mirrors)
+    return [f"{own.rstrip('/')}/{dataset}" if "://" in own else str(Path(own).expanduser() / dataset), *mirrors]
+
+
+def _copy(source, part, digest):
+    if not os.path.isfile(source):
+        raise _FailedError("no such file")
+    shutil.copyfile(source, part)
+    _check(part, digest)
+
+
+def _download(url, part, digest):
+    """Bring `part` to the bytes with this digest, or raise _FailedError."""
+    if part.exists() and _digest_of(part, digest) == digest:
+        return
+    for attempt in range(_ATTEMPTS):
+        time.sleep(_PAUSE * bool(attempt))
+        have = part.stat().st_size if part.exists() else 0
+        trouble = _go_on(url, part, have)
+        if not trouble:
+            if not have:
+                _check(part, digest)
+            if _digest_of(part, digest) == digest:
+                return
+            part.unlink()  # what was there before may not belong to what came now: start over
+            trouble = "wrong bytes"
+    raise _FailedError(f"{trouble}, {_ATTEMPTS} times")
+
+
+def _go_on(url, part, have):
+    """Ask for the file from byte `have` on and add to `part`. Return what cut this short, or "" if nothing did."""
+    import requests
+
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    try:
+        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+            status = response.status_code
+            begins = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+            if have and (status == 416 or (status == 206 and begins != str(have))):
+                part.unlink()  # longer than the file, or the server has lost its place: start over
+                return f"no bytes from {have:,} on"
+            if status != 200 and not (have and status == 206):
+                raise _FailedError(f"{status} {response.reason}")
+            return _save(response, part, have if status == 206 else 0)  # 200: the whole file, whatever was asked for
+    except requests.RequestException as error:
+        raise _FailedError(_reason(error)) from None
+
+
+def _save(response, part, have):
+    """Write an answer to `part` from byte `have` on. Return how the server broke off, or "" if it did not."""
+    from tqdm import tqdm
+    from urllib3.exceptions import HTTPError
+
+    total = have + (response.raw.length_remaining or 0)  # unknown where the server does not say
+    progress = tqdm(desc=part.stem, initial=have, total=total or None, unit="B", unit_scale=True, disable=None)
+    with open(part, "ab" if have else "wb") as file, progress:
+        try:
+            for piece in response.raw.stream(_PIECE, decode_content=False):  # the file is gzip and stays so
+                file.write(piece)
+                progress.update(len(piece))
+        except HTTPError as error:
+            return f"broke off: {error}"
+        return "broke off" if file.tell() < total else ""
+
+
+def _check(part, digest):
+    if _digest_of(part, digest) != digest:
+        reason = _wrong_bytes(part, digest)
+        part.unlink()
+        raise _FailedError(reason)
+
+
+def _wrong_bytes(path, digest):
+    return f"wrong bytes: {_algorithm(digest)} {_digest_of(path, digest)}"
+
+
+def _digest_of(path, digest):
+    """Return the digest of a file, by the algorithm that `digest` was made with."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, _algorithm(digest)).hexdigest()
+
+
+def _algorithm(digest):
+    return "md5" if len(digest) == 32 else "sha256"
+
+
+def _reason(error):
+    """Return the innermost message of an exception of requests, which wraps several layers."""
+    cause = error.args[0] if error.args else error
+    return str(getattr(cause, "reason", None) or cause).rpartition("): ")[2]

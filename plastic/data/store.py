@@ -1,0 +1,130 @@
+"""One HDF5 file per data set: written whole or not at all, checked when it is read, made by one process at a time."""
+
+import contextlib
+import hashlib
+import io
+import os
+import sys
+from importlib.metadata import version
+
+import numpy as np
+
+from plastic.errors import PlasticError
+
+FORMAT = 1  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+
+class _UnusableError(Exception):
+    """The file is missing, damaged or of another format; the message says which."""
+
+
+def arrays_of(path, make):
+    """Return the arrays {"x_train": ..., "y_train", "x_test", "y_test"} of the HDF5 file at `path`.
+
+    Where the file is missing, damaged (by its checksum) or of another format, make() supplies the arrays and the file
+    is written. Other processes wait for the one that does this; a lock dies with the process that holds it.
+    Raises PlasticError where the folder cannot be written, and what make() raises.
+    """
+    with contextlib.suppress(_UnusableError):
+        return _read(path)
+    with _only_one(path):
+        try:
+            return _read(path)  # another process has made it in the meantime
+        except _UnusableError as reason:
+            note(f"{path} {reason}: making it")
+        arrays = make()
+        with writing(path.parent):
+            replace(path, _image(arrays))
+        return arrays
+
+
+def note(text):
+    """Tell the user, on stderr, something that is no error."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def writing(folder):
+    """Turn an OSError of the block into a PlasticError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise PlasticError(f"cannot write to {folder}: {reason}; PLASTIC_DATASETS can name another folder") from None
+
+
+def replace(path, data):
+    """Write bytes to a file: under a temporary name in the same folder first, then flushed and renamed."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(data)
+    settle(part, path)
+
+
+def settle(part, path):
+    """Flush the finished file `part` to the disk and give it its name."""
+    with open(part, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+@contextlib.contextmanager
+def _only_one(path):
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(f"{path}.lock")
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=2)
+        except Timeout:
+            note(f"waiting for another process that is making {path}")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read(path):
+    import h5py
+
+    try:
+        # A file in place is only ever replaced. HDF5's own locks would add nothing and fail on some file systems.
+        with h5py.File(path, "r", locking=False) as file:
+            attributes = dict(file.attrs)
+            arrays = {name: file[name][()] for name in ARRAYS} if attributes["format"] == FORMAT else {}
+    except FileNotFoundError:
+        raise _UnusableError("is not there") from None
+    except PermissionError as error:
+        raise PlasticError(f"cannot read {path}: {error.strerror}") from None
+    except Exception as error:  # HDF5 reports damage as whatever it trips over: OSError, KeyError, RuntimeError, ...
+        raise _UnusableError(f"is damaged ({type(error).__name__})") from None
+    if not arrays:
+        raise _UnusableError(f"has format {attributes['format']} instead of {FORMAT}")
+    if attributes.get("sha256") != _checksum(arrays):
+        raise _UnusableError("is damaged (checksum)")
+    return arrays
+
+
+def _image(arrays):
+    """Return the bytes of the HDF5 file. Made in memory: a full disk then meets our own write, not HDF5's closing."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for name in ARRAYS:
+            file[name] = arrays[name]
+        file.attrs["format"] = FORMAT
+        file.attrs["sha256"] = _checksum(arrays)
+        file.attrs["versions"] = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib"))
+    return buffer.getbuffer()
+
+
+def _checksum(arrays):
+    checksum = hashlib.sha256()
+    for name in ARRAYS:
+        array = np.ascontiguousarray(arrays[name])
+        checksum.update(f"{name} {array.shape} {array.dtype.str}".encode())
+        checksum.update(array.data)
+    return checksum.hexdigest()

@@ -1,0 +1,280 @@
+"""The published task: images to classes, by one of the rules on a square or a tower network."""
+
+import functools
+import pathlib
+from typing import Literal
+
+from plastic import check, data, parameters, runs, training, xp
+from plastic.errors import PlasticError
+from plastic.functions import one_hot
+from plastic.gait import figures, regulariser, rules
+from plastic.gait.network import SquareNetwork, TowerNetwork, check_widths, outputs
+from plastic.optimizers import Adam
+
+_TOWER = (784, 500, 200, 10)
+_CHUNK = 2000  # samples evaluated at once
+_CHANGEABLE = ("device", "threads", "results", "resume")  # what a resumed run may set anew
+
+
+def train(
+    *,
+    algorithm: Literal["BP", "TP", "GAIT", "FA", "DFA"] = "BP",
+    dataset: str = "MNIST",
+    seed: int = 1,
+    seeds: tuple[int, ...] | None = None,
+    orthogonal_reg: float = 0.0,
+    orthogonal_init: bool = False,
+    nb_epochs: int = 100,
+    nb_layers: int = 1,
+    learning_rate: float = 1e-4,
+    linear: bool = False,
+    tower: bool = False,
+    widths: tuple[int, ...] | None = None,
+    gamma: float = 1e-3,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    eval_every: int | None = None,
+    load: str | None = None,
+    resume: str | None = None,
+    results: str | None = None,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    threads: int = 1,
+):
+    """Train an invertible network to classify images by BP, TP, GAIT-prop, FA or DFA (Ahmad et al. 2020).
+
+    The run folder, results/gait/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and three figures.
+    The metrics are the accuracy and the true mean squared error on training and test set, and for each layer the
+    cosine between the update of the rule and that of backpropagation, both without regulariser, on the first training
+    batch. (The published code logs as its loss the square of a mean, not the mean of squares; that quirk is dropped.)
+
+    Args:
+        algorithm: BP (backpropagation), TP (target propagation), GAIT (GAIT-prop), FA or DFA ((direct) feedback
+        alignment).
+        dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
+        y_test.
+        seed: seed of everything random. As published, layer l = 0, 1, .. draws its weights from seed + l, and the
+            output layer of a square network from the seed of the last hidden layer, so these two start equal.
+        seeds: several seeds, trained side by side in one run as replicas; replaces seed.
+        orthogonal_reg: strength lambda of the soft orthogonality. As published, 0 makes the initial weights orthogonal
+            whatever orthogonal_init says.
+        orthogonal_init: orthogonal initial weights rather than Xavier's.
+        nb_epochs: epochs to train.
+        nb_layers: hidden layers of the square network; a tower ignores it, as published.
+        learning_rate: step size of Adam, which is as published: without bias correction, beta2 = 0.99.
+        linear: no leaky rectifier.
+        tower: layers that narrow (784, 500, 200, 10) rather than square ones.
+        widths: other widths for the tower, input side first, not growing.
+        gamma: how far a GAIT target moves from the activity.
+        batch_size: samples per batch; by default a thousandth of the training set, as published.
+        shuffle: a new order of the samples in every epoch; by default the file's order, as published.
+        eval_every: steps between two evaluations; by default an epoch (the published code takes 10 steps).
+        load: a run folder whose parameters the training starts from, with fresh moments.
+        resume: a run folder to continue; it keeps its options.
+        results: folder of the run folders; by default PLASTIC_RESULTS or ./results.
+        device: cpu, gpu or the number of a GPU; by default PLASTIC_DEVICE or cpu.
+        dtype: working precision. lambda above 1 has its Gram matrix in float64 in either case.
+        threads: BLAS threads; more than one pays on a quiet machine only.
+    """
+    options = dict(locals())
+    if resume is not None:
+        options = _resumed(options)
+    _check(options)
+    with runs.environment(device, options["dtype"], threads):
+        task = _Task(options)
+        options |= {"batch_size": task.source.batch_size, "classes": task.classes}
+        with runs.Run.resume(resume) if resume else _new_run(options) as run:
+            metrics = task.train(run)
+            figures.save_singular_values(run, task.network.layers)
+            figures.draw(run.folder)
+            run.status("finished", **run.config.get("details", {}))
+    _report(run, metrics)
+    return run.folder
+
+
+def _check(options):
+    """Raise PlasticError for what no data set could make right."""
+    data.require(options["dataset"])
+    for name in ("nb_epochs", "nb_layers", "batch_size", "eval_every"):
+        if options[name] is not None and options[name] < 1:
+            raise PlasticError(f"{name} is {options[name]}; it must be at least 1")
+    if not options["learning_rate"] > 0:
+        raise PlasticError(f"learning_rate is {options['learning_rate']}; it must be above 0")
+    if not options["orthogonal_reg"] >= 0:
+        raise PlasticError(f"orthogonal_reg is {options['orthogonal_reg']}; it must not be negative")
+    if not 0 < options["gamma"] <= 1:
+        raise PlasticError(f"gamma is {options['gamma']}; it must lie in (0, 1]")
+    seeds = _seeds(options)
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
+        raise PlasticError(f"seeds are {seeds}; they must be different whole numbers from 0 to {2**31 - 1}")
+    if options["widths"] is not None:
+        if not options["tower"]:
+            raise PlasticError("widths are those of a tower: add --tower, or leave them out")
+        check_widths(options["widths"])
+    if options["load"] is not None and not pathlib.Path(options["load"], "checkpoint.h5").exists():
+        raise PlasticError(f"load is {options['load']!r}, which is no run folder with a checkpoint.h5")
+
+
+def _seeds(options):
+    return [options["seed"]] if options["seeds"] is None else list(options["seeds"])
+
+
+class _Task:
+    """Data, network, rule and optimizer of one run."""
+
+    def __init__(self, options):
+        self.options, self.seeds = options, _seeds(options)
+        self.dataset = data.load(options["dataset"], dtype=options["dtype"])
+        self.classes = self.dataset.classes
+        (x, labels), (x_test, test_labels) = self.dataset.train, self.dataset.test
+        n_inputs = x[0].size
+        self.sets = {
+            "train": (xp.asarray(x.reshape(len(x), n_inputs)), xp.asarray(labels)),
+            "test": (xp.asarray(x_test.reshape(len(x_test), n_inputs)), xp.asarray(test_labels)),
+        }
+        self._check_sizes(n_inputs)
+        generators = [xp.generator(seed) for seed in self.seeds]
+        shuffled = [generator.shuffle for generator in generators] if options["shuffle"] else ()
+        batch_size = options["batch_size"] or max(1, len(x) // 1000)
+        self.source = training.Batches(*self._one_hot("train"), batch_size, shuffled)
+        self.network = self._network(n_inputs)
+        self.rule = self._rule([generator.init for generator in generators])
+        self.optimizer = Adam.without_correction(options["learning_rate"])
+        self.grads = rules.empty_gradients(self.network)
+        self.state = {"layers": self.network.layers, "moments": self.optimizer.init(self.network.layers)}
+
+    def train(self, run):
+        """Train as the options say, or go on from the checkpoint; return the last metrics."""
+        per_epoch = self.source.per_epoch
+        columns = [{"replica": replica, "seed": seed} for replica, seed in enumerate(self.seeds)]
+        return training.fit(
+            run,
+            self.state,
+            self.source,
+            self.step,
+            steps=self.options["nb_epochs"] * per_epoch,
+            evaluate=self.evaluate,
+            evaluate_every=self.options["eval_every"] or per_epoch,
+            checkpoint_every=per_epoch,
+            replicas=columns,
+            advice="try a smaller learning_rate, or a smaller orthogonal_reg",
+        )
+
+    def step(self, batch, number):
+        """Update the parameters once; return the sum of the first layer's bias gradients, finite while all is well."""
+        self.rule(self.network, *batch, out=self.grads)
+        if self.options["orthogonal_reg"] > 0:
+            regulariser.add_gradient(self.network.layers, self.grads, self.options["orthogonal_reg"])
+        self.optimizer.step(self.network.layers, self.grads, self.state["moments"])
+        return xp.sum(self.grads[0].b, axis=(-2, -1))
+
+    def evaluate(self):
+        """Return accuracy and mean squared error on both sets, and each layer's cosine with BP on the first batch."""
+        metrics = {}
+        for name, (x, labels) in self.sets.items():
+            correct = squares = 0
+            for start in range(0, len(x), _CHUNK):
+                chunk = labels[start : start + _CHUNK]
+                a = outputs(self.network, x[start : start + _CHUNK], self.classes)
+                correct = correct + xp.sum(xp.argmax(a, axis=-1) == chunk, axis=-1)
+                squares = squares + xp.sum((a - one_hot(chunk, self.classes)) ** 2, axis=(-2, -1))
+            metrics[f"{name}_accuracy"] = correct / len(x)
+            metrics[f"{name}_mse"] = squares / (len(x) * self.classes)
+        x, y = (array[: self.source.batch_size] for array in (self.source.x, self.source.y))
+        cosines = check.cosine(self.rule(self.network, x, y), rules.bp(self.network, x, y))
+        return metrics | {f"cosine_{k + 1}": cosines[f"{k}/W"] for k in range(len(self.network.layers))}
+
+    def _check_sizes(self, n_inputs):
+        widths = self.options["widths"] or _TOWER
+        if self.options["tower"] and widths[0] > n_inputs:
+            raise PlasticError(
+                f"widths {widths} need {widths[0]} inputs, but {self.dataset.name} has {n_inputs}; give --widths"
+            )
+        output = widths[-1] if self.options["tower"] else n_inputs
+        if output < self.classes:
+            raise PlasticError(
+                f"an output layer of {output} units is too small for the {self.classes} classes of the data"
+            )
+
+    def _one_hot(self, name):
+        x, labels = self.sets[name]
+        return x, one_hot(labels, self.classes)
+
+    def _network(self, n_inputs):
+        options = self.options
+        common = {
+            "orthogonal": options["orthogonal_init"] or options["orthogonal_reg"] == 0,
+            "linear": options["linear"],
+        }
+        if options["tower"]:
+            networks = [TowerNetwork.create(options["widths"] or _TOWER, seed=seed, **common) for seed in self.seeds]
+        else:
+            networks = [
+                SquareNetwork.create(n_inputs, options["nb_layers"], seed=seed, **common) for seed in self.seeds
+            ]
+        network = networks[0]
+        if len(networks) > 1:
+            network.layers = parameters.stack([each.layers for each in networks])
+        if options["load"] is not None:
+            _load(network.layers, options["load"])
+        return network
+
+    def _rule(self, generators):
+        name, network = self.options["algorithm"], self.network
+        if name == "GAIT":
+            return functools.partial(rules.gait, gamma=self.options["gamma"])
+        if name == "FA":
+            return functools.partial(rules.fa, feedback=_stacked([rules.fa_feedback(network, g) for g in generators]))
+        if name == "DFA":
+            draws = [rules.dfa_feedback(network, self.classes, g) for g in generators]
+            return functools.partial(rules.dfa, feedback=_stacked(draws))
+        return {"BP": rules.bp, "TP": rules.tp}[name]
+
+
+def _stacked(trees):
+    return trees[0] if len(trees) == 1 else parameters.stack(trees)
+
+
+def _load(layers, folder):
+    arrays, _ = runs.Run(folder).read_checkpoint()
+    try:
+        parameters.assign(
+            {"layers": layers}, {path: array for path, array in arrays.items() if path.startswith("layers/")}
+        )
+    except PlasticError as error:
+        raise PlasticError(f"load: the network of {folder} is another one: {error}") from None
+
+
+def _new_run(options):
+    shape = "tower" if options["tower"] else f"{options['nb_layers']}hidden"
+    seeds = "seed" + "+".join(str(seed) for seed in _seeds(options))
+    dataset = pathlib.Path(options["dataset"]).stem
+    readable = f"{options['algorithm']}-{dataset}-{shape}-reg{options['orthogonal_reg']:g}-{seeds}"
+    return runs.Run.create(runs.results_folder(options["results"]), "gait", "train", options, readable)
+
+
+def _resumed(options):
+    """Return the options of the run to resume. Raises PlasticError where another value was asked for."""
+    kept = runs.Run(options["resume"]).options
+    default = train.__kwdefaults__
+    for name, value in options.items():
+        if name not in _CHANGEABLE and value != default[name] and _plain(value) != kept[name]:
+            raise PlasticError(
+                f"{name} is {value!r}, but the run to resume has {kept[name]!r}; a resumed run keeps its options"
+            )
+    kept = {name: options[name] if name in _CHANGEABLE else _tuples(kept[name]) for name in options}
+    return kept | {"load": None}  # its parameters are in the checkpoint
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _tuples(value):
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _report(run, metrics):
+    train_accuracy, test_accuracy = (100 * metrics[f"{name}_accuracy"].mean() for name in ("train", "test"))
+    print(f"test accuracy {test_accuracy:.2f} % (training {train_accuracy:.2f} %)")
+    print(f"run folder {run.folder}")

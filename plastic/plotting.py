@@ -1,0 +1,71 @@
+"""Helpers that the figures of all families share; matplotlib is imported inside the functions, and pyplot nowhere."""
+
+import io
+
+import numpy as np
+
+from plastic.errors import PlasticError
+from plastic.runs import files
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""The palette of Okabe and Ito, which colour-blind readers can tell apart, the strongest contrasts first."""
+
+# lengths without a common factor with the colours' 8: a ninth curve shares the colour of the first, but not its line
+_LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def figure(rows=1, columns=1, width=4.5, height=3.2, **share):
+    """Return (figure, axes) with a light grid and no global state.
+
+    width, height: inches of one panel. share: passed to matplotlib (sharex, sharey, width_ratios, ...).
+    axes: one axis, or an array of shape (columns,), (rows,) or (rows, columns).
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    FigureCanvasAgg(fig)
+    axes = fig.subplots(rows, columns, **share)
+    for axis in np.ravel(axes):
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(color="0.9")
+        axis.set_axisbelow(True)
+    return fig, axes
+
+
+def save(fig, path):
+    """Write a figure as a PNG file of 150 dots per inch, atomically.
+
+    Raises PlasticError where the folder is full or cannot be written.
+    """
+    image = io.BytesIO()
+    fig.savefig(image, format="png", dpi=150, bbox_inches="tight")
+    files.write(path, image.getbuffer())
+
+
+def curves(axis, x, ys):
+    """Draw one line per label, told apart by colour, dashes and, up to 30 points, markers; and a legend.
+
+    axis: a matplotlib axis.
+    x: the common positions, shape (points,); the ticks of whole numbers are whole numbers.
+    ys: {label: values (points,) or (replicas, points)}. Of replicas the line is the mean, in a band from the smallest
+        to the largest. A NaN is a replica without a value there (it diverged, say), and is left out of both.
+    Raises PlasticError where a shape does not fit.
+    """
+    x = np.asarray(x)
+    for index, (label, y) in enumerate(ys.items()):
+        y = np.ma.masked_invalid(np.atleast_2d(np.asarray(y, dtype=float)))
+        if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x):
+            raise PlasticError(
+                f"curve {label!r} has shape {y.shape}; with x of shape {x.shape} it must be (replicas, points)"
+            )
+        look = {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)]}
+        if len(x) <= 30:
+            look |= {"marker": _MARKERS[index % len(_MARKERS)], "markersize": 4}
+        if len(y) > 1:
+            axis.fill_between(x, y.min(axis=0), y.max(axis=0), color=look["color"], alpha=0.2, linewidth=0)
+        axis.plot(x, y.mean(axis=0), label=label, linewidth=1.6, **look)
+    if np.issubdtype(x.dtype, np.integer) and axis.get_xscale() == "linear":
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend(fontsize="small", framealpha=0.8, edgecolor="none")

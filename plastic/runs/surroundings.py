@@ -1,0 +1,131 @@
+"""What a run computes on: choosing it for the time of a run, and writing it down."""
+
+import contextlib
+import datetime
+import importlib
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+
+import plastic
+from plastic import xp
+from plastic.errors import PlasticError
+
+
+@contextlib.contextmanager
+def environment(device=None, dtype="float32", threads=1):
+    """Choose device, working precision and BLAS threads for a `with` block, and put back afterwards what was there.
+
+    device: "cpu", "gpu" (the first one) or the number of a GPU; None takes the environment variable PLASTIC_DEVICE, or
+        else "cpu".
+    dtype: "float32" or "float64".
+    threads: the number of BLAS threads; more than one pays on a quiet machine only.
+    Raises PlasticError for a device that does not exist or cannot be used, an unknown dtype, or threads below 1.
+    """
+    backend, number = _parse_device(device)
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        raise PlasticError(f"threads is {threads!r}; it must be a whole number of at least 1")
+    import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there to be limited
+    import threadpoolctl
+
+    previous = xp._backend, xp.float_dtype
+    xp.use(backend, device=number, dtype=dtype)
+    try:
+        with threadpoolctl.threadpool_limits(limits=threads, user_api="blas"):
+            yield
+    finally:
+        xp.use(previous[0], dtype=previous[1])
+
+
+def describe():
+    """Return what the process computes on, and how it was called, as a dict for config.json."""
+    return {
+        "versions": _versions(),
+        "revision": _revision(),
+        "device": _device_name(),
+        "dtype": xp.float_dtype.name,
+        "blas": _blas(),
+        "platform": platform.platform(),
+        # as typed, but `python` without the folder it lies in
+        "command": shlex.join([pathlib.Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]]) if sys.orig_argv else "",
+        "started": now(),
+    }
+
+
+def differences(before, after):
+    """Return, in words, what differs between two `describe()` in a way that may change results in the last bits."""
+    names = ("revision", "device", "dtype")
+    pairs = [(name, before.get(name), after[name]) for name in names]
+    versions = before.get("versions", {}), after["versions"]
+    packages = (set(versions[0]) | set(versions[1])) - {"h5py"}
+    pairs += [(name, versions[0].get(name), versions[1].get(name)) for name in sorted(packages)]
+    for name in ("library", "version", "architecture", "threads"):
+        lists = [sorted({str(blas[name]) for blas in record.get("blas", [])}) for record in (before, after)]
+        pairs.append((f"BLAS {name}", *(" and ".join(values) or None for values in lists)))
+    return [f"{name} {old} then, {new} now" for name, old, new in pairs if old != new]
+
+
+def now():
+    """Return the time as text, UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _parse_device(device):
+    name, value = "device", device
+    if device is None:
+        name, value = "PLASTIC_DEVICE", os.environ.get("PLASTIC_DEVICE") or "cpu"
+    text = str(value).strip().lower()
+    if text == "cpu":
+        return "numpy", 0
+    if text == "gpu":
+        return "cupy", 0
+    if text.isascii() and text.isdecimal():
+        return "cupy", int(text)
+    raise PlasticError(f"{name} is {value!r}; it must be cpu, gpu or the number of a GPU (0, 1, ...)")
+
+
+def _device_name():
+    if xp.backend() != "cupy":
+        return "cpu"
+    number = xp.cuda.Device().id
+    return f"gpu {number}: {xp.cuda.runtime.getDeviceProperties(number)['name'].decode()}"
+
+
+def _versions():
+    names = ["plastic", "numpy", "scipy", "h5py"] + (["cupy"] if xp.backend() == "cupy" else [])
+    return {"python": platform.python_version()} | {name: importlib.import_module(name).__version__ for name in names}
+
+
+def _blas():
+    import threadpoolctl
+
+    libraries = [
+        {
+            "library": info["internal_api"],
+            "version": info["version"],
+            "architecture": info.get("architecture"),
+            "threads": info["num_threads"],
+        }
+        for info in threadpoolctl.threadpool_info()
+        if info["user_api"] == "blas"
+    ]
+    return sorted(libraries, key=str)
+
+
+def _revision():
+    """Return the git revision of the checkout that plastic runs from, with "+changes" where it was edited, or None."""
+    package = pathlib.Path(plastic.__file__)
+
+    def git(*arguments):
+        variables = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # looking must not write to the index
+        command = ["git", "-C", package.parent, *arguments]
+        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=20, check=True).stdout
+
+    try:
+        git("ls-files", "--error-unmatch", package.name)  # an installed copy inside some other checkout
+        return git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes").strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

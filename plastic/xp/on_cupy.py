@@ -1,0 +1,67 @@
+"""The CuPy backend of `plastic.xp`; CuPy is imported when it is asked for."""
+
+from plastic.errors import PlasticError
+from plastic.xp.record import Backend
+
+
+def cupy_backend(device):
+    """Return the CuPy backend on a GPU, proved to work. Raises PlasticError that says what is missing elsewhere."""
+    try:
+        import cupy
+    except ImportError as error:
+        raise PlasticError(
+            f"the GPU needs CuPy, which is not installed ({error}); install it with: pip install 'plastic[gpu]'"
+        ) from None
+    try:
+        cupy.cuda.Device(device).use()
+        proof = cupy.ones((2, 2), dtype="float32")
+        float((proof @ proof).sum())  # an allocation, a GEMM of cuBLAS, a kernel and a transfer: all that a run needs
+    except Exception as error:  # CuPy raises RuntimeErrors of its own, ImportError and OSError for missing libraries
+        raise PlasticError(_what_cupy_misses(cupy, device, error)) from None
+
+    def lu_factor(A):
+        from cupyx.scipy import linalg
+
+        matrices = A.reshape(-1, *A.shape[-2:])
+        return A.shape[:-2], [linalg.lu_factor(matrix, check_finite=False) for matrix in matrices]
+
+    def lu_solve(factors, B, transpose):
+        from cupyx.scipy import linalg
+
+        leading, pairs = factors
+        columns = B.reshape(-1, *B.shape[-2:])
+        solutions = [
+            linalg.lu_solve(pair, b, trans=int(transpose), check_finite=False)
+            for pair, b in zip(pairs, columns, strict=True)
+        ]
+        return solutions[0] if leading == () else cupy.stack(solutions).reshape(*leading, *B.shape[-2:])
+
+    kernels = {}
+
+    def fused(chain, arguments):
+        if chain not in kernels:
+            kernels[chain] = cupy.fuse(chain)
+        kernels[chain](*arguments)
+
+    return Backend(
+        name="cupy",
+        namespace=cupy,
+        asnumpy=cupy.asnumpy,
+        lu_factor=lu_factor,
+        lu_solve=lu_solve,
+        fused=fused,
+        synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
+    )
+
+
+def _what_cupy_misses(cupy, device, error):
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except Exception:
+        return (
+            f"CuPy is installed but finds no GPU ({reason}); an NVIDIA GPU and its driver are needed, or --device=cpu"
+        )
+    if device >= count:
+        return f"device {device} does not exist: this machine has {count} GPU(s), numbered from 0"
+    return f"the GPU does not work ({reason}); its CUDA libraries come with: pip install 'plastic[gpu]'"

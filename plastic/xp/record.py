@@ -1,0 +1,18 @@
+"""What `plastic.xp` asks of an array library."""
+
+import dataclasses
+import types
+from collections.abc import Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """What `xp` needs from an array library."""
+
+    name: str
+    namespace: types.ModuleType
+    asnumpy: Callable
+    lu_factor: Callable
+    lu_solve: Callable
+    fused: Callable  # fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place
+    synchronize: Callable = lambda: None

@@ -1,0 +1,103 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from plastic import data
+from plastic.data import commands, glyphs
+from plastic.data.figures import contact_sheet
+from plastic.errors import PlasticError
+
+
+@pytest.fixture
+def few_glyphs(monkeypatch, tmp_path, fields):
+    monkeypatch.setattr(glyphs, "_distance_fields", lambda: fields)
+    made = glyphs.generate(200, 50)
+    monkeypatch.setattr(glyphs, "generate", lambda: made)
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path))
+    return made
+
+
+def test_list_says_what_is_here(few_glyphs, tmp_path, capsys):
+    commands.list_sets()
+    before = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert list(before)[1:5] == list(data.names())
+    assert "download, 12 MB" in before["MNIST"]
+    assert "made in seconds" in before["glyphs"]
+    assert "CC BY-SA 4.0" in before["KMNIST"]
+    assert not list(tmp_path.iterdir())
+    commands.get("glyphs")
+    commands.list_sets()
+    after = capsys.readouterr().out
+    assert " yes " in next(line for line in after.splitlines() if line.startswith("glyphs  "))
+    assert str(tmp_path) in after
+
+
+def test_get_says_what_it_got(few_glyphs, capsys):
+    commands.get("GLYPHS")
+    assert "glyphs is ready: 200 training and 50 test samples of 28 x 28, 10 classes" in capsys.readouterr().out
+
+
+def test_show_writes_a_picture_and_never_over_one(few_glyphs, tmp_path, capsys):
+    commands.show("glyphs")
+    path = tmp_path / "glyphs.png"
+    assert capsys.readouterr().out == f"{path}\n"
+    png = path.read_bytes()
+    assert png.startswith(b"\x89PNG")
+    with pytest.raises(PlasticError, match=f"{path} exists and is left as it is"):
+        commands.show("glyphs")
+    assert path.read_bytes() == png
+    commands.show("glyphs", out=str(tmp_path / "new" / "other.png"))
+    assert (tmp_path / "new" / "other.png").read_bytes() == png
+
+
+def test_the_sheet_shows_the_first_images_of_each_class_in_its_row(few_glyphs):
+    dataset = data.load("glyphs")
+    figure = contact_sheet(dataset, [f"class {i}" for i in range(10)], columns=3)
+    (axes,) = figure.axes
+    shown = axes.images[0].get_array()
+    x, y = dataset.train
+    for label in range(10):
+        for column in range(3):
+            cell = shown[30 * label : 30 * label + 28, 30 * column : 30 * column + 28]
+            np.testing.assert_array_equal(cell, x[y == label][column])
+    assert [text.get_text() for text in axes.get_yticklabels()] == [f"class {i}" for i in range(10)]
+    # every pixel of an image is a whole number of dots of the picture
+    width, height = axes.get_window_extent().size
+    np.testing.assert_allclose([width, height], [3 * shown.shape[1], 3 * shown.shape[0]])
+
+
+def test_the_sheet_of_own_images(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "Mine.npz"
+    y = np.array([0, 25, 2, 2])  # classes 1 and 3 to 24 have no sample
+    np.savez(path, x_train=rng.normal(size=(4, 16)), y_train=y, x_test=rng.normal(size=(4, 16)), y_test=y)
+    commands.show(str(path), folder=str(tmp_path))
+    assert (tmp_path / "mine.png").is_file()
+
+
+def test_samples_that_are_no_images(tmp_path):
+    path = tmp_path / "mine.npz"
+    x, y = np.ones((4, 5)), np.array([0, 1, 0, 1])
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+    with pytest.raises(PlasticError, match=r"samples of shape \(5,\) are no grey images"):
+        commands.show(str(path), folder=str(tmp_path))
+
+
+def run(tmp_path, *words):
+    environment = os.environ | {"PLASTIC_DATASETS": str(tmp_path / "sets")}
+    command = [sys.executable, "-m", "plastic.data", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_the_command_line(tmp_path):
+    listed = run(tmp_path, "list")
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "FMNIST" in listed.stdout
+    wrong = run(tmp_path, "get", "MINST")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("error: unknown data set 'MINST'")
+    assert wrong.stderr.count("\n") == 1
+    assert not (tmp_path / "sets").exists()

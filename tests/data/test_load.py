@@ -1,0 +1,169 @@
+import dataclasses
+import functools
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plastic import data
+from plastic.data import catalogue, glyphs
+from plastic.errors import PlasticError
+
+MIRROR = os.environ.get("PLASTIC_MIRROR", "")  # read before the tests take it away
+
+
+@pytest.fixture
+def kmnist(small_set, site, tmp_path, monkeypatch):
+    """A small set under the name KMNIST, with md5 digests as that set has; the value is its arrays."""
+    files, _, arrays = small_set
+    site.files |= {f"/{name}": content for name, content in files.items()}
+    digests = [hashlib.md5(content).hexdigest() for content in files.values()]
+    make = functools.partial(catalogue.make_idx, dataset="kmnist", digests=digests, mirrors=[site.url])
+    monkeypatch.setitem(catalogue.SOURCES, "KMNIST", dataclasses.replace(catalogue.SOURCES["KMNIST"], make=make))
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path))
+    return arrays
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_idx_set(kmnist, tmp_path, dtype):
+    for _ in range(2):  # fetched, then read
+        dataset = data.load("kmnist", dtype)
+        for split in ("train", "test"):
+            x, y = getattr(dataset, split)
+            pixels = kmnist[f"x_{split}"]
+            largest = np.dtype(dtype).type(kmnist["x_train"].max())  # 200, not 255: by the data
+            np.testing.assert_array_equal(x, pixels.astype(dtype) / largest, strict=True)
+            np.testing.assert_array_equal(y, kmnist[f"y_{split}"].astype(np.int64), strict=True)
+        assert (dataset.name, dataset.validation, dataset.classes) == ("KMNIST", None, 10)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["kmnist.h5", "kmnist.h5.lock", "raw"]
+
+
+def test_a_damaged_store_is_made_again_from_the_raw_files(kmnist, site, tmp_path):
+    before = data.load("KMNIST")
+    asked = len(site.log)
+    (tmp_path / "kmnist.h5").write_bytes((tmp_path / "kmnist.h5").read_bytes()[:-100])
+    np.testing.assert_array_equal(data.load("KMNIST").test[0], before.test[0])
+    assert len(site.log) == asked
+
+
+def test_validation_is_the_end_of_the_training_set(kmnist):
+    whole = data.load("KMNIST")
+    for k in (1, 10, 29):
+        split = data.load("KMNIST", validation=k)
+        for i in range(2):
+            assert len(split.validation[i]) == k
+            np.testing.assert_array_equal(np.concatenate([split.train[i], split.validation[i]]), whole.train[i])
+            np.testing.assert_array_equal(split.test[i], whole.test[i])
+        assert split.classes == 10
+
+
+@pytest.mark.parametrize("k", [-1, 30, 31])
+def test_validation_leaves_a_training_sample(kmnist, k):
+    with pytest.raises(PlasticError, match=f"validation={k}: take 0 to 29 of the 30"):
+        data.load("KMNIST", validation=k)
+
+
+def test_the_folder_of_a_call_goes_before_the_environment(kmnist, tmp_path):
+    data.load("KMNIST", folder=tmp_path / "other")
+    assert (tmp_path / "other" / "kmnist.h5").is_file()
+    assert not (tmp_path / "kmnist.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("y_train", lambda y: y[:-1]),
+        ("y_test", lambda y: y + 1),  # a 10
+        ("x_test", lambda x: x[:, :27]),
+        ("x_train", lambda x: x[:0]),
+    ],
+)
+def test_files_that_do_not_belong_together(small_set, idx_bytes, site, tmp_path, name, change):
+    files, digests, arrays = small_set
+    place = list(arrays).index(name)
+    file = list(files)[place]
+    files[file] = idx_bytes(change(arrays[name]))
+    digests[place] = hashlib.sha256(files[file]).hexdigest()
+    site.files |= {f"/{each}": content for each, content in files.items()}
+    with pytest.raises(PlasticError, match="as many 28 x 28 images as labels"):
+        catalogue.make_idx(tmp_path, "mnist", digests, [site.url])
+
+
+def test_names_in_any_case():
+    assert data.names() == ("MNIST", "FMNIST", "KMNIST", "glyphs")
+    assert [data.require(name) for name in ("mnist", "FMnist", "KMNIST", "GLYPHS")] == list(data.names())
+
+
+@pytest.mark.parametrize(("name", "hint"), [("MINST", "MNIST"), ("glyph", "glyphs"), ("cifar10", ""), ("", "")])
+def test_an_unknown_name(name, hint, tmp_path):
+    with pytest.raises(PlasticError, match=r"take MNIST, FMNIST, KMNIST, glyphs or the path of an \.npz file") as error:
+        data.load(name, folder=tmp_path / "sets")
+    assert str(error.value).endswith(f"did you mean {hint}?" if hint else "file")
+    assert not (tmp_path / "sets").exists()
+
+
+def test_a_dtype_that_is_not_supported():
+    with pytest.raises(PlasticError, match="dtype float16"):
+        data.load("glyphs", dtype="float16")
+
+
+def test_where_the_files_go(monkeypatch, tmp_path):
+    assert data.default_folder() == Path(data.__file__).resolve().parents[2] / "datasets"
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path))
+    assert data.default_folder() == tmp_path
+    monkeypatch.delenv("PLASTIC_DATASETS")
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "site-packages" / "plastic" / "data" / "__init__.py"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert data.default_folder() == tmp_path / ".cache" / "plastic"
+
+
+def test_importing_loads_nothing_heavy():
+    heavy = ("matplotlib", "requests", "fire", "cupy", "h5py", "scipy", "filelock", "tqdm")
+    code = f"import sys, plastic.data; print([name for name in {heavy} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_glyphs_are_kept(tmp_path, monkeypatch, fields):
+    monkeypatch.setattr(glyphs, "_distance_fields", lambda: fields)
+    generate = functools.partial(glyphs.generate, 50, 20)
+    monkeypatch.setattr(glyphs, "generate", generate)
+    first = data.load("glyphs", folder=tmp_path)
+    monkeypatch.setattr(glyphs, "generate", None)
+    again = data.load("glyphs", folder=tmp_path)
+    np.testing.assert_array_equal(first.train[0], again.train[0])
+    assert first.train[0].shape == (50, 28, 28)
+    assert first.test[0].shape == (20, 28, 28)
+    assert first.train[0].max() == 1
+
+
+def real(name, dataset, tmp_path, monkeypatch):
+    if not (Path(MIRROR) / dataset / "train-images-idx3-ubyte.gz").is_file() or not MIRROR:
+        pytest.skip(f"PLASTIC_MIRROR is no folder that holds {dataset}")
+    monkeypatch.setenv("PLASTIC_MIRROR", MIRROR)
+    loaded = data.load(name, folder=tmp_path)
+    assert loaded.train[0].shape == (60_000, 28, 28)
+    assert loaded.test[0].shape == (10_000, 28, 28)
+    assert loaded.classes == 10
+    return loaded
+
+
+def test_real_mnist(tmp_path, monkeypatch):
+    mnist = real("MNIST", "mnist", tmp_path, monkeypatch)
+    assert mnist.train[1][:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert mnist.test[1][:5].tolist() == [7, 2, 1, 0, 4]
+    # the figures everybody normalises MNIST with, and its known class sizes
+    assert mnist.train[0].mean(dtype=np.float64) == pytest.approx(0.1307, abs=5e-5)
+    assert mnist.train[0].std(dtype=np.float64) == pytest.approx(0.3081, abs=5e-5)
+    assert np.bincount(mnist.train[1]).tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+
+
+def test_real_fashion_mnist(tmp_path, monkeypatch):
+    fashion = real("FMNIST", "fashion-mnist", tmp_path, monkeypatch)
+    assert np.bincount(fashion.train[1]).tolist() == [6000] * 10
+    assert np.bincount(fashion.test[1]).tolist() == [1000] * 10
+    assert fashion.train[0].mean(dtype=np.float64) == pytest.approx(0.2860, abs=5e-5)
+    assert fashion.train[0].std(dtype=np.float64) == pytest.approx(0.3530, abs=5e-5)

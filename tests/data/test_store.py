@@ -1,0 +1,177 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from plastic.data import store
+from plastic.errors import PlasticError
+
+ARRAYS = {
+    "x_train": np.arange(24, dtype=np.uint8).reshape(6, 2, 2),
+    "y_train": np.array([0, 1, 2, 0, 1, 2], np.uint8),
+    "x_test": np.full((3, 2, 2), 7, np.uint8),
+    "y_test": np.array([2, 1, 0], np.uint8),
+}
+
+
+def never():
+    raise AssertionError("made again")
+
+
+def assert_same(arrays):
+    assert list(arrays) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "sets" / "tiny.h5"
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    return path
+
+
+def test_made_once_then_read(path, capsys):
+    capsys.readouterr()
+    assert_same(store.arrays_of(path, never))
+    assert sorted(each.name for each in path.parent.iterdir()) == ["tiny.h5", "tiny.h5.lock"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_good_file_needs_no_writable_folder(path, monkeypatch):
+    monkeypatch.setattr(store, "_only_one", never)
+    assert_same(store.arrays_of(path, never))
+
+
+def flip(path, what):
+    """Flip one bit in the stored bytes of an array."""
+    with h5py.File(path) as file:
+        offset = file[what].id.get_offset()
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+
+
+def edit(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def swap_axes(file):
+    values = file["x_train"][()].reshape(2, 6, 2)
+    del file["x_train"]
+    file["x_train"] = values
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:100]),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b"<html>" + path.read_bytes()[6:]),
+        lambda path: flip(path, "x_train"),
+        lambda path: flip(path, "y_test"),
+        lambda path: edit(path, lambda file: file.pop("y_test")),
+        lambda path: edit(path, lambda file: file.attrs.pop("sha256")),
+        lambda path: edit(path, lambda file: file.attrs.pop("format")),
+        lambda path: edit(path, lambda file: file.attrs.modify("format", 0)),
+        lambda path: edit(path, swap_axes),
+    ],
+)
+def test_a_damaged_file_is_made_again(path, damage, capsys):
+    whole = path.read_bytes()
+    damage(path)
+    capsys.readouterr()
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert path.read_bytes() == whole
+    assert f"note: {path} " in capsys.readouterr().err
+
+
+def test_a_damaged_file_is_never_used_nor_replaced_by_less(path):
+    flip(path, "x_test")
+    damaged = path.read_bytes()
+
+    def fail():
+        raise PlasticError("no network")
+
+    for _ in range(2):  # the lock is free again
+        with pytest.raises(PlasticError, match="no network"):
+            store.arrays_of(path, fail)
+    assert path.read_bytes() == damaged
+
+
+def test_every_single_damaged_byte_is_noticed_or_harmless(path):
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 37):
+        path.write_bytes(whole[:position] + bytes((whole[position] ^ 0xFF,)) + whole[position + 1 :])
+        assert_same(store.arrays_of(path, lambda: ARRAYS))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(PlasticError, match=f"cannot write to {tmp_path}/file: .*PLASTIC_DATASETS"):
+        store.arrays_of(tmp_path / "file" / "tiny.h5", never)
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_no_file_in_place(tmp_path, monkeypatch, call):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.os, call, full)
+    with pytest.raises(PlasticError, match=f"cannot write to {tmp_path}: No space left on device"):
+        store.arrays_of(tmp_path / "tiny.h5", lambda: ARRAYS)
+    assert not (tmp_path / "tiny.h5").exists()
+
+
+LOADER = """
+import functools, json, sys
+from pathlib import Path
+from plastic.data import catalogue, store
+digests, mirror, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+make = functools.partial(catalogue.make_idx, folder / "raw", "mnist", digests, [mirror])
+arrays = store.arrays_of(folder / "tiny.h5", make)
+print(store._checksum(arrays))
+"""
+
+
+def test_two_processes_at_once_make_one_file(site, small_set, tmp_path):
+    files, digests, arrays = small_set
+    site.files |= {f"/{name}": data for name, data in files.items()}
+    command = [sys.executable, "-c", LOADER, json.dumps(digests), site.url, str(tmp_path / "sets")]
+    loaders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = {loader.communicate(timeout=60)[0].strip() for loader in loaders}
+    assert printed == {store._checksum(arrays)}
+    assert [loader.returncode for loader in loaders] == [0, 0, 0]
+    assert sorted(path for path, _ in site.log) == sorted(f"/{name}" for name in files)  # each asked for once
+    assert sorted(each.name for each in (tmp_path / "sets").iterdir()) == ["raw", "tiny.h5", "tiny.h5.lock"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from plastic.data import store
+def make():
+    Path(sys.argv[1] + ".part").write_bytes(b"half a file")
+    print("holding", flush=True)
+    time.sleep(60)
+store.arrays_of(Path(sys.argv[1]), make)
+"""
+
+
+def test_a_killed_process_leaves_neither_a_lock_nor_a_file(tmp_path):
+    path = tmp_path / "tiny.h5"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "holding\n"
+        os.kill(holder.pid, signal.SIGKILL)
+    assert not path.exists()
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert_same(store.arrays_of(path, never))

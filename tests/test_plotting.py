@@ -1,0 +1,97 @@
+"""Figure helpers: what is drawn is what was given, the file is whole, and no global state is touched."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from plastic import plotting
+from plastic.errors import PlasticError
+
+
+def test_curves_draws_mean_and_range_of_the_replicas():
+    _, axis = plotting.figure()
+    y = np.array([[1.0, 2.0, 6.0], [3.0, 2.0, 0.0]])
+    plotting.curves(axis, [0, 1, 2], {"two": y, "one": [5.0, 5.0, 5.0]})
+    two, one = axis.get_lines()
+    assert two.get_ydata().tolist() == [2.0, 2.0, 3.0]
+    assert one.get_ydata().tolist() == [5.0, 5.0, 5.0]
+    (band,) = axis.collections  # a single curve has no band
+    edges = {tuple(vertex) for vertex in band.get_paths()[0].vertices}
+    assert edges == {(0, 1), (0, 3), (1, 2), (2, 0), (2, 6)}
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["two", "one"]
+
+
+def test_a_missing_replica_is_left_out():
+    _, axis = plotting.figure()
+    plotting.curves(axis, [0, 1, 2], {"a": np.array([[1.0, np.nan, np.nan], [3.0, 7.0, np.nan]])})
+    drawn = np.ma.filled(axis.get_lines()[0].get_ydata(orig=False), np.nan)
+    assert np.array_equal(drawn, [2.0, 7.0, np.nan], equal_nan=True)
+
+
+def test_curves_differ_in_more_than_colour():
+    _, axis = plotting.figure()
+    plotting.curves(axis, np.arange(3), {str(index): np.zeros(3) for index in range(40)})
+    lines = axis.get_lines()
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 40
+    assert len({line.get_linestyle() for line in lines}) >= 3
+    plotting.curves(axis, np.arange(31), {"long": np.zeros(31)})
+    assert axis.get_lines()[-1].get_marker() == "None"
+
+
+def test_whole_numbers_get_whole_ticks():
+    fig, (whole, real) = plotting.figure(1, 2)
+    plotting.curves(whole, [1, 2], {"a": [0.0, 1.0]})
+    plotting.curves(real, [1.0, 2.0], {"a": [0.0, 1.0]})
+    fig.canvas.draw()
+    assert all(tick == round(tick) for tick in whole.get_xticks())
+    assert any(tick != round(tick) for tick in real.get_xticks())
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 3, 3), ()])
+def test_a_shape_that_does_not_fit_is_named(shape):
+    _, axis = plotting.figure()
+    with pytest.raises(PlasticError, match="curve 'loss' has shape"):
+        plotting.curves(axis, [0, 1, 2], {"loss": np.zeros(shape)})
+
+
+def test_figure_shapes_and_sharing():
+    _, axes = plotting.figure(2, 3, width=2, sharex=True)
+    assert axes.shape == (2, 3)
+    assert axes[0, 0].get_shared_x_axes().joined(axes[0, 0], axes[1, 2])
+    assert not plotting.figure()[1].spines["top"].get_visible()
+
+
+def test_save_writes_a_png_of_150_dpi_and_nothing_else(tmp_path):
+    from matplotlib import image
+
+    fig, axis = plotting.figure(width=4, height=3)
+    plotting.curves(axis, [0, 1], {"a": [[0.0, 1.0], [1.0, 2.0]]})
+    plotting.save(fig, tmp_path / "curves.png")
+    height, width, _ = image.imread(tmp_path / "curves.png").shape
+    assert abs(height - 450) < 60 and abs(width - 600) < 60  # "tight" trims or adds a margin
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_save_into_a_missing_folder_is_a_clear_error(tmp_path):
+    fig, _ = plotting.figure()
+    with pytest.raises(PlasticError, match=r"cannot write .*nowhere.*: No such file"):
+        plotting.save(fig, tmp_path / "nowhere" / "a.png")
+
+
+def test_palette_is_eight_different_colours():
+    assert len(set(plotting.COLOURS)) == 8
+
+
+def test_nothing_heavy_is_imported_and_pyplot_never(tmp_path):
+    code = """if True:
+        import sys
+        from plastic import plotting, runs
+        assert not {"matplotlib", "h5py", "cupy", "scipy.linalg", "requests", "fire"} & set(sys.modules)
+        fig, axis = plotting.figure()
+        plotting.curves(axis, [0, 1], {"a": [0, 1]})
+        plotting.save(fig, sys.argv[1])
+        assert "matplotlib.pyplot" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-W", "error", "-c", code, tmp_path / "a.png"], check=True)

@@ -1,0 +1,420 @@
+"""The array namespace: name lookup, the two crossings, LU, fused chains, generators, and backends that are missing."""
+
+import subprocess
+import sys
+import types
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import strict
+
+import plastic
+from plastic import xp
+from plastic.errors import PlasticError
+from plastic.xp import on_numpy
+
+# Names
+
+
+def test_a_borrowed_name_becomes_a_global_and_is_forgotten_by_use():
+    xp.use("numpy")
+    assert "tanh" not in vars(xp)
+    assert xp.tanh is np.tanh
+    assert vars(xp)["tanh"] is np.tanh
+    xp.use(strict.backend)
+    assert "tanh" not in vars(xp)
+    assert isinstance(xp.tanh(xp.ones(3)), strict.StrictArray)
+    xp.use("numpy")
+    assert xp.tanh is np.tanh
+
+
+def test_own_names_win_and_survive_use(backend):
+    own = {
+        name: getattr(xp, name) for name in ("asarray", "asnumpy", "lu_factor", "fuse", "generator", "use", "backend")
+    }
+    xp.use("numpy")
+    assert all(getattr(xp, name) is value for name, value in own.items())
+    assert xp.asarray is not np.asarray
+
+
+def test_constants_and_types_are_borrowed_too(backend):
+    assert xp.pi == np.pi
+    assert xp.float32 == np.float32
+    assert xp.newaxis is None
+
+
+@pytest.mark.parametrize("name", ["random", "load", "save"])
+def test_refused_names_say_why(backend, name):
+    with pytest.raises(AttributeError, match=rf"xp\.{name} is not part of the namespace: "):
+        getattr(xp, name)
+    assert not hasattr(xp, name)
+
+
+@pytest.mark.parametrize("name", ["no_such_function", "_private", "__wrapped__"])
+def test_unknown_names_raise_attribute_errors(backend, name):
+    with pytest.raises(AttributeError, match=name):
+        getattr(xp, name)
+
+
+def test_the_name_of_the_backend(backend):
+    assert xp.backend() == backend
+
+
+# use
+
+
+@pytest.mark.parametrize("bad", ["torch", "", "gpu", None, 3, np])
+def test_an_unknown_backend_is_refused_and_changes_nothing(bad):
+    xp.use(strict.backend, dtype="float64")
+    with pytest.raises(PlasticError, match=r"unknown array backend .*take numpy or cupy"):
+        xp.use(bad, dtype="float32")
+    assert (xp.backend(), xp.float_dtype) == ("strict", np.float64)
+
+
+@pytest.mark.parametrize("bad", ["float16", "int32", "double precision", np.int64, "complex64"])
+def test_an_unknown_precision_is_refused_and_changes_nothing(bad):
+    xp.use(strict.backend, dtype="float64")
+    with pytest.raises(PlasticError, match="take float32 or float64"):
+        xp.use("numpy", dtype=bad)
+    assert (xp.backend(), xp.float_dtype) == ("strict", np.float64)
+
+
+def test_the_precision_stays_unless_it_is_chosen():
+    xp.use("numpy", dtype="float64")
+    xp.use(strict.backend)
+    assert xp.float_dtype == np.float64
+    xp.use("numpy", dtype=np.dtype("float32"))
+    assert xp.float_dtype == np.float32
+
+
+# Crossings
+
+
+def test_floating_values_take_the_working_precision(precision):
+    device = xp.asarray([1.0])
+    for values in [
+        1.0,
+        [1.0, 2.0],
+        (0.5,),
+        np.ones(3),
+        np.ones(3, "float32"),
+        np.ones(3, "float16"),
+        np.float64(1),
+        device,
+    ]:
+        assert xp.asarray(values).dtype == precision
+    for dtype in ("float32", "float64"):
+        assert xp.asarray(np.ones(2, dtype), dtype=dtype).dtype == dtype
+        assert xp.asarray(device, dtype=dtype).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "int64", "bool"])
+def test_integers_and_booleans_keep_their_type(precision, dtype):
+    assert xp.asarray(np.zeros(3, dtype)).dtype == dtype
+    assert xp.asarray(xp.asarray(np.zeros(3, dtype))).dtype == dtype
+    assert xp.asarray([1, 2]).dtype == xp.asarray(7).dtype == "int64"
+    assert xp.asarray([True]).dtype == "bool"
+
+
+def test_there_and_back(precision):
+    values = np.random.default_rng(0).normal(size=(2, 3)).astype(precision)
+    back = xp.asnumpy(xp.asarray(values))
+    assert type(back) is np.ndarray and back.dtype == precision
+    np.testing.assert_array_equal(back, values)
+    xp.synchronize()
+
+
+# LU
+
+
+def matrices(*shape):
+    draw = np.random.default_rng(sum(shape)).normal
+    return draw(size=shape) + 2 * np.eye(shape[-1])
+
+
+@pytest.mark.parametrize("leading", [(), (1,), (4,), (2, 3)])
+@pytest.mark.parametrize("columns", [1, 4, 7])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_lu_solves_in_the_working_precision(precision, leading, columns, transpose):
+    A, B = matrices(*leading, 4, 4), matrices(*leading, 4, 4)[..., :1] * np.arange(1.0, columns + 1)
+    device_A, device_B = xp.asarray(A), xp.asarray(B)
+    X = xp.lu_solve(xp.lu_factor(device_A), device_B, transpose=transpose)
+    assert (X.shape, X.dtype) == (B.shape, precision)
+    expected = np.linalg.solve(np.swapaxes(A, -1, -2) if transpose else A, B)
+    tolerance = 1e-10 if precision == "float64" else 2e-4
+    np.testing.assert_allclose(xp.asnumpy(X), expected, rtol=tolerance, atol=tolerance)
+    np.testing.assert_array_equal(xp.asnumpy(device_A), A.astype(precision))  # the arguments are left as they were
+    np.testing.assert_array_equal(xp.asnumpy(device_B), B.astype(precision))
+
+
+def test_one_factorisation_serves_both_systems_and_many_sides(backend):
+    A, B = matrices(5, 5), matrices(5, 5)[:, :2]
+    factors = xp.lu_factor(xp.asarray(A))
+    for _ in range(2):
+        for matrix, transpose in [(A, False), (A.T, True)]:
+            X = xp.lu_solve(factors, xp.asarray(B), transpose=transpose)
+            np.testing.assert_allclose(xp.asnumpy(X), np.linalg.solve(matrix, B), rtol=1e-10)
+
+
+def test_lu_of_arrays_that_are_not_contiguous(backend):
+    A, B = matrices(5, 5), matrices(5, 5)[:, :3]
+    views = [(xp.asarray(A).T, A.T), (xp.asarray(A)[::-1], A[::-1]), (xp.asarray(A)[:4, 1:], A[:4, 1:])]
+    for view, matrix in views:
+        n = len(matrix)
+        for sides, b in [(xp.asarray(B)[:n], B[:n]), (xp.asarray(B.T.copy()).T[:n], B[:n])]:
+            X = xp.lu_solve(xp.lu_factor(view), sides)
+            np.testing.assert_allclose(xp.asnumpy(X), np.linalg.solve(matrix, b), rtol=1e-9)
+
+
+def test_pivoting(backend):
+    A = np.array([[0.0, 1.0], [1.0, 0.0]])
+    X = xp.lu_solve(xp.lu_factor(xp.asarray(A)), xp.asarray(np.array([[2.0], [3.0]])))
+    np.testing.assert_array_equal(xp.asnumpy(X), [[3.0], [2.0]])
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+def test_a_singular_matrix_raises_nothing_and_leaves_its_neighbours_alone(precision, transpose):
+    A, B = np.stack([np.eye(3)] * 3), np.ones((3, 3, 2))
+    A[1, 2, 2] = 0.0
+    X = xp.asnumpy(xp.lu_solve(xp.lu_factor(xp.asarray(A)), xp.asarray(B), transpose=transpose))
+    assert not np.isfinite(X[1]).all()
+    np.testing.assert_array_equal(X[[0, 2]], B[[0, 2]])
+
+
+# Fused chains
+
+
+def chain(x, y, rate, c):
+    """Two results in place, from each other's old values."""
+    x *= c
+    x += rate * y
+    y -= xp.tanh(x) * c
+
+
+fused = xp.fuse(chain)
+BLOCK = on_numpy._BLOCK
+
+
+def check_fused(x, y, rate, c, exact=True):
+    """Compare the fused chain with the plain one on the same values; NumPy computes both."""
+    plain_x, plain_y = x.copy(), y.copy()
+    chain(plain_x, plain_y, rate, c)
+    if xp.backend() == "numpy":
+        fused_x, fused_y = x, y
+    else:
+        fused_x, fused_y, rate = (
+            xp.asarray(x),
+            xp.asarray(y),
+            xp.asarray(rate) if isinstance(rate, np.ndarray) else rate,
+        )
+    assert fused(fused_x, fused_y, rate, c) is None
+    tolerance = dict(rtol=0, atol=0) if exact else dict(rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(xp.asnumpy(fused_x), plain_x, **tolerance)
+    np.testing.assert_allclose(xp.asnumpy(fused_y), plain_y, **tolerance)
+
+
+def draws(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+@pytest.mark.parametrize("size", [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 17])
+def test_fused_equals_plain_around_the_block_size(size):
+    check_fused(draws(0, size), draws(1, size), draws(2, size), 0.5, exact=False)
+
+
+small = st.integers(1, 4)
+
+
+@hypothesis.given(st.data(), st.lists(small, min_size=0, max_size=4).map(tuple), st.integers(1, 9))
+def test_fused_equals_plain_for_all_shapes_that_broadcast(data, shape, block):
+    rate_shape = tuple(data.draw(st.sampled_from([1, n])) for n in shape)
+    rate_shape = rate_shape[data.draw(st.integers(0, len(shape))) :]
+    rate = data.draw(st.sampled_from([0.3, draws(2, *rate_shape)]))
+    x, y = draws(0, *shape), draws(1, *shape)
+    if shape and data.draw(st.booleans()):
+        x = np.asfortranarray(x)
+    if data.draw(st.booleans()):
+        y = draws(1, *shape, 2)[..., 0]  # not contiguous
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(on_numpy, "_BLOCK", block)
+        check_fused(x, y, rate, 0.5)
+
+
+@pytest.mark.parametrize(
+    "rate", [(), (1,), (1, 1, 1), (3, 1, 1), (3, 1, 3), (1, 1, 3), (3,), (1, 3), (3, 3), (3, 3, 3)]
+)
+@pytest.mark.parametrize("shape", [(3, 3, 3), (1, 3, 3), (2, 3, 3), (2, 3, 3, 3), (3, 1, 1), (1, 1, 1)])
+def test_replica_rates_broadcast_as_in_the_plain_chain(backend, shape, rate):
+    try:
+        fits = np.broadcast_shapes(shape, rate) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        return
+    check_fused(draws(0, *shape), draws(1, *shape), draws(2, *rate), 0.5, exact=backend != "cupy")
+
+
+def test_an_argument_may_be_given_twice(backend):
+    values = draws(0, 5, 7)
+
+    @xp.fuse
+    def double(x, same):
+        x += same
+
+    x = xp.asarray(values)
+    double(x, x)
+    np.testing.assert_array_equal(xp.asnumpy(x), 2 * values)
+
+
+def test_fused_keeps_the_name_and_the_docstring():
+    assert fused.__name__ == "chain" and fused.__doc__ == chain.__doc__
+
+
+def test_fused_follows_the_backend():
+    xp.use("numpy", dtype="float64")
+    check_fused(draws(0, 3), draws(1, 3), draws(2, 3), 0.5)
+    xp.use(strict.backend, dtype="float64")
+    check_fused(draws(0, 3), draws(1, 3), draws(2, 3), 0.5)
+
+
+# Generators
+
+PURPOSES = ["init", "data", "shuffle", "task", "noise"]
+
+
+def test_generators_are_distinct_by_purpose_and_by_seed():
+    first = [getattr(xp.generator(seed), purpose).random(4).tobytes() for seed in range(3) for purpose in PURPOSES]
+    assert len(set(first)) == 15
+
+
+def test_generators_are_reproducible_and_independent_of_the_order_of_use():
+    forward, backward = xp.generator(5), xp.generator(5)
+    drawn = {purpose: getattr(forward, purpose).random(4) for purpose in PURPOSES}
+    for purpose in reversed(PURPOSES):
+        getattr(backward, purpose).standard_normal(3) if purpose == "noise" else None
+        if purpose != "noise":
+            np.testing.assert_array_equal(getattr(backward, purpose).random(4), drawn[purpose])
+
+
+def test_generators_do_not_touch_the_global_state_and_do_not_depend_on_the_backend():
+    here = xp.generator(1).init.random(3)
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    xp.use(strict.backend, dtype="float64")
+    np.testing.assert_array_equal(xp.generator(1).init.random(3), here)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+# CuPy that is not there, or not whole. The errors raised below are those of CuPy 14 on machines that lack the part.
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+NO_DRIVER = CUDARuntimeError(
+    "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version\nsecond line"
+)
+NO_SUCH_DEVICE = CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+NO_CUBLAS = ImportError("libcublas.so.12: cannot open shared object file: No such file or directory")
+NO_NVRTC = RuntimeError("CuPy failed to load libnvrtc.so.12: OSError: libnvrtc.so.12: cannot open shared object file")
+
+
+def fake_cupy(gpus=1, driver=None, device=None, multiply=None, reduce=None):
+    """A module that fails as CuPy does: at the driver, the device, the first GEMM, or the first kernel compiled."""
+
+    def fail(error):
+        if error is not None:
+            raise error
+
+    class Device:
+        def __init__(self, number):
+            self.number = number
+
+        def use(self):
+            fail(driver)
+            fail(device)
+
+    class Array:
+        def __matmul__(self, other):
+            fail(multiply)
+            return self
+
+        def sum(self):
+            fail(reduce)
+            return self
+
+        def __float__(self):
+            return 8.0
+
+    def count():
+        fail(driver)
+        return gpus
+
+    cupy = types.ModuleType("cupy")
+    cupy.ones = lambda shape, dtype: fail(driver) or Array()
+    cupy.asnumpy = np.asarray
+    cupy.cuda = types.SimpleNamespace(Device=Device, runtime=types.SimpleNamespace(getDeviceCount=count))
+    return cupy
+
+
+def refusal(monkeypatch, module, device=0):
+    """Return the message of use("cupy") with a broken module in CuPy's place, and see that nothing has changed."""
+    xp.use(strict.backend, dtype="float64")
+    borrowed = xp.tanh
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    with pytest.raises(PlasticError) as refused:
+        xp.use("cupy", device=device, dtype="float32")
+    assert (xp.backend(), xp.float_dtype) == ("strict", np.float64)
+    assert vars(xp)["tanh"] is borrowed
+    message = str(refused.value)
+    assert "\n" not in message and len(message) < 300
+    return message
+
+
+def test_without_cupy_the_message_names_the_extra(monkeypatch):
+    message = refusal(monkeypatch, None)
+    assert "not installed" in message and "pip install 'plastic[gpu]'" in message
+
+
+def test_without_a_gpu_or_driver(monkeypatch):
+    message = refusal(monkeypatch, fake_cupy(driver=NO_DRIVER))
+    assert "no GPU" in message and "cudaErrorInsufficientDriver" in message and "driver" in message
+
+
+@pytest.mark.parametrize("missing", [dict(multiply=NO_CUBLAS), dict(reduce=NO_NVRTC)])
+def test_without_its_cuda_libraries(monkeypatch, missing):
+    message = refusal(monkeypatch, fake_cupy(**missing))
+    assert "cannot open shared object file" in message and "pip install 'plastic[gpu]'" in message
+
+
+@pytest.mark.parametrize(("gpus", "device"), [(1, 1), (2, 7)])
+def test_a_device_that_does_not_exist(monkeypatch, gpus, device):
+    message = refusal(monkeypatch, fake_cupy(gpus=gpus, device=NO_SUCH_DEVICE), device=device)
+    assert f"device {device} does not exist" in message and f"{gpus} GPU(s)" in message
+
+
+def test_a_broken_installation(monkeypatch):
+    class Broken(types.ModuleType):
+        def __getattr__(self, name):
+            raise ImportError("CuPy is not correctly installed.\n\nIf you are using a wheel distribution ...")
+
+    assert "CuPy is not correctly installed" in refusal(monkeypatch, Broken("cupy"))
+
+
+def test_a_whole_cupy_is_taken(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
+    xp.use("cupy", dtype="float64")
+    assert (xp.backend(), xp.float_dtype) == ("cupy", np.float64)
+
+
+def test_cupy_is_imported_only_when_asked_for():
+    script = "import sys; from plastic import xp; xp.use('numpy'); xp.tanh(xp.ones(2)); print('cupy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_namespace_is_offered_by_the_package():
+    assert plastic.xp is xp
