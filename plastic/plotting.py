@@ -60,12 +60,22 @@ def curves(axis, x, ys):
             raise PlasticError(
                 f"curve {label!r} has shape {y.shape}; with x of shape {x.shape} it must be (replicas, points)"
             )
-        look = {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)]}
+        style = look(index)
         if len(x) <= 30:
-            look |= {"marker": _MARKERS[index % len(_MARKERS)], "markersize": 4}
+            style |= {"marker": _MARKERS[index % len(_MARKERS)], "markersize": 4}
         if len(y) > 1:
-            axis.fill_between(x, y.min(axis=0), y.max(axis=0), color=look["color"], alpha=0.2, linewidth=0)
-        axis.plot(x, y.mean(axis=0), label=label, linewidth=1.6, **look)
+            axis.fill_between(x, y.min(axis=0), y.max(axis=0), color=style["color"], alpha=0.2, linewidth=0)
+        axis.plot(x, y.mean(axis=0), label=label, **style)
     if np.issubdtype(x.dtype, np.integer) and axis.get_xscale() == "linear":
         axis.xaxis.get_major_locator().set_params(integer=True)
+    legend(axis)
+
+
+def look(index):
+    """Return colour, dashes and width of the curve number `index`, as keywords of matplotlib."""
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)], "linewidth": 1.6}
+
+
+def legend(axis):
+    """Add the legend, as all figures have it."""
     axis.legend(fontsize="small", framealpha=0.8, edgecolor="none")

@@ -13,6 +13,7 @@ The clock is the number of steps taken. What is special to an experiment comes i
 """
 
 import contextlib
+import functools
 import signal
 import threading
 
@@ -155,8 +156,8 @@ class _Health:
     def check_state(self, number):
         """Check every array too, as a checkpoint needs; put the last finite arrays of diverged replicas back."""
         self.check()
-        finite = [self._finite(leaf) for _, leaf in parameters.leaves(self.state)]
-        self._record(np.where(np.logical_and.reduce([xp.asnumpy(each) for each in finite]), 0, max(number, 1)))
+        finite = functools.reduce(xp.logical_and, (self._finite(leaf) for _, leaf in parameters.leaves(self.state)))
+        self._record(np.where(xp.asnumpy(finite), 0, max(number, 1)))
         if self.diverged:
             arrays, _ = self.run.read_checkpoint()
             for path, leaf in parameters.leaves(self.state):

@@ -100,9 +100,8 @@ def _go_on(url, part, have):
     try:
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
             status = response.status_code
-            begins = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-            if have and (status == 416 or (status == 206 and begins != str(have))):
-                part.unlink()  # longer than the file, or the server has lost its place: start over
+            if have and status == 416:
+                part.unlink()  # it is longer than the file: start over
                 return f"no bytes from {have:,} on"
             if status != 200 and not (have and status == 206):
                 raise _FailedError(f"{status} {response.reason}")

@@ -7,8 +7,9 @@ from plastic import plotting, runs, xp
 
 def save_singular_values(run, layers):
     """Keep the singular values of every weight matrix, largest first, in arrays.h5 as "singular_values/l", l = 1..L."""
-    values = {f"singular_values/{l}": _singular_values(layer.W) for l, layer in enumerate(layers, 1)}  # noqa: E741
-    run.save_arrays(values)
+    for number, layer in enumerate(layers, 1):
+        values = np.linalg.svd(xp.asnumpy(layer.W), compute_uv=False)
+        run.save_arrays({f"singular_values/{number}": values})
 
 
 def draw(folder):
@@ -33,30 +34,31 @@ def learning_curves(metrics):
 
 
 def cosines(metrics):
-    """Cosine between the rule's update and backpropagation's, per layer, over the epochs."""
+    """Cosine between the rule's update and backpropagation's, per layer, over the epochs; over replicas mean and range."""
     fig, axis = plotting.figure(width=5.5)
-    names = {name: f"layer {name.split('_')[1]}" for name in metrics if name.startswith("cosine_")}
-    plotting.curves(axis, *_over_epochs(metrics, names))
-    axis.set(xlabel="epoch", ylabel="cosine with backpropagation", ylim=(min(-0.05, axis.get_ylim()[0]), 1.05))
+    labels = {name: name.replace("cosine_", "layer ") for name in metrics if name.startswith("cosine_")}
+    epochs, values = _over_epochs(metrics, labels)
+    plotting.curves(axis, epochs, values)
+    smallest = min(np.nanmin(each, initial=1.0) for each in values.values())
+    axis.set(xlabel="epoch", ylabel="cosine with backpropagation", ylim=(min(0.9, smallest - 0.05), 1.01))
     return fig
 
 
 def singular_values(arrays):
-    """Singular values of each weight matrix at the end, largest first."""
+    """Singular values of each weight matrix at the end, largest first; one line per replica."""
     fig, axis = plotting.figure(width=5.5)
-    for l in range(1, len(arrays) + 1):  # noqa: E741
-        values = arrays[f"singular_values/{l}"]
-        ranks = np.linspace(0, 1, values.shape[-1])
-        look = {"color": plotting.COLOURS[(l - 1) % len(plotting.COLOURS)]}
-        for index, row in enumerate(values.reshape(-1, values.shape[-1])):
-            axis.plot(ranks, row, label=f"layer {l}" if index == 0 else None, **look)
-    axis.set(xlabel="rank of the singular value (fraction of the width)", ylabel="singular value", yscale="log")
-    axis.legend()
+    layers = range(1, len(arrays) + 1)
+    values = {layer: np.atleast_2d(arrays[f"singular_values/{layer}"]) for layer in layers}
+    for layer in layers:
+        for replica, row in enumerate(values[layer]):
+            label = f"layer {layer}" if replica == 0 else None
+            axis.plot(np.linspace(0, 1, len(row)), row, label=label, **plotting.look(layer - 1))
+    everything = np.concatenate([each.ravel() for each in values.values()])
+    if everything.max() > 5 * everything.min():
+        axis.set_yscale("log")
+    axis.set(xlabel="rank of the singular value (fraction of the width)", ylabel="singular value")
+    plotting.legend(axis)
     return fig
-
-
-def _singular_values(W):
-    return np.linalg.svd(xp.asnumpy(W), compute_uv=False)
 
 
 def _over_epochs(metrics, names):
@@ -65,6 +67,8 @@ def _over_epochs(metrics, names):
     replicas = np.array(metrics["replica"])
     epochs = np.zeros(len(steps))
     epochs[columns] = metrics["epoch"]
+    if np.all(epochs == np.round(epochs)):
+        epochs = epochs.astype(int)
     curves = {}
     for name, label in names.items():
         curves[label] = np.full((replicas.max() + 1, len(steps)), np.nan)

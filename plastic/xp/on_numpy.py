@@ -11,16 +11,20 @@ _BLOCK = 1 << 16  # elements: the temporaries of float32 stay in the cache, and 
 
 def _fused(chain, arguments):
     arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.size > 1]
-    shape = max((a.shape for a in arrays), key=lambda shape: (len(shape), shape), default=())
+    if not arrays:
+        chain(*arguments)
+        return
+    arguments = [a.reshape(()) if isinstance(a, np.ndarray) and a.size == 1 else a for a in arguments]
+    shape = max((a.shape for a in arrays), key=lambda shape: (len(shape), shape))
+    is_full = [isinstance(a, np.ndarray) and a.ndim > 0 for a in arguments]
     if all(a.shape == shape and a.flags.c_contiguous for a in arrays):
-        size = arrays[0].size if arrays else 1
-        flat = [a.reshape(-1) if isinstance(a, np.ndarray) and a.size == size else a for a in arguments]
-        for start in range(0, size, _BLOCK):
+        flat = [a.reshape(-1) if full else a for a, full in zip(arguments, is_full, strict=True)]
+        for start in range(0, arrays[0].size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            chain(*(a[block] if isinstance(a, np.ndarray) and a.size == size else a for a in flat))
-    elif len(shape) > 2 and all(len(a) == shape[0] for a in arrays):
+            chain(*(a[block] if full else a for a, full in zip(flat, is_full, strict=True)))
+    elif len(shape) > 2 and all(a.ndim == len(shape) and len(a) == shape[0] for a in arrays):
         for replica in range(shape[0]):  # a rate per replica (R, 1, 1) is one number within a replica
-            _fused(chain, [a[replica] if isinstance(a, np.ndarray) and a.ndim else a for a in arguments])
+            _fused(chain, [a[replica] if full else a for a, full in zip(arguments, is_full, strict=True)])
     else:
         chain(*arguments)
 
