@@ -71,7 +71,7 @@ def run(commands, argv=None, prog=None):
     except KeyboardInterrupt as stop:
         _leave(130, str(stop) or "interrupted")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes at exit
         sys.exit(141)
 
 
@@ -278,7 +278,7 @@ def _help(component, prog):
     text = re.sub(r"--(\w+)=\w+(?=\n +Type: true or false)", r"--\1, --no_\1", text)
     text = re.sub(r"Optional\[(.*)\]$", r"\1", text, flags=re.MULTILINE)
     indents = [(line.strip(), re.match(" *", line)[0]) for line in text.splitlines()]
-    return "\n".join(textwrap.fill(line, 100, initial_indent=i, subsequent_indent=i) for line, i in indents)
+    return "\n".join(textwrap.fill(line, 120, initial_indent=i, subsequent_indent=i) for line, i in indents)
 
 
 def _leave(code, message):

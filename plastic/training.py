@@ -67,8 +67,10 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
         number, done = counters["step"], counters["done"]
         metrics = {name: np.asarray(value) for name, value in counters["metrics"].items()}
         health.diverged = {int(index): bad for index, bad in counters["diverged"].items()}
+        run.status("running", **health.details())
         source.restore(counters["source"])
     else:
+        (run.folder / "metrics.csv").unlink(missing_ok=True)  # of a run killed before its first checkpoint
         metrics = evaluated()
         save()
     with _deferred_interrupt() as interrupted, _progress_bar(steps, number) as bar, _quiet():
@@ -80,10 +82,11 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
                 metrics = evaluated()
                 done = number == steps or (stop is not None and bool(stop(metrics)))
                 bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(metrics.items())[:3]})
-            if done or number % checkpoint_every == 0 or interrupted.is_set():
+            leave = interrupted.is_set()
+            if done or leave or number % checkpoint_every == 0:
                 save()
-            if interrupted.is_set() and not done:
-                run.status("interrupted", step=number)
+            if leave and not done:
+                run.status("interrupted", step=number, **health.details())
                 raise KeyboardInterrupt(f"interrupted at step {number}; go on with --resume={run.folder}")
     return metrics
 
@@ -143,6 +146,10 @@ class _Health:
         """Return (index, columns) of the replicas that have not diverged."""
         return [(index, columns) for index, columns in enumerate(self.replicas) if index not in self.diverged]
 
+    def details(self):
+        """Return what config.json says of it."""
+        return {"diverged": self.diverged} if self.diverged else {}
+
     def watch(self, number, vital):
         """Note, without waiting for the device, which replicas have a vital sign that is not finite."""
         bad = xp.where(xp.isfinite(vital), 0, number)
@@ -176,9 +183,9 @@ class _Health:
         }
         self.diverged |= new
         if new and self.alive():
-            self.run.status("running", diverged=self.diverged)
+            self.run.status("running", **self.details())
         elif new:
-            self.run.status("diverged", diverged=self.diverged)
+            self.run.status("diverged", **self.details())
             first = f"training diverged at step {min(self.diverged.values())}"
             raise PlasticError(f"{first}: {self.advice}; the last finite checkpoint is in {self.run.folder}")
 

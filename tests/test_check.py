@@ -103,6 +103,16 @@ def test_a_single_wrong_entry_fails_beside_much_larger_ones():
         check.gradient(lambda w: loss(w[:2]), weights[:2], grads[:2])
 
 
+def test_rounding_of_a_large_loss_is_no_error_of_the_gradient():
+    w = np.array([0.1, 1.0, -2.0])
+    check.gradient(lambda w: 1e6 + np.sum(w**2), w, 2 * w)
+
+
+def test_truncation_at_a_small_entry_is_no_error_of_the_gradient():
+    w = np.array([0.0, 1.0, -1.0])  # the gradient of w^3 is 0 at 0, its central difference h^2; the loss itself is 0
+    check.gradient(lambda w: np.sum(w**3), w, 3 * w**2)
+
+
 def test_zero_gradients():
     problem = make_problem(scale=0.0)  # the second layer's weights are zero: nothing reaches the first
     errors = check.gradient(problem.loss, problem.layers, problem.gradient())

@@ -190,6 +190,8 @@ def test_integers_mix_where_numpy_keeps_the_floating_type():
         lambda: x * np.int64(2),
         lambda: x.__setitem__(0, integers[1]),
         lambda: integers.__setitem__(0, x[1]),
+        lambda: xp.zeros(3, dtype="int8").__setitem__(0, integers[1]),
+        lambda: xp.zeros(3, dtype="int8").__setitem__(0, x[1]),
         lambda: operator.iadd(integers, x),
         lambda: xp.interp(x, x, x),  # computes in float64
     ]:

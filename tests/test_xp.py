@@ -152,6 +152,25 @@ def test_lu_solves_in_the_working_precision(precision, leading, columns, transpo
     np.testing.assert_array_equal(xp.asnumpy(device_B), B.astype(precision))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_factors_on_the_host_have_the_type_of_the_matrix(dtype):
+    _, factors = xp.lu_factor(matrices(2, 4, 4).astype(dtype))
+    assert [lu.dtype for _, lu, _ in factors] == [dtype, dtype]
+
+
+@pytest.mark.parametrize("transpose", [False, True])
+@pytest.mark.parametrize("n", [12, 100])
+def test_an_ill_conditioned_float32_system_is_solved_to_float32(backend, n, transpose):
+    """Rounding of 6e-8 times a condition number of 5000 would leave three digits."""
+    U, _, V = np.linalg.svd(draws(n, n))
+    A = ((U * np.geomspace(1, 1 / 5000, n)) @ V).astype(np.float32)
+    B = draws(n, 3).astype(np.float32)
+    X = xp.asnumpy(xp.lu_solve(xp.lu_factor(xp.asarray(A, dtype="float32")), xp.asarray(B, dtype="float32"), transpose))
+    assert X.dtype == np.float32
+    exact = np.linalg.solve((A.T if transpose else A).astype(np.float64), B.astype(np.float64))
+    assert np.linalg.norm(X - exact) < 1e-6 * np.linalg.norm(exact)
+
+
 def test_one_factorisation_serves_both_systems_and_many_sides(backend):
     A, B = matrices(5, 5), draws(3, 5, 2)
     factors = xp.lu_factor(xp.asarray(A))
@@ -308,11 +327,12 @@ NO_DRIVER = CUDARuntimeError(
 )
 NO_SUCH_DEVICE = CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
 NO_CUBLAS = ImportError("libcublas.so.12: cannot open shared object file: No such file or directory")
+NO_CUSOLVER = ImportError("libcusolver.so.11: cannot open shared object file: No such file or directory")
 NO_NVRTC = RuntimeError("CuPy failed to load libnvrtc.so.12: OSError: libnvrtc.so.12: cannot open shared object file")
 
 
-def fake_cupy(gpus=1, driver=None, device=None, multiply=None, reduce=None):
-    """A module that fails as CuPy does: at the driver, the device, the first GEMM, or the first kernel compiled."""
+def fake_cupy(gpus=1, driver=None, device=None, multiply=None, factorise=None, reduce=None):
+    """A module that fails as CuPy does: at the driver, the device, the first GEMM, LU, or kernel compiled."""
 
     def fail(error):
         if error is not None:
@@ -343,17 +363,25 @@ def fake_cupy(gpus=1, driver=None, device=None, multiply=None, reduce=None):
         return gpus
 
     cupy = types.ModuleType("cupy")
-    cupy.ones = lambda shape, dtype: fail(driver) or Array()
+    cupy.eye = lambda n, dtype: fail(driver) or Array()
+    cupy.linalg_of_cupyx = types.SimpleNamespace(lu_factor=lambda matrix: fail(factorise) or (matrix, None))
     cupy.asnumpy = np.asarray
     cupy.cuda = types.SimpleNamespace(Device=Device, runtime=types.SimpleNamespace(getDeviceCount=count))
     return cupy
+
+
+def put_in_place(monkeypatch, module):
+    cupyx = types.ModuleType("cupyx.scipy")
+    cupyx.linalg = vars(module).get("linalg_of_cupyx") if module else None
+    for name, fake in {"cupy": module, "cupyx": types.ModuleType("cupyx"), "cupyx.scipy": cupyx}.items():
+        monkeypatch.setitem(sys.modules, name, fake)
 
 
 def refusal(monkeypatch, module, device=0):
     """Return the message of use("cupy") with a broken module in CuPy's place, and see that nothing has changed."""
     xp.use(strict.backend, dtype="float64")
     borrowed = xp.tanh
-    monkeypatch.setitem(sys.modules, "cupy", module)
+    put_in_place(monkeypatch, module)
     with pytest.raises(PlasticError) as refused:
         xp.use("cupy", device=device, dtype="float32")
     assert (xp.backend(), xp.float_dtype) == ("strict", np.float64)
@@ -373,13 +401,13 @@ def test_without_a_gpu_or_driver(monkeypatch):
     assert "no GPU" in message and "cudaErrorInsufficientDriver" in message and "driver" in message
 
 
-@pytest.mark.parametrize("missing", [dict(multiply=NO_CUBLAS), dict(reduce=NO_NVRTC)])
+@pytest.mark.parametrize("missing", [dict(multiply=NO_CUBLAS), dict(factorise=NO_CUSOLVER), dict(reduce=NO_NVRTC)])
 def test_without_its_cuda_libraries(monkeypatch, missing):
     message = refusal(monkeypatch, fake_cupy(**missing))
     assert "cannot open shared object file" in message and "pip install 'plastic[gpu]'" in message
 
 
-@pytest.mark.parametrize(("gpus", "device"), [(1, 1), (2, 7)])
+@pytest.mark.parametrize(("gpus", "device"), [(1, 1), (2, 7), (1, -1)])
 def test_a_device_that_does_not_exist(monkeypatch, gpus, device):
     message = refusal(monkeypatch, fake_cupy(gpus=gpus, device=NO_SUCH_DEVICE), device=device)
     assert f"device {device} does not exist" in message and f"{gpus} GPU(s)" in message
@@ -394,7 +422,7 @@ def test_a_broken_installation(monkeypatch):
 
 
 def test_a_whole_cupy_is_taken(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
+    put_in_place(monkeypatch, fake_cupy())
     xp.use("cupy", dtype="float64")
     assert (xp.backend(), xp.float_dtype) == ("cupy", np.float64)
 

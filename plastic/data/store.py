@@ -7,16 +7,15 @@ import os
 import sys
 from importlib.metadata import version
 
-import numpy as np
-
 from plastic.errors import PlasticError
 
 FORMAT = 1  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_HEAD = 512  # bytes before the HDF5 data, the "user block", which HDF5 leaves to us: the format and a checksum
 
 
 class _UnusableError(Exception):
-    """The file is missing, damaged or of another format; the message says which."""
+    """The file is missing, or is damaged or of another format; the message says which."""
 
 
 def arrays_of(path, make):
@@ -90,21 +89,17 @@ def _read(path):
     import h5py
 
     try:
-        # A file in place is only ever replaced. HDF5's own locks would add nothing and fail on some file systems.
-        with h5py.File(path, "r", locking=False) as file:
-            attributes = dict(file.attrs)
-            arrays = {name: file[name][()] for name in ARRAYS} if attributes["format"] == FORMAT else {}
-    except FileNotFoundError:
+        with open(path, "rb") as file:
+            # Checked before HDF5 sees it: a damaged file can crash that library, and the whole process with it.
+            head = file.read(_HEAD)
+            if head != _head_for(hashlib.file_digest(file, "sha256").hexdigest()):
+                raise _UnusableError("is damaged or of another format")
+            with h5py.File(file, "r") as hdf5:
+                return {name: hdf5[name][()] for name in ARRAYS}
+    except (FileNotFoundError, NotADirectoryError):
         raise _UnusableError("is not there") from None
-    except PermissionError as error:
-        raise PlasticError(f"cannot read {path}: {error.strerror}") from None
-    except Exception as error:  # HDF5 reports damage as whatever it trips over: OSError, KeyError, RuntimeError, ...
-        raise _UnusableError(f"is damaged ({type(error).__name__})") from None
-    if not arrays:
-        raise _UnusableError(f"has format {attributes['format']} instead of {FORMAT}")
-    if attributes.get("sha256") != _checksum(arrays):
-        raise _UnusableError("is damaged (checksum)")
-    return arrays
+    except OSError as error:
+        raise PlasticError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def _image(arrays):
@@ -112,19 +107,14 @@ def _image(arrays):
     import h5py
 
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
+    with h5py.File(buffer, "w", userblock_size=_HEAD) as file:
         for name in ARRAYS:
             file[name] = arrays[name]
-        file.attrs["format"] = FORMAT
-        file.attrs["sha256"] = _checksum(arrays)
         file.attrs["versions"] = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib"))
-    return buffer.getbuffer()
+    image = buffer.getbuffer()
+    image[:_HEAD] = _head_for(hashlib.sha256(image[_HEAD:]).hexdigest())
+    return image
 
 
-def _checksum(arrays):
-    checksum = hashlib.sha256()
-    for name in ARRAYS:
-        array = np.ascontiguousarray(arrays[name])
-        checksum.update(f"{name} {array.shape} {array.dtype.str}".encode())
-        checksum.update(array.data)
-    return checksum.hexdigest()
+def _head_for(checksum):
+    return f"plastic data set, format {FORMAT}, sha256 of all after byte {_HEAD}: {checksum}\n".encode().ljust(_HEAD)

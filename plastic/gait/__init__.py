@@ -9,7 +9,7 @@ Ahmad, van Gerven, Ambrogioni: GAIT-prop: A biologically plausible learning rule
 Advances in Neural Information Processing Systems 33, 2020.
 """
 
-from plastic.gait.network import SquareNetwork, TowerNetwork, forward, inverse, outputs, restore
+from plastic.gait.network import SquareNetwork, TowerNetwork, forward, inverse, restore
 from plastic.gait.rules import bp, dfa, dfa_feedback, fa, fa_feedback, gait, tp
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "forward",
     "gait",
     "inverse",
-    "outputs",
     "restore",
     "tp",
 ]

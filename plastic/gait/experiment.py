@@ -1,14 +1,17 @@
 """The published task: images to classes, by one of the rules on a square or a tower network."""
 
 import functools
+import os
 import pathlib
 from typing import Literal
+
+import numpy as np
 
 from plastic import check, data, parameters, runs, training, xp
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.gait import figures, regulariser, rules
-from plastic.gait.network import SquareNetwork, TowerNetwork, check_widths, outputs
+from plastic.gait.network import SquareNetwork, TowerNetwork, check_widths, forward
 from plastic.optimizers import Adam
 
 _TOWER = (784, 500, 200, 10)
@@ -84,11 +87,11 @@ def train(
         task = _Task(options)
         options |= {"batch_size": task.source.batch_size, "classes": task.classes}
         with runs.Run.resume(resume) if resume else _new_run(options) as run:
-            metrics = task.train(run)
+            task.train(run)
             figures.save_singular_values(run, task.network.layers)
             figures.draw(run.folder)
             run.status("finished", **run.config.get("details", {}))
-    _report(run, metrics)
+    _report(run)
     return run.folder
 
 
@@ -111,7 +114,7 @@ def _check(options):
         if not options["tower"]:
             raise PlasticError("widths are those of a tower: add --tower, or leave them out")
         check_widths(options["widths"])
-    if options["load"] is not None and not pathlib.Path(options["load"], "checkpoint.h5").exists():
+    if options["load"] is not None and not os.path.exists(os.path.join(options["load"], "checkpoint.h5")):
         raise PlasticError(f"load is {options['load']!r}, which is no run folder with a checkpoint.h5")
 
 
@@ -144,10 +147,10 @@ class _Task:
         self.state = {"layers": self.network.layers, "moments": self.optimizer.init(self.network.layers)}
 
     def train(self, run):
-        """Train as the options say, or go on from the checkpoint; return the last metrics."""
+        """Train as the options say, or go on from the checkpoint."""
         per_epoch = self.source.per_epoch
         columns = [{"replica": replica, "seed": seed} for replica, seed in enumerate(self.seeds)]
-        return training.fit(
+        training.fit(
             run,
             self.state,
             self.source,
@@ -175,7 +178,7 @@ class _Task:
             correct = squares = 0
             for start in range(0, len(x), _CHUNK):
                 chunk = labels[start : start + _CHUNK]
-                a = outputs(self.network, x[start : start + _CHUNK], self.classes)
+                a = forward(self.network, x[start : start + _CHUNK], self.classes)[-1]
                 correct = correct + xp.sum(xp.argmax(a, axis=-1) == chunk, axis=-1)
                 squares = squares + xp.sum((a - one_hot(chunk, self.classes)) ** 2, axis=(-2, -1))
             metrics[f"{name}_accuracy"] = correct / len(x)
@@ -255,7 +258,10 @@ def _new_run(options):
 
 def _resumed(options):
     """Return the options of the run to resume. Raises PlasticError where another value was asked for."""
-    kept = runs.Run(options["resume"]).options
+    run = runs.Run(options["resume"])
+    if (run.family, run.experiment) != ("gait", "train"):
+        raise PlasticError(f"{run.folder} is a run of {run.family} {run.experiment}; plastic.gait cannot resume it")
+    kept = run.options
     default = train.__kwdefaults__
     for name, value in options.items():
         if name not in _CHANGEABLE and value != default[name] and _plain(value) != kept[name]:
@@ -263,7 +269,9 @@ def _resumed(options):
                 f"{name} is {value!r}, but the run to resume has {kept[name]!r}; a resumed run keeps its options"
             )
     kept = {name: options[name] if name in _CHANGEABLE else _tuples(kept[name]) for name in options}
-    return kept | {"load": None}  # its parameters are in the checkpoint
+    if (run.folder / "checkpoint.h5").exists():
+        kept["load"] = None  # the parameters are in the checkpoint
+    return kept
 
 
 def _plain(value):
@@ -274,7 +282,11 @@ def _tuples(value):
     return tuple(value) if isinstance(value, list) else value
 
 
-def _report(run, metrics):
-    train_accuracy, test_accuracy = (100 * metrics[f"{name}_accuracy"].mean() for name in ("train", "test"))
+def _report(run):
+    metrics = run.metrics()
+    last = [step == metrics["step"][-1] for step in metrics["step"]]  # the rows of the replicas that have not diverged
+    train_accuracy, test_accuracy = (
+        100 * np.mean(np.compress(last, metrics[f"{name}_accuracy"])) for name in ("train", "test")
+    )
     print(f"test accuracy {test_accuracy:.2f} % (training {train_accuracy:.2f} %)")
     print(f"run folder {run.folder}")

@@ -7,9 +7,8 @@ from plastic import plotting, runs, xp
 
 def save_singular_values(run, layers):
     """Keep the singular values of every weight matrix, largest first, in arrays.h5 as "singular_values/l", l = 1..L."""
-    for number, layer in enumerate(layers, 1):
-        values = np.linalg.svd(xp.asnumpy(layer.W), compute_uv=False)
-        run.save_arrays({f"singular_values/{number}": values})
+    values = [np.linalg.svd(xp.asnumpy(layer.W), compute_uv=False) for layer in layers]
+    run.save_arrays({f"singular_values/{number}": each for number, each in enumerate(values, 1)})
 
 
 def draw(folder):
@@ -34,7 +33,7 @@ def learning_curves(metrics):
 
 
 def cosines(metrics):
-    """Cosine between the rule's update and backpropagation's, per layer, over the epochs; over replicas mean and range."""
+    """Cosine between the updates of the rule and of backpropagation, per layer; over replicas mean and range."""
     fig, axis = plotting.figure(width=5.5)
     labels = {name: name.replace("cosine_", "layer ") for name in metrics if name.startswith("cosine_")}
     epochs, values = _over_epochs(metrics, labels)

@@ -88,20 +88,16 @@ def _layer(width, seed, orthogonal):
     return Affine(xp.asarray(draw), xp.zeros((1, width), dtype=xp.float_dtype))
 
 
-def forward(network, x):
-    """Return the activities [a_0, a_1, .., a_L], a_l (..., batch, s_l), of a batch x (..., batch, n_0), n_0 >= s_1."""
+def forward(network, x, classes=None):
+    """Return the activities [a_0, a_1, .., a_L], a_l (..., batch, s_l), of a batch x (..., batch, n_0), n_0 >= s_1.
+
+    classes: compute only so many units of the output layer, the first ones; a_L is then (..., batch, classes).
+    """
+    *hidden, last = network.layers
     activities = [x]
-    for layer in network.layers:
+    for layer in [*hidden, Affine(last.W[..., :classes], last.b[..., :classes])]:
         activities.append(_activity(layer, activities[-1], network.linear))
     return activities
-
-
-def outputs(network, x, classes):
-    """Return the first `classes` units of the output layer, (..., batch, classes), and compute no others there."""
-    *hidden, last = network.layers
-    for layer in hidden:
-        x = _activity(layer, x, network.linear)
-    return _activity(Affine(last.W[..., :classes], last.b[..., :classes]), x[..., : last.W.shape[-2]], network.linear)
 
 
 def inverse(network, index, y, a_below):
@@ -139,7 +135,7 @@ def restore(config, arrays):
     network = kind(layers, options["linear"])
 
     def predict(x):
-        return xp.asnumpy(outputs(network, xp.asarray(x.reshape(len(x), -1)), options["classes"]))
+        return xp.asnumpy(forward(network, xp.asarray(x.reshape(len(x), -1)), options["classes"])[-1])
 
     return network, predict
 

@@ -127,9 +127,9 @@ def _sweep(network, x, y, send, out):
     """
     if y.shape[-1] > network.widths[-1]:
         raise PlasticError(f"{y.shape[-1]} classes do not fit an output layer of {network.widths[-1]} units")
-    activities = forward(network, x)
+    activities = forward(network, x, classes=y.shape[-1])
     grads = empty_gradients(network) if out is None else out
-    e = activities[-1][..., : y.shape[-1]] - y
+    e = activities[-1] - y
     for k in range(len(network.layers)):
         W, a, below = network.layers[-1 - k].W, activities[-1 - k][..., : e.shape[-1]], activities[-2 - k]
         d = 1.0 if network.linear else leaky_relu_slope(a)

@@ -79,8 +79,8 @@ def backend():
 def asarray(values, dtype=None):
     """Bring host values (or an array already there) to the backend's device: the one crossing in.
 
-    Floating-point values take the working precision unless `dtype` says otherwise; integers and booleans keep their
-    type.
+    Floating-point values take the working precision unless `dtype` says otherwise; integers and booleans keep
+    theirs. On NumPy an array that needs no conversion is not copied: to change it in place changes the caller's.
     """
     if dtype is None:
         kind = values.dtype if hasattr(values, "dtype") else np.asarray(values).dtype

@@ -14,26 +14,29 @@ def cupy_backend(device):
         ) from None
     try:
         cupy.cuda.Device(device).use()
-        proof = cupy.ones((2, 2), dtype="float32")
-        float((proof @ proof).sum())  # an allocation, a GEMM of cuBLAS, a kernel and a transfer: all that a run needs
+        from cupyx.scipy import linalg
+
+        proof = cupy.eye(2, dtype="float32")  # proves an allocation, a GEMM, an LU, a kernel and a transfer
+        float(linalg.lu_factor(proof @ proof)[0].sum())
     except Exception as error:  # CuPy raises RuntimeErrors of its own, ImportError and OSError for missing libraries
         raise PlasticError(_what_cupy_misses(cupy, device, error)) from None
 
     def lu_factor(A):
-        from cupyx.scipy import linalg
-
         matrices = A.reshape(-1, *A.shape[-2:])
-        return A.shape[:-2], [linalg.lu_factor(matrix, check_finite=False) for matrix in matrices]
+        return A.shape[:-2], [(matrix, linalg.lu_factor(matrix, check_finite=False)) for matrix in matrices]
+
+    def solve(A, factors, b, transpose):
+        """Refine in float32 always: to ask whether it is needed would wait for the device."""
+        x = linalg.lu_solve(factors, b, trans=int(transpose), check_finite=False)
+        if b.dtype == "float32":
+            residual = b - (A.T if transpose else A).astype("float64") @ x.astype("float64")
+            x += linalg.lu_solve(factors, residual.astype("float32"), trans=int(transpose), check_finite=False)
+        return x
 
     def lu_solve(factors, B, transpose):
-        from cupyx.scipy import linalg
-
-        leading, pairs = factors
+        leading, matrices = factors
         columns = B.reshape(-1, *B.shape[-2:])
-        solutions = [
-            linalg.lu_solve(pair, b, trans=int(transpose), check_finite=False)
-            for pair, b in zip(pairs, columns, strict=True)
-        ]
+        solutions = [solve(*factor, b, transpose) for factor, b in zip(matrices, columns, strict=True)]
         return solutions[0] if leading == () else cupy.stack(solutions).reshape(*leading, *B.shape[-2:])
 
     kernels = {}
@@ -62,6 +65,6 @@ def _what_cupy_misses(cupy, device, error):
         return (
             f"CuPy is installed but finds no GPU ({reason}); an NVIDIA GPU and its driver are needed, or --device=cpu"
         )
-    if device >= count:
+    if not 0 <= device < count:
         return f"device {device} does not exist: this machine has {count} GPU(s), numbered from 0"
     return f"the GPU does not work ({reason}); its CUDA libraries come with: pip install 'plastic[gpu]'"

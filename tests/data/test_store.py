@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -80,9 +81,8 @@ def swap_axes(file):
         lambda path: flip(path, "x_train"),
         lambda path: flip(path, "y_test"),
         lambda path: edit(path, lambda file: file.pop("y_test")),
-        lambda path: edit(path, lambda file: file.attrs.pop("sha256")),
-        lambda path: edit(path, lambda file: file.attrs.pop("format")),
-        lambda path: edit(path, lambda file: file.attrs.modify("format", 0)),
+        lambda path: edit(path, lambda file: file.attrs.pop("versions")),
+        lambda path: path.write_bytes(path.read_bytes()[512:]),  # still an HDF5 file
         lambda path: edit(path, swap_axes),
     ],
 )
@@ -93,6 +93,28 @@ def test_a_damaged_file_is_made_again(path, damage, capsys):
     assert_same(store.arrays_of(path, lambda: ARRAYS))
     assert path.read_bytes() == whole
     assert f"note: {path} " in capsys.readouterr().err
+
+
+def test_a_file_of_another_format_is_made_again(path, monkeypatch):
+    monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
+    with pytest.raises(AssertionError, match="made again"):
+        store.arrays_of(path, never)
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert_same(store.arrays_of(path, never))
+
+
+def test_other_programs_can_read_it(path):
+    with h5py.File(path) as file:
+        assert "numpy" in file.attrs["versions"]
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(file[name][()], array, strict=True)
+
+
+def test_a_file_that_cannot_be_read(path):
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(PlasticError, match=f"cannot read {path}: Is a directory"):
+        store.arrays_of(path, never)
 
 
 def test_a_damaged_file_is_never_used_nor_replaced_by_less(path):
@@ -108,11 +130,13 @@ def test_a_damaged_file_is_never_used_nor_replaced_by_less(path):
     assert path.read_bytes() == damaged
 
 
-def test_every_single_damaged_byte_is_noticed_or_harmless(path):
+def test_every_damaged_byte_is_noticed(path):
+    """Before HDF5 reads it: some of these files would crash the library."""
     whole = path.read_bytes()
-    for position in range(0, len(whole), 37):
-        path.write_bytes(whole[:position] + bytes((whole[position] ^ 0xFF,)) + whole[position + 1 :])
-        assert_same(store.arrays_of(path, lambda: ARRAYS))
+    for position in range(0, len(whole), 31):
+        path.write_bytes(whole[:position] + bytes((whole[position] ^ 0x81,)) + whole[position + 1 :])
+        with pytest.raises(store._UnusableError):
+            store._read(path)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
@@ -133,13 +157,17 @@ def test_a_full_disk_leaves_no_file_in_place(tmp_path, monkeypatch, call):
 
 
 LOADER = """
-import functools, json, sys
+import functools, hashlib, json, sys, time
 from pathlib import Path
 from plastic.data import catalogue, store
 digests, mirror, folder = json.loads(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 make = functools.partial(catalogue.make_idx, folder / "raw", "mnist", digests, [mirror])
-arrays = store.arrays_of(folder / "tiny.h5", make)
-print(store._checksum(arrays))
+def make_slowly():
+    time.sleep(0.5)  # so that the others come while this one is at work
+    print("making")
+    return make()
+arrays = store.arrays_of(folder / "tiny.h5", make_slowly)
+print(hashlib.sha256(b"".join(arrays[name].tobytes() for name in store.ARRAYS)).hexdigest())
 """
 
 
@@ -148,8 +176,9 @@ def test_two_processes_at_once_make_one_file(site, small_set, tmp_path):
     site.files |= {f"/{name}": data for name, data in files.items()}
     command = [sys.executable, "-c", LOADER, json.dumps(digests), site.url, str(tmp_path / "sets")]
     loaders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    printed = {loader.communicate(timeout=60)[0].strip() for loader in loaders}
-    assert printed == {store._checksum(arrays)}
+    printed = sorted(loader.communicate(timeout=60)[0].split() for loader in loaders)
+    checksum = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
+    assert printed == sorted([["making", checksum], [checksum], [checksum]])
     assert [loader.returncode for loader in loaders] == [0, 0, 0]
     assert sorted(path for path, _ in site.log) == sorted(f"/{name}" for name in files)  # each asked for once
     assert sorted(each.name for each in (tmp_path / "sets").iterdir()) == ["raw", "tiny.h5", "tiny.h5.lock"]

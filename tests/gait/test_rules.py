@@ -1,0 +1,248 @@
+"""The rules against finite differences, theory, and the recursion as it is written."""
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from plastic import check, gait, parameters, xp
+from plastic.errors import PlasticError
+from plastic.gait import regulariser, rules
+from plastic.parameters import Affine
+
+CLASSES = 4
+
+
+def make(widths, seed=0, batch=5, linear=False, orthogonal=False, inputs=None):
+    """A random network with biases, inputs and one-hot targets, on the backend in use."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for s in widths:
+        W = np.linalg.qr(rng.standard_normal((s, s)))[0] if orthogonal else rng.standard_normal((s, s)) / np.sqrt(s)
+        layers.append(
+            Affine(
+                xp.asarray(W + (0 if orthogonal else 0.5 * np.eye(s))), xp.asarray(0.1 * rng.standard_normal((1, s)))
+            )
+        )
+    x = xp.asarray(rng.standard_normal((batch, inputs or widths[0])))
+    y = xp.asarray(np.eye(CLASSES)[rng.integers(0, CLASSES, batch)])
+    return gait.TowerNetwork(layers, linear), x, y
+
+
+def literal(network, x, y, gamma=None):
+    """TP (gamma None) or GAIT as the paper writes them: targets by inverses, differences, powers of gamma."""
+    layers = [Affine(xp.asnumpy(layer.W), xp.asnumpy(layer.b)) for layer in network.layers]
+    x, y = xp.asnumpy(x), xp.asnumpy(y)
+
+    def phi(z):
+        return z if network.linear else np.where(z >= 0, z, 0.1 * z)
+
+    def phi_inverse(a):
+        return a if network.linear else np.where(a >= 0, a, 10 * a)
+
+    activities = [x]
+    for layer in layers:
+        activities.append(phi(activities[-1][:, : len(layer.W)] @ layer.W + layer.b))
+    t = np.concatenate([y, activities[-1][:, CLASSES:]], axis=1)
+    grads, multiplier = [], 1.0
+    for layer, a, below in zip(layers[::-1], activities[:0:-1], activities[-2::-1], strict=True):
+        d = np.ones_like(a) if network.linear else np.where(a >= 0, 1.0, 0.1)
+        delta = d * multiplier * (a - t) / len(x)
+        grads.append(Affine(below[:, : len(layer.W)].T @ delta, delta.sum(axis=0, keepdims=True)))
+        step = 1.0 if gamma is None else gamma * d**2
+        shifted = (1 - step) * a + step * t
+        t = below.copy()
+        t[:, : len(layer.W)] = (phi_inverse(shifted) - layer.b) @ np.linalg.inv(layer.W)
+        multiplier /= 1 if gamma is None else gamma
+    return grads[::-1]
+
+
+def assert_equal_trees(found, expected, tolerance):
+    for (path, a), (_, b) in zip(parameters.leaves(found), parameters.leaves(expected), strict=True):
+        b = xp.asnumpy(b)
+        assert_allclose(xp.asnumpy(a), b, rtol=0, atol=tolerance * np.abs(b).max(), err_msg=path)
+
+
+def loss(network, x, y):
+    a = gait.forward(network, x)[-1][..., : y.shape[-1]]
+    return xp.sum((a - y) ** 2) / (2 * len(x))
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("widths", [(6, 6, 6), (7, 5, 4)])
+def test_bp_is_the_gradient_of_the_squared_error(backend, widths, linear):
+    network, x, y = make(widths, linear=linear, inputs=8)
+    check.gradient(lambda layers: loss(gait.TowerNetwork(layers, linear), x, y), network.layers, gait.bp(network, x, y))
+
+
+def test_regulariser_gradient(backend):
+    W = make((5,))[0].layers[0].W
+    check.gradient(regulariser.penalty, W, regulariser.gradient(W))
+    Wn = xp.asnumpy(W)
+    off = [(Wn[i] @ Wn[j]) ** 2 for i in range(5) for j in range(5) if i != j]
+    assert_allclose(xp.asnumpy(regulariser.penalty(W)), sum(off), rtol=1e-12)
+
+
+@pytest.mark.parametrize("strength", [0.1, 1000.0])
+def test_the_regulariser_is_added_to_the_weights_only(backend, strength):
+    network, x, y = make((5, 5))
+    plain, grads = gait.bp(network, x, y), gait.bp(network, x, y)
+    regulariser.add_gradient(network.layers, grads, strength)
+    for layer, before, after in zip(network.layers, plain, grads, strict=True):
+        expected = xp.asnumpy(before.W) + strength * xp.asnumpy(regulariser.gradient(layer.W))
+        assert_allclose(xp.asnumpy(after.W), expected, rtol=1e-12, atol=1e-12 * strength)
+        assert_array_equal(xp.asnumpy(after.b), xp.asnumpy(before.b))
+
+
+def test_a_strong_regulariser_takes_the_gram_matrix_in_float64():
+    """At an orthogonal matrix rounded to float32, a float32 Gram matrix adds noise that a float64 one does not have."""
+    W64 = np.linalg.qr(np.random.default_rng(0).standard_normal((200, 200)))[0]
+    W = W64.astype(np.float32)
+    R = W.astype(np.float64) @ W.T.astype(np.float64)
+    exact = 4000 * (R - np.diag(np.diag(R))) @ W.astype(np.float64)
+    errors = {}
+    for strength in (1000.0, xp.asarray(np.full((1, 1), 1000.0))):  # an array keeps the working precision
+        grads = [Affine(np.zeros_like(W), None)]
+        regulariser.add_gradient([Affine(W, None)], grads, strength)
+        assert grads[0].W.dtype == np.float32
+        errors[type(strength)] = np.abs(grads[0].W - exact).max()
+    assert errors[float] < 1e-6 * np.abs(exact).max()
+    assert errors[np.ndarray] > 100 * errors[float]
+
+
+@hypothesis.given(
+    seed=st.integers(0, 10_000),
+    depth=st.integers(1, 4),
+    linear=st.booleans(),
+    tower=st.booleans(),
+    gamma=st.sampled_from([None, 0.3, 0.9, 1.0]),
+)
+def test_difference_form_is_the_literal_recursion(seed, depth, linear, tower, gamma):
+    xp.use(dtype="float64")
+    widths = tuple(9 - layer for layer in range(depth)) if tower else (8,) * depth
+    network, x, y = make(widths, seed=seed, linear=linear, inputs=9)
+    x, y = x * 1.0, 3 * y - 1  # far targets: many units cross the kink
+    found = gait.tp(network, x, y) if gamma is None else gait.gait(network, x, y, gamma=gamma)
+    conditions = np.prod([np.linalg.cond(layer.W) for layer in network.layers])
+    hypothesis.assume(conditions < 1e6)
+    assert_equal_trees(
+        found, literal(network, x, y, gamma), 1e-13 * conditions * (1 if gamma is None else gamma**-depth) + 1e-12
+    )
+
+
+def test_many_units_cross_the_kink_at_gamma_0_3(backend):
+    """The crossing term counts: without it, GAIT would be BP with the inverse in the place of the transpose."""
+    network, x, y = make((8,) * 4, seed=3, batch=40)
+    y = 3 * y - 1
+    found = gait.gait(network, x, y, gamma=0.3)
+    assert_equal_trees(found, literal(network, x, y, 0.3), 1e-11)
+    no_crossing = gait.gait(network, x, y, gamma=1e-12)
+    assert np.abs(xp.asnumpy(found[0].W - no_crossing[0].W)).max() > 0.01 * np.abs(xp.asnumpy(found[0].W)).max()
+
+
+def test_gait_is_bp_for_orthogonal_weights_without_crossings(backend):
+    network, x, y = make((9,) * 5, orthogonal=True)
+    assert_equal_trees(gait.gait(network, x, y, gamma=1e-9), gait.bp(network, x, y), 1e-13)
+
+
+@pytest.mark.parametrize("rule", ["tp", "gait"])
+def test_tp_and_gait_are_bp_on_orthogonal_linear_networks(backend, rule):
+    network, x, y = make((9,) * 4, orthogonal=True, linear=True)
+    assert_equal_trees(getattr(gait, rule)(network, x, y), gait.bp(network, x, y), 1e-13)
+
+
+@pytest.mark.parametrize("orthogonal", [True, False])
+def test_depth_12_in_float32_is_float64(orthogonal):
+    """For orthogonal weights, and for condition numbers under 500; gamma = 1e-3 to the 12th power is 1e-36."""
+    xp.use(dtype="float64")
+    network, x, y = make((30,) * 12, seed=5, orthogonal=orthogonal)
+    if not orthogonal:
+        rng = np.random.default_rng(1)
+        for layer in network.layers:  # singular values from 1 to 1/480
+            U, _, V = np.linalg.svd(rng.standard_normal((30, 30)))
+            layer.W[...] = U * np.logspace(0, -np.log10(480), 30) @ V
+    exact = [(layer.W.astype(np.float32), layer.b.astype(np.float32)) for layer in network.layers]
+    double = gait.TowerNetwork([Affine(W.astype(np.float64), b.astype(np.float64)) for W, b in exact])
+    single = gait.TowerNetwork([Affine(W, b) for W, b in exact])
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    found, expected = gait.gait(single, x, y), gait.gait(double, x.astype(np.float64), y.astype(np.float64))
+    for a, b in zip(found, expected, strict=True):
+        assert a.W.dtype == np.float32
+        assert np.linalg.norm(a.W - b.W) <= 1e-5 * np.linalg.norm(b.W)
+
+
+@pytest.mark.parametrize("rule", ["bp", "tp", "gait", "fa", "dfa"])
+@pytest.mark.parametrize("widths", [(5, 5, 5), (6, 5, 4)])
+def test_replicas_are_separate_networks(backend, rule, widths):
+    """With as many replicas as samples, units and classes can be confused with; also one input shared by all."""
+    nets = [make(widths, seed=seed, inputs=6) for seed in range(5)]
+    stacked = gait.TowerNetwork(parameters.stack([network.layers for network, _, _ in nets]))
+    feedback = [feedback_of(rule, network, seed) for seed, (network, _, _) in enumerate(nets)]
+    for shared in (False, True):
+        data = [nets[0][1:]] * 5 if shared else [each[1:] for each in nets]
+        x, y = data[0] if shared else (xp.stack([each[i] for each in data]) for i in (0, 1))
+        together = getattr(gait, rule)(
+            stacked, x, y, **({"feedback": parameters.stack(feedback)} if feedback[0] else {})
+        )
+        for replica, (network, _, _) in enumerate(nets):
+            alone = getattr(gait, rule)(
+                network, *data[replica], **({"feedback": feedback[replica]} if feedback[0] else {})
+            )
+            own = parameters.map(lambda leaf, replica=replica: leaf[replica], together)
+            assert_equal_trees(own, alone, 1e-12)
+
+
+def feedback_of(rule, network, seed):
+    rng = np.random.default_rng(seed)
+    return {"fa": rules.fa_feedback(network, rng), "dfa": rules.dfa_feedback(network, CLASSES, rng)}.get(rule)
+
+
+def test_gamma_per_replica(backend):
+    network, x, y = make((5, 5, 5), batch=5)
+    gammas = [1e-3, 0.1, 0.3, 0.5, 0.9]
+    stacked = gait.TowerNetwork(parameters.stack([network.layers] * 5))
+    together = gait.gait(stacked, x, 3 * y, gamma=np.array(gammas).reshape(5, 1, 1))
+    for replica, gamma in enumerate(gammas):
+        own = parameters.map(lambda leaf, replica=replica: leaf[replica], together)
+        assert_equal_trees(own, gait.gait(network, x, 3 * y, gamma=gamma), 1e-12)
+
+
+def test_feedback_alignment_with_the_weights_as_feedback_is_bp(backend):
+    network, x, y = make((6, 5, 4))
+    found = gait.fa(network, x, y, feedback=[layer.W for layer in network.layers])
+    assert_equal_trees(found, gait.bp(network, x, y), 1e-13)
+
+
+def test_direct_feedback_alignment_with_the_transposed_path_is_bp_on_a_linear_network(backend):
+    network, x, y = make((5, 5, 4), linear=True)
+    W2, W3 = (layer.W for layer in network.layers[1:])
+    W2 = W2[:, :4]  # what layer 3 reads
+    feedback = [xp.swapaxes(W2 @ W3, 0, 1), xp.concatenate([xp.swapaxes(W3, 0, 1), xp.zeros((4, 1))], axis=1)]
+    assert_equal_trees(gait.dfa(network, x, y, feedback=feedback), gait.bp(network, x, y), 1e-13)
+
+
+@pytest.mark.parametrize("rule", ["bp", "tp", "gait"])
+def test_a_buffer_gives_the_same_whatever_it_held(precision, rule):
+    network, x, y = make((6, 6, 6))
+    out = parameters.map(lambda leaf: xp.full_like(leaf, np.nan), rules.empty_gradients(network))
+    fresh = getattr(gait, rule)(network, x, y)
+    assert getattr(gait, rule)(network, x, y, out=out) is out
+    for (_, a), (_, b) in zip(parameters.leaves(out), parameters.leaves(fresh), strict=True):
+        assert_array_equal(xp.asnumpy(a), xp.asnumpy(b))
+        assert a.dtype == xp.float_dtype
+
+
+def test_units_without_error_get_no_update(backend):
+    network, x, y = make((7, 6, 5))
+    for rule in (gait.bp, gait.tp, gait.gait):
+        grads = rule(network, x, y)
+        for grad, units in zip(grads, (6, 5, CLASSES), strict=True):
+            assert not xp.asnumpy(grad.W)[:, units:].any() and not xp.asnumpy(grad.b)[:, units:].any()
+            assert xp.asnumpy(grad.W)[:, :units].any()
+
+
+def test_more_classes_than_outputs_is_refused():
+    network, x, _ = make((5, 3))
+    with pytest.raises(PlasticError, match="4 classes do not fit an output layer of 3 units"):
+        gait.bp(network, x, np.zeros((5, 4), np.float32))

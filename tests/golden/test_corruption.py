@@ -1,0 +1,80 @@
+"""The golden tests notice a wrong number, whichever it is."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import test_gait
+
+from plastic import xp
+from plastic.errors import PlasticError
+
+HERE = Path(__file__).parent
+FILES = sorted(path for path in HERE.glob("gait_*.npz") if path.stem != "gait_mnist")
+
+
+def _without_effect(stem, name):
+    """What no number in the file depends on."""
+    if name.startswith("gait_delta_ref64_"):
+        return int(name.split("_")[-1]) <= 12 - 5  # noise, or nearly: too far from the output of twelve layers
+    return (stem, name) in {
+        ("gait_blank", "gamma"),  # all activities are 0
+        ("gait_blank", "W0_0"),  # so is the input
+        ("gait_cross", "lam"),  # the weights are orthogonal
+        ("gait_cross", "lr"),  # no steps
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_array_counts(path):
+    """The largest entry of each array, off by one per cent (a flag: turned over), is noticed."""
+    numbers = dict(np.load(path, allow_pickle=False))
+    unnoticed = []
+    for name in numbers:
+        if not _without_effect(path.stem, name) and not _notices(_corrupted(numbers, name)):
+            unnoticed.append(name)
+    assert not unnoticed
+
+
+def test_a_directory_of_the_users(tmp_path):
+    """--golden=DIR reads that directory: right numbers pass there, and one wrong number fails."""
+    for stem in ("gait_sq_relu", "gait_adam"):
+        shutil.copy(HERE / f"{stem}.npz", tmp_path)
+    numbers = _corrupted(dict(np.load(tmp_path / "gait_sq_relu.npz")), "tp_dW_1")
+    np.savez(tmp_path / "gait_sq_relu.npz", **numbers)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        HERE / "test_gait.py",
+        f"--golden={tmp_path}",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parents[1])
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed, 1 passed" in done.stdout
+
+
+def _corrupted(numbers, name):
+    array = numbers[name].copy()
+    read = array[..., : numbers["widths"][1]] if name == "x" and "widths" in numbers else array
+    entry = np.unravel_index(np.argmax(np.abs(read)), read.shape)
+    if array.dtype.kind == "f" and array[entry]:
+        array[entry] *= 1.01
+    else:
+        array[entry] = 0 if array[entry] else 1
+    return numbers | {name: array}
+
+
+def _notices(numbers):
+    xp.use(dtype="float64")
+    try:
+        test_gait.check(numbers)
+    except (AssertionError, PlasticError, KeyError, ValueError, IndexError):
+        return True
+    return False
