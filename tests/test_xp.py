@@ -162,9 +162,9 @@ def test_the_factors_on_the_host_have_the_type_of_the_matrix(dtype):
 @pytest.mark.parametrize("n", [12, 100])
 def test_an_ill_conditioned_float32_system_is_solved_to_float32(backend, n, transpose):
     """Rounding of 6e-8 times a condition number of 5000 would leave three digits."""
-    U, _, V = np.linalg.svd(draws(n, n))
+    U, _, V = np.linalg.svd(draws(3, n, n))
     A = ((U * np.geomspace(1, 1 / 5000, n)) @ V).astype(np.float32)
-    B = draws(n, 3).astype(np.float32)
+    B = draws(4, n, 3).astype(np.float32)
     X = xp.asnumpy(xp.lu_solve(xp.lu_factor(xp.asarray(A, dtype="float32")), xp.asarray(B, dtype="float32"), transpose))
     assert X.dtype == np.float32
     exact = np.linalg.solve((A.T if transpose else A).astype(np.float64), B.astype(np.float64))

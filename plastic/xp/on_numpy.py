@@ -55,10 +55,10 @@ _REFINE_ABOVE = 2.0  # 1 for an orthogonal matrix, 3 to 30 for random ones
 
 
 def _solve(A, lu, pivots, b, transpose):
-    """Solve A x = b, or A^T x = b; in float32 refine where rounding would be felt, by a residual in float64.
+    """Solve A x = b, or A^T x = b; in float32 refine, by a residual in float64, where rounding would be felt.
 
-    Rounding in x grows by about |A| |A^{-1}|, in the sense of root mean squares over directions. What |A^{-1}| is, a few
-    right-hand sides of +-1 tell that ride along with b.
+    Rounding in x grows by about |A| |A^{-1}|, as root mean squares over directions. What |A^{-1}| is, a few right-hand
+    sides of +-1 tell that ride along with b.
     """
     _, getrs = _lapack(b.dtype.char)
     n, m = b.shape

@@ -1,0 +1,294 @@
+"""Optimizers against their update equations in plain NumPy, and against what theory says of single steps."""
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from plastic import parameters, xp
+from plastic.optimizers import SGD, Adam
+from plastic.parameters import Affine
+
+STEPS = 10
+OPTIMIZERS = {
+    "sgd": SGD,
+    "momentum": lambda lr: SGD(lr, momentum=0.9),
+    "adam": lambda lr: Adam(lr, beta1=0.8, beta2=0.95, eps=1e-3),
+    "adam_plain": lambda lr: Adam(lr, beta1=0.8, beta2=0.95, eps=1e-3, bias_correction=False),
+    "adam_default": Adam,
+    "adam_published": Adam.without_correction,
+}
+
+
+def trajectory(name, p, gradients, lr):
+    """One leaf after the steps along `gradients`, by the equations in the docstrings, in float64."""
+    m, v, t = np.zeros_like(p), np.zeros_like(p), 0
+    beta1, beta2, eps = {"adam_default": (0.9, 0.999, 1e-8), "adam_published": (0.9, 0.99, 1e-8)}.get(
+        name, (0.8, 0.95, 1e-3)
+    )
+    for g in gradients:
+        if name == "sgd":
+            p = p - lr * g
+        elif name == "momentum":
+            m = 0.9 * m + g
+            p = p - lr * m
+        else:
+            t = t + 1
+            m = beta1 * m + (1 - beta1) * g
+            v = beta2 * v + (1 - beta2) * g**2
+            corrected = name in ("adam", "adam_default")
+            m_hat, v_hat = (m / (1 - beta1**t), v / (1 - beta2**t)) if corrected else (m, v)
+            p = p - lr * m_hat / (np.sqrt(v_hat) + eps)
+    return p
+
+
+def trees(shapes, seed=0, scale=1.0):
+    """Host trees, rounded to the working precision: parameters and `STEPS` gradients; None is an absent bias."""
+    rng = np.random.default_rng(seed)
+
+    def draw(scale):
+        return [
+            Affine(*(None if s is None else scale * rng.standard_normal(s).astype(xp.float_dtype) for s in layer))
+            for layer in shapes
+        ]
+
+    return draw(1.0), [draw(scale) for _ in range(STEPS)]
+
+
+def device(tree):
+    return parameters.map(lambda leaf: xp.asarray(leaf.copy()), tree)
+
+
+def train(optimizer, params, gradients, **override):
+    """Return the leaves after steps along `gradients`, on the host, by path."""
+    params = device(params)
+    state = optimizer.init(params)
+    for grads in gradients:
+        optimizer.step(params, device(grads), state, **override)
+    return {path: xp.asnumpy(leaf) for path, leaf in parameters.leaves(params)}
+
+
+def expected(name, params, gradients, rates):
+    """The same by the equations; rates: one per path, or one for all."""
+    result = {}
+    for path, leaf in parameters.leaves(params):
+        along = [dict(parameters.leaves(grads))[path].astype(np.float64) for grads in gradients]
+        rate = rates[path] if isinstance(rates, dict) else rates
+        result[path] = trajectory(name, leaf.astype(np.float64), along, rate)
+    return result
+
+
+def assert_close(found, reference, start):
+    """Compare how far each leaf went; float32 resolves a parameter to 6e-8 and 1 - beta2 = 1e-3 to 6e-5."""
+    assert list(found) == list(reference)
+    start = dict(parameters.leaves(start))
+    for path, value in found.items():
+        single = xp.float_dtype == np.float32
+        way = np.abs(reference[path] - start[path]).max()
+        assert value.dtype == xp.float_dtype, path
+        atol = (1e-4 if single else 1e-12) * way + (3e-6 if single else 1e-14)
+        assert_allclose(value, reference[path], rtol=0, atol=atol, err_msg=path)
+
+
+LAYERS = [((3, 4), (1, 4)), ((4, 2), None), ((2, 2), (1, 2))]
+PATHS = ["0/W", "0/b", "1/W", "2/W", "2/b"]
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_ten_steps_follow_the_equations(precision, name, scale):
+    params, gradients = trees(LAYERS, scale=scale)
+    found = train(OPTIMIZERS[name](0.03), params, gradients)
+    assert list(found) == PATHS
+    assert_close(found, expected(name, params, gradients, 0.03), params)
+
+
+def rates_of(kind, replicas, shapes, rng):
+    """A learning rate of one kind, and what it means for each path."""
+
+    def draw():
+        return float(rng.uniform(0.01, 0.3))
+
+    def per_replica():
+        return rng.uniform(0.01, 0.3, (*replicas, 1, 1)).astype(xp.float_dtype)
+
+    names = [("W",) if layer[1] is None else ("W", "b") for layer in shapes]
+    paths = [f"{place}/{name}" for place, layer in enumerate(names) for name in layer]
+    if kind == "number":
+        rate = draw()
+        return rate, dict.fromkeys(paths, rate)
+    if kind == "array":
+        rate = per_replica()
+        return xp.asarray(rate), dict.fromkeys(paths, rate)
+    if kind == "numbers and arrays by layer":
+        rates = [per_replica() if place % 2 else draw() for place in range(len(shapes))]
+        lr = [xp.asarray(rate) if place % 2 else rate for place, rate in enumerate(rates)]
+        return lr, {path: rates[int(path[0])] for path in paths}
+    rates = {path: per_replica() if kind == "array by leaf" else draw() for path in paths}
+    values = {path: xp.asarray(rate) if kind == "array by leaf" else rate for path, rate in rates.items()}
+    trees = [{name: values[f"{place}/{name}"] for name in layer} for place, layer in enumerate(names)]
+    return [tree if kind == "dict by leaf" else Affine(**tree) for tree in trees], rates
+
+
+@hypothesis.settings(max_examples=30)
+@hypothesis.given(
+    name=st.sampled_from(sorted(OPTIMIZERS)),
+    kind=st.sampled_from(
+        ["number", "array", "numbers and arrays by layer", "number by leaf", "dict by leaf", "array by leaf"]
+    ),
+    replicas=st.sampled_from([(), (1,), (2,), (3,), (2, 3), (1, 2)]),
+    fans=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3), st.booleans()), min_size=1, max_size=3),
+    seed=st.integers(0, 100),
+)
+def test_rates_of_every_kind_at_every_shape(precision, name, kind, replicas, fans, seed):
+    shapes = [((*replicas, n, m), (*replicas, 1, m) if bias else None) for n, m, bias in fans]
+    params, gradients = trees(shapes, seed)
+    lr, rates = rates_of(kind, replicas, shapes, np.random.default_rng(seed))
+    reference = expected(name, params, gradients, rates)
+    assert_close(train(OPTIMIZERS[name](lr), params, gradients), reference, params)
+    assert_close(train(OPTIMIZERS[name](7.0), params, gradients, lr=lr), reference, params)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_replicas_are_separate_runs_each_at_its_rate(backend, name):
+    """With as many replicas as units, a rate along the wrong axis has the right shape."""
+    params, gradients = trees([((3, 3, 3), (3, 1, 3))])
+    rates = np.array([0.01, 0.1, 0.4])
+    together = train(OPTIMIZERS[name](xp.asarray(rates.reshape(3, 1, 1))), params, gradients)
+    for replica, rate in enumerate(rates):
+        own = [parameters.map(lambda leaf, replica=replica: leaf[replica], tree) for tree in (params, *gradients)]
+        alone = train(OPTIMIZERS[name](float(rate)), own[0], own[1:])
+        for path, leaf in alone.items():
+            assert_allclose(together[path][replica], leaf, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_arrays_larger_than_a_block_and_not_contiguous(precision, name):
+    params, gradients = trees([((300, 301), None)])
+    gradients = gradients[:2]
+    assert_close(train(OPTIMIZERS[name](0.1), params, gradients), expected(name, params, gradients, 0.1), params)
+    W = xp.swapaxes(xp.asarray(params[0].W), 0, 1)
+    state = OPTIMIZERS[name](0.1).init([W])
+    for grads in gradients:
+        OPTIMIZERS[name](0.1).step([W], [xp.asarray(grads[0].W.T)], state)
+    assert_close({"0/W": xp.asnumpy(W).T}, expected(name, trees([((300, 301), None)])[0], gradients, 0.1), params)
+
+
+def one_step(optimizer, g):
+    """Return p - p' of the first step from p = 0."""
+    p = [xp.zeros(len(g), dtype=xp.float_dtype)]
+    optimizer.step(p, [xp.asarray(np.array(g))], optimizer.init(p))
+    return -xp.asnumpy(p[0])
+
+
+def test_the_first_step_of_adam_is_the_rate_whatever_the_gradient(precision):
+    found = one_step(Adam(0.02), [1e-3, -1.0, 1e4, 0.0])
+    assert_allclose(found, [0.02, -0.02, 0.02, 0.0], rtol=1e-4)
+
+
+def test_the_first_step_without_correction(precision):
+    """lr (1 - beta1) / sqrt(1 - beta2); for beta2 = 0.99, by chance, lr itself."""
+    found = one_step(Adam(0.02, bias_correction=False), [2.0, -30.0])
+    assert_allclose(found, np.array([1, -1]) * 0.02 * 0.1 / np.sqrt(1e-3), rtol=1e-5)
+    assert_allclose(one_step(Adam.without_correction(0.02), [2.0, -30.0]), [0.02, -0.02], rtol=1e-5)
+
+
+def test_eps_halves_the_first_step_where_it_equals_the_root(precision):
+    """With correction the root is |g|; without, it is sqrt(1 - beta2) |g|."""
+    assert_allclose(one_step(Adam(0.02, eps=1e-2), [1e-2]), 0.01, rtol=1e-4)
+    optimizer = Adam(0.02, beta1=0.9, beta2=0.99, eps=1e-2, bias_correction=False)
+    assert_allclose(one_step(optimizer, [1e-1]), 0.01, rtol=1e-5)
+
+
+def test_constants_of_the_published_adam():
+    assert Adam.without_correction(0.3) == Adam(lr=0.3, beta1=0.9, beta2=0.99, eps=1e-8, bias_correction=False)
+    assert Adam(0.3) == Adam(lr=0.3, beta1=0.9, beta2=0.999, eps=1e-8, bias_correction=True)
+
+
+def test_a_constant_gradient_with_correction_is_followed_at_the_rate(precision):
+    params = [xp.zeros(3, dtype=xp.float_dtype)]
+    optimizer = Adam(0.01)
+    state = optimizer.init(params)
+    for _ in range(20):
+        optimizer.step(params, [xp.asarray(np.array([0.5, -2.0, 7.0]))], state)
+    assert_allclose(xp.asnumpy(params[0]), [-0.2, 0.2, -0.2], rtol=1e-4 if precision == "float32" else 1e-6)
+
+
+def test_a_constant_gradient_with_momentum_is_a_geometric_sum(precision):
+    """v_t = g (1 - mu^t) / (1 - mu); its sum over t = 1..T is g (T - mu (1 - mu^T) / (1 - mu)) / (1 - mu)."""
+    params, mu, T = [xp.zeros(1, dtype=xp.float_dtype)], 0.5, 6
+    optimizer = SGD(0.1, momentum=mu)
+    state = optimizer.init(params)
+    for _ in range(T):
+        optimizer.step(params, [xp.asarray(np.array([3.0]))], state)
+    distance = 0.1 * 3 * (T - mu * (1 - mu**T) / (1 - mu)) / (1 - mu)
+    assert_allclose(xp.asnumpy(params[0]), -distance, rtol=1e-6)
+
+
+def test_the_state_is_a_tree_of_zeros_like_the_parameters(precision):
+    params = device(trees(LAYERS)[0])
+    shapes = {path: leaf.shape for path, leaf in parameters.leaves(params)}
+    assert SGD(0.1).init(params) == {}
+    for optimizer, names, scalars in ((SGD(0.1, momentum=0.9), ["m"], {}), (Adam(), ["M", "V"], {"t": (1,)})):
+        state = optimizer.init(params)
+        found = dict(parameters.leaves(state))
+        expected_shapes = {f"{name}/{path}": shape for name in names for path, shape in shapes.items()}
+        assert {path: leaf.shape for path, leaf in found.items()} == scalars | expected_shapes
+        assert all(leaf.dtype == precision and not xp.asnumpy(leaf).any() for leaf in found.values())
+        assert len({id(leaf) for leaf in found.values()}) == len(found)
+
+
+@pytest.mark.parametrize("lr", ["number", "array"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_changes_parameters_and_state_in_place_and_nothing_else(precision, name, lr):
+    params, gradients = trees([((2, 3, 2), (2, 1, 2)), ((2, 2, 2), None)])
+    rates = 0.1 if lr == "number" else xp.asarray(np.array([0.1, 0.2]).reshape(2, 1, 1))
+    optimizer, tree, grads = OPTIMIZERS[name](rates), device(params), device(gradients[0])
+    state = optimizer.init(tree)
+    leaves, moments = parameters.leaves(tree), parameters.leaves(state)
+    before = [xp.asnumpy(leaf).copy() for _, leaf in leaves]
+    for step in (1, 2):
+        assert optimizer.step(tree, grads, state) is None
+        if "t" in state:
+            assert_array_equal(xp.asnumpy(state["t"]), [step])
+    assert all(a is b for (_, a), (_, b) in zip(parameters.leaves(tree), leaves, strict=True))
+    assert all(a is b for (_, a), (_, b) in zip(parameters.leaves(state), moments, strict=True))
+    assert all((xp.asnumpy(leaf) != old).all() for (_, leaf), old in zip(leaves, before, strict=True))
+    assert all(xp.asnumpy(leaf).any() and leaf.dtype == precision for _, leaf in moments)
+    for (path, leaf), (_, old) in zip(parameters.leaves(grads), parameters.leaves(gradients[0]), strict=True):
+        assert_array_equal(xp.asnumpy(leaf), old, err_msg=path)
+    if lr == "array":
+        assert_array_equal(xp.asnumpy(rates).ravel(), np.array([0.1, 0.2], precision))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_rate_of_zero_overrides_and_only_the_state_moves(backend, name):
+    params, gradients = trees(LAYERS)
+    tree, optimizer = device(params), OPTIMIZERS[name](0.5)
+    state = optimizer.init(tree)
+    optimizer.step(tree, device(gradients[0]), state, lr=0.0)
+    for (_, leaf), (_, old) in zip(parameters.leaves(tree), parameters.leaves(params), strict=True):
+        assert_array_equal(xp.asnumpy(leaf), old)
+    assert all(xp.asnumpy(leaf).any() for _, leaf in parameters.leaves(state))
+
+
+def test_the_moments_are_scaled_sums(backend):
+    """M = m / (1 - beta1) and V = v / (1 - beta2): after two gradients g, h they are beta1 g + h, beta2 g^2 + h^2."""
+    p, optimizer = [xp.zeros(2)], Adam(0.1, beta1=0.5, beta2=0.25)
+    state = optimizer.init(p)
+    for g in ([1.0, -2.0], [3.0, 4.0]):
+        optimizer.step(p, [xp.asarray(np.array(g))], state)
+    assert_allclose(xp.asnumpy(state["M"][0]), [3.5, 3.0])
+    assert_allclose(xp.asnumpy(state["V"][0]), [9.25, 17.0])
+
+
+@pytest.mark.parametrize("lr", [[0.1, 0.2], [0.1, 0.2, 0.3, 0.4]])
+def test_a_list_of_rates_of_another_length_is_refused_and_changes_no_parameter(lr):
+    params, gradients = trees(LAYERS)
+    tree = device(params)
+    optimizer = SGD(lr)
+    with pytest.raises(ValueError):
+        optimizer.step(tree, gradients[0], optimizer.init(tree))
+    for (_, leaf), (_, old) in zip(parameters.leaves(tree), parameters.leaves(params), strict=True):
+        assert_array_equal(leaf, old)
