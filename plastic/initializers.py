@@ -8,6 +8,11 @@ returns a host array of float64: move it with `xp.asarray`, which also rounds it
 import numpy as np
 
 
+def legacy_generator(seed):
+    """Return the generator that codes seeded by `numpy.random.seed(seed)` draw from: MT19937, with the same numbers."""
+    return np.random.RandomState(seed)
+
+
 def xavier_normal(generator, n_in, n_out):
     """W_ij ~ N(0, 2 / (n_in + n_out)), of shape (n_in, n_out) (Glorot and Bengio 2010, eq. 12)."""
     return generator.standard_normal((n_in, n_out)) * np.sqrt(2 / (n_in + n_out))

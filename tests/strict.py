@@ -357,11 +357,11 @@ def _lu_factor(A):
     return A.dtype, _host.lu_factor(A._array)
 
 
-def _lu_solve(factors, B, *options):
-    dtype, host_factors = factors
+def _lu_solve(factor, B, transpose):
+    dtype, host_factor = factor
     if B.dtype != dtype:
         raise TypeError(f"factors of {dtype} solve for {B.dtype}")
-    return StrictArray(_host.lu_solve(host_factors, B._array, *options))
+    return StrictArray(_host.lu_solve(host_factor, B._array, transpose))
 
 
 def _fused(chain, arguments):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,5 +28,4 @@ def test_python_in_the_readme():
     names = {}
     exec(blocks[0], names)
     assert [grad.W.shape for grad in names["grads"]] == [(784, 784)] * 5
-    assert abs(names["below"] - names["activities"][4]).max() > 0  # the weights have moved since
-    assert names["below"].shape == (50, 784)
+    np.testing.assert_allclose(names["below"], names["activities"][4], atol=1e-4)

@@ -18,8 +18,6 @@ batch, s).
 import dataclasses
 import itertools
 
-import numpy as np
-
 from plastic import initializers, xp
 from plastic.errors import PlasticError
 from plastic.functions import leaky_relu, leaky_relu_inverse
@@ -81,7 +79,7 @@ def check_widths(widths):
 
 
 def _layer(width, seed, orthogonal):
-    generator = np.random.RandomState(seed)
+    generator = initializers.legacy_generator(seed)
     draw = (
         initializers.orthogonal(generator, width) if orthogonal else initializers.xavier_normal(generator, width, width)
     )

@@ -103,7 +103,8 @@ def lu_factor(A):
 
     A singular matrix raises nothing, which would cost the GPU a synchronisation: the solution is then not finite.
     """
-    return _backend.lu_factor(A)
+    matrices = A.reshape(-1, *A.shape[-2:])
+    return A.shape[:-2], [_backend.lu_factor(matrices[index]) for index in range(matrices.shape[0])]
 
 
 def lu_solve(factors, B, transpose=False):
@@ -111,7 +112,10 @@ def lu_solve(factors, B, transpose=False):
 
     The leading axes of A and B are the same.
     """
-    return _backend.lu_solve(factors, B, transpose)
+    leading, each = factors
+    columns = B.reshape(-1, *B.shape[-2:])
+    solutions = [_backend.lu_solve(factor, columns[index], transpose) for index, factor in enumerate(each)]
+    return solutions[0] if leading == () else _backend.namespace.stack(solutions).reshape(B.shape)
 
 
 def fuse(chain):

@@ -1,5 +1,7 @@
 """The CuPy backend of `plastic.xp`; CuPy is imported when it is asked for."""
 
+import functools
+
 from plastic.errors import PlasticError
 from plastic.xp.record import Backend
 
@@ -21,40 +23,44 @@ def cupy_backend(device):
     except Exception as error:  # CuPy raises RuntimeErrors of its own, ImportError and OSError for missing libraries
         raise PlasticError(_what_cupy_misses(cupy, device, error)) from None
 
-    def lu_factor(A):
-        matrices = A.reshape(-1, *A.shape[-2:])
-        return A.shape[:-2], [(matrix, linalg.lu_factor(matrix, check_finite=False)) for matrix in matrices]
-
-    def solve(A, factors, b, transpose):
-        """Refine in float32 always: to ask whether it is needed would wait for the device."""
-        x = linalg.lu_solve(factors, b, trans=int(transpose), check_finite=False)
-        if b.dtype == "float32":
-            residual = b - (A.T if transpose else A).astype("float64") @ x.astype("float64")
-            x += linalg.lu_solve(factors, residual.astype("float32"), trans=int(transpose), check_finite=False)
-        return x
-
-    def lu_solve(factors, B, transpose):
-        leading, matrices = factors
-        columns = B.reshape(-1, *B.shape[-2:])
-        solutions = [solve(*factor, b, transpose) for factor, b in zip(matrices, columns, strict=True)]
-        return solutions[0] if leading == () else cupy.stack(solutions).reshape(*leading, *B.shape[-2:])
-
-    kernels = {}
-
-    def fused(chain, arguments):
-        if chain not in kernels:
-            kernels[chain] = cupy.fuse(chain)
-        kernels[chain](*arguments)
-
     return Backend(
         name="cupy",
         namespace=cupy,
         asnumpy=cupy.asnumpy,
-        lu_factor=lu_factor,
-        lu_solve=lu_solve,
-        fused=fused,
+        lu_factor=_lu_factor,
+        lu_solve=_lu_solve,
+        fused=_fused,
         synchronize=lambda: cupy.cuda.get_current_stream().synchronize(),
     )
+
+
+def _lu_factor(A):
+    from cupyx.scipy import linalg
+
+    return A, linalg.lu_factor(A, check_finite=False)
+
+
+def _lu_solve(factor, b, transpose):
+    """Solve A x = b, or A^T x = b; in float32 refine always: to ask whether it is needed would wait for the device."""
+    from cupyx.scipy import linalg
+
+    A, lu = factor
+    x = linalg.lu_solve(lu, b, trans=int(transpose), check_finite=False)
+    if b.dtype == "float32":
+        residual = b - (A.T if transpose else A).astype("float64") @ x.astype("float64")
+        x += linalg.lu_solve(lu, residual.astype("float32"), trans=int(transpose), check_finite=False)
+    return x
+
+
+def _fused(chain, arguments):
+    _kernel(chain)(*arguments)
+
+
+@functools.cache
+def _kernel(chain):
+    import cupy
+
+    return cupy.fuse(chain)
 
 
 def _what_cupy_misses(cupy, device, error):

@@ -38,28 +38,22 @@ def _lapack(char):
 
 def _lu_factor(A):
     getrf, _ = _lapack(A.dtype.char)
-    matrices = A.reshape(-1, *A.shape[-2:])
-    # LAPACK is column-major: the transpose of a C-ordered matrix is free, so A^T is what gets factorised
-    return A.shape[:-2], [(matrix, *getrf(matrix.T)[:2]) for matrix in matrices]
-
-
-def _lu_solve(factors, B, transpose):
-    leading, matrices = factors
-    columns = B.reshape(-1, *B.shape[-2:])
-    solutions = [_solve(*factor, b, transpose) for factor, b in zip(matrices, columns, strict=True)]
-    return solutions[0] if leading == () else np.stack(solutions).reshape(*leading, *B.shape[-2:])
+    return A, *getrf(A.T)[
+        :2
+    ]  # LAPACK is column-major: the transpose of a C-ordered matrix is free, so A^T is factorised
 
 
 _PROBES = 4
 _REFINE_ABOVE = 2.0  # 1 for an orthogonal matrix, 3 to 30 for random ones
 
 
-def _solve(A, lu, pivots, b, transpose):
+def _lu_solve(factor, b, transpose):
     """Solve A x = b, or A^T x = b; in float32 refine, by a residual in float64, where rounding would be felt.
 
     Rounding in x grows by about |A| |A^{-1}|, as root mean squares over directions. What |A^{-1}| is, a few right-hand
     sides of +-1 tell that ride along with b.
     """
+    A, lu, pivots = factor
     _, getrs = _lapack(b.dtype.char)
     n, m = b.shape
     if b.dtype != np.float32:

@@ -12,7 +12,7 @@ class Backend:
     name: str
     namespace: types.ModuleType
     asnumpy: Callable
-    lu_factor: Callable
+    lu_factor: Callable  # lu_factor(A) of one matrix gives what lu_solve(factor, B, transpose) takes
     lu_solve: Callable
     fused: Callable  # fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place
     synchronize: Callable = lambda: None

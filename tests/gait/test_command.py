@@ -4,7 +4,6 @@ import contextlib
 import csv
 import errno
 import io
-import itertools
 import json
 import os
 import pathlib
@@ -21,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import plastic
-from plastic import cli, data, parameters, runs
+from plastic import cli, data, runs
 from plastic.gait import SquareNetwork, figures
 from plastic.gait.experiment import train
 
@@ -91,9 +90,7 @@ def kept(folder):
 
 def weights(folder):
     arrays, _ = runs.Run(folder).read_checkpoint()
-    return (
-        [arrays[f"layers/{place}/W"] for place in itertools.count() if f"layers/{place}/W" in arrays] if arrays else []
-    )
+    return [array for path, array in arrays.items() if path.startswith("layers/") and path.endswith("/W")]
 
 
 # runs
@@ -344,7 +341,7 @@ def test_a_diverged_replica_is_left_out_of_what_is_printed(toy, monkeypatch):
             layer.W *= 1e25 if seed == 6 else 1
         return network
 
-    alone, accuracy = command(f"--dataset={toy}", *TINY, "--seed=5", "--dtype=float64")
+    _, accuracy = command(f"--dataset={toy}", *TINY, "--seed=5", "--dtype=float64")
     monkeypatch.setattr(SquareNetwork, "create", classmethod(huge))
     folder, message = command(f"--dataset={toy}", *TINY, "--seeds=5,6")
     config = runs.Run(folder).config
@@ -564,7 +561,6 @@ NAMES = sorted(train.__kwdefaults__)
 VALUES = ["", "0", "1", "2", "-1", "3.5", "1e-3", "1e400", "nan", "none", "true", "no", "BP", "TP", "GAIT", "FA", "DFA",
           "gait", "float32", "float64", "cpu", "tpu", "16,10", "10,16", "12", "(3,1)", "[", "1,,2", "glyph", "x.npz",
           "DONE", "DAMAGED", ".", "é", "--", "a b", "=", "0x10", "1_0", "x" * 300]  # fmt: skip
-HARMLESS = {"dataset": ("MNIST",), "results": ("", "none"), "nb_epochs": (), "batch_size": ()}
 
 
 @st.composite
