@@ -4,15 +4,16 @@ An optimizer holds its constants only. Its state is a tree made by `init(paramet
 checkpoint), and `step(parameters, gradients, state)` changes parameters and state in place. Gradients are signed to
 be subtracted.
 
-The learning rate `lr` is a number, an array that broadcasts over replica axes, for instance (R, 1, 1), or a list with
-one rate (number, array, or tree of them) per entry of the parameters. `step(..., lr=...)` overrides it, for
-schedules.
+The learning rate `lr` is a number, an array that broadcasts over replica axes, for instance (R, 1, 1), or a tree of
+them that follows the parameters, where a rate holds for all that lies under it: a list has one rate per layer.
+`step(..., lr=...)` overrides it, for schedules. Trees that do not fit raise PlasticError before anything is changed.
 """
 
 import dataclasses
 from typing import Any
 
 from plastic import parameters, xp
+from plastic.errors import PlasticError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +33,12 @@ class SGD:
 
     def step(self, params, grads, state, lr=None):
         """Change `params` and `state` by one step along `grads`."""
-        rates = _rates(self.lr if lr is None else lr, params)
+        lr = self.lr if lr is None else lr
         if not self.momentum:
-            for p, g, rate in _together(params, grads, rates):
+            for p, rate, g in _together(params, lr, grads):
                 _descend(p, g, rate)
             return
-        for p, g, m, rate in _together(params, grads, state["m"], rates):
+        for p, rate, g, m in _together(params, lr, grads, state["m"]):
             _descend_with_momentum(p, g, m, rate, self.momentum)
 
 
@@ -72,20 +73,20 @@ class Adam:
         return cls(lr=lr, beta2=0.99, bias_correction=False)
 
     def init(self, params):
-        """Return the state, all zero: {"t": steps taken (1,), "M", "V": scaled moments, trees like the parameters}."""
-        steps = xp.zeros(1, dtype=xp.float_dtype)
+        """Return the state, all zero: {"t": steps taken, 0-d, "M", "V": scaled moments, trees like the parameters}."""
+        steps = xp.zeros((), dtype=xp.float_dtype)
         return {"t": steps, "M": parameters.zeros_like(params), "V": parameters.zeros_like(params)}
 
     def step(self, params, grads, state, lr=None):
         """Change `params` and `state` by one step along `grads`."""
+        leaves = _together(params, self.lr if lr is None else lr, grads, state["M"], state["V"])
         state["t"] += 1
         scale_m, scale_v = 1 - self.beta1, 1 - self.beta2
         if self.bias_correction:
             scale_m = scale_m / (1 - self.beta1 ** state["t"])
             scale_v = scale_v / (1 - self.beta2 ** state["t"])
         root = scale_v**0.5
-        rates = _rates(self.lr if lr is None else lr, params)
-        for p, g, M, V, rate in _together(params, grads, state["M"], state["V"], rates):
+        for p, rate, g, M, V in leaves:
             _adapt(p, g, M, V, rate * (scale_m / root), self.beta1, self.beta2, self.eps / root)
 
 
@@ -114,14 +115,18 @@ def _adapt(p, g, M, V, rate, beta1, beta2, eps):
     p -= step
 
 
-def _together(*trees):
-    return zip(*([leaf for _, leaf in parameters.leaves(tree)] for tree in trees), strict=True)
+def _together(params, lr, *trees):
+    """Return (parameter, rate, leaves of the trees) for each leaf of `params`, matched by path."""
+    targets, rates = dict(parameters.leaves(params)), dict(parameters.leaves(lr))
+    others = [dict(parameters.leaves(tree)) for tree in trees]
+    for other in others:
+        if other.keys() != targets.keys():
+            raise PlasticError(f"the trees differ: {sorted(other.keys() ^ targets.keys())} on one side only")
+    holders = {path: [prefix for prefix in rates if _lies_under(path, prefix)] for path in targets}
+    if not all(holders.values()) or len({prefix for held in holders.values() for prefix in held}) < len(rates):
+        raise PlasticError(f"learning rates for {', '.join(rates)} do not fit parameters {', '.join(targets)}")
+    return [(p, rates[holders[path][0]], *(other[path] for other in others)) for path, p in targets.items()]
 
 
-def _rates(lr, params):
-    """Return one rate per leaf of `params`, in the order of `parameters.leaves`."""
-    if isinstance(lr, (list, tuple)):
-        return [rate for entry, layer in zip(lr, params, strict=True) for rate in _rates(entry, layer)]
-    if isinstance(lr, (parameters.Affine, dict)):
-        return [rate for _, rate in parameters.leaves(lr)]
-    return [lr] * len(parameters.leaves(params))
+def _lies_under(path, prefix):
+    return prefix in ("", path) or path.startswith(f"{prefix}/")

@@ -2,11 +2,10 @@
 
 The clock is the number of steps taken. What is special to an experiment comes in as functions and objects:
 
-    source    next() gives what one step needs: a batch, a teacher's time step, a trial, a batch of remembered
-    transitions;
-              state() gives its position as JSON-able values, restore(state) goes back there
-    step      step(batch, number) changes the state in place, `number` = 1, 2, ..; schedules are functions of the
-    number.
+    source    next() gives what one step needs: a batch, a teacher's time step, a trial, remembered transitions;
+              state() gives its position as JSON-able values, restore(state) goes back there;
+              per_epoch is the number of steps that count as an epoch
+    step      step(batch, number) changes the state in place, `number` = 1, 2, ..; schedules are functions of it.
               It returns a vital sign: an array of the replica shape that is not finite once that replica has diverged
               (its loss, say). Nothing in a step waits for the device
     evaluate  evaluate() gives the metrics as {name: array of the replica shape}
@@ -31,7 +30,8 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
         leaf of more than one element has the replica axis first.
     evaluate_every, checkpoint_every: in steps. Step 0 and the last step are always evaluated and saved.
     replicas: what sets the replicas apart, one {column: value} each, for instance {"replica": 0, "seed": 1}.
-    stop: stop(metrics) is true when the goal is reached; asked after each evaluation.
+    stop: stop(metrics) is true when the goal is reached; asked after each evaluation. The metrics are of all replicas,
+        those that have diverged too.
     advice: what to try when training diverges, for the message.
 
     Divergence: the first bad step of every replica is kept on the device and read at evaluations and checkpoints. A
@@ -45,7 +45,8 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
 
     def evaluated():
         health.check()
-        values = {name: np.asarray(xp.asnumpy(value)) for name, value in evaluate().items()}
+        with _quiet():
+            values = {name: np.asarray(xp.asnumpy(value)) for name, value in evaluate().items()}
         clock = {"step": number, "epoch": number / source.per_epoch}
         run.log([clock | columns | _of_replica(values, index) for index, columns in health.alive()])
         return values
@@ -53,14 +54,8 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
     def save():
         health.check_state(number)
         record = {name: value.tolist() for name, value in metrics.items()}
-        counters = {
-            "step": number,
-            "done": done,
-            "source": source.state(),
-            "metrics": record,
-            "diverged": health.diverged,
-        }
-        run.save_checkpoint(state, counters)
+        counters = {"step": number, "done": done, "metrics": record, "diverged": health.diverged}
+        run.save_checkpoint(state, counters | {"source": source.state()})
 
     if (run.folder / "checkpoint.h5").exists():
         counters = run.load_checkpoint(state)

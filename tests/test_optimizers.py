@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import parameters, xp
+from plastic.errors import PlasticError
 from plastic.optimizers import SGD, Adam
 from plastic.parameters import Affine
 
@@ -201,9 +202,10 @@ def test_eps_halves_the_first_step_where_it_equals_the_root(precision):
     assert_allclose(one_step(optimizer, [1e-1]), 0.01, rtol=1e-5)
 
 
-def test_constants_of_the_published_adam():
+def test_constants_unless_given():
     assert Adam.without_correction(0.3) == Adam(lr=0.3, beta1=0.9, beta2=0.99, eps=1e-8, bias_correction=False)
-    assert Adam(0.3) == Adam(lr=0.3, beta1=0.9, beta2=0.999, eps=1e-8, bias_correction=True)
+    assert Adam() == Adam(lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8, bias_correction=True)
+    assert SGD() == SGD(lr=0.01, momentum=0.0)
 
 
 def test_a_constant_gradient_with_correction_is_followed_at_the_rate(precision):
@@ -230,7 +232,7 @@ def test_the_state_is_a_tree_of_zeros_like_the_parameters(precision):
     params = device(trees(LAYERS)[0])
     shapes = {path: leaf.shape for path, leaf in parameters.leaves(params)}
     assert SGD(0.1).init(params) == {}
-    for optimizer, names, scalars in ((SGD(0.1, momentum=0.9), ["m"], {}), (Adam(), ["M", "V"], {"t": (1,)})):
+    for optimizer, names, scalars in ((SGD(0.1, momentum=0.9), ["m"], {}), (Adam(), ["M", "V"], {"t": ()})):
         state = optimizer.init(params)
         found = dict(parameters.leaves(state))
         expected_shapes = {f"{name}/{path}": shape for name in names for path, shape in shapes.items()}
@@ -251,7 +253,7 @@ def test_a_step_changes_parameters_and_state_in_place_and_nothing_else(precision
     for step in (1, 2):
         assert optimizer.step(tree, grads, state) is None
         if "t" in state:
-            assert_array_equal(xp.asnumpy(state["t"]), [step])
+            assert_array_equal(xp.asnumpy(state["t"]), step)
     assert all(a is b for (_, a), (_, b) in zip(parameters.leaves(tree), leaves, strict=True))
     assert all(a is b for (_, a), (_, b) in zip(parameters.leaves(state), moments, strict=True))
     assert all((xp.asnumpy(leaf) != old).all() for (_, leaf), old in zip(leaves, before, strict=True))
@@ -288,7 +290,40 @@ def test_a_list_of_rates_of_another_length_is_refused_and_changes_no_parameter(l
     params, gradients = trees(LAYERS)
     tree = device(params)
     optimizer = SGD(lr)
-    with pytest.raises(ValueError):
+    with pytest.raises(PlasticError, match="do not fit"):
         optimizer.step(tree, gradients[0], optimizer.init(tree))
     for (_, leaf), (_, old) in zip(parameters.leaves(tree), parameters.leaves(params), strict=True):
         assert_array_equal(leaf, old)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_gradients_that_lack_a_leaf_are_refused(name):
+    params, gradients = trees(LAYERS)
+    gradients[0][-1].b = None
+    optimizer, tree = OPTIMIZERS[name](0.1), device(params)
+    state = optimizer.init(tree)
+    with pytest.raises(PlasticError, match="the trees differ"):
+        optimizer.step(tree, gradients[0], state)
+    for (_, leaf), (_, old) in zip(parameters.leaves(tree), parameters.leaves(params), strict=True):
+        assert_array_equal(leaf, old)
+    assert not any(leaf.any() for _, leaf in parameters.leaves(state))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_leaves_are_matched_by_path_not_by_order(backend, name):
+    optimizer = OPTIMIZERS[name]({"b": 0.1, "a": 0.2})
+    p = {"a": xp.zeros(2), "b": xp.zeros(2)}
+    optimizer.step(
+        p, {"b": xp.asarray(np.array([-1.0, -1.0])), "a": xp.asarray(np.array([1.0, 1.0]))}, optimizer.init(p)
+    )
+    a, b = (xp.asnumpy(p[key]) for key in "ab")
+    assert (a < 0).all() and (b > 0).all()
+    assert_allclose(a, -2 * b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_parameter_without_axes(backend, name):
+    optimizer = OPTIMIZERS[name](0.1)
+    p, expected = [xp.asarray(np.array(0.5))], trajectory(name, np.array(0.5), [np.array(2.0)], 0.1)
+    optimizer.step(p, [xp.asarray(np.array(2.0))], optimizer.init(p))
+    assert_allclose(xp.asnumpy(p[0]), expected, rtol=1e-12)

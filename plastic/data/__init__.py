@@ -39,7 +39,7 @@ def require(name):
     """
     name = os.fspath(name)
     if name.lower().endswith(".npz"):
-        if not Path(name).is_file():
+        if not os.path.isfile(name):
             raise PlasticError(f"the data file {name} does not exist")
         return name
     known = {each.lower(): each for each in SOURCES}

@@ -22,9 +22,9 @@ def penalty(W):
     return xp.sum(_off_diagonal_gram(W) ** 2, axis=(-2, -1))
 
 
-def gradient(W, dtype=None):
-    """Return 4 (R - diag R) W, in the precision of W; R is formed in `dtype` where that is given."""
-    return 4 * _off_diagonal_gram(W, dtype).astype(W.dtype, copy=False) @ W
+def gradient(W):
+    """Return 4 (R - diag R) W."""
+    return 4 * _off_diagonal_gram(W) @ W
 
 
 def add_gradient(layers, grads, strength):

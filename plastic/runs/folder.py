@@ -22,7 +22,7 @@ _NOT_IDENTITY = ("device", "threads", "results", "resume", "jobs")
 
 def results_folder(option=None):
     """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results."""
-    return pathlib.Path(option or os.environ.get("PLASTIC_RESULTS") or "results").expanduser()
+    return pathlib.Path(os.path.expanduser(option or os.environ.get("PLASTIC_RESULTS") or "results"))
 
 
 class Run:

@@ -14,6 +14,8 @@ import plastic
 from plastic import xp
 from plastic.errors import PlasticError
 
+_MOST_THREADS = 1024
+
 
 @contextlib.contextmanager
 def environment(device=None, dtype="float32", threads=1):
@@ -23,11 +25,11 @@ def environment(device=None, dtype="float32", threads=1):
         else "cpu".
     dtype: "float32" or "float64".
     threads: the number of BLAS threads; more than one pays on a quiet machine only.
-    Raises PlasticError for a device that does not exist or cannot be used, an unknown dtype, or threads below 1.
+    Raises PlasticError for a device that does not exist or cannot be used, an unknown dtype, or threads out of range.
     """
     backend, number = _parse_device(device)
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise PlasticError(f"threads is {threads!r}; it must be a whole number of at least 1")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS:
+        raise PlasticError(f"threads is {threads!r}; it must be a whole number from 1 to {_MOST_THREADS}")
     import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there to be limited
     import threadpoolctl
 

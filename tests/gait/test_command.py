@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import plastic
 from plastic import cli, data, runs
-from plastic.gait import SquareNetwork, figures
+from plastic.gait import experiment, figures
 from plastic.gait.experiment import train
 
 TINY = ("--batch_size=30", "--nb_epochs=2", "--learning_rate=0.003")
@@ -107,7 +107,8 @@ def weights(folder):
         (("--tower", "--widths=12,10", "--seeds=4,3,9", "--linear"), 2),
     ],
 )
-def test_every_algorithm_on_every_network(toy, algorithm, words, layers):
+def test_every_algorithm_on_every_network(toy, monkeypatch, algorithm, words, layers):
+    monkeypatch.setattr(experiment, "_CHUNK", 70)  # several chunks to an evaluation, the last one shorter
     folder, accuracy = command(f"--algorithm={algorithm}", f"--dataset={toy}", "--eval_every=5", *TINY, *words)
     metrics = table(folder)
     seeds = next((word[8:].split(",") for word in words if word.startswith("--seeds")), ["1"])
@@ -150,6 +151,20 @@ def test_training_learns(toy):
         folder, _ = command(*words, "--learning_rate=0.003", "--orthogonal_init", "--orthogonal_reg=0.1")
         metrics = table(folder)
         assert float(metrics[0]["test_accuracy"]) < 0.4 and float(metrics[-1]["test_accuracy"]) > 0.9
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--algorithm=TP", "--gamma=0.9", "--seed=2", "--orthogonal_reg=0.2", "--no-orthogonal_init", "--linear",
+     "--nb_layers=3", "--learning_rate=0.002", "--batch_size=60", "--shuffle", "--nb_epochs=3"],
+)  # fmt: skip
+def test_every_option_takes_effect(toy, word):
+    base = {"--algorithm": "GAIT", "--orthogonal_reg": "0.1", "--nb_layers": "2", **dict(w.split("=") for w in TINY)}
+    base = [f"{name}={value}" for name, value in base.items()] + ["--orthogonal_init"]
+    name = word.partition("=")[0].replace("--no-", "--")
+    changed = [each for each in base if each.partition("=")[0] != name] + [word]
+    first, second = (command(f"--dataset={toy}", *words)[0] for words in (base, changed))
+    assert np.abs(weights(first)[0] - weights(second)[0]).max() > 1e-5
 
 
 def test_gait_is_bp_where_weights_are_orthogonal(toy):
@@ -332,26 +347,23 @@ def test_a_run_killed_before_its_first_checkpoint_still_loads(toy, monkeypatch):
 
 
 def test_a_diverged_replica_is_left_out_of_what_is_printed(toy, monkeypatch):
-    """Replica 1 starts from weights near the end of float32, and overflows in the first step."""
-    create = SquareNetwork.create.__func__
+    step = experiment._Task.step
 
-    def huge(cls, width, hidden, seed, **options):
-        network = create(cls, width, hidden, seed, **options)
-        for layer in network.layers:
-            layer.W *= 1e25 if seed == 6 else 1
-        return network
+    def poisoned(task, batch, number):
+        if number == 5:
+            task.network.layers[0].W[1] = np.nan
+        return step(task, batch, number)
 
-    _, accuracy = command(f"--dataset={toy}", *TINY, "--seed=5", "--dtype=float64")
-    monkeypatch.setattr(SquareNetwork, "create", classmethod(huge))
-    folder, message = command(f"--dataset={toy}", *TINY, "--seeds=5,6")
-    config = runs.Run(folder).config
-    assert config["status"] == "finished" and config["details"]["diverged"] == {"1": 1}
-    assert message == accuracy
-    assert [row["seed"] for row in table(folder) if row["step"] != "0"] == ["5", "5"]
+    monkeypatch.setattr(experiment._Task, "step", poisoned)
+    folder, accuracy = command(f"--dataset={toy}", *TINY, "--seeds=5,6")
+    assert [row["seed"] for row in table(folder)] == ["5", "6", "5", "5"]
+    assert accuracy.startswith(f"test accuracy {100 * float(table(folder)[-1]['test_accuracy']):.2f} % ")
     for name, array in runs.Run(folder).read_checkpoint()[0].items():
         assert np.isfinite(array).all(), name
-    assert command(f"--resume={folder}") == (folder, message)
-    assert runs.Run(folder).config["details"]["diverged"] == {"1": 1}
+    for _ in range(2):
+        config = runs.Run(folder).config
+        assert config["status"] == "finished" and config["details"]["diverged"] == {"1": 5}
+        assert command(f"--resume={folder}") == (folder, accuracy)
 
 
 def test_a_run_that_diverges_says_what_to_try(toy):
@@ -413,7 +425,7 @@ def python(*words, **variables):
 
 
 def test_runs_killed_at_any_moment_go_on_to_the_bit(toy):
-    """SIGKILL at random times of the real command, as often as it takes epochs to see."""
+    """SIGKILL at random times of the real command."""
     undisturbed, _ = command(f"--dataset={toy}", *LONG)
     chance = random.Random(1)
     words = ["-m", "plastic.gait", f"--dataset={toy}", *LONG, "--results=killed"]
@@ -426,9 +438,8 @@ def test_runs_killed_at_any_moment_go_on_to_the_bit(toy):
             time.sleep(0.1 * chance.random())
             process.send_signal(signal.SIGKILL)
             process.communicate()
-        assert process.returncode == -signal.SIGKILL
+        assert process.returncode in (-signal.SIGKILL, 0)  # a slow moment of this process lets the run finish
         words = ["-m", "plastic.gait", f"--resume={folder}"]
-    assert 0 < runs.Run(folder).read_checkpoint()[1]["step"] < 60 * 3
     command(f"--resume={folder}")
     assert kept(folder) == kept(undisturbed)
 
@@ -442,7 +453,7 @@ def test_runs_killed_while_they_write_go_on_to_the_bit(toy):
     words = (f"--dataset={toy}", *LONG[:1], "--nb_epochs=12", *LONG[2:])
     undisturbed, _ = command(*words)
     folder = pathlib.Path("killed/gait") / undisturbed.name
-    points = [*range(4, 30), 60, 61]
+    points = [*range(4, 24), 40, 41]
     with python(
         "-c", KILLER, folder, *words, "--results=killed", POINTS=",".join(map(str, points)), PYTHONWARNINGS="default"
     ) as process:
@@ -597,7 +608,7 @@ def earlier(toy, tmp_path_factory):
     return folders
 
 
-@settings(max_examples=250, derandomize=True, database=None)
+@settings(max_examples=100, derandomize=True, database=None)
 @given(words=word_lists())
 def test_no_command_line_ends_in_a_traceback(toy, earlier, tmp_path, words):
     line = []
@@ -605,6 +616,7 @@ def test_no_command_line_ends_in_a_traceback(toy, earlier, tmp_path, words):
         for name, folder in {"TOY": toy, **earlier}.items():
             word = word.replace(name, str(folder))
         line.append(word)
+    before = sorted(tmp_path.glob("*/gait/*"))
     shown, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
         try:
@@ -616,5 +628,6 @@ def test_no_command_line_ends_in_a_traceback(toy, earlier, tmp_path, words):
     if code:
         assert shown.getvalue() == ""
         assert re.fullmatch(r"error: [^\n]+\n", errors.getvalue())
+        assert sorted(tmp_path.glob("*/gait/*")) == before or "diverged" in errors.getvalue()
     else:
         assert "test accuracy" in shown.getvalue()

@@ -55,6 +55,12 @@ def test_divide_keeps_the_precision(precision, leading):
     assert_allclose(xp.asnumpy(found), g @ np.linalg.inv(W), atol=1e-12 if precision == "float64" else 1e-5)
 
 
+def test_divide_with_one_matrix_for_several_batches(backend):
+    rng = np.random.default_rng(0)
+    W, g = rng.standard_normal((6, 6)) + 3 * np.eye(6), rng.standard_normal((3, 4, 6))
+    assert_allclose(xp.asnumpy(divide(xp.asarray(g), xp.asarray(W))), g @ np.linalg.inv(W), atol=1e-12)
+
+
 def test_square_networks_start_with_the_last_two_layers_equal():
     network = gait.SquareNetwork.create(12, hidden=3, seed=4)
     first, second, third, output = (layer.W for layer in network.layers)
@@ -80,6 +86,7 @@ def test_layers_draw_from_consecutive_seeds():
         (lambda: gait.TowerNetwork.create(()), "positive"),
         (lambda: gait.TowerNetwork.create((4, 0)), "positive"),
         (lambda: gait.SquareNetwork.create(4, hidden=0), "hidden >= 1"),
+        (lambda: gait.SquareNetwork.create(0, hidden=1), "width >= 1"),
     ],
 )
 def test_impossible_shapes(make, message):

@@ -246,3 +246,77 @@ def test_more_classes_than_outputs_is_refused():
     network, x, _ = make((5, 3))
     with pytest.raises(PlasticError, match="4 classes do not fit an output layer of 3 units"):
         gait.bp(network, x, np.zeros((5, 4), np.float32))
+
+
+@pytest.mark.parametrize("precision_and_depth", [("float32", 20), ("float64", 120)])
+def test_powers_of_gamma_below_the_smallest_number(precision_and_depth):
+    """A blank image leaves every activity at the kink, where gamma does not matter, however deep the network."""
+    dtype, depth = precision_and_depth
+    xp.use(dtype=dtype)
+    network = gait.SquareNetwork.create(6, hidden=depth)
+    x, y = xp.zeros((3, 6), dtype=xp.float_dtype), np.eye(6, dtype=dtype)[:3]
+    found, expected = gait.gait(network, x, y, gamma=1e-3), gait.gait(network, x, y, gamma=1.0)
+    for a, b in zip(found, expected, strict=True):
+        assert np.isfinite(a.b).all() and b.b.any()
+        assert_allclose(a.b, b.b, rtol=1e-5)
+
+
+def test_direct_feedback_alignment_sends_the_delta_of_the_output(backend):
+    """e_l = delta_L B_l with delta_L = d(a_L) e_L, and delta_l = d(a_l) e_l, in plain NumPy."""
+    network, x, y = make((6, 5, 4), batch=20)
+    feedback = rules.dfa_feedback(network, CLASSES, np.random.default_rng(1))
+    found = gait.dfa(network, x, y, feedback=feedback)
+    a = [xp.asnumpy(activity) for activity in gait.forward(network, x)]
+    slopes = [np.where(activity >= 0, 1.0, 0.1) for activity in a]
+    output = slopes[3] * (a[3] - xp.asnumpy(y))
+    assert (slopes[3] < 1).any()
+    for layer, delta in enumerate(
+        [slopes[place] * (output @ xp.asnumpy(feedback[place - 1])) for place in (1, 2)] + [output]
+    ):
+        below = a[layer][:, : network.widths[layer]]
+        assert_allclose(xp.asnumpy(found[layer].W), below.T @ delta / 20, atol=1e-13)
+        assert_allclose(xp.asnumpy(found[layer].b)[0], delta.mean(axis=0), atol=1e-13)
+
+
+def test_feedback_matrices_have_the_shape_and_variance_of_their_layer(precision):
+    network, generator = gait.TowerNetwork.create((90, 60)), np.random.default_rng(0)
+    fa, dfa = rules.fa_feedback(network, generator), rules.dfa_feedback(network, 50, generator)
+    assert [B.shape for B in fa] == [(90, 90), (60, 60)] and [B.shape for B in dfa] == [(50, 90)]
+    for B in (*fa, *dfa):
+        n = B.size
+        assert B.dtype == precision
+        assert abs(xp.asnumpy(B).var() * B.shape[1] - 1) < 4 * np.sqrt(2 / n)
+
+
+def test_gamma_is_1e_3_unless_given():
+    xp.use(dtype="float64")
+    network, x, y = make((8,) * 3, seed=3, batch=50)
+    for layer in network.layers:
+        layer.b *= 0  # with activities of the size of gamma, many units cross the kink
+    x = 1e-3 * x
+    default, same, other = (gait.gait(network, x, y, **gamma) for gamma in ({}, {"gamma": 1e-3}, {"gamma": 1.1e-3}))
+    assert_array_equal(default[0].W, same[0].W)
+    assert not np.allclose(default[0].W, other[0].W, rtol=1e-3)
+
+
+def test_penalty_of_replicas(backend):
+    stacked = xp.stack([make((5,), seed=seed)[0].layers[0].W for seed in range(5)])
+    found = xp.asnumpy(regulariser.penalty(stacked))
+    assert found.shape == (5,)
+    for replica in range(5):
+        assert_allclose(found[replica], xp.asnumpy(regulariser.penalty(stacked[replica])), rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("strength", "expected"), [(0.1, "float32"), (1.0, "float32"), (3.0, "float64"), (1e3, "float64")]
+)
+def test_from_which_strength_the_gram_matrix_is_taken_in_float64(monkeypatch, strength, expected):
+    """Rounding noise 4e-8 lambda of a float32 Gram matrix has to stay below the 1e-7 at which Adam feels a gradient."""
+    seen = []
+    gram = regulariser._off_diagonal_gram
+    monkeypatch.setattr(
+        regulariser, "_off_diagonal_gram", lambda W, dtype=None: seen.append(gram(W, dtype)) or seen[-1]
+    )
+    W = np.eye(4, dtype=np.float32)
+    regulariser.add_gradient([Affine(W)], [Affine(np.zeros_like(W))], strength)
+    assert [R.dtype for R in seen] == [expected]
