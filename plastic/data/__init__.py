@@ -50,6 +50,15 @@ def require(name):
     raise PlasticError(f"unknown data set {name!r}: take {', '.join(SOURCES)} or the path of an .npz file{hint}")
 
 
+def sizes(name):
+    """Return (training samples, numbers per sample, classes) of a data set of `names()`; None for an .npz file.
+
+    Nothing is read or downloaded. Raises PlasticError as `require` does.
+    """
+    source = SOURCES.get(require(name))
+    return (source.train, 28 * 28, len(source.labels)) if source else None
+
+
 def default_folder():
     """Return the folder of the HDF5 files: PLASTIC_DATASETS, or `datasets/` of a checkout, or ~/.cache/plastic."""
     if chosen := os.environ.get("PLASTIC_DATASETS"):

@@ -96,8 +96,8 @@ def train(
 
 
 def _check(options):
-    """Raise PlasticError for what no data set could make right."""
-    data.require(options["dataset"])
+    """Raise PlasticError for what can be told to be wrong without reading the data."""
+    sizes = data.sizes(options["dataset"])
     for name in ("nb_epochs", "nb_layers", "batch_size", "eval_every"):
         if options[name] is not None and options[name] < 1:
             raise PlasticError(f"{name} is {options[name]}; it must be at least 1")
@@ -114,8 +114,22 @@ def _check(options):
         if not options["tower"]:
             raise PlasticError("widths are those of a tower: add --tower, or leave them out")
         check_widths(options["widths"])
+    if sizes is not None:
+        _check_sizes(options, *sizes)
     if options["load"] is not None and not os.path.exists(os.path.join(options["load"], "checkpoint.h5")):
         raise PlasticError(f"load is {options['load']!r}, which is no run folder with a checkpoint.h5")
+
+
+def _check_sizes(options, samples, n_inputs, classes):
+    """Raise PlasticError where batches or widths do not fit the data."""
+    if options["batch_size"] is not None and options["batch_size"] > samples:
+        raise PlasticError(f"batch_size is {options['batch_size']}, but the training set has {samples} samples")
+    widths = options["widths"] or _TOWER
+    if options["tower"] and widths[0] > n_inputs:
+        raise PlasticError(f"widths {widths} need {widths[0]} inputs, but the data have {n_inputs}; give --widths")
+    output = widths[-1] if options["tower"] else n_inputs
+    if output < classes:
+        raise PlasticError(f"an output layer of {output} units is too small for the {classes} classes of the data")
 
 
 def _seeds(options):
@@ -127,19 +141,20 @@ class _Task:
 
     def __init__(self, options):
         self.options, self.seeds = options, _seeds(options)
-        self.dataset = data.load(options["dataset"], dtype=options["dtype"])
-        self.classes = self.dataset.classes
-        (x, labels), (x_test, test_labels) = self.dataset.train, self.dataset.test
+        dataset = data.load(options["dataset"], dtype=options["dtype"])
+        self.classes = dataset.classes
+        (x, labels), (x_test, test_labels) = dataset.train, dataset.test
         n_inputs = x[0].size
         self.sets = {
             "train": (xp.asarray(x.reshape(len(x), n_inputs)), xp.asarray(labels)),
             "test": (xp.asarray(x_test.reshape(len(x_test), n_inputs)), xp.asarray(test_labels)),
         }
-        self._check_sizes(n_inputs)
+        _check_sizes(options, len(x), n_inputs, self.classes)
         generators = [xp.generator(seed) for seed in self.seeds]
         shuffled = [generator.shuffle for generator in generators] if options["shuffle"] else ()
         batch_size = options["batch_size"] or max(1, len(x) // 1000)
-        self.source = training.Batches(*self._one_hot("train"), batch_size, shuffled)
+        x, labels = self.sets["train"]
+        self.source = training.Batches(x, one_hot(labels, self.classes), batch_size, shuffled)
         self.network = self._network(n_inputs)
         self.rule = self._rule([generator.init for generator in generators])
         self.optimizer = Adam.without_correction(options["learning_rate"])
@@ -186,22 +201,6 @@ class _Task:
         x, y = (array[: self.source.batch_size] for array in (self.source.x, self.source.y))
         cosines = check.cosine(self.rule(self.network, x, y), rules.bp(self.network, x, y))
         return metrics | {f"cosine_{k + 1}": cosines[f"{k}/W"] for k in range(len(self.network.layers))}
-
-    def _check_sizes(self, n_inputs):
-        widths = self.options["widths"] or _TOWER
-        if self.options["tower"] and widths[0] > n_inputs:
-            raise PlasticError(
-                f"widths {widths} need {widths[0]} inputs, but {self.dataset.name} has {n_inputs}; give --widths"
-            )
-        output = widths[-1] if self.options["tower"] else n_inputs
-        if output < self.classes:
-            raise PlasticError(
-                f"an output layer of {output} units is too small for the {self.classes} classes of the data"
-            )
-
-    def _one_hot(self, name):
-        x, labels = self.sets[name]
-        return x, one_hot(labels, self.classes)
 
     def _network(self, n_inputs):
         options = self.options

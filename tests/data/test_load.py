@@ -167,3 +167,10 @@ def test_real_fashion_mnist(tmp_path, monkeypatch):
     assert np.bincount(fashion.test[1]).tolist() == [1000] * 10
     assert fashion.train[0].mean(dtype=np.float64) == pytest.approx(0.2860, abs=5e-5)
     assert fashion.train[0].std(dtype=np.float64) == pytest.approx(0.3530, abs=5e-5)
+
+
+def test_sizes_are_known_without_reading(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "none"))
+    assert data.sizes("mnist") == (60_000, 784, 10)
+    assert data.sizes("glyphs") == (10_000, 784, 10)
+    assert not (tmp_path / "none").exists()
