@@ -503,6 +503,8 @@ WRONG = {
     "--seed": "seed",
     "train": "train",
     f"--load={'x' * 300}": "load",
+    f"--dataset={'x' * 300}.npz": "x.npz",
+    "--threads=99999999999999999999999": "threads",
 }
 
 
@@ -513,6 +515,13 @@ def test_a_wrong_command_line_gets_one_line_and_leaves_nothing(toy, tmp_path, wr
         words.pop(word.partition("=")[0], None)
     line = [*(f"{name}={value}" for name, value in words.items()), *wrong.split()]
     assert WRONG[wrong] in refused(*line)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", ["--batch_size=60001", "--tower --widths=785,10", "--tower --widths=20,9"])
+def test_what_does_not_fit_a_known_data_set_is_refused_before_it_is_fetched(toy, tmp_path, monkeypatch, wrong):
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "datasets"))
+    refused("--dataset=MNIST", *wrong.split())
     assert list(tmp_path.iterdir()) == []
 
 
