@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import check, gait, parameters, xp
 from plastic.errors import PlasticError
 from plastic.gait import regulariser, rules
+from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
 CLASSES = 4
@@ -191,6 +192,30 @@ def test_replicas_are_separate_networks(backend, rule, widths):
             )
             own = parameters.map(lambda leaf, replica=replica: leaf[replica], together)
             assert_equal_trees(own, alone, 1e-12)
+
+
+@pytest.mark.parametrize("rule", ["bp", "tp", "gait"])
+@pytest.mark.parametrize("widths", [(10, 10, 10), (12, 11, 10)])
+def test_ten_replicas_train_as_ten_networks(backend, rule, widths):
+    """Ten steps with regulariser and Adam, a rate and a strength for each; ten samples, replicas and outputs, too."""
+    nets = [make(widths, seed=seed, batch=10, orthogonal=True) for seed in range(10)]
+    rates, strengths = np.geomspace(1e-4, 1e-2, 10), np.linspace(0, 0.5, 10)
+
+    def train(network, x, y, rate, strength):
+        adam = Adam.without_correction(rate)
+        state = adam.init(network.layers)
+        for _ in range(10):
+            grads = getattr(gait, rule)(network, x, y)
+            regulariser.add_gradient(network.layers, grads, strength)
+            adam.step(network.layers, grads, state)
+        return network.layers
+
+    stacked = gait.TowerNetwork(parameters.stack([network.layers for network, _, _ in nets]))
+    x, y = (xp.stack([each[i] for each in nets]) for i in (1, 2))
+    together = train(stacked, x, y, *(xp.asarray(each.reshape(10, 1, 1)) for each in (rates, strengths)))
+    for replica, (network, x, y) in enumerate(nets):
+        alone = train(network, x, y, float(rates[replica]), float(strengths[replica]))
+        assert_equal_trees(parameters.map(lambda leaf, replica=replica: leaf[replica], together), alone, 1e-10)
 
 
 def feedback_of(rule, network, seed):
