@@ -62,7 +62,7 @@ def sizes(name):
 def default_folder():
     """Return the folder of the HDF5 files: PLASTIC_DATASETS, or `datasets/` of a checkout, or ~/.cache/plastic."""
     if chosen := os.environ.get("PLASTIC_DATASETS"):
-        return Path(chosen).expanduser()
+        return Path(os.path.expanduser(chosen))
     checkout = Path(__file__).resolve().parents[2]
     return checkout / "datasets" if (checkout / "setup.cfg").is_file() else Path.home() / ".cache" / "plastic"
 
