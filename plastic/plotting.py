@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 
+from plastic import files
 from plastic.errors import PlasticError
-from plastic.runs import files
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """The palette of Okabe and Ito, which colour-blind readers can tell apart, the strongest contrasts first."""

@@ -17,9 +17,9 @@ import pytest
 import threadpoolctl
 
 import plastic
-from plastic import parameters, runs, xp
+from plastic import files, parameters, runs, xp
 from plastic.errors import PlasticError
-from plastic.runs import files, surroundings
+from plastic.runs import surroundings
 
 OPTIONS = {"lr": 0.1, "widths": (3, 2), "seed": 0, "device": None, "threads": 1, "results": "results"}
 

@@ -1,9 +1,8 @@
 """The commands of `python -m plastic.data`."""
 
-import io
 from pathlib import Path
 
-from plastic import data
+from plastic import data, plotting
 from plastic.data import store
 from plastic.data.catalogue import SOURCES
 from plastic.data.figures import contact_sheet
@@ -13,7 +12,8 @@ from plastic.errors import PlasticError
 def list_sets(*, folder: str | None = None):
     """List the data sets, and whether they are here.
 
-    folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
+    Args:
+        folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     place = Path(folder or data.default_folder())
     print(f"{'name':8}{'train':>7}{'test':>8}  {'here':16}{'what':45}licence")
@@ -27,8 +27,9 @@ def list_sets(*, folder: str | None = None):
 def get(name: str, *, folder: str | None = None):
     """Fetch or make a data set, unless it is here already, and check it.
 
-    name: MNIST, FMNIST, KMNIST, glyphs, or the path of an .npz file, which is checked only.
-    folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
+    Args:
+        name: MNIST, FMNIST, KMNIST, glyphs, or the path of an .npz file, which is checked only.
+        folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     dataset = data.load(name, folder=folder)
     shape = " x ".join(map(str, dataset.train[0].shape[1:]))
@@ -39,9 +40,10 @@ def get(name: str, *, folder: str | None = None):
 def show(name: str, *, out: str | None = None, folder: str | None = None):
     """Draw a contact sheet of a data set, one class to a row, and say where it is.
 
-    name: MNIST, FMNIST, KMNIST, glyphs, or the path of an .npz file.
-    out: the PNG file to write; by default NAME.png beside the HDF5 files. A file that exists is left as it is.
-    folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
+    Args:
+        name: MNIST, FMNIST, KMNIST, glyphs, or the path of an .npz file.
+        out: the PNG file to write; by default NAME.png beside the HDF5 files. A file that exists is left as it is.
+        folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     name = data.require(name)
     path = Path(out) if out else Path(folder or data.default_folder()) / f"{Path(name).stem.lower()}.png"
@@ -49,9 +51,7 @@ def show(name: str, *, out: str | None = None, folder: str | None = None):
         raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
     dataset = data.load(name, folder=folder)
     labels = SOURCES[name].labels if name in SOURCES else [str(label) for label in range(dataset.classes)]
-    png = io.BytesIO()
-    contact_sheet(dataset, labels).savefig(png, format="png")
     with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.replace(path, png.getvalue())
+    plotting.save(contact_sheet(dataset, labels), path)
     print(path)

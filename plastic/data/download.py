@@ -64,7 +64,10 @@ def _places(dataset, mirrors):
     own = os.environ.get("PLASTIC_MIRROR")
     if not own:
         return list(mirrors)
-    return [f"{own.rstrip('/')}/{dataset}" if "://" in own else os.path.join(os.path.expanduser(own), dataset), *mirrors]
+    return [
+        f"{own.rstrip('/')}/{dataset}" if "://" in own else os.path.join(os.path.expanduser(own), dataset),
+        *mirrors,
+    ]
 
 
 def _copy(source, part, digest):

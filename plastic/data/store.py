@@ -7,6 +7,7 @@ import os
 import sys
 from importlib.metadata import version
 
+from plastic import files
 from plastic.errors import PlasticError
 
 FORMAT = 1  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
@@ -33,8 +34,7 @@ def arrays_of(path, make):
         except _UnusableError as reason:
             note(f"{path} {reason}: making it")
         arrays = make()
-        with writing(path.parent):
-            replace(path, _image(arrays))
+        files.write(path, _image(arrays))
         return arrays
 
 
@@ -51,13 +51,6 @@ def writing(folder):
     except OSError as error:
         reason = error.strerror or error
         raise PlasticError(f"cannot write to {folder}: {reason}; PLASTIC_DATASETS can name another folder") from None
-
-
-def replace(path, data):
-    """Write bytes to a file: under a temporary name in the same folder first, then flushed and renamed."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(data)
-    settle(part, path)
 
 
 def settle(part, path):

@@ -12,9 +12,9 @@ import sys
 
 import numpy as np
 
-from plastic import parameters
+from plastic import files, parameters
 from plastic.errors import PlasticError
-from plastic.runs import files, metrics, surroundings
+from plastic.runs import metrics, surroundings
 
 FORMAT = 1
 _NOT_IDENTITY = ("device", "threads", "results", "resume", "jobs")

@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 
+from plastic import files
 from plastic.errors import PlasticError
-from plastic.runs import files
 
 _LEADING = ("step", "epoch", "replica", "seed")
 
