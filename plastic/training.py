@@ -41,7 +41,7 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
     with the way to go on.
     """
     health = _Health(run, state, replicas, advice)
-    number, metrics, done = 0, None, False
+    number, metrics, stopped = 0, None, False
 
     def evaluated():
         health.check()
@@ -54,12 +54,12 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
     def save():
         health.check_state(number)
         record = {name: value.tolist() for name, value in metrics.items()}
-        counters = {"step": number, "done": done, "metrics": record, "diverged": health.diverged}
+        counters = {"step": number, "stopped": stopped, "metrics": record, "diverged": health.diverged}
         run.save_checkpoint(state, counters | {"source": source.state()})
 
     if (run.folder / "checkpoint.h5").exists():
         counters = run.load_checkpoint(state)
-        number, done = counters["step"], counters["done"]
+        number, stopped = counters["step"], counters["stopped"]
         metrics = {name: np.asarray(value) for name, value in counters["metrics"].items()}
         health.diverged = {int(index): bad for index, bad in counters["diverged"].items()}
         run.status("running", **health.details())
@@ -69,15 +69,15 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
         metrics = evaluated()
         save()
     with _deferred_interrupt() as interrupted, _progress_bar(steps, number) as bar, _quiet():
-        while number < steps and not done:
+        while number < steps and not stopped:
             number += 1
             health.watch(number, step(source.next(), number))
             bar.update()
             if number % evaluate_every == 0 or number == steps:
                 metrics = evaluated()
-                done = number == steps or (stop is not None and bool(stop(metrics)))
+                stopped = stop is not None and bool(stop(metrics))
                 bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(metrics.items())[:3]})
-            leave = interrupted.is_set()
+            done, leave = stopped or number == steps, interrupted.is_set()
             if done or leave or number % checkpoint_every == 0:
                 save()
             if leave and not done:

@@ -352,7 +352,7 @@ def test_tasks_until_the_goal_is_reached(backend, tmp_path):
     assert len(calls) < 50  # the error shrinks by 0.6 at least in each step: 3 * 0.6^12 < 0.01
     assert errors[-1] == metrics["error"] < 0.01 <= min(errors[:-1])
     assert errors[-1] == abs(state["w"][0, 0] - 3)
-    assert counters["step"] == calls[-1] == run.metrics()["step"][-1] and counters["done"]
+    assert counters["step"] == calls[-1] == run.metrics()["step"][-1] and counters["stopped"]
     assert_same(arrays, state)
     with runs.Run.resume(run.folder) as run:
         again, same, calls = generated_tasks(run, forbidden=True)
@@ -601,7 +601,7 @@ def test_an_interrupted_run_ends_its_step_saves_and_can_go_on(tmp_path, kind, nu
 def test_an_interruption_during_the_last_step_lets_it_finish(tmp_path):
     with new_run(tmp_path) as run:
         interruptible(run, {30: [signal.SIGINT]})
-        assert run.read_checkpoint()[1]["done"]
+        assert run.read_checkpoint()[1]["step"] == 30
 
 
 def test_a_second_interruption_leaves_at_once(tmp_path):
