@@ -107,10 +107,11 @@ def _adapt(p, g, M, V, rate, beta1, beta2, eps):
     M *= beta1
     M += g
     V *= beta2
-    V += g * g
-    root = xp.sqrt(V)
-    root += eps
-    step = M / root
+    step = g * g  # one temporary for all that follows: allocations would cost as much as arithmetic
+    V += step
+    xp.sqrt(V, out=step)
+    step += eps
+    xp.divide(M, step, out=step)
     step *= rate
     p -= step
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from plastic.xp.record import Backend
 
-_BLOCK = 1 << 16  # elements: the temporaries of float32 stay in the cache, and a call costs little beside its work
+_BLOCK = 1 << 17  # elements: the temporaries of float32 stay in the cache, and a call costs little beside its work
 
 
 def _fused(chain, arguments):

@@ -8,7 +8,7 @@ import threadpoolctl
 from plastic import xp
 
 
-def ratio(benchmark, name, path, floor, rounds=7):
+def ratio(benchmark, name, path, floor, rounds=15):
     """Time path() and floor() in turn, `rounds` times after a warm-up, in one thread; record and print the ratio.
 
     benchmark: the fixture of pytest-benchmark, which keeps the numbers in its report.
