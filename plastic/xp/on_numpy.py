@@ -11,8 +11,8 @@ _BLOCK = 1 << 17  # elements: the temporaries of float32 stay in the cache, and 
 
 def _fused(chain, arguments):
     arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.size > 1]
-    if not arrays:
-        chain(*arguments)
+    if not arrays:  # NumPy's results of no axes are scalars, which nothing can be written into
+        chain(*(a.reshape(1) if isinstance(a, np.ndarray) else a for a in arguments))
         return
     arguments = [a.reshape(()) if isinstance(a, np.ndarray) and a.size == 1 else a for a in arguments]
     shape = max((a.shape for a in arrays), key=lambda shape: (len(shape), shape))
