@@ -1,4 +1,4 @@
-"""The soft orthogonality of Ahmad et al. 2020 (section 2.4), and its gradient.
+"""The soft orthogonality of Ahmad et al. 2020, and its gradient.
 
 With R = W W^T, whose entry R_ij is the product of the weight vectors that leave the input units i and j,
 

@@ -13,7 +13,7 @@ so the rules differ only in how an error travels from layer l to layer l-1:
     FA    e_{l-1} = delta_l B_l^T,   B_l fixed and random                     (Lillicrap et al. 2016)
     DFA   e_{l-1} = delta_L B_{l-1}, B_{l-1} fixed and random                 (Noekland 2016)
 
-TP and GAIT (Ahmad et al. 2020, section 2.3) are computed in *difference form*. The published recursion subtracts two
+TP and GAIT (Ahmad et al. 2020) are computed in *difference form*. The published recursion subtracts two
 targets that agree to gamma^k and divides by gamma^k: at gamma = 1e-3 a few layers leave nothing but rounding. But
 phi^{-1} is piecewise linear, so the difference of two inverses is known exactly: with k = L - l, sigma = +1 where a_l
 >= 0 and -1 elsewhere, and c = 1/0.1 - 1 the difference of the slopes of phi^{-1},
