@@ -39,6 +39,14 @@ def test_each_array_counts(path):
     assert not unnoticed
 
 
+@pytest.mark.parametrize("name", ["init_corner_4", "out_init", "step1_db_2", "step1_dWpatch_0", "W3_patch_3", "b3_1"])
+def test_the_fingerprints_count(name):
+    """A wrong number of the slow file is noticed too; one of its first configuration, which is reached soonest."""
+    numbers = dict(np.load(HERE / "gait_mnist.npz", allow_pickle=False))
+    first = {key: array for key, array in numbers.items() if key.startswith("bp_h4_")}
+    assert _notices(_corrupted(first, f"bp_h4_{name}"))
+
+
 def test_a_directory_of_the_users(tmp_path):
     """--golden=DIR reads that directory: right numbers pass there, and one wrong number fails."""
     for stem in ("gait_sq_relu", "gait_adam"):
