@@ -15,6 +15,7 @@ import types
 import numpy as np
 import pytest
 import threadpoolctl
+from trees import assert_same, host
 
 import plastic
 from plastic import files, parameters, runs, xp
@@ -42,17 +43,6 @@ def tree_of(seed):
         "alive": xp.asarray(generator.random(5) < 0.5),
         "empty": xp.asarray(np.zeros((0, 3))),
     }
-
-
-def host(tree):
-    return {path: np.array(xp.asnumpy(array)) for path, array in parameters.leaves(tree)}
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for path, array in first.items():
-        assert array.dtype == second[path].dtype
-        assert array.tobytes() == second[path].tobytes() and array.shape == second[path].shape
 
 
 def reopened(run):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trees import assert_same, host
 
-from plastic import parameters, runs, training, xp
+from plastic import runs, training, xp
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
@@ -18,17 +19,6 @@ from plastic.parameters import Affine
 
 def new_run(folder, name="run"):
     return runs.Run.create(folder, "gait", "train", {"name": name}, name)
-
-
-def host(tree):
-    return {path: np.array(xp.asnumpy(array)) for path, array in parameters.leaves(tree)}
-
-
-def assert_same(first, second):
-    assert first.keys() == second.keys()
-    for path, array in first.items():
-        assert array.dtype == second[path].dtype
-        np.testing.assert_array_equal(array, second[path], err_msg=path)
 
 
 def rows(run):
