@@ -1,9 +1,12 @@
 """Activations with their derivative and inverse, and losses with their gradient.
 
-Elementwise functions take and return arrays of any shape in their own precision. A derivative is given as a function
-of what the
-learning rules have at hand, which the name says: `leaky_relu_slope(a)` takes the activity a = phi(z), not z.
+Elementwise functions take and return arrays of any shape in their own precision. A derivative is given as a function of
+what the learning rules have at hand, which the name says: `leaky_relu_slope(a)` takes the activity a = phi(z), not z.
+An `Activation` is a function with its first and second derivative, for rules that need all three.
 """
+
+import dataclasses
+from collections.abc import Callable
 
 from plastic import xp
 
@@ -29,6 +32,62 @@ def leaky_relu_slope(a):
 def sign_or_one(a):
     """+1 where a >= 0 (a = 0 included), -1 elsewhere."""
     return (a >= 0).astype(a.dtype) * 2 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Activation:
+    """A function rho of v with its derivatives, all elementwise and given rho(v), which is at hand by then.
+
+    value(v, out=None): rho(v), written into `out` where it is given (v itself may be).
+    slope(v, rho, out=None): rho'(v); of a function that has slopes 0 and 1 only, as booleans.
+    curvature(v, rho): rho''(v), as a new array, or 0.0.
+    """
+
+    name: str
+    value: Callable
+    slope: Callable
+    curvature: Callable
+
+
+def _sigm(v, out=None):
+    rho = xp.multiply(v, 2, out=out)
+    rho -= 1
+    xp.tanh(rho, out=rho)  # as fast as a product: an exponential and a division would cost five times as much
+    rho += 1
+    rho *= 0.5
+    return rho
+
+
+def _sigm_slope(v, rho, out=None):
+    slope = xp.subtract(1, rho, out=out)
+    slope *= rho
+    slope *= 4
+    return slope
+
+
+def _tanh_slope(v, rho, out=None):
+    slope = xp.multiply(rho, rho, out=out)
+    return xp.subtract(1, slope, out=slope)
+
+
+sigm = Activation("sigm", _sigm, _sigm_slope, lambda v, rho: 16 * rho * (1 - rho) * (1 - 2 * rho))
+"""rho(v) = 1 / (1 + exp(-4 (v - 1/2))) = (1 + tanh(2 v - 1)) / 2, the steeper, shifted logistic function."""
+
+hardsigm = Activation(
+    "hardsigm",
+    lambda v, out=None: xp.clip(v, 0, 1, out=out),
+    lambda v, rho, out=None: xp.equal(v, rho, out=out),
+    lambda v, rho: 0.0,
+)
+"""rho(v) = min(max(v, 0), 1), with rho'(v) = 1 on the closed interval [0, 1] and 0 elsewhere."""
+
+tanh = Activation(
+    "tanh",
+    lambda v, out=None: xp.tanh(v, out=out),
+    _tanh_slope,
+    lambda v, rho: -2 * rho * (1 - rho * rho),
+)
+"""rho(v) = tanh(v)."""
 
 
 def mean_squared_error(a, y):

@@ -1,8 +1,7 @@
 """Initial weight matrices, drawn on the host.
 
 Each function takes a generator (a `numpy.random.Generator`, or a `RandomState` where a published code drew from one)
-and
-returns a host array of float64: move it with `xp.asarray`, which also rounds it to the working precision.
+and returns a host array of float64: move it with `xp.asarray`, which also rounds it to the working precision.
 """
 
 import numpy as np
@@ -26,3 +25,9 @@ def orthogonal(generator, n):
     """
     Q, R = np.linalg.qr(generator.standard_normal((n, n)))
     return Q * np.sign(np.diag(R))
+
+
+def uniform_fan_in(generator, shape, fan_in):
+    """W_ij ~ U(-c, c), c = 1 / sqrt(fan_in): the usual default of weights and biases with `fan_in` inputs per unit."""
+    bound = 1 / np.sqrt(fan_in)
+    return generator.uniform(-bound, bound, shape)

@@ -1,0 +1,71 @@
+"""Prototypical dynamics (Ernoult et al. 2019, section 4): a recurrent map whose layers send their state itself.
+
+With r_k = s_k, r_0 = x, and u_k = dPhi/ds_k received (see `plastic.ep.networks.dense`), one step is
+
+    g_k = rho(u_k) - s_k,    g_L = rho(u_L) - s_L + beta (y - s_L)        the nudge in the second phase only
+    s_k <- s_k + dt g_k
+
+The paper's map, s_k <- rho(u_k), is dt = 1; smaller dt make it leaky, which is how the published code runs fully
+connected nets. If rho were the identity, s = dPhi/ds would be the fixed point of a gradient system; it is not, and the
+updates of EP match those of BPTT to first order only up to the place of rho'.
+"""
+
+import dataclasses
+from typing import Any
+
+from plastic import xp
+from plastic.ep.relaxation import Relaxation
+from plastic.functions import Activation
+
+
+@dataclasses.dataclass
+class PrototypicalNetwork:
+    """A network with prototypical dynamics.
+
+    wiring: its parameters and couplings. dt: the length of a step, 1 for the paper's map.
+    """
+
+    wiring: Any
+    activation: Activation
+    dt: float = 1.0
+
+    def sent(self, s):
+        """Return what a state or an input sends: itself."""
+        return s
+
+    def relaxation(self, x):
+        """Return the buffers for batches of the shape of x."""
+        return Relaxation(self, x)
+
+    def step(self, w, beta=0.0, y=None):
+        """Make one step of the relaxation w, nudged by beta if there is a y."""
+        w.couple()
+        w.a += w.drive
+        self.activation.value(w.a, out=w.g)
+        if y is not None:
+            w.g_output += beta * (y - w.output)
+        if self.dt == 1:
+            w.s[...] = w.g
+            return
+        w.g -= w.s
+        w.g *= self.dt
+        w.s += w.g
+
+    def sweep(self, tape, adjoint):
+        """Walk back over the steps of a tape; yield (t, lambda, delta) for t = T-1, T-2, ..: buffers, used again.
+
+        adjoint: lambda(T), flat; lambda is dLoss/ds after step t, and delta what the step contributes to dLoss/du:
+
+            delta_k = dt rho'(u_k) lambda_k,    lambda_k <- (1 - dt) lambda_k + (coupling of delta)_k
+        """
+        slope = self.activation.slope(tape.a, self.activation.value(tape.a))
+        delta, received = xp.empty_like(adjoint), xp.empty_like(adjoint)
+        switches = [xp.empty_like(each[0]) for each in tape.switches]
+        couple = self.wiring.adjoint_coupling(delta, received, switches)
+        for t in reversed(range(tape.s.shape[-2])):
+            tape.recall_switches(t, switches)
+            xp.multiply(adjoint, slope[..., t, :], out=delta)
+            delta *= self.dt
+            yield t, adjoint, delta
+            couple()
+            adjoint = (1 - self.dt) * adjoint + received
