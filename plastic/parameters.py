@@ -94,6 +94,11 @@ def stack(trees):
     return map(lambda *arrays: xp.stack(arrays), *trees)
 
 
+def stack_replicas(trees):
+    """Return the tree of one replica as it is, those of several stacked."""
+    return trees[0] if len(trees) == 1 else stack(trees)
+
+
 def _children(tree):
     if isinstance(tree, (list, tuple)):
         return [(str(index), child) for index, child in enumerate(tree)]

@@ -71,6 +71,24 @@ def curves(axis, x, ys):
     legend(axis)
 
 
+def over_epochs(metrics, names):
+    """Return the epochs of `metrics`, a run's metrics.csv, and {label: values (replicas, epochs)} for `curves`.
+
+    names: {column: label}. A replica that has no row at an epoch (any more) has NaN there.
+    """
+    steps, columns = np.unique(metrics["step"], return_inverse=True)
+    replicas = np.array(metrics["replica"])
+    epochs = np.zeros(len(steps))
+    epochs[columns] = metrics["epoch"]
+    if np.all(epochs == np.round(epochs)):
+        epochs = epochs.astype(int)
+    curves = {}
+    for name, label in names.items():
+        curves[label] = np.full((replicas.max() + 1, len(steps)), np.nan)
+        curves[label][replicas, columns] = metrics[name]
+    return epochs, curves
+
+
 def look(index):
     """Return colour, dashes and width of the curve number `index`, as keywords of matplotlib."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)], "linewidth": 1.6}

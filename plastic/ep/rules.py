@@ -4,8 +4,8 @@ Both see a network relax freely, from the all-zero state, for T steps on a batch
 
     L = (1 / 2B) sum over the batch of |s_L(T) - y|^2
 
-EP (Scellier and Bengio 2017; Ernoult et al. 2019, eq. 7) relaxes K steps more, from s* = s(T), nudged towards y by beta,
-to s^beta, and compares the two ends:
+EP (Scellier and Bengio 2017; Ernoult et al. 2019) relaxes K steps more, from s* = s(T), nudged towards y by beta, to
+s^beta, and compares the two ends:
 
     one-sided     dL/dtheta ~ -(1 / beta B) (dPhi/dtheta at s^beta, minus that at s*)
     random-sign   the same with +beta or -beta, drawn anew for every batch

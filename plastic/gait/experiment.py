@@ -13,10 +13,10 @@ from plastic.functions import one_hot
 from plastic.gait import figures, regulariser, rules
 from plastic.gait.network import SquareNetwork, TowerNetwork, check_widths, forward
 from plastic.optimizers import Adam
+from plastic.runs.options import check_at_least_one, check_seeds, resumed, seeds_of
 
 _TOWER = (784, 500, 200, 10)
 _CHUNK = 2000  # samples evaluated at once
-_CHANGEABLE = ("device", "threads", "results", "resume")  # what a resumed run may set anew
 
 
 def train(
@@ -81,7 +81,9 @@ def train(
     """
     options = dict(locals())
     if resume is not None:
-        options = _resumed(options)
+        options = resumed(train, options, "gait", "train")
+        if os.path.exists(os.path.join(resume, "checkpoint.h5")):
+            options["load"] = None  # the parameters are in the checkpoint
     _check(options)
     with runs.environment(device, options["dtype"], threads):
         task = _Task(options)
@@ -98,18 +100,14 @@ def train(
 def _check(options):
     """Raise PlasticError for what can be told to be wrong without reading the data."""
     sizes = data.sizes(options["dataset"])
-    for name in ("nb_epochs", "nb_layers", "batch_size", "eval_every"):
-        if options[name] is not None and options[name] < 1:
-            raise PlasticError(f"{name} is {options[name]}; it must be at least 1")
+    check_at_least_one(options, "nb_epochs", "nb_layers", "batch_size", "eval_every")
     if not options["learning_rate"] > 0:
         raise PlasticError(f"learning_rate is {options['learning_rate']}; it must be above 0")
     if not options["orthogonal_reg"] >= 0:
         raise PlasticError(f"orthogonal_reg is {options['orthogonal_reg']}; it must not be negative")
     if not 0 < options["gamma"] <= 1:
         raise PlasticError(f"gamma is {options['gamma']}; it must lie in (0, 1]")
-    seeds = _seeds(options)
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
-        raise PlasticError(f"seeds are {seeds}; they must be different whole numbers from 0 to {2**31 - 1}")
+    check_seeds(options)
     if options["widths"] is not None:
         if not options["tower"]:
             raise PlasticError("widths are those of a tower: add --tower, or leave them out")
@@ -132,15 +130,11 @@ def _check_sizes(options, samples, n_inputs, classes):
         raise PlasticError(f"an output layer of {output} units is too small for the {classes} classes of the data")
 
 
-def _seeds(options):
-    return [options["seed"]] if options["seeds"] is None else list(options["seeds"])
-
-
 class _Task:
     """Data, network, rule and optimizer of one run."""
 
     def __init__(self, options):
-        self.options, self.seeds = options, _seeds(options)
+        self.options, self.seeds = options, seeds_of(options)
         dataset = data.load(options["dataset"], dtype=options["dtype"])
         self.classes = dataset.classes
         (x, labels), (x_test, test_labels) = dataset.train, dataset.test
@@ -215,8 +209,7 @@ class _Task:
                 SquareNetwork.create(n_inputs, options["nb_layers"], seed=seed, **common) for seed in self.seeds
             ]
         network = networks[0]
-        if len(networks) > 1:
-            network.layers = parameters.stack([each.layers for each in networks])
+        network.layers = parameters.stack_replicas([each.layers for each in networks])
         if options["load"] is not None:
             _load(network.layers, options["load"])
         return network
@@ -226,15 +219,13 @@ class _Task:
         if name == "GAIT":
             return functools.partial(rules.gait, gamma=self.options["gamma"])
         if name == "FA":
-            return functools.partial(rules.fa, feedback=_stacked([rules.fa_feedback(network, g) for g in generators]))
+            return functools.partial(
+                rules.fa, feedback=parameters.stack_replicas([rules.fa_feedback(network, g) for g in generators])
+            )
         if name == "DFA":
             draws = [rules.dfa_feedback(network, self.classes, g) for g in generators]
-            return functools.partial(rules.dfa, feedback=_stacked(draws))
+            return functools.partial(rules.dfa, feedback=parameters.stack_replicas(draws))
         return {"BP": rules.bp, "TP": rules.tp}[name]
-
-
-def _stacked(trees):
-    return trees[0] if len(trees) == 1 else parameters.stack(trees)
 
 
 def _load(layers, folder):
@@ -249,36 +240,10 @@ def _load(layers, folder):
 
 def _new_run(options):
     shape = "tower" if options["tower"] else f"{options['nb_layers']}hidden"
-    seeds = "seed" + "+".join(str(seed) for seed in _seeds(options))
+    seeds = "seed" + "+".join(str(seed) for seed in seeds_of(options))
     dataset = pathlib.Path(options["dataset"]).stem
     readable = f"{options['algorithm']}-{dataset}-{shape}-reg{options['orthogonal_reg']:g}-{seeds}"
     return runs.Run.create(runs.results_folder(options["results"]), "gait", "train", options, readable)
-
-
-def _resumed(options):
-    """Return the options of the run to resume. Raises PlasticError where another value was asked for."""
-    run = runs.Run(options["resume"])
-    if (run.family, run.experiment) != ("gait", "train"):
-        raise PlasticError(f"{run.folder} is a run of {run.family} {run.experiment}; plastic.gait cannot resume it")
-    kept = run.options
-    default = train.__kwdefaults__
-    for name, value in options.items():
-        if name not in _CHANGEABLE and value != default[name] and _plain(value) != kept[name]:
-            raise PlasticError(
-                f"{name} is {value!r}, but the run to resume has {kept[name]!r}; a resumed run keeps its options"
-            )
-    kept = {name: options[name] if name in _CHANGEABLE else _tuples(kept[name]) for name in options}
-    if (run.folder / "checkpoint.h5").exists():
-        kept["load"] = None  # the parameters are in the checkpoint
-    return kept
-
-
-def _plain(value):
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _tuples(value):
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _report(run):

@@ -24,10 +24,10 @@ def learning_curves(metrics):
     """Accuracy and mean squared error on both sets over the epochs; over replicas the mean and the range."""
     fig, (left, right) = plotting.figure(columns=2)
     labels = {"train": "training set", "test": "test set"}
-    epochs, accuracy = _over_epochs(metrics, {f"{name}_accuracy": label for name, label in labels.items()})
+    epochs, accuracy = plotting.over_epochs(metrics, {f"{name}_accuracy": label for name, label in labels.items()})
     plotting.curves(left, epochs, {label: 100 * values for label, values in accuracy.items()})
     left.set(xlabel="epoch", ylabel="accuracy (%)")
-    plotting.curves(right, *_over_epochs(metrics, {f"{name}_mse": label for name, label in labels.items()}))
+    plotting.curves(right, *plotting.over_epochs(metrics, {f"{name}_mse": label for name, label in labels.items()}))
     right.set(xlabel="epoch", ylabel="mean squared error", yscale="log")
     return fig
 
@@ -36,7 +36,7 @@ def cosines(metrics):
     """Cosine between the updates of the rule and of backpropagation, per layer; over replicas mean and range."""
     fig, axis = plotting.figure(width=5.5)
     labels = {name: name.replace("cosine_", "layer ") for name in metrics if name.startswith("cosine_")}
-    epochs, values = _over_epochs(metrics, labels)
+    epochs, values = plotting.over_epochs(metrics, labels)
     plotting.curves(axis, epochs, values)
     smallest = min(np.nanmin(each, initial=1.0) for each in values.values())
     axis.set(xlabel="epoch", ylabel="cosine with backpropagation", ylim=(min(0.9, smallest - 0.05), 1.01))
@@ -58,18 +58,3 @@ def singular_values(arrays):
     axis.set(xlabel="rank of the singular value (fraction of the width)", ylabel="singular value")
     plotting.legend(axis)
     return fig
-
-
-def _over_epochs(metrics, names):
-    """Return the epochs and {label: values (replicas, epochs)}; NaN where a replica has no row (any more)."""
-    steps, columns = np.unique(metrics["step"], return_inverse=True)
-    replicas = np.array(metrics["replica"])
-    epochs = np.zeros(len(steps))
-    epochs[columns] = metrics["epoch"]
-    if np.all(epochs == np.round(epochs)):
-        epochs = epochs.astype(int)
-    curves = {}
-    for name, label in names.items():
-        curves[label] = np.full((replicas.max() + 1, len(steps)), np.nan)
-        curves[label][replicas, columns] = metrics[name]
-    return epochs, curves

@@ -4,6 +4,8 @@ Sizes are given from the input to the output. Every weight and bias is drawn fro
 inputs of its unit in the forward direction, as in the published code.
 """
 
+import itertools
+
 from plastic import xp
 from plastic.ep.networks.convolutional import Convolutional, map_sizes
 from plastic.ep.networks.dense import Dense
@@ -34,7 +36,9 @@ def energy(sizes, generator, activation=sigm, dt=0.2, clamp=True, consistent=Fal
 def toy(sizes, generator, activation=sigm, dt=0.2, clamp=True):
     """Return the toy model of widths (n_0, n_1, n_2): energy-based, consistent, the input connected to both layers."""
     if len(sizes) != 3:
-        raise PlasticError(f"the toy model has an input, one hidden layer and an output, not the {len(sizes)} of {sizes}")
+        raise PlasticError(
+            f"the toy model has an input, one hidden layer and an output, not the {len(sizes)} of {sizes}"
+        )
     layers = _layers(sizes, generator)
     skip = _affine((sizes[0], sizes[2]), sizes[0], generator)
     return EnergyNetwork(Dense(layers, skip), activation, dt, clamp, consistent=True)
@@ -55,19 +59,16 @@ def convolutional(channels, classifier, generator, size=28, F=5, padding=0, pool
     if len(channels) < 2 or not classifier:
         raise PlasticError(f"channels {channels} and classifier {classifier}: a convolution and a layer are needed")
     last = map_sizes(size, len(channels) - 1, F, padding, pooling)[-1][1]
-    kernels = [
-        _affine((F, F, below, above), F * F * below, generator)
-        for below, above in zip(channels[:-1], channels[1:], strict=True)
-    ]
+    kernels = [_affine((F, F, below, above), F * F * below, generator) for below, above in itertools.pairwise(channels)]
     widths = (channels[-1] * last**2, *classifier)
-    dense = [_affine(shape, shape[0], generator) for shape in zip(widths[:-1], widths[1:], strict=True)]
+    dense = [_affine(shape, shape[0], generator) for shape in itertools.pairwise(widths)]
     return PrototypicalNetwork(Convolutional(kernels, dense, size, padding, pooling), activation, 1.0)
 
 
 def _layers(sizes, generator):
     if len(sizes) < 3:
         raise PlasticError(f"sizes {tuple(sizes)} have no hidden layer; at least one is needed")
-    return [_affine(shape, shape[0], generator) for shape in zip(sizes[:-1], sizes[1:], strict=True)]
+    return [_affine(shape, shape[0], generator) for shape in itertools.pairwise(sizes)]
 
 
 def _affine(shape, fan_in, generator):

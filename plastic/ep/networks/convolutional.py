@@ -7,9 +7,9 @@ same step, then the transposed convolution:
     a_m = pool(conv(s_{m-1}, K_m)) + e_m + conv^T(unpool(s_{m+1}), K_{m+1}),    m < M
     a_M = pool(conv(s_{M-1}, K_M)) + e_M + reshape(s_{M+1} D_1^T)               and the classifier as `Dense`
 
-(Ernoult et al. 2019, appendix on convolutional nets). Flat arrays, `drive`, couplings and gradients mean what they do in
-`plastic.ep.networks.dense`. At fixed switches the coupling is symmetric; `switches` holds the last ones, those of the
-first convolution, constant like the input, in front. There are no replica axes.
+(Ernoult et al. 2019, appendix on convolutional nets). Flat arrays, `drive`, couplings and gradients mean what they do
+in `plastic.ep.networks.dense`. At fixed switches the coupling is symmetric; `switches` holds the last ones, those of
+the first convolution, constant like the input, in front. There are no replica axes.
 """
 
 import dataclasses
@@ -144,7 +144,7 @@ class Convolutional:
         return couple
 
     def _buffers(self, number, sent):
-        """Return the kernel of a convolution and its buffers: padded input, columns, two maps, what goes up and down."""
+        """Return the kernel of a convolution and buffers: padded input, columns, two maps, what goes up, what down."""
         K, below = self.convolutions[number].W, sent[number - 1]
         F, _, n_in, n_out = K.shape
         padded = xp.zeros_like(pad(below, self.padding))
@@ -201,7 +201,9 @@ class Convolutional:
         kernels = [self._kernel_gradient(r_0, total[0], first_switch, 0)]
         kernels += [kernel(number) for number in range(1, maps)]
         biases = [xp.sum(layer, axis=(0, 1, 2))[None] for layer in total[:maps]]
-        vectors = ([layer.reshape(*layer.shape[:2], -1) for layer in self.split(each)[maps - 1 :]] for each in (delta, r))
+        vectors = (
+            [layer.reshape(*layer.shape[:2], -1) for layer in self.split(each)[maps - 1 :]] for each in (delta, r)
+        )
         d, s = map(over_time, vectors)
         classifier = [Affine(weight_gradient(d, s, k), bias_gradient(each)) for k, each in enumerate(total[maps:], 1)]
         grads = {

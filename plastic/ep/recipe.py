@@ -1,0 +1,63 @@
+"""Do EP and BPTT agree in sign? Twenty mini-batches, each the first of a fresh shuffle, with the initial weights."""
+
+import numpy as np
+
+from plastic import parameters, xp
+from plastic.ep import rules, task
+from plastic.ep.plotcurves import batch
+
+TRIALS = 20
+
+
+def agreement(network, x, y, options, beta):
+    """Return {label: (p1, p2)} for every weight matrix, in per cent of its entries.
+
+    p1: EP's update and BPTT's gradient descent have the same sign, neither being 0. p2: both are 0.
+    """
+    T, K, tolerance = options["T"], options["Kmax"], options["tolerance"]
+    ep, _ = rules.ep(network, x, y, T, K, beta, options["nudging"] == "centered", tolerance)
+    bptt, _ = rules.bptt(network, x, y, T, task.truncation(options), tolerance)
+    D, N = dict(parameters.leaves(ep)), dict(parameters.leaves(bptt))
+    return {label: sign_agreement(N[path], D[path]) for label, path in task.connections(network)}
+
+
+def sign_agreement(N, D):
+    """Return (p1, p2) of two arrays; see `agreement`."""
+    same = (xp.sign(N) == xp.sign(D)) & (N != 0)
+    shares = xp.stack([xp.mean(each.astype(N.dtype)) for each in (same, (N == 0) & (D == 0))])
+    return tuple(float(share) for share in xp.asnumpy(100 * shares))
+
+
+def measure(options):
+    """Return the rows of metrics.csv: one per trial and weight matrix."""
+    generator = xp.generator(options["seed"])
+    dataset = task.load_data(options)
+    network = task.build(options, generator.init)
+    rows = []
+    for trial in range(1, TRIALS + 1):
+        x, y = batch(options, dataset, generator.shuffle.permutation(len(dataset.train[0])))
+        sign = 1 - 2 * int(generator.noise.integers(2)) if options["nudging"] == "random-sign" else 1
+        for label, (p1, p2) in agreement(network, x, y, options, sign * options["beta"]).items():
+            rows.append({"trial": trial, "array": label, "total": p1 + p2, "same_sign": p1, "both_zero": p2})
+    return rows
+
+
+def report(rows):
+    """Print every trial, then mean and standard deviation over the trials."""
+    labels = dict.fromkeys(row["array"] for row in rows)
+    print("per cent of the synapses in which EP and BPTT agree: in all (same sign, both zero)")
+    for trial in range(1, TRIALS + 1):
+        parts = [_shown(row) for row in rows if row["trial"] == trial]
+        print(f"{trial:3}  {'   '.join(parts)}")
+    for label in labels:
+        of_label = [row for row in rows if row["array"] == label]
+        mean, std = ({k: f([row[k] for row in of_label]) for k in _COLUMNS} for f in (np.mean, np.std))
+        parts = ", ".join(f"{name.replace('_', ' ')} {mean[name]:.1f} +- {std[name]:.1f}" for name in _COLUMNS)
+        print(f"{label}: {parts}")
+
+
+_COLUMNS = ("total", "same_sign", "both_zero")
+
+
+def _shown(row):
+    return f"{row['array']} {row['total']:.1f} ({row['same_sign']:.1f}, {row['both_zero']:.1f})"

@@ -1,0 +1,126 @@
+"""What all experiments build from the options of the command: data in the shape a network takes, and the network."""
+
+import dataclasses
+
+from plastic import data, functions, parameters, xp
+from plastic.ep import networks
+from plastic.errors import PlasticError
+
+
+def load_data(options):
+    """Return the `plastic.data.Dataset` of the options, its x in the shape that the network takes: (N, n) or maps.
+
+    Adds `input_shape`, that of one sample, to the options. Raises PlasticError where data and network do not fit.
+    """
+    dataset = data.load(options["dataset"], dtype=options["dtype"])
+    x = dataset.train[0]
+    if options["C_tab"]:
+        shape = (*x.shape[1:], 1) if x.ndim == 3 else x.shape[1:]
+        if len(shape) != 3 or shape[0] != shape[1] or shape[2] != options["C_tab"][-1]:
+            raise PlasticError(
+                f"C_tab ends in {options['C_tab'][-1]}, the channels of the input, and needs square images; "
+                f"the samples of {dataset.name} have shape {x.shape[1:]}"
+            )
+    else:
+        shape = (x[0].size,)
+        if shape[0] != options["size_tab"][-1]:
+            raise PlasticError(
+                f"size_tab ends in {options['size_tab'][-1]}, the inputs, but {dataset.name} has {shape[0]}"
+            )
+    if dataset.classes > options["size_tab"][0]:
+        raise PlasticError(
+            f"size_tab begins with {options['size_tab'][0]}, the outputs; {dataset.name} has {dataset.classes} classes"
+        )
+    options["input_shape"] = shape
+    train, test = ((x.reshape(len(x), *shape), labels) for x, labels in (dataset.train, dataset.test))
+    return dataclasses.replace(dataset, train=train, test=test)
+
+
+def build(options, generator):
+    """Return the network of the options with weights drawn from the generator."""
+    activation = getattr(functions, options["activation_function"])
+    sizes = options["size_tab"][::-1]
+    if options["C_tab"]:
+        return networks.convolutional(
+            options["C_tab"][::-1],
+            sizes,
+            generator,
+            size=options["input_shape"][0],
+            F=options["Fconv"],
+            padding=(options["Fconv"] - 1) // 2 if options["padding"] else 0,
+            pooling=options["Fpool"],
+            activation=activation,
+        )
+    if options["toymodel"]:
+        return networks.toy(sizes, generator, activation, options["dt"], options["clamp"])
+    if options["discrete"]:
+        return networks.prototypical(sizes, generator, activation, options["dt"])
+    return networks.energy(sizes, generator, activation, options["dt"], options["clamp"], options["consistent"])
+
+
+def with_parameters(network, tree):
+    """Return the network with the parameters of `tree` in the place of its own."""
+    return dataclasses.replace(network, wiring=dataclasses.replace(network.wiring, **tree))
+
+
+def truncation(options):
+    """Return how many steps BPTT goes back: Kmax + 1 in fully connected nets, Kmax in the others, as published."""
+    return options["Kmax"] + (0 if options["C_tab"] or options["toymodel"] else 1)
+
+
+def by_rate(options, network):
+    """Return the learning rates as a tree for the optimizer: `lr_tab` counts connections from the output."""
+    rates = list(options["lr_tab"])
+    if not options["C_tab"]:
+        return {"layers": rates[::-1]}
+    classifier = len(network.wiring.classifier)
+    return {"classifier": rates[:classifier][::-1], "convolutions": rates[classifier:][::-1]}
+
+
+def connections(network):
+    """Return [(label, path of the weights), ...] in the order of the paper, from the output on."""
+    wiring = network.wiring
+    if hasattr(wiring, "convolutions"):
+        N, M = len(wiring.classifier), len(wiring.convolutions)
+        fully = [("W^fc" if N == 1 else f"W^fc_{i}", f"classifier/{N - 1 - i}/W") for i in range(N)]
+        return fully + [(f"W^conv_{m}", f"convolutions/{M - 1 - m}/W") for m in range(M)]
+    if wiring.skip is not None:
+        return [("W_01", "layers/1/W"), ("W_0x", "skip/W"), ("W_1x", "layers/0/W")]
+    L = len(wiring.layers)
+    return [(f"W_{k}{k + 1 if k + 1 < L else 'x'}", f"layers/{L - 1 - k}/W") for k in range(L)]
+
+
+def restore(config, arrays):
+    """Return (network, predict) from the config of a run and the arrays of its checkpoint; see `plastic.load`.
+
+    predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
+    free steps. The parameters of several replicas (seeds; BPTT before EP) are stacked, as are their outputs.
+    """
+    if config["experiment"] != "train":
+        raise PlasticError(f"a run of ep {config['experiment']} has no trained network")
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
+    network = build(options, xp.generator(0).init)
+    held = {path.removeprefix("parameters/"): xp.asarray(array) for path, array in arrays.items()}
+    paths = iter([path for path, _ in parameters.leaves(network.wiring.parameters)])
+    network = with_parameters(network, parameters.map(lambda _: held[next(paths)], network.wiring.parameters))
+
+    def predict(x):
+        x = xp.asarray(x.reshape(len(x), *options["input_shape"]))
+        outputs = []
+        for each, _ in replicas(network):
+            w = each.relaxation(x)
+            w.begin(x)
+            w.run(options["T"], tolerance=options["tolerance"])
+            outputs.append(xp.asnumpy(w.output))
+        return outputs[0] if len(outputs) == 1 else xp.asnumpy(xp.stack([xp.asarray(each) for each in outputs]))
+
+    return network, predict
+
+
+def replicas(network):
+    """Return [(network, index)] that a relaxation can take at once: all replicas of a dense net, each one of others."""
+    tree = network.wiring.parameters
+    if "convolutions" not in tree or tree["convolutions"][0].W.ndim == 4:
+        return [(network, ...)]
+    count = len(tree["convolutions"][0].W)
+    return [(with_parameters(network, parameters.map(lambda p, i=i: p[i], tree)), i) for i in range(count)]
