@@ -17,7 +17,7 @@ r / (beta dt): it has to be seen beside every distance.
 """
 
 from plastic import parameters, xp
-from plastic.ep.relaxation import Tape
+from plastic.ep.relaxation import Relaxation
 from plastic.ep.rules import loss_gradient
 
 
@@ -30,18 +30,16 @@ class Comparison:
 
     def __init__(self, network, x, y, T, K, beta, tolerance=0.0):
         self.network, self.beta, self.K = network, beta, K
-        self.w = w = network.relaxation(x)
+        self.w = w = Relaxation(network, x)
         self.r_0 = w.begin(x)
         w.run(T - K, tolerance=tolerance)
-        self.tape = Tape(w, K)
-        w.run(K, tape=self.tape)
+        self.tape = w.record(K)
         self.adjoint = loss_gradient(w, y)
         self.free, self.free_switches = w.s.copy(), [each.copy() for each in w.switches]
         w.run(1)
         self.residual = [xp.max(xp.abs(layer), axis=axes) for layer, axes in self._layers(w.s - self.free)]
         w.s[...] = self.free
-        self.nudged = Tape(w, K)
-        w.run(K, beta, y, tape=self.nudged)
+        self.nudged = w.record(K, beta, y)
         self.end = w.s.copy()
         self.batch = y.shape[-2]
 

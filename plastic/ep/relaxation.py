@@ -9,12 +9,12 @@ class Relaxation:
     """The state of a network on one batch, and what its steps write into.
 
     s: the state of all layers, flat (..., P); see `plastic.ep.networks.dense`.
-    r: what the layers send, rho(s) or s itself.    a: what they receive.    drive: its constant part.
-    rho, slope, g: rho and rho' where the dynamics take them, and the change of s.
-    switches: those of max-pooling in the last step.
+    r: what the layers send, rho(s) or s itself.    a: what they receive.    drive: the constant part of a.
+    slope, g: rho' and the change of s, buffers of the dynamics.
+    switches: those of max-pooling in the last step, none in dense nets.
     output: the view (..., batch, n_L) of s that is the output layer.
 
-    `begin` starts a batch; the result of a relaxation does not depend on what the buffers held before.
+    `begin` starts a batch of the shape of x; what comes then does not depend on what the buffers held before.
     """
 
     def __init__(self, network, x):
@@ -35,42 +35,44 @@ class Relaxation:
         self.network.wiring.drive(r_0, self.drive, self.switches)
         return r_0
 
-    def run(self, steps, beta=0.0, y=None, tolerance=0.0, tape=None):
-        """Make so many steps of the network; with y, nudged towards y by beta. Fill `tape`, where given.
+    def run(self, steps, beta=0.0, y=None, tolerance=0.0):
+        """Make so many steps of the network; with y, nudged towards y by beta.
 
         beta: a number, or one per replica (..., 1, 1).
-        tolerance: a replica comes to rest, and is left as it is, when its largest change in a step is not above it.
+        tolerance: a replica whose largest change in a step is not above it has come to rest, and is left as it is.
         """
-        step, active = self.network.step, None
+        if not tolerance:
+            for _ in range(steps):
+                self.network.step(self, beta, y)
+            return
+        moving = xp.ones((*self.s.shape[:-1], 1), dtype=bool)
+        for t in range(1, steps + 1):
+            before = self.s.copy()
+            self.network.step(self, beta, y)
+            self.s[...] = xp.where(moving, self.s, before)
+            moving &= xp.max(xp.abs(self.s - before), axis=-1, keepdims=True) > tolerance
+            if t % _LOOK_EVERY == 0 and not xp.asnumpy(moving).any():
+                return
+
+    def record(self, steps, beta=0.0, y=None):
+        """Make so many steps and return their `Tape`."""
+        tape = Tape(self, steps)
         for t in range(steps):
-            if tape is not None:
-                tape.s[..., t, :] = self.s
-            before = self.s.copy() if tolerance else None
-            step(self, beta, y)
-            if tape is not None:
-                tape.a[..., t, :] = self.a
-                tape.keep_switches(t, self.switches)
-            if tolerance:
-                moving = xp.max(xp.abs(self.s - before), axis=-1, keepdims=True) > tolerance
-                if active is not None:
-                    self.s[...] = xp.where(active, self.s, before)
-                active = moving if active is None else active & moving
-                if t % _LOOK_EVERY == _LOOK_EVERY - 1 and tape is None and not bool(xp.asnumpy(active).any()):
-                    return
+            tape.s[..., t, :] = self.s
+            self.network.step(self, beta, y)
+            tape.a[..., t, :] = self.a
+            for history, switch in zip(tape.switches, self.switches, strict=True):
+                history[t] = switch
+        return tape
 
 
 class Tape:
-    """The record of consecutive steps: s before each and a in it, flat histories (..., time, P), and its switches."""
+    """The record of consecutive steps: s before and a in each, flat histories (..., time, P), and the switches of each."""
 
     def __init__(self, relaxation, steps):
         shape = (*relaxation.s.shape[:-1], steps, relaxation.s.shape[-1])
         self.s, self.a = (xp.empty(shape, dtype=relaxation.s.dtype) for _ in range(2))
         self.switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in relaxation.switches]
-
-    def keep_switches(self, t, switches):
-        """Write down the switches of step t."""
-        for history, switch in zip(self.switches, switches, strict=True):
-            history[t] = switch
 
     def recall_switches(self, t, switches):
         """Read the switches of step t into `switches`."""

@@ -16,12 +16,12 @@ BPTT differentiates L through the last steps, the state before them taken as a c
 not with T.
 
 Every rule returns (gradients, output): gradients a tree of the shape of `network.wiring.parameters`, signed to be
-subtracted; output s_L(T) (..., batch, n_L). `work`, a `network.relaxation(x)`, and `out`, a tree of gradients, are
+subtracted; output s_L(T) (..., batch, n_L). `work`, a `Relaxation(network, x)`, and `out`, a tree of gradients, are
 buffers that spare allocations. tolerance: see `Relaxation.run`; 0 makes all T steps.
 """
 
 from plastic import xp
-from plastic.ep.relaxation import Tape
+from plastic.ep.relaxation import Relaxation
 
 
 def ep(network, x, y, T, K, beta, centered=False, tolerance=0.0, work=None, out=None):
@@ -29,7 +29,7 @@ def ep(network, x, y, T, K, beta, centered=False, tolerance=0.0, work=None, out=
 
     beta: a number other than 0, or one per replica (..., 1, 1); random-sign nudging is a matter of its sign.
     """
-    w = network.relaxation(x) if work is None else work
+    w = Relaxation(network, x) if work is None else work
     r_0 = w.begin(x)
     w.run(T, tolerance=tolerance)
     output, free = w.output.copy(), w.s.copy()
@@ -47,12 +47,11 @@ def ep(network, x, y, T, K, beta, centered=False, tolerance=0.0, work=None, out=
 
 def bptt(network, x, y, T, steps, tolerance=0.0, work=None, out=None):
     """Backpropagation through the last `steps` (all, if these are more than T) of T free steps."""
-    w = network.relaxation(x) if work is None else work
+    w = Relaxation(network, x) if work is None else work
     r_0 = w.begin(x)
     steps = min(steps, T)
     w.run(T - steps, tolerance=tolerance)
-    tape = Tape(w, steps)
-    w.run(steps, tape=tape)
+    tape = w.record(steps)
     deltas = xp.empty_like(tape.s)
     for t, _, delta in network.sweep(tape, loss_gradient(w, y)):
         deltas[..., t, :] = delta

@@ -4,6 +4,7 @@ import dataclasses
 
 from plastic import data, functions, parameters, xp
 from plastic.ep import networks
+from plastic.ep.relaxation import Relaxation
 from plastic.errors import PlasticError
 
 
@@ -108,7 +109,7 @@ def restore(config, arrays):
         x = xp.asarray(x.reshape(len(x), *options["input_shape"]))
         outputs = []
         for each, _ in replicas(network):
-            w = each.relaxation(x)
+            w = Relaxation(each, x)
             w.begin(x)
             w.run(options["T"], tolerance=options["tolerance"])
             outputs.append(xp.asnumpy(w.output))

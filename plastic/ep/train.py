@@ -7,6 +7,7 @@ import numpy as np
 
 from plastic import parameters, training, xp
 from plastic.ep import rules, task
+from plastic.ep.relaxation import Relaxation
 from plastic.functions import one_hot
 from plastic.optimizers import SGD
 from plastic.runs.options import seeds_of
@@ -126,8 +127,9 @@ class Task:
             some, classes = x[start : start + size], labels[start : start + size]
             y = one_hot(classes, options["size_tab"][0])
             for place, network, works in self.parts:
-                w = works.setdefault(len(some), None) or network.relaxation(some)
-                works[len(some)] = w
+                if len(some) not in works:
+                    works[len(some)] = Relaxation(network, some)
+                w = works[len(some)]
                 w.begin(some)
                 w.run(options["T"], tolerance=options["tolerance"])
                 wrong[place] += xp.sum(xp.argmax(w.output, axis=-1) != classes, axis=-1).astype(wrong.dtype)
@@ -144,7 +146,7 @@ class Task:
         """Write the gradients of a group; return the outputs at the end of the free phase."""
         options = self.options
         if group.work is None:
-            group.work = group.network.relaxation(x)
+            group.work = Relaxation(group.network, x)
         T, K, common = options["T"], options["Kmax"], (options["tolerance"], group.work, group.grads)
         if group.method == "BPTT":
             return rules.bptt(group.network, x, y, T, task.truncation(options), *common)[1]

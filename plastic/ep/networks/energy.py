@@ -18,7 +18,6 @@ import dataclasses
 from typing import Any
 
 from plastic import xp
-from plastic.ep.relaxation import Relaxation
 from plastic.functions import Activation
 
 
@@ -39,10 +38,6 @@ class EnergyNetwork:
         """Return rho(s), what a state or an input sends."""
         return self.activation.value(s)
 
-    def relaxation(self, x):
-        """Return the buffers for batches of the shape of x."""
-        return Relaxation(self, x)
-
     def step(self, w, beta=0.0, y=None):
         """Make one step of the relaxation w, nudged by beta if there is a y."""
         self.activation.value(w.s, out=w.r)
@@ -61,9 +56,9 @@ class EnergyNetwork:
             xp.clip(w.s, 0, 1, out=w.s)
 
     def sweep(self, tape, adjoint):
-        """Walk back over the steps of a tape; yield (t, lambda, delta) for t = T-1, T-2, ..: buffers, used again.
+        """Walk back over the steps of a tape; yield (t, lambda, delta) for each t, the last first. delta is a buffer.
 
-        adjoint: lambda(T), flat; lambda is dLoss/ds after step t, and delta what the step contributes to dLoss/da:
+        adjoint: lambda at the end, flat. lambda is dLoss/ds after step t, and delta what the step gives to dLoss/da:
 
             m = lambda [0 <= v <= 1], v the state before clamping;      m = lambda without clamp
             delta_k = dt rho'(s_k) m_k,   delta_L = dt m_L unless consistent

@@ -14,7 +14,6 @@ import dataclasses
 from typing import Any
 
 from plastic import xp
-from plastic.ep.relaxation import Relaxation
 from plastic.functions import Activation
 
 
@@ -33,10 +32,6 @@ class PrototypicalNetwork:
         """Return what a state or an input sends: itself."""
         return s
 
-    def relaxation(self, x):
-        """Return the buffers for batches of the shape of x."""
-        return Relaxation(self, x)
-
     def step(self, w, beta=0.0, y=None):
         """Make one step of the relaxation w, nudged by beta if there is a y."""
         w.couple()
@@ -52,9 +47,9 @@ class PrototypicalNetwork:
         w.s += w.g
 
     def sweep(self, tape, adjoint):
-        """Walk back over the steps of a tape; yield (t, lambda, delta) for t = T-1, T-2, ..: buffers, used again.
+        """Walk back over the steps of a tape; yield (t, lambda, delta) for each t, the last first. delta is a buffer.
 
-        adjoint: lambda(T), flat; lambda is dLoss/ds after step t, and delta what the step contributes to dLoss/du:
+        adjoint: lambda at the end, flat. lambda is dLoss/ds after step t, and delta what the step gives to dLoss/du:
 
             delta_k = dt rho'(u_k) lambda_k,    lambda_k <- (1 - dt) lambda_k + (coupling of delta)_k
         """
