@@ -11,7 +11,8 @@ not fill a window are left out. The `switch` of a pooled unit says where in its 
 (the first one in that order, if there are equals). At fixed switches pooling is linear: `gather`; its adjoint is
 `unpool`.
 
-Where `out` or a buffer is given it is written into, and nothing is allocated.
+Where `out` or a buffer is given it is written into, and no map is allocated. A convolution's must be contiguous: what
+it writes into others is lost.
 """
 
 from plastic import xp
@@ -19,8 +20,10 @@ from plastic import xp
 
 def patches(x, F, out=None):
     """Return the patches of x (batch, H, W, C) as (batch, H - F + 1, W - F + 1, F, F, C), copied."""
-    windows = xp.lib.stride_tricks.sliding_window_view(x, (F, F), axis=(1, 2))
-    windows = xp.moveaxis(windows, 3, -1)
+    (batch, H, W, C), (sample, row, column, channel) = x.shape, x.strides
+    windows = xp.lib.stride_tricks.as_strided(  # CuPy's sliding_window_view would wait for the device
+        x, (batch, H - F + 1, W - F + 1, F, F, C), (sample, row, column, row, column, channel)
+    )
     if out is None:
         return windows.copy()
     out[...] = windows
@@ -63,7 +66,10 @@ def kernel_gradient(x, z, columns=None):
 
 
 def pad(x, P, out=None):
-    """Return x (batch, H, W, C) with P rows and columns of zeros around it. `out`: zero at its rim already."""
+    """Return x (batch, H, W, C) with P rows and columns of zeros around it; x itself where P = 0.
+
+    out: zero at its rim already.
+    """
     if P == 0:
         return x
     batch, H, W, C = x.shape

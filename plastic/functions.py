@@ -52,7 +52,7 @@ class Activation:
 def _sigm(v, out=None):
     rho = xp.multiply(v, 2, out=out)
     rho -= 1
-    xp.tanh(rho, out=rho)  # as fast as a product: an exponential and a division would cost five times as much
+    rho = xp.tanh(rho, out=out)  # as fast as a product: an exponential and a division would cost five times as much
     rho += 1
     rho *= 0.5
     return rho
@@ -67,7 +67,7 @@ def _sigm_slope(v, rho, out=None):
 
 def _tanh_slope(v, rho, out=None):
     slope = xp.multiply(rho, rho, out=out)
-    return xp.subtract(1, slope, out=slope)
+    return xp.subtract(1, slope, out=out)
 
 
 sigm = Activation("sigm", _sigm, _sigm_slope, lambda v, rho: 16 * rho * (1 - rho) * (1 - 2 * rho))

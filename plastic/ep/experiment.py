@@ -104,21 +104,29 @@ def run(
         options = resumed(run, options, "ep", "train")
     _check(options)
     with runs.environment(options["device"], options["dtype"], threads):
-        if options["action"] == "train":
-            task = train.Task(options)
-            with runs.Run.resume(resume) if resume else _new_run(options) as folder:
-                task.train(folder)
-                _finish(folder)
-            train.report(folder)
-        else:
-            curves = options["action"] == "plotcurves"
-            rows, arrays = plotcurves.measure(options) if curves else (recipe.measure(options), {})
-            with _new_run(options) as folder:
-                folder.log(rows)
-                folder.save_arrays(arrays)
-                _finish(folder)
-            (plotcurves if curves else recipe).report(rows)
-    print(f"run folder {folder.folder}")
+        folder = _train(options, resume) if options["action"] == "train" else _measure(options)
+    print(f"run folder {folder}")
+    return folder
+
+
+def _train(options, resume):
+    task = train.Task(options)
+    with runs.Run.resume(resume) if resume else _new_run(options) as folder:
+        task.train(folder)
+        _finish(folder)
+    train.report(folder)
+    return folder.folder
+
+
+def _measure(options):
+    kind = {"plotcurves": plotcurves, "recipe": recipe}[options["action"]]
+    rows, arrays = kind.measure(options)
+    with _new_run(options) as folder:
+        folder.log(rows)
+        if arrays:
+            folder.save_arrays(arrays)
+        _finish(folder)
+    kind.report(rows)
     return folder.folder
 
 

@@ -29,7 +29,7 @@ def sign_agreement(N, D):
 
 
 def measure(options):
-    """Return the rows of metrics.csv: one per trial and weight matrix."""
+    """Return (rows of metrics.csv, one per trial and weight matrix; arrays of arrays.h5: none)."""
     generator = xp.generator(options["seed"])
     dataset = task.load_data(options)
     network = task.build(options, generator.init)
@@ -39,7 +39,7 @@ def measure(options):
         sign = 1 - 2 * int(generator.noise.integers(2)) if options["nudging"] == "random-sign" else 1
         for label, (p1, p2) in agreement(network, x, y, options, sign * options["beta"]).items():
             rows.append({"trial": trial, "array": label, "total": p1 + p2, "same_sign": p1, "both_zero": p2})
-    return rows
+    return rows, {}
 
 
 def report(rows):

@@ -67,7 +67,7 @@ class Relaxation:
 
 
 class Tape:
-    """The record of consecutive steps: s before and a in each, flat histories (..., time, P), and the switches of each."""
+    """The record of consecutive steps: s before and a in each, flat histories (..., time, P), and their switches."""
 
     def __init__(self, relaxation, steps):
         shape = (*relaxation.s.shape[:-1], steps, relaxation.s.shape[-1])
