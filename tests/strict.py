@@ -4,8 +4,9 @@
 Each of these raises TypeError:
 
 - an implicit conversion to NumPy (`np.tanh(array)`, `np.asarray(array)`), and any mixing with a `numpy.ndarray`;
-- a synchronisation: `float`, `int`, `bool`, `item`, `tolist`, formatting, and shapes that depend on values (a boolean
-  mask that selects, `nonzero`, `unique`). `with synchronisation_allowed():` lets these pass;
+- a synchronisation: `float`, `int`, `bool`, `item`, `tolist`, formatting, shapes that depend on values (a boolean
+  mask that selects, `nonzero`, `unique`), and `sliding_window_view`, which in CuPy asks the device whether the shape
+  of the window is negative. `with synchronisation_allowed():` lets these pass;
 - iteration, and use as an index of a host sequence;
 - a floating NumPy scalar (`np.exp(-dt / tau)` turns float32 into float64 unseen), float32 with float64, integers that
   NumPy would promote away from the array's own type, and a float64 result of float32 inputs where no `dtype` asked;
@@ -287,9 +288,21 @@ class _Namespace:
         return value
 
 
+def _as_strided(x, shape=None, strides=None):
+    return _apply(np.lib.stride_tricks.as_strided, "as_strided", (x, shape, strides), {})
+
+
+def _sliding_window_view(x, window_shape, axis=None):
+    _synchronise("sliding_window_view")
+    return _apply(np.lib.stride_tricks.sliding_window_view, "sliding_window_view", (x, window_shape, axis), {})
+
+
 class _TopNamespace(_Namespace):
     linalg = _Namespace(np.linalg, _NOT_IN_CUPY_LINALG)
     fft = _Namespace(np.fft)
+    lib = types.SimpleNamespace(
+        stride_tricks=types.SimpleNamespace(as_strided=_as_strided, sliding_window_view=_sliding_window_view)
+    )
 
     def asarray(self, values, dtype=None):
         """Bring host values over, always as a copy; a device array of the right type is returned as it is."""

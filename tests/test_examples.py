@@ -24,8 +24,14 @@ def test_example(example, tmp_path):
 
 def test_python_in_the_readme():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) == 1
+    of_gait, of_ep = blocks
     names = {}
-    exec(blocks[0], names)
+    exec(of_gait, names)
     assert [grad.W.shape for grad in names["grads"]] == [(784, 784)] * 5
     np.testing.assert_allclose(names["below"], names["activities"][4], atol=1e-4)
+    names = {}
+    exec(of_ep, names)
+    for layer, grad in zip(names["net"].wiring.layers, names["grads"]["layers"], strict=True):
+        assert layer.W.shape == grad.W.shape
+    assert names["output"].shape == (20, 10)
+    assert [layer.shape for layer in names["comparison"].neurons()[0]] == [(80, 10), (80, 512)]

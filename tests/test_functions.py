@@ -9,12 +9,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import xp
 from plastic.functions import (
     accuracy,
+    hardsigm,
     leaky_relu,
     leaky_relu_inverse,
     leaky_relu_slope,
     mean_squared_error,
     one_hot,
+    sigm,
     sign_or_one,
+    tanh,
 )
 
 ELEMENTWISE = [leaky_relu, leaky_relu_inverse, leaky_relu_slope, sign_or_one]
@@ -75,6 +78,103 @@ def test_the_slope_is_the_derivative_of_phi_and_one_over_that_of_its_inverse(bac
     a, h = xp.asnumpy(a), 1e-5
     differences = (at(leaky_relu_inverse, a + h) - at(leaky_relu_inverse, a - h)) / (2 * h)
     assert_allclose(1 / at(leaky_relu_slope, a), differences, rtol=1e-6)
+
+
+ACTIVATIONS = [sigm, hardsigm, tanh]
+FORMULAS = {
+    "sigm": lambda v: 1 / (1 + np.exp(-4 * (v - 1 / 2))),
+    "hardsigm": lambda v: np.minimum(np.maximum(v, 0), 1),
+    "tanh": lambda v: (np.exp(v) - np.exp(-v)) / (np.exp(v) + np.exp(-v)),
+}
+ROUNDING = {"float64": 1e-15, "float32": 3e-7}  # of values of order 1
+points_of = st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=8)
+activations = pytest.mark.parametrize("activation", ACTIVATIONS, ids=lambda activation: activation.name)
+
+
+def at_points(activation, points):
+    """Return the points as the working precision has them, and there the value, slope and curvature, on the host."""
+    v = xp.asarray(np.array(points, float))
+    rho = activation.value(v)
+    return [xp.asnumpy(each) for each in (v, rho, activation.slope(v, rho), activation.curvature(v, rho))]
+
+
+def clear_of_kinks(points):
+    """The points that are not near 0 or 1, where hardsigm has no derivative."""
+    return [v for v in points if min(abs(v), abs(v - 1)) > 1e-2]
+
+
+@activations
+@hypothesis.given(points_of)
+def test_an_activation_is_its_formula(precision, activation, points):
+    v, rho, *_ = at_points(activation, points)
+    assert rho.dtype == precision
+    assert_allclose(rho, FORMULAS[activation.name](v.astype("float64")), rtol=0, atol=ROUNDING[precision])
+
+
+@activations
+@hypothesis.given(points_of)
+def test_slope_and_curvature_are_the_derivatives_of_the_formula(precision, activation, points):
+    v, _, slope, curvature = at_points(activation, clear_of_kinks(points))
+    formula, v, h = FORMULAS[activation.name], v.astype("float64"), 1e-3
+    below, here, above = formula(v - h), formula(v), formula(v + h)
+    near, far = formula(v + h / 2) - formula(v - h / 2), above - below
+    assert_allclose(slope, (8 * near - far) / (6 * h), rtol=0, atol=1e-10 + 10 * ROUNDING[precision])
+    assert_allclose(
+        curvature + np.zeros_like(v), (above - 2 * here + below) / h**2, rtol=0, atol=1e-4 + 100 * ROUNDING[precision]
+    )
+
+
+def test_activations_by_hand(precision):
+    """tanh(log 2) = 3/5; at rho = 1/2 sigm has the slope 1 and no curvature, at rho = 1/4 the curvature 3/2."""
+    for activation, v, expected in [
+        (sigm, 0.5, (0.5, 1.0, 0.0)),
+        (sigm, 0.5 - np.log(3) / 4, (0.25, 0.75, 1.5)),
+        (tanh, 0.0, (0.0, 1.0, 0.0)),
+        (tanh, np.log(2), (0.6, 0.64, -0.768)),
+        (hardsigm, 0.25, (0.25, 1.0, 0.0)),
+        (hardsigm, -0.25, (0.0, 0.0, 0.0)),
+        (hardsigm, 1.25, (1.0, 0.0, 0.0)),
+    ]:
+        _, *found = at_points(activation, v)
+        assert_allclose(found, expected, rtol=0, atol=10 * ROUNDING[precision])
+
+
+def test_hardsigm_has_slope_one_on_the_closed_interval(precision):
+    below, above = -float(np.finfo(precision).smallest_normal), 1 + 2 * float(np.finfo(precision).eps)
+    _, rho, slope, curvature = at_points(hardsigm, [below, -0.0, 0.0, 0.5, 1.0, above])
+    assert_array_equal(rho, [0, 0, 0, 0.5, 1, 1])
+    assert_array_equal(slope, [False, True, True, True, True, False])
+    assert slope.dtype == bool and curvature == 0
+
+
+@activations
+def test_activations_far_out_are_flat(precision, activation):
+    """No overflow on the way either: the tests turn warnings into errors."""
+    _, rho, slope, curvature = at_points(activation, [-1e4, 1e4])
+    assert_array_equal(rho, [-1 if activation is tanh else 0, 1])
+    assert_array_equal(slope, 0)
+    assert_array_equal(curvature, 0)
+
+
+@activations
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (2, 1, 3), (0, 3)])
+def test_activations_write_where_they_are_told_and_nowhere_else(precision, activation, shape):
+    values = np.random.default_rng(0).normal(0.5, 1, shape)
+    v, values = xp.asarray(values.copy()), values.astype(precision)
+    rho = activation.value(v)
+    slope, curvature = activation.slope(v, rho), activation.curvature(v, rho)
+    before = xp.asnumpy(rho).copy()
+    assert rho.shape == slope.shape == shape
+    assert rho.dtype == precision and slope.dtype == (bool if activation is hardsigm else precision)
+    assert activation is hardsigm or (curvature.shape == shape and curvature.dtype == precision)
+    out, slope_out = xp.full(shape, np.nan, dtype=precision), xp.ones(shape, dtype=slope.dtype)
+    assert activation.value(v, out=out) is out and activation.slope(v, rho, out=slope_out) is slope_out
+    assert_array_equal(xp.asnumpy(out), before)
+    assert_array_equal(xp.asnumpy(slope_out), xp.asnumpy(slope))
+    assert_array_equal(xp.asnumpy(v), values)
+    assert_array_equal(xp.asnumpy(rho), before)
+    assert activation.value(v, out=v) is v
+    assert_array_equal(xp.asnumpy(v), before)
 
 
 def test_mean_squared_error_by_hand(precision):

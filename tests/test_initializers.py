@@ -52,7 +52,12 @@ def test_orthogonal_is_uniform_over_the_group():
 
 
 @pytest.mark.parametrize(
-    "draw", [lambda g: initializers.xavier_normal(g, 4, 3), lambda g: initializers.orthogonal(g, 4)]
+    "draw",
+    [
+        lambda g: initializers.xavier_normal(g, 4, 3),
+        lambda g: initializers.orthogonal(g, 4),
+        lambda g: initializers.uniform_fan_in(g, (3, 2, 2), 5),
+    ],
 )
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_seed_decides_the_draw_and_a_generator_moves_on(kind, draw):
@@ -67,3 +72,18 @@ def test_xavier_takes_normal_draws_in_order(kind):
     """So that a published network's weights can be had from its seed."""
     W = initializers.xavier_normal(generators(8)[kind], 2, 6)
     assert_allclose(W, generators(8)[kind].standard_normal(12).reshape(2, 6) / 2, rtol=1e-15)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape, fan_in", [((200, 100), 200), ((5, 5, 8, 100), 200), ((1, 20000), 3)])
+def test_uniform_fan_in_has_the_range_and_moments_of_its_fan(kind, shape, fan_in):
+    """U(-c, c) has the mean 0, the variance c^2 / 3 (the square of that variance's error: 4 c^4 / 45 N), and draws that
+    come nearer to c than 12 c / N with the chance 1 - exp(-6).
+    """
+    W = initializers.uniform_fan_in(generators(0)[kind], shape, fan_in)
+    c, N = fan_in**-0.5, W.size
+    assert W.shape == shape and W.dtype == np.float64
+    assert c * (1 - 12 / N) < W.max() <= c and -c <= W.min() < -c * (1 - 12 / N)
+    assert abs(W.mean()) < 4 * c * np.sqrt(1 / 3 / N)
+    assert abs(W.var() - c**2 / 3) < 4 * c**2 * np.sqrt(4 / 45 / N)
+    assert abs(np.mean(W**4) - c**4 / 5) < 4 * c**4 * np.sqrt((1 / 9 - 1 / 25) / N)  # flat: E W^4 = c^4 / 5

@@ -158,3 +158,10 @@ def test_stack_adds_a_replica_axis(precision):
     trees[1].layers[0].b = None
     with pytest.raises(PlasticError, match="the trees differ"):
         parameters.stack(trees)
+
+
+def test_one_replica_has_no_axis_and_several_are_stacked(precision):
+    trees = [make(seed) for seed in range(3)]
+    assert parameters.stack_replicas(trees[:1]) is trees[0]
+    assert_equal(host(parameters.stack_replicas(trees)), host(parameters.stack(trees)))
+    assert_equal(host(parameters.stack_replicas(trees[:2])), host(parameters.stack(trees[:2])))

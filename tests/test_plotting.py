@@ -30,6 +30,33 @@ def test_a_missing_replica_is_left_out():
     assert np.array_equal(drawn, [2.0, 7.0, np.nan], equal_nan=True)
 
 
+METRICS = {  # replica 1 diverged after step 5; the second measure has an empty cell
+    "step": [0, 0, 0, 5, 5, 5, 10, 10],
+    "epoch": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 1.0, 1.0],
+    "replica": [0, 1, 2, 0, 1, 2, 0, 2],
+    "seed": [7, 9, 8, 7, 9, 8, 7, 8],
+    "loss": [0.1, 1.1, 2.1, 0.2, 1.2, 2.2, 0.3, 2.3],
+    "error": [1, 2, 3, 4, 5, None, 7, 8],
+    "other": [0] * 8,
+}
+
+
+def test_over_epochs_has_nan_where_a_replica_has_no_value():
+    epochs, curves = plotting.over_epochs(METRICS, {"error": "Error (%)", "loss": "Loss"})
+    assert epochs.tolist() == [0, 0.5, 1] and epochs.dtype == float
+    assert list(curves) == ["Error (%)", "Loss"]
+    np.testing.assert_array_equal(curves["Loss"], [[0.1, 0.2, 0.3], [1.1, 1.2, np.nan], [2.1, 2.2, 2.3]])
+    np.testing.assert_array_equal(curves["Error (%)"], [[1, 4, 7], [2, 5, np.nan], [3, np.nan, 8]])
+
+
+def test_over_epochs_takes_the_rows_in_any_order():
+    """Whole epochs are integers, so that their ticks are whole too."""
+    rows = {"step": [20, 0, 0], "epoch": [2.0, 0.0, 0.0], "replica": [0, 1, 0], "loss": [3.0, 2.0, 1.0]}
+    epochs, curves = plotting.over_epochs(rows, {"loss": "Loss"})
+    assert epochs.tolist() == [0, 2] and np.issubdtype(epochs.dtype, np.integer)
+    np.testing.assert_array_equal(curves["Loss"], [[1, 3], [2, np.nan]])
+
+
 def test_curves_differ_in_more_than_colour():
     _, axis = plotting.figure()
     plotting.curves(axis, np.arange(3), {str(index): np.zeros(3) for index in range(40)})

@@ -34,6 +34,7 @@ def errors(metrics):
         labels = {"train_error": "training (running)", "test_error": "test"}
         plotting.curves(axis, *plotting.over_epochs(rows, labels))
         axis.set(xlabel="epoch", ylabel="error (%)", title=method, yscale="log")
+        axis.yaxis.set_major_formatter("{x:g}")
     return fig
 
 
@@ -87,8 +88,8 @@ def signs(metrics):
         axis.bar(labels, values, bottom=bottom, color=plotting.COLOURS[index], label=text, width=0.6)
         bottom += values
     axis.set_xticks(range(len(labels)), [_math(label) for label in labels])
-    axis.set(ylabel="synapses that agree (%)", ylim=(0, 105))
-    plotting.legend(axis)
+    axis.set(ylabel="synapses that agree (%)", ylim=(0, 120), yticks=range(0, 101, 20))
+    axis.legend(loc="upper center", ncols=2, fontsize="small", frameon=False)
     return fig
 
 

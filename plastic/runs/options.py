@@ -17,8 +17,8 @@ def resumed(function, options, family, experiment):
         raise PlasticError(
             f"{run.folder} is a run of {run.family} {run.experiment}; plastic.{family} cannot resume it as {experiment}"
         )
-    kept = run.options
     default = function.__kwdefaults__
+    kept = default | run.options  # a run made before an option existed has its default
     for name, value in options.items():
         if name not in _CHANGEABLE and value != default[name] and _plain(value) != kept[name]:
             raise PlasticError(
