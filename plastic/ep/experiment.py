@@ -113,7 +113,7 @@ def _train(options, resume):
     task = train.Task(options)
     with runs.Run.resume(resume) if resume else _new_run(options) as folder:
         task.train(folder)
-        _finish(folder)
+        _finish(folder, train.arrays(folder.metrics()))
     train.report(folder)
     return folder.folder
 
@@ -123,14 +123,13 @@ def _measure(options):
     rows, arrays = kind.measure(options)
     with _new_run(options) as folder:
         folder.log(rows)
-        if arrays:
-            folder.save_arrays(arrays)
-        _finish(folder)
+        _finish(folder, arrays)
     kind.report(rows)
     return folder.folder
 
 
-def _finish(folder):
+def _finish(folder, arrays):
+    folder.save_arrays(arrays)
     figures.draw(folder.folder)
     folder.status("finished", **folder.config.get("details", {}))
 

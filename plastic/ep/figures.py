@@ -23,16 +23,24 @@ def draw(folder):
         plotting.save(fig, run.folder / f"{name}.png")
 
 
-def errors(metrics):
-    """Training and test error over the epochs, one panel per method; over seeds the mean and the range."""
-    methods = sorted(set(metrics["method"]), key=["EP", "BPTT"].index)
-    fig, axes = plotting.figure(columns=len(methods), sharey=True)
-    for axis, method in zip(np.ravel(axes), methods, strict=True):
+def error_curves(metrics):
+    """Return {method: (epochs, {"train_error": values (seeds, epochs), "test_error": ...})}."""
+    curves = {}
+    for method in sorted(set(metrics["method"]), key=["EP", "BPTT"].index):
         chosen = [place for place, each in enumerate(metrics["method"]) if each == method]
         rows = {name: [column[place] for place in chosen] for name, column in metrics.items()}
         rows["replica"] = list(np.unique(rows["replica"], return_inverse=True)[1])
-        labels = {"train_error": "training (running)", "test_error": "test"}
-        plotting.curves(axis, *plotting.over_epochs(rows, labels))
+        curves[method] = plotting.over_epochs(rows, {name: name for name in ("train_error", "test_error")})
+    return curves
+
+
+def errors(metrics):
+    """Training and test error over the epochs, one panel per method; over seeds the mean and the range."""
+    curves = error_curves(metrics)
+    fig, axes = plotting.figure(columns=len(curves), sharey=True)
+    for axis, (method, (epochs, values)) in zip(np.ravel(axes), curves.items(), strict=True):
+        labels = {"training (running)": values["train_error"], "test": values["test_error"]}
+        plotting.curves(axis, epochs, labels)
         axis.set(xlabel="epoch", ylabel="error (%)", title=method, yscale="log")
         axis.yaxis.set_major_formatter("{x:g}")
     return fig

@@ -7,6 +7,7 @@ from plastic.ep import rules, task
 from plastic.ep.plotcurves import batch
 
 TRIALS = 20
+_COLUMNS = ("total", "same_sign", "both_zero")
 
 
 def agreement(network, x, y, options, beta):
@@ -29,7 +30,7 @@ def sign_agreement(N, D):
 
 
 def measure(options):
-    """Return (rows of metrics.csv, one per trial and weight matrix; arrays of arrays.h5: none)."""
+    """Return (rows of metrics.csv, one per trial and weight matrix; arrays of arrays.h5, one value per trial)."""
     generator = xp.generator(options["seed"])
     dataset = task.load_data(options)
     network = task.build(options, generator.init)
@@ -39,7 +40,12 @@ def measure(options):
         sign = 1 - 2 * int(generator.noise.integers(2)) if options["nudging"] == "random-sign" else 1
         for label, (p1, p2) in agreement(network, x, y, options, sign * options["beta"]).items():
             rows.append({"trial": trial, "array": label, "total": p1 + p2, "same_sign": p1, "both_zero": p2})
-    return rows, {}
+    arrays = {
+        f"{column}/{label}": np.array([row[column] for row in rows if row["array"] == label])
+        for label, _ in task.connections(network)
+        for column in _COLUMNS
+    }
+    return rows, arrays
 
 
 def report(rows):
@@ -54,9 +60,6 @@ def report(rows):
         mean, std = ({k: f([row[k] for row in of_label]) for k in _COLUMNS} for f in (np.mean, np.std))
         parts = ", ".join(f"{name.replace('_', ' ')} {mean[name]:.1f} +- {std[name]:.1f}" for name in _COLUMNS)
         print(f"{label}: {parts}")
-
-
-_COLUMNS = ("total", "same_sign", "both_zero")
 
 
 def _shown(row):

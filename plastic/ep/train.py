@@ -7,6 +7,7 @@ import numpy as np
 
 from plastic import parameters, training, xp
 from plastic.ep import rules, task
+from plastic.ep.figures import error_curves
 from plastic.ep.relaxation import Relaxation
 from plastic.functions import one_hot
 from plastic.optimizers import SGD
@@ -173,6 +174,14 @@ class Task:
                 seed = some if apart and seeds > 1 else ...
                 groups.append(_Group(method, place, seed, task.with_parameters(self.network, network), grads))
         return groups
+
+
+def arrays(metrics):
+    """Return the curves of errors for arrays.h5: epochs/EP (epochs,), train_error/EP (seeds, epochs), test_error/EP."""
+    found = {}
+    for method, (epochs, values) in error_curves(metrics).items():
+        found |= {f"epochs/{method}": epochs} | {f"{name}/{method}": each for name, each in values.items()}
+    return found
 
 
 def report(run):
