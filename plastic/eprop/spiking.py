@@ -146,7 +146,8 @@ def simulate(network, x, state=None, done=None, keep=()):
     done: (T, batch) of 0 and 1; where 1, v, a, z and r are set to 0 before the step.
     keep: names of histories to keep, of "v", "a", "r" (as it was on entry) and "u".
     """
-    neurons, start = network.neurons, at_rest(network, x) if state is None else state
+    start = at_rest(network, x) if state is None else state
+    neurons = spread(network.neurons, start.v)
     v, a, z, s, r = (each.copy() for each in (start.v, start.a, start.z, start.s, start.r))
     current = _currents(network, x)
     shape = current.shape
@@ -193,6 +194,11 @@ def simulate(network, x, state=None, done=None, keep=()):
     filtered = y if network.b_out is None else y + network.b_out
     last = State(v, a, z, s, r, y[..., -1, :, :].copy())
     return Record(spikes, psi, filtered, start.z, last, psi_unmasked, done, kept)
+
+
+def spread(neurons, v):
+    """Return the neurons with beta of the full shape of v: products with a row would cost four times as much."""
+    return neurons if neurons.beta is None else dataclasses.replace(neurons, beta=neurons.beta + xp.zeros_like(v))
 
 
 def readout(network, z, y=0.0):

@@ -15,7 +15,7 @@ Every coefficient depends on the neuron j only, so the sums can be taken in the 
     P^t   = rho P^{t+1} - beta q^t
     mu^t  = q^t + alpha mu^{t+1}                      the membrane filter, backwards
 
-    G_ij = gain sum over batch and t of p_i^t mu_j^t        one product of matrices over batch and time
+    G_ij = gain sum over batch and t of p_i^t mu_j^t       one product over batch and time for each weight matrix
 
 which is equal, not an approximation. BPTT with the same psi is the same sweep with what z^t does to the next step added:
 
@@ -32,7 +32,7 @@ err: dE/dy (..., T, batch, n_out). R: dE/dz of a regulariser, (..., 1, 1, n) or 
 """
 
 from plastic import xp
-from plastic.eprop.spiking import stretches
+from plastic.eprop.spiking import spread, stretches
 
 
 def eprop(network, x, record, err, R=0.0):
@@ -66,16 +66,17 @@ def filtered_back(network, err):
 
 def _sweep(network, record, lam, B, R, recurrent, total=None):
     """Return mu (..., T, batch, n); write c, with `total`, into that array."""
-    neurons, psi = network.neurons, record.psi
+    psi = record.psi
+    neurons = spread(network.neurons, psi[..., 0, :, :])
     feedback = xp.swapaxes(B, -1, -2)
     back = xp.swapaxes(network.recurrence(), -1, -2) if recurrent else None
-    constant = not hasattr(R, "shape") or R.shape[-3] == 1
-    same = R if not hasattr(R, "shape") or not constant else R[..., 0, :, :]
     mus = xp.empty_like(psi)
     c, q, mu, P, buffer = (xp.zeros(psi[..., 0, :, :].shape, dtype=psi.dtype) for _ in range(5))
+    same = xp.zeros_like(c) + (R[..., 0, :, :] if hasattr(R, "shape") else R)  # in full: adding a row costs more
+    varies = hasattr(R, "shape") and R.shape[-3] > 1
     for t in reversed(range(psi.shape[-3])):
         xp.matmul(lam[..., t, :, :], feedback, out=c)
-        c += same if constant else R[..., t, :, :]
+        c += R[..., t, :, :] if varies else same
         if recurrent:
             xp.matmul(mu, back, out=buffer)
             c += buffer
