@@ -436,9 +436,24 @@ def test_a_relaxation_may_end_when_it_has_come_to_rest(backend):
     for each, tolerance in ((w, 1e-9), (full, 0.0)):
         each.begin(x)
         each.run(2000, tolerance=tolerance)
-    assert 20 < len(calls) < 1000
+    assert 20 < len(calls) < 1000 and len(calls) % relaxation._LOOK_EVERY == 0
     assert_allclose(xp.asnumpy(w.s), xp.asnumpy(full.s), atol=1e-7)
     assert np.abs(xp.asnumpy(w.s) - xp.asnumpy(full.s)).max() > 0
+
+
+def test_a_tolerance_that_nothing_meets_changes_nothing(backend):
+    """All T steps are made, one by one the same."""
+    network, x, y = make("energy", "sigm")
+    for steps in (1, 9, 10, 11, 25):
+        states = []
+        for tolerance in (0.0, 1e-300):
+            w = Relaxation(network, x)
+            calls = _counted(w)
+            w.begin(x)
+            w.run(steps, 0.3, y, tolerance)
+            assert len(calls) == steps
+            states.append(xp.asnumpy(w.s))
+        assert_array_equal(*states)
 
 
 def _counted(w):

@@ -17,7 +17,8 @@ Every coefficient depends on the neuron j only, so the sums can be taken in the 
 
     G_ij = gain sum over batch and t of p_i^t mu_j^t       one product over batch and time for each weight matrix
 
-which is equal, not an approximation. BPTT with the same psi is the same sweep with what z^t does to the next step added:
+which is equal, not an approximation. BPTT with the same psi is the same sweep, with what z^t does to the next step
+added:
 
     c^t <- c^t + mu^{t+1} (gain W_rec)^T - theta mu^{t+1}
 

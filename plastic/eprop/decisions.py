@@ -1,0 +1,152 @@
+"""Tasks of one decision per trial: evidence accumulation (Bellec, Scherr et al. 2020, Fig. 3) and store-recall."""
+
+import functools
+
+import numpy as np
+
+from plastic import xp
+from plastic.eprop import figures, signals
+from plastic.eprop.inputs import Trials
+from plastic.eprop.running import check_above_zero, check_step, run_task, seed_names
+from plastic.eprop.spiking import decay, simulate
+from plastic.eprop.training_task import SpikingTask, adaptive_neurons, one_of, penalised
+from plastic.errors import PlasticError
+from plastic.optimizers import Adam
+from plastic.runs.options import check_at_least_one, check_seeds, resumed, seeds_of
+
+CONFIRM, TEST = 8, 4  # batches that confirm a validation error under the criterion, and that are tested at the end
+
+
+class Source:
+    """Trials of training and of validation: two sources with one state."""
+
+    def __init__(self, training, validation):
+        self.training, self.validation, self.per_epoch = training, validation, 1
+
+    def next(self):
+        """Return the next batch of training."""
+        return self.training.next()
+
+    def state(self):
+        """Return where both are."""
+        return {"training": self.training.state(), "validation": [each.state() for each in self.validation]}
+
+    def restore(self, state):
+        """Go back there."""
+        self.training.restore(state["training"])
+        for each, before in zip(self.validation, state["validation"], strict=True):
+            each.restore(before)
+
+
+class Task(SpikingTask):
+    """Training until the validation error is under the criterion, as published.
+
+    Every `validate_every` iterations a new batch is validated; where its error is under `stop_crit`, eight more are,
+    and where their mean error is under it too, the goal is reached. Every seed has trials of its own; one that has
+    reached the goal rests while the others go on.
+    """
+
+    def __init__(self, options, draw):
+        kappa = decay(options["tau_out"], "tau_out")
+        super().__init__(options, adaptive_neurons(options), Adam(options["learning_rate"]), 2, kappa, glorot=True)
+        self.window = options["t_recall"]
+        validation = [Trials(draw, [each.task]) for each in self.generators]
+        self.source = Source(Trials(draw, [each.data for each in self.generators]), validation)
+        self.tests = [Trials(draw, [each.noise]) for each in self.generators]
+        count = len(self.seeds)
+        blank = functools.partial(xp.full, count, xp.nan, dtype=xp.float_dtype)
+        self.state |= {"reached": xp.full(count, -1.0, dtype=xp.float_dtype)}
+        self.last = {"loss": blank(), "rate_penalty": blank(), "error": blank()}
+        self.penalty, self.number = penalised(options), 0
+
+    def loss(self, record, stimuli):
+        """Cross-entropy over the recall window."""
+        return signals.classification(record.y, xp.asarray(stimuli.labels), self.window)
+
+    def train(self, run):
+        """Train as the options say, or go on from the checkpoint; return the test error of every seed, in per cent."""
+        options = self.options
+        self.fit(
+            run,
+            self.source,
+            self.step,
+            self.evaluate,
+            options["n_iter"],
+            options["validate_every"],
+            stop=lambda metrics: bool(np.all(metrics["reached"] >= 0)),
+        )
+        with np.errstate(all="ignore"):  # a diverged seed
+            return [100 * self._error(replica, self.tests[replica], TEST) for replica in range(len(self.seeds))]
+
+    def step(self, stimuli, number):
+        """Learn from one batch; return the loss of every seed."""
+        self.number = number
+        reached = self.state["reached"]
+        lr = self.optimizer.lr
+        if len(self.seeds) > 1:
+            lr = (lr * (reached < 0)).astype(xp.float_dtype)[:, None, None]
+        loss, penalty, record = self.learn(xp.asarray(stimuli.x), stimuli, lr)
+        wrong = signals.decisions(record.y, self.window) != xp.asarray(stimuli.labels)
+        error = xp.mean(wrong, axis=-1, dtype=xp.float_dtype)
+        self.last = {"loss": loss, "rate_penalty": penalty, "error": error}
+        return loss
+
+    def evaluate(self):
+        """Return loss, rates and error of the last batch of training, and the error of a new batch of every seed.
+
+        Errors are fractions of the trials. "reached": the iteration at which the goal was reached, or -1.
+        """
+        reached = np.array(xp.asnumpy(self.state["reached"]))
+        errors, confirmed = (np.full(len(self.seeds), np.nan) for _ in range(2))
+        for replica, trials in enumerate(self.source.validation):
+            if reached[replica] >= 0:
+                continue
+            errors[replica] = self._error(replica, trials, 1)
+            if errors[replica] < self.options["stop_crit"]:
+                confirmed[replica] = self._error(replica, trials, CONFIRM)
+                if confirmed[replica] < self.options["stop_crit"]:
+                    reached[replica] = self.number
+        self.state["reached"][...] = xp.asarray(reached, dtype=xp.float_dtype)
+        return self.last | {"validation_error": errors, "confirmed_error": confirmed, "reached": reached}
+
+    def one(self, replica):
+        """Return (network, a new batch of trials) of one seed, from its test trials."""
+        return one_of(self.network, replica, len(self.seeds)), self.tests[replica].next()
+
+    def _error(self, replica, trials, batches):
+        """Return the mean error of a seed on so many new batches."""
+        network, errors = one_of(self.network, replica, len(self.seeds)), []
+        for _ in range(batches):
+            stimuli = trials.next()
+            record = simulate(network, xp.asarray(stimuli.x))
+            errors.append(np.mean(xp.asnumpy(signals.decisions(record.y, self.window)) != stimuli.labels))
+        return float(np.mean(errors))
+
+
+def run_decisions(name, command, options, draw, stimuli):
+    """Run a task of one decision per trial: `draw` makes its stimuli, `stimuli` {argument of draw: option}."""
+    if options["resume"] is not None:
+        options = resumed(command, options, "eprop", name)
+    check_seeds(options)
+    sizes = "n_batch", "n_iter", "print_every", "validate_every", "n_in", "t_recall", "n_ref"
+    check_at_least_one(options, *sizes)
+    check_above_zero(options, "learning_rate", "thr", "tau_v", "tau_a", "tau_out", "dampening_factor")
+    check_step(options)
+    if options["n_regular"] < 0 or options["n_adaptive"] < 0 or options["n_regular"] + options["n_adaptive"] < 1:
+        raise PlasticError(
+            f"n_regular {options['n_regular']} and n_adaptive {options['n_adaptive']} must be one neuron or more in all"
+        )
+    draw = functools.partial(draw, **{name: options[ours] for name, ours in stimuli.items()})
+    draw(np.random.default_rng(0))  # refuses what does not fit, before anything is written
+    hardcoded = options["eprop_impl"] == "hardcoded"
+    options |= {"rule": "bptt" if not options["eprop"] else "online" if hardcoded else "eprop"}
+
+    def report(run, errors):
+        metrics = run.metrics()
+        reached = dict(zip(metrics["seed"], metrics["reached"], strict=True))
+        for seed, error in zip(seeds_of(options), errors, strict=True):
+            when = f"reached at iteration {reached[seed]:.0f}" if reached[seed] >= 0 else "not reached"
+            print(f"seed {seed}: goal {when}, test error {error:.2f} %")
+
+    readable = f"{options['rule']}-{options['feedback']}-batch{options['n_batch']}-{seed_names(options)}"
+    return run_task(name, options, readable, lambda: Task(options, draw), figures.keep_decisions, report)

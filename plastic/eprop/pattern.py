@@ -1,0 +1,185 @@
+"""Pattern generation (Bellec, Scherr et al. 2020, Fig. S7): LIF neurons learn to trace one target from frozen input."""
+
+from typing import Literal
+
+import numpy as np
+
+from plastic import xp
+from plastic.eprop import figures, inputs, rules, signals
+from plastic.eprop.running import check_above_zero, check_step, run_task, seed_names
+from plastic.eprop.spiking import Neurons, decay, simulate
+from plastic.eprop.training_task import SpikingTask, one_of
+from plastic.errors import PlasticError
+from plastic.optimizers import SGD
+from plastic.runs.options import check_at_least_one, check_seeds, resumed
+
+_TAU = 30.0  # ms, of the membrane and of the readout
+
+
+class Frozen:
+    """The same input at every step."""
+
+    per_epoch = 1
+
+    def __init__(self, x):
+        self.x = x
+
+    def next(self):
+        """Return the input."""
+        return self.x
+
+    def state(self):
+        """Return nothing: there is no position."""
+        return {}
+
+    def restore(self, state):
+        """Do nothing."""
+
+
+class Task(SpikingTask):
+    """Gradient descent on 1/2 sum (y - y*)^2 + reg/2 sum (av - f0)^2; each seed has its own input and target."""
+
+    def __init__(self, options):
+        alpha = decay(_TAU)
+        neurons = Neurons(alpha, options["thr"], gamma=options["dampening_factor"], gain=1 - alpha)
+        super().__init__(options, neurons, SGD(options["learning_rate"]), options["n_out"], alpha, glorot=False)
+        sizes = options["seq_len"], options["n_batch"], options["n_in"], options["n_out"]
+        drawn = [inputs.pattern(each.data, *sizes, rate=options["f0"]) for each in self.generators]
+        x, target = (np.stack(arrays) if len(drawn) > 1 else arrays[0] for arrays in zip(*drawn, strict=True))
+        self.x, self.target = xp.asarray(x), xp.asarray(target)
+
+    def loss(self, record, stimuli):
+        """Half the summed squared error."""
+        return signals.regression(record.y, self.target)
+
+    def penalty(self, z):
+        """The regulariser of firing rates."""
+        return signals.rate_penalty(z, self.options["reg_rate"] / 1000, self.options["reg"] / 2)
+
+    def train(self, run):
+        """Train as the options say, or go on from the checkpoint."""
+        self.fit(run, Frozen(self.x), self.step, self.evaluate, self.options["n_iter"], self.options["print_every"])
+
+    def step(self, x, number):
+        """Learn once; return the loss of every seed."""
+        loss, _, _ = self.learn(x, None, self.optimizer.lr)
+        return loss
+
+    def evaluate(self):
+        """Return the loss, the regulariser without its strength, and the mean rate in Hz, of the present weights."""
+        record = simulate(self.network, self.x)
+        loss, _ = self.loss(record, None)
+        penalty, _ = self.penalty(record.z)
+        rate = 1000 * xp.mean(record.z, axis=(-3, -2, -1), dtype=xp.float_dtype)
+        return {"loss": loss, "loss_reg": penalty / max(self.options["reg"], 1e-30), "rate": rate}
+
+    def one(self, replica):
+        """Return (network, input, target) of one seed."""
+        network = one_of(self.network, replica, len(self.seeds))
+        return network, *((self.x, self.target) if len(self.seeds) == 1 else (self.x[replica], self.target[replica]))
+
+    def check_gradient(self):
+        """Raise PlasticError unless e-prop online and by the sweep back in time agree to 1e-4 in every entry."""
+        record = simulate(self.network, self.x)
+        _, err = self.loss(record, None)
+        _, R = self.penalty(record.z)
+        pair = [rule(self.network, self.x, record, err, R) for rule in (rules.eprop, rules.online.eprop)]
+        for name in ("W_in", "W_rec"):
+            largest = float(xp.asnumpy(xp.max(xp.abs(pair[0][name] - pair[1][name]))))
+            if not largest < 1e-4:
+                raise PlasticError(f"gradient_check: two forms of e-prop differ by {largest:.1e} in {name}")
+
+
+def pattern(
+    *,
+    n_batch: int = 1,
+    n_out: int = 1,
+    n_in: int = 100,
+    n_rec: int = 100,
+    f0: float = 50.0,
+    reg_rate: float = 10.0,
+    n_iter: int = 2000,
+    seq_len: int = 1000,
+    print_every: int = 10,
+    dampening_factor: float = 0.3,
+    learning_rate: float = 1e-4,
+    reg: float = 300.0,
+    dt: int = 1,
+    thr: float = 0.03,
+    do_plot: bool = True,
+    random_feedback: bool = True,
+    stop_z_gradients: bool = True,
+    gradient_check: bool = True,
+    eprop_or_bptt: Literal["eprop", "bptt"] = "eprop",
+    seed: int = 1,
+    seeds: tuple[int, ...] | None = None,
+    resume: str | None = None,
+    results: str | None = None,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    threads: int = 1,
+):
+    """Learn to trace a pattern by e-prop or BPTT with LIF neurons (Bellec, Scherr et al. 2020, Fig. S7).
+
+    The run folder, results/eprop/pattern-..., gets config.json, metrics.csv (loss; loss_reg, half the summed squares of
+    rate - reg_rate in spikes per ms; mean rate in Hz), checkpoint.h5, arrays.h5 and figures. Seeds govern everything,
+    the input spikes too.
+
+    Args:
+        n_batch: rows of the batch; all have the same target.
+        n_out: readouts.
+        n_in: input neurons.
+        n_rec: recurrent neurons.
+        f0: rate of the input neurons in Hz.
+        reg_rate: target rate of the recurrent neurons in Hz.
+        n_iter: iterations.
+        seq_len: steps of 1 ms; a target shorter than 200 is 0 throughout.
+        print_every: iterations between two rows of metrics.csv.
+        dampening_factor: gamma, the height of the pseudo-derivative.
+        learning_rate: of gradient descent.
+        reg: strength of the regulariser of rates.
+        dt: length of a step in ms; only 1 is possible, as in the published stimuli.
+        thr: threshold.
+        do_plot: draw the figures.
+        random_feedback: learning signals come down by a fixed random matrix, rather than by the readout weights.
+        stop_z_gradients: with eprop_or_bptt=bptt, take spikes for constants, which makes it e-prop with symmetric
+            feedback; as published, BPTT needs --nostop_z_gradients.
+        gradient_check: with seq_len up to 20, compare the two forms of e-prop first.
+        eprop_or_bptt: the rule.
+        seed: seed of everything random.
+        seeds: several seeds, trained side by side in one run as replicas; replaces seed.
+        resume: a run folder to continue; it keeps its options.
+        results: folder of the run folders; by default PLASTIC_RESULTS or ./results.
+        device: cpu, gpu or the number of a GPU; by default PLASTIC_DEVICE or cpu.
+        dtype: working precision.
+        threads: BLAS threads; more than one pays on a quiet machine only.
+    """
+    options = dict(locals())
+    if resume is not None:
+        options = resumed(pattern, options, "eprop", "pattern")
+    check_seeds(options)
+    check_at_least_one(options, "n_batch", "n_out", "n_in", "n_rec", "n_iter", "seq_len", "print_every")
+    check_above_zero(options, "learning_rate", "thr", "dampening_factor")
+    check_step(options)
+    backprop = options["eprop_or_bptt"] == "bptt"
+    random = options["random_feedback"] and not backprop
+    rule = {
+        "rule": "bptt" if backprop and not options["stop_z_gradients"] else "eprop",
+        "feedback": "random" if random else "symmetric",
+    }
+    options |= rule | {"n_regular": options["n_rec"], "n_adaptive": 0}
+
+    def prepare():
+        task = Task(options)
+        if options["gradient_check"] and options["seq_len"] <= 20:
+            task.check_gradient()
+        return task
+
+    def report(run, _):
+        metrics = run.metrics()
+        last = np.flatnonzero(np.array(metrics["step"]) == metrics["step"][-1])
+        first = np.array(metrics["loss"])[np.array(metrics["step"]) == 0].mean()
+        print(f"loss {np.array(metrics['loss'])[last].mean():.4g} (at first {first:.4g})")
+
+    readable = f"{rule['rule']}-{rule['feedback']}-{seed_names(options)}"
+    return run_task("pattern", options, readable, prepare, figures.keep_pattern, report)

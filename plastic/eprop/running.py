@@ -1,0 +1,43 @@
+"""What the commands share: checks of options, and training in a run folder."""
+
+import functools
+
+from plastic import runs
+from plastic.eprop import figures
+from plastic.errors import PlasticError
+from plastic.runs.options import seeds_of
+
+
+def run_task(name, options, readable, prepare, keep, report):
+    """Train a task in a run folder, new or to be resumed; draw its figures and print what came of it."""
+    with runs.environment(options["device"], options["dtype"], options["threads"]):
+        task = prepare()
+        resume = options["resume"]
+        new = functools.partial(runs.Run.create, runs.results_folder(options["results"]), "eprop", name)
+        with runs.Run.resume(resume) if resume else new(options, readable) as folder:
+            outcome = task.train(folder)
+            folder.save_arrays(keep(task))
+            if options["do_plot"]:
+                figures.draw(folder.folder)
+            folder.status("finished", **folder.config.get("details", {}))
+    report(folder, outcome)
+    print(f"run folder {folder.folder}")
+    return folder.folder
+
+
+def check_above_zero(options, *names):
+    """Raise PlasticError where one of these options is not above 0."""
+    for name in names:
+        if not options[name] > 0:
+            raise PlasticError(f"{name} is {options[name]}; it must be above 0")
+
+
+def check_step(options):
+    """Raise PlasticError for steps that are not of 1 ms."""
+    if options["dt"] != 1:
+        raise PlasticError(f"dt is {options['dt']}; the stimuli are made for steps of 1 ms")
+
+
+def seed_names(options):
+    """Return the seeds as text for the name of a run folder."""
+    return "seed" + "+".join(str(seed) for seed in seeds_of(options))

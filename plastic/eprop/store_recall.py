@@ -1,0 +1,100 @@
+"""Store-recall: one bit kept over a delay (Bellec et al. 2018): the command."""
+
+from typing import Literal
+
+from plastic.eprop import inputs
+from plastic.eprop.decisions import run_decisions
+
+_STIMULI = {
+    "batch": "n_batch",
+    "n_in": "n_in",
+    "cue_length": "t_cue",
+    "delay": "t_delay",
+    "recall_length": "t_recall",
+    "f0": "input_f0",
+}  # what the stimuli call our options
+
+
+def store_recall(
+    *,
+    n_batch: int = 32,
+    n_iter: int = 400,
+    learning_rate: float = 0.005,
+    stop_crit: float = 0.05,
+    print_every: int = 10,
+    validate_every: int = 10,
+    eprop: bool = True,
+    eprop_impl: Literal["autodiff", "hardcoded"] = "autodiff",
+    feedback: Literal["symmetric", "random", "adaptive"] = "random",
+    readout_decay: float = 1e-2,
+    f_regularization_type: Literal["simple", "online"] = "simple",
+    tau_a: float = 1200.0,
+    thr: float = 0.6,
+    tau_v: float = 20.0,
+    tau_out: float = 20.0,
+    reg_f: float = 1.0,
+    reg_rate: float = 10.0,
+    n_ref: int = 5,
+    dt: int = 1,
+    dampening_factor: float = 0.3,
+    beta: float = 1.7,
+    n_in: int = 40,
+    n_regular: int = 20,
+    n_adaptive: int = 20,
+    t_cue: int = 100,
+    t_delay: int = 800,
+    t_recall: int = 100,
+    input_f0: float = 50.0,
+    do_plot: bool = True,
+    seed: int = 1,
+    seeds: tuple[int, ...] | None = None,
+    resume: str | None = None,
+    results: str | None = None,
+    device: str | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    threads: int = 1,
+):
+    """Store one bit, keep it over a delay, and report it, with LIF and ALIF neurons (a task of Bellec et al. 2018).
+
+    Training and run folder, results/eprop/store_recall-..., are as for evidence; --no_eprop is BPTT.
+
+    Args:
+        n_batch: trials per batch.
+        n_iter: iterations at most.
+        learning_rate: of Adam.
+        stop_crit: the error, a fraction, that ends training.
+        print_every: as for evidence.
+        validate_every: iterations between two validations.
+        eprop: learn by e-prop; --no_eprop learns by BPTT.
+        eprop_impl: hardcoded carries eligibility traces forward, online; autodiff takes the sweep back in time, which
+            is equal and many times faster.
+        feedback: how e-prop's learning signals come down: symmetric, random or adaptive.
+        readout_decay: of adaptive feedback, the decay of feedback and readout weights in an iteration.
+        f_regularization_type: simple, or online (running averages of the rates).
+        tau_a: time constant of the adaptation in ms.
+        thr: threshold.
+        tau_v: time constant of the membrane in ms.
+        tau_out: time constant of the readout in ms.
+        reg_f: strength of the regulariser of rates.
+        reg_rate: target rate in Hz.
+        n_ref: refractory period in ms, the step of the spike counted; 1 for none.
+        dt: length of a step in ms; only 1 is possible.
+        dampening_factor: gamma, the height of the pseudo-derivative.
+        beta: strength of the adaptation, in the units of the published code.
+        n_in: input neurons, in four populations: zero, one, store, recall.
+        n_regular: LIF neurons.
+        n_adaptive: ALIF neurons.
+        t_cue: length of the cue in ms.
+        t_delay: from the cue to the recall in ms.
+        t_recall: length of the recall in ms, in which the loss is taken.
+        input_f0: rate of active input neurons in Hz; the others fire at 10 Hz.
+        do_plot: draw the figures.
+        seed: seed of everything random.
+        seeds: several seeds, trained side by side in one run as replicas; replaces seed.
+        resume: a run folder to continue; it keeps its options.
+        results: folder of the run folders; by default PLASTIC_RESULTS or ./results.
+        device: cpu, gpu or the number of a GPU; by default PLASTIC_DEVICE or cpu.
+        dtype: working precision.
+        threads: BLAS threads; more than one pays on a quiet machine only.
+    """
+    return run_decisions("store_recall", store_recall, dict(locals()), inputs.store_recall, _STIMULI)

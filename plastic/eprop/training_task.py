@@ -1,0 +1,114 @@
+"""What all training of recurrent spiking networks has in common: parameters of all seeds, rule, optimizer."""
+
+import dataclasses
+
+import numpy as np
+
+from plastic import parameters, training, xp
+from plastic.eprop import rules, signals
+from plastic.eprop.spiking import Neurons, SpikingNetwork, decay, simulate
+from plastic.runs.options import seeds_of
+
+
+def draw_parameters(generator, n_in, n, n_out, feedback, glorot):
+    """Return {"W_in", "W_rec", "W_out"} and, unless the feedback is symmetric, "B", as the published code draws them.
+
+    All are N(0, 1) / sqrt(inputs); with `glorot`, W_out is U(-c, c), c = sqrt(6 / (n + n_out)), and a random B N(0, 1).
+    """
+    drawn = {
+        "W_in": generator.standard_normal((n_in, n)) / np.sqrt(n_in),
+        "W_rec": generator.standard_normal((n, n)) / np.sqrt(n),
+    }
+    limit = np.sqrt(6 / (n + n_out))
+    drawn["W_out"] = (
+        generator.uniform(-limit, limit, (n, n_out)) if glorot else generator.standard_normal((n, n_out)) / np.sqrt(n)
+    )
+    if feedback != "symmetric":
+        scale = 1.0 if glorot and feedback == "random" else 1 / np.sqrt(n)
+        drawn["B"] = generator.standard_normal((n, n_out)) * scale
+    return {name: xp.asarray(array) for name, array in drawn.items()}
+
+
+class SpikingTask:
+    """The part of a task that a step of training needs.
+
+    A task says what is its own: `loss(record, stimuli)` -> (loss, err), and `penalty(z)` -> (penalty, R).
+    options: with seed, seeds, rule ("eprop", "online", "bptt"), feedback, readout_decay.
+    """
+
+    def __init__(self, options, neurons, optimizer, n_out, kappa, glorot):
+        self.options, self.seeds, self.optimizer = options, seeds_of(options), optimizer
+        self.generators = [xp.generator(seed) for seed in self.seeds]
+        n = options["n_regular"] + options["n_adaptive"]
+        feedback = options["feedback"]
+        drawn = [draw_parameters(g.init, options["n_in"], n, n_out, feedback, glorot) for g in self.generators]
+        stacked = parameters.stack_replicas(drawn)
+        fixed = {"B": stacked.pop("B")} if feedback == "random" else {}
+        self.parameters = stacked
+        self.network = SpikingNetwork(**stacked, **fixed, neurons=neurons, kappa=kappa, g_out=1 - kappa)
+        self.state = {"parameters": self.parameters, "moments": optimizer.init(self.parameters), "fixed": fixed}
+        self.rule = {"eprop": rules.eprop, "online": rules.online.eprop, "bptt": rules.bptt}[options["rule"]]
+
+    def loss(self, record, stimuli):
+        """Return (loss, err) of a simulation, see `signals`."""
+        raise NotImplementedError
+
+    def penalty(self, z):
+        """Return (penalty, R) of the spikes."""
+        raise NotImplementedError
+
+    def learn(self, x, stimuli, lr):
+        """Change the parameters by one step; return loss, penalty and the record, all before the change."""
+        record = simulate(self.network, x)
+        loss, err = self.loss(record, stimuli)
+        penalty, R = self.penalty(record.z)
+        grads = self.rule(self.network, x, record, err, R)
+        grads = {name: grads["W_out" if name == "B" else name] for name in self.parameters}
+        self.optimizer.step(self.parameters, grads, self.state["moments"], lr=lr)
+        if "B" in self.parameters:  # adaptive feedback: W_out and B get the same changes, and decay until they agree
+            for name in ("W_out", "B"):
+                self.parameters[name] *= 1 - self.options["readout_decay"]
+        return loss, penalty, record
+
+    def fit(self, run, source, step, evaluate, steps, every, stop=None):
+        """Train in a run folder; see `plastic.training.fit`."""
+        return training.fit(
+            run,
+            self.state,
+            source,
+            step,
+            steps=steps,
+            evaluate=evaluate,
+            evaluate_every=every,
+            checkpoint_every=every,
+            replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(self.seeds)],
+            stop=stop,
+            advice="try a smaller learning_rate",
+        )
+
+
+def one_of(network, replica, count):
+    """Return the network of one replica of `count`."""
+    if count == 1:
+        return network
+    fields = {name: getattr(network, name) for name in ("W_in", "W_rec", "W_out", "B")}
+    return dataclasses.replace(network, **{k: None if v is None else v[replica] for k, v in fields.items()})
+
+
+def adaptive_neurons(options):
+    """Return the LIF neurons, then the ALIF neurons, of the options thr, tau_v, tau_a, beta, n_ref, dampening_factor.
+
+    beta is that of the published code, for an input gain of 1 - alpha; with the gain of 1 used here it is
+    beta (1 - rho) / (1 - alpha).
+    """
+    alpha, rho = decay(options["tau_v"], "tau_v"), decay(options["tau_a"], "tau_a")
+    beta = np.zeros((1, options["n_regular"] + options["n_adaptive"]))
+    beta[0, options["n_regular"] :] = options["beta"] * (1 - rho) / (1 - alpha)
+    gamma, n_ref = options["dampening_factor"], options["n_ref"]
+    return Neurons(alpha, options["thr"], rho, xp.asarray(beta), gamma, n_ref=n_ref)
+
+
+def penalised(options):
+    """Return the regulariser of firing rates that the options ask for, a function of the spikes."""
+    kind = {"simple": signals.rate_penalty, "online": signals.running_rate_penalty}[options["f_regularization_type"]]
+    return lambda z: kind(z, options["reg_rate"] / 1000, options["reg_f"])
