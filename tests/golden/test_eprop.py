@@ -90,7 +90,7 @@ def check_alif(numbers):
             close(found[:, :n_in], numbers[f"{name}_in"][:, t], np.abs(numbers[f"{name}_in"]).max())
             close(found[:, n_in:], numbers[f"{name}_rec"][:, t], np.abs(numbers[f"{name}_rec"]).max())
     mse, err = signals.regression(record.y, _time_major(numbers["y_target"]))
-    ce, err_ce = signals.classification(record.y, numbers["label"], int(p["Tw"]))
+    ce, err_ce = signals.classification(record.y, numbers["label"], int(p["T_window"]))
     penalty, R = signals.rate_penalty(record.z, numbers["reg_f0"].item(), numbers["reg_c"].item())
     assert_allclose([mse, ce, penalty], [numbers[f"loss_{name}"] for name in ("mse", "ce", "reg")], rtol=1e-10)
     none = np.zeros_like(err)
@@ -133,6 +133,10 @@ def check_evidence(numbers):
     x = np.unpackbits(numbers["x_packed"], axis=None).astype(bool)[: np.prod(numbers["x_shape"])]
     x = np.moveaxis(x.reshape(numbers["x_shape"]), 1, 2)
     assert_array_equal(numbers["cues"].sum(axis=2) > 3, numbers["label"])
+    for k, cue in enumerate(np.moveaxis(numbers["cues"], 2, 0)):  # what is shown is what the spikes show
+        shown = x[:, 50 + 150 * k : 150 + 150 * k]
+        sides = [shown[..., place : place + 10].any(axis=(1, 3)) for place in (0, 10)]
+        assert_array_equal(np.stack(sides), [cue == 0, cue == 1])
     for mode, rule in (("sym", rules.eprop), ("rand", rules.eprop), ("bptt", rules.bptt)):
         kappa = decay(20)
         neurons = Neurons(decay(20), 0.6, decay(2000), numbers["beta"][None], n_ref=5)
@@ -164,7 +168,7 @@ class PublishedAdam:
     """Adam as the published code's library computes it: eps outside the bias correction, constants held in float32."""
 
     def __init__(self, lr):
-        self.lr, self.eps = (float(np.float32(value)) for value in (lr, 1e-8))
+        self.lr, self.eps = lr, float(np.float32(1e-8))
         self.beta1, self.beta2 = (float(np.float32(value)) for value in (0.9, 0.999))
         self.power1, self.power2 = np.float32(self.beta1), np.float32(self.beta2)
         self.moments = None
@@ -195,13 +199,16 @@ KINDS = {
 def _alif(numbers, p):
     kappa = decay(p["tau_out"])
     rho, n_ref = decay(p["tau_a"]), int(p["n_ref"])
-    neurons = Neurons(decay(p["tau_v"]), p["theta"], rho, numbers["beta"][None], p["gamma"], n_ref=n_ref)
+    neurons = Neurons(decay(p["tau"]), p["thr"], rho, numbers["beta"][None], p["gamma"], n_ref=n_ref)
     network = SpikingNetwork(numbers["w_in"], numbers["w_rec"], numbers["w_out"], neurons, kappa, 1 - kappa)
     return network, _time_major(numbers["x"]).astype(float)
 
 
+_ALIF = "tau tau_a tau_out thr gamma n_ref T_window"  # of files that have no names
+
+
 def _constants(numbers):
-    names = str(numbers["params_names"]).replace(",", " ").split()
+    names = str(numbers.get("params_names", _ALIF)).split()
     return dict(zip(names, numbers["params"].tolist(), strict=True))
 
 
