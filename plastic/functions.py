@@ -34,6 +34,15 @@ def sign_or_one(a):
     return (a >= 0).astype(a.dtype) * 2 - 1
 
 
+def logistic(v, out=None):
+    """1 / (1 + exp(-v)), computed as (1 + tanh(v / 2)) / 2, which cannot overflow; into `out` where it is given."""
+    value = xp.multiply(v, 0.5, out=out)
+    value = xp.tanh(value, out=out)
+    value *= 0.5
+    value += 0.5
+    return value
+
+
 @dataclasses.dataclass(frozen=True)
 class Activation:
     """A function rho of v with its derivatives, all elementwise and given rho(v), which is at hand by then.
@@ -93,6 +102,22 @@ tanh = Activation(
 def mean_squared_error(a, y):
     """Mean over batch and units of (a - y)^2, for a and y (..., batch, n); an array of the leading axes."""
     return xp.mean((a - y) ** 2, axis=(-2, -1))
+
+
+def softmax_cross_entropy(a, labels):
+    """Return the cross-entropy E of each softmax output, and dE/da, both per sample.
+
+    E = -log pi_label,    dE/da_k = pi_k - [k = label],    pi_k = exp(a_k) / sum over l of exp(a_l)
+
+    a: (..., n), finite. labels: whole numbers of a shape that broadcasts to the leading axes of a. E has these axes,
+    dE/da the shape of a: for a mean or a weighted sum over samples, multiply both by the weights.
+    """
+    z = a - xp.max(a, axis=-1, keepdims=True)
+    e = xp.exp(z)
+    total = xp.sum(e, axis=-1, keepdims=True)
+    chosen = labels[..., None] == xp.arange(a.shape[-1])
+    e /= total
+    return xp.log(total[..., 0]) - xp.sum(z * chosen, axis=-1), e - chosen
 
 
 def accuracy(a, labels):

@@ -29,7 +29,8 @@ All coefficients belong to the cell, so the sum over time can be taken from the 
 
     D^t = A^t L^t + K^{t+1} D^{t+1}            dE/dc^t
     delta_i = S_i D    delta_j = S_j D    delta_f = S_f D    delta_o = S_o L
-    G_W = sum of (x^t, h^{t-1})^T delta^t      G_wi = sum of delta_i c^{t-1},  G_wf = delta_f c^{t-1},  G_wo = delta_o c^t
+    G_W = sum of (x^t, h^{t-1})^T delta^t      and of the peepholes the sums of delta_i c^{t-1}, delta_f c^{t-1},
+                                               delta_o c^t
 
 which is equal, not an approximation: no array of weights times steps is needed. BPTT is the same sweep with the one
 path that e-prop leaves out, through h^t into the gates of the next step (`bptt`):
@@ -118,7 +119,7 @@ class State:
 class Record:
     """What a simulation leaves for the rules: logits (..., T, batch, n_out); the rest (..., T, batch, n).
 
-    i, j, f, o: the gates, j the input. c, h: the states after each step; q = tanh(c). start: the state before the first.
+    i, j, f, o: the gates, j the input. c, h: the states after each step, q = tanh(c). start: the one before the first.
     """
 
     logits: Any

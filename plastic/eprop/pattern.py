@@ -7,13 +7,11 @@ import numpy as np
 from plastic import xp
 from plastic.eprop import figures, inputs, rules, signals
 from plastic.eprop.running import check_above_zero, check_step, run_task, seed_names
-from plastic.eprop.spiking import Neurons, decay, simulate
-from plastic.eprop.training_task import SpikingTask, one_of
+from plastic.eprop.spiking import decay, simulate
+from plastic.eprop.training_task import TAU_PATTERN, SpikingTask, one_of, pattern_neurons
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 from plastic.runs.options import check_at_least_one, check_seeds, resumed
-
-_TAU = 30.0  # ms, of the membrane and of the readout
 
 
 class Frozen:
@@ -40,9 +38,8 @@ class Task(SpikingTask):
     """Gradient descent on 1/2 sum (y - y*)^2 + reg/2 sum (av - f0)^2; each seed has its own input and target."""
 
     def __init__(self, options):
-        alpha = decay(_TAU)
-        neurons = Neurons(alpha, options["thr"], gamma=options["dampening_factor"], gain=1 - alpha)
-        super().__init__(options, neurons, SGD(options["learning_rate"]), options["n_out"], alpha, glorot=False)
+        optimizer, n_out = SGD(options["learning_rate"]), options["n_out"]
+        super().__init__(options, pattern_neurons(options), optimizer, n_out, decay(TAU_PATTERN), glorot=False)
         sizes = options["seq_len"], options["n_batch"], options["n_in"], options["n_out"]
         drawn = [inputs.pattern(each.data, *sizes, rate=options["f0"]) for each in self.generators]
         x, target = (np.stack(arrays) if len(drawn) > 1 else arrays[0] for arrays in zip(*drawn, strict=True))

@@ -95,6 +95,16 @@ def one_of(network, replica, count):
     return dataclasses.replace(network, **{k: None if v is None else v[replica] for k, v in fields.items()})
 
 
+TAU_PATTERN = 30.0
+"""ms, of the membrane and of the readout in pattern generation."""
+
+
+def pattern_neurons(options):
+    """Return the LIF neurons of pattern generation, with the options thr and dampening_factor."""
+    alpha = decay(TAU_PATTERN)
+    return Neurons(alpha, options["thr"], gamma=options["dampening_factor"], gain=1 - alpha)
+
+
 def adaptive_neurons(options):
     """Return the LIF neurons, then the ALIF neurons, of the options thr, tau_v, tau_a, beta, n_ref, dampening_factor.
 
