@@ -1,6 +1,5 @@
 """Every command that the papers' code and the README document: each parses as it stands, and runs at a tiny size."""
 
-import inspect
 import pathlib
 import re
 import shlex
@@ -10,7 +9,8 @@ import pytest
 
 from plastic import cli, runs
 from plastic.data import commands
-from plastic.gait import experiment, figures
+from plastic.ep import experiment as ep
+from plastic.gait import experiment as gait
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -18,12 +18,34 @@ plastic.gait --algorithm=GAIT --learning_rate=0.0001 --orthogonal_init --orthogo
 plastic.gait --algorithm=TP --learning_rate=0.00001 --orthogonal_init --orthogonal_reg=1000.0 --nb_layers=4 --nb_epochs=100
 plastic.gait --algorithm=GAIT --learning_rate=0.0001 --orthogonal_init --orthogonal_reg=0.1 --nb_layers=4 --nb_epochs=100 --tower
 plastic.gait --algorithm=TP --linear --learning_rate=0.00001 --orthogonal_init --orthogonal_reg=1000.0 --nb_layers=4 --nb_epochs=100
+plastic.ep --action 'plotcurves' --toymodel --no-clamp --batch-size 1 --size_tab 10 50 5 --activation-function 'tanh' --dt 0.08 --beta 0.01 --T 5000 --Kmax 80
+plastic.ep --action 'plotcurves' --no-clamp --batch-size 20 --size_tab 10 512 784 --activation-function 'tanh' --dt 0.08 --beta 0.001 --T 800 --Kmax 80
+plastic.ep --action 'plotcurves' --no-clamp --batch-size 20 --size_tab 10 512 512 784 --activation-function 'tanh' --dt 0.08 --beta 0.01 --T 5000 --Kmax 150
+plastic.ep --action 'plotcurves' --no-clamp --batch-size 20 --size_tab 10 512 512 512 784 --activation-function 'tanh' --dt 0.08 --beta 0.02 --T 30000 --Kmax 200
+plastic.ep --action 'plotcurves' --discrete --batch-size 20 --size_tab 10 512 784 --activation-function 'tanh' --beta 0.01 --T 150 --Kmax 10
+plastic.ep --action 'plotcurves' --discrete --batch-size 1 --size_tab 10 512 512 784 --activation-function 'tanh' --beta 0.01 --T 1500 --Kmax 40
+plastic.ep --action 'plotcurves' --discrete --batch-size 1 --size_tab 10 512 512 512 784 --activation-function 'tanh' --beta 0.015 --T 5000 --Kmax 40
+plastic.ep --action 'plotcurves' --batch-size 1 --size_tab 10 --C_tab 64 32 1 --activation-function 'hardsigm' --beta 0.02 --T 5000 --Kmax 10
+plastic.ep --action 'train' --size_tab 10 512 784 --lr_tab 0.05 0.1 --epochs 30 --T 100 --Kmax 12 --beta 0.5 --dt 0.2 --benchmark
+plastic.ep --action 'train' --size_tab 10 512 512 784 --lr_tab 0.01 0.1 0.4 --epochs 50 --T 400 --Kmax 40 --beta 0.5 --dt 0.2 --benchmark
+plastic.ep --action 'train' --discrete --size_tab 10 512 784 --lr_tab 0.04 0.08 --epochs 30 --T 40 --Kmax 15 --beta 0.1 --benchmark
+plastic.ep --action 'train' --discrete --size_tab 10 512 512 784 --lr_tab 0.005 0.05 0.2 --epochs 50 --T 100 --Kmax 20 --beta 0.5 --benchmark
+plastic.ep --action 'train' --discrete --size_tab 10 512 512 512 784 --lr_tab 0.002 0.01 0.05 0.2 --epochs 100 --T 180 --Kmax 20 --beta 0.5 --benchmark
+plastic.ep --action 'train' --activation-function 'hardsigm' --C_tab 64 32 1 --size_tab 10 --lr_tab 0.015 0.035 0.15 --epochs 40 --T 200 --Kmax 10 --beta 0.4 --benchmark
+plastic.ep --action 'plotcurves' --no-clamp --batch-size 1 --size_tab 10 512 784 --activation-function 'tanh' --dt 0.08 --beta 0.001 --T 800 --Kmax 80
+plastic.ep --action 'plotcurves' --no-clamp --batch-size 1 --size_tab 10 512 512 784 --activation-function 'tanh' --dt 0.08 --beta 0.01 --T 5000 --Kmax 150
+plastic.ep --action 'plotcurves' --no-clamp --batch-size 1 --size_tab 10 512 512 512 784 --activation-function 'tanh' --dt 0.08 --beta 0.02 --T 30000 --Kmax 200
+plastic.ep --action 'plotcurves' --discrete --batch-size 1 --size_tab 10 512 784 --activation-function 'tanh' --beta 0.01 --T 150 --Kmax 10
+plastic.ep --action 'plotcurves' --discrete --batch-size 1 --size_tab 10 512 512 784 --activation-function 'tanh' --beta 0.01 --T 1500 --Kmax 40
+plastic.ep --action 'plotcurves' --discrete --batch-size 1 --size_tab 10 512 512 512 784 --activation-function 'tanh' --beta 0.015 --T 5000 --Kmax 40
+plastic.ep --action 'plotcurves' --batch-size 20 --size_tab 10 --C_tab 64 32 1 --activation-function 'hardsigm' --beta 0.02 --T 5000 --Kmax 10
 """.strip().splitlines()  # noqa: E501  as they are typed
 
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 PROGRAMS = {
-    "plastic.gait": experiment.train,
+    "plastic.gait": gait.train,
+    "plastic.ep": ep.run,
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
 }
 
@@ -63,16 +85,39 @@ def _filled(word):
     return name + equals + PLACEHOLDERS.get(value, value)
 
 
+PIXELS = 16
+"""Rows of the images of the tiny data set: enough for two convolutions of 5 x 5 with pooling."""
+
+ABOUT_THE_HOST = ("results", "resume", "load", "device", "device_label", "threads")
+
+
+def tiny_gait(values):
+    """The options of a `plastic.gait` line, cut down to one epoch of a narrow network."""
+    return {"nb_epochs": 1, "batch_size": 20} | ({"widths": (16, 12, 10)} if values.get("tower") else {})
+
+
+def tiny_ep(values):
+    """The options of a `plastic.ep` line, cut down to a few steps of as many layers, with a few units in each."""
+    sizes, channels = values.get("size_tab", (10, 512, 784)), values.get("C_tab", ())
+    tiny = {"T": 6, "Kmax": 3, "epochs": 1}
+    if channels:
+        return tiny | {"C_tab": tuple(range(len(channels), 0, -1)), "size_tab": (10,) + (6,) * (len(sizes) - 1)}
+    inputs = sizes[-1] if values.get("toymodel") else PIXELS**2
+    return tiny | {"size_tab": (10,) + (6,) * (len(sizes) - 2) + (inputs,)}
+
+
+TINY = {gait.train: tiny_gait, ep.run: tiny_ep}
+
+
 def run_tiny(line, dataset):
-    """Run a `plastic.gait` line for one epoch on a tiny data set; return the folder of the run."""
-    _, values = parsed(line)
-    for name in ("results", "resume", "load", "device", "threads"):
-        values.pop(name, None)
-    values |= {"dataset": str(dataset), "nb_epochs": 1, "batch_size": 20}
-    if values.get("tower"):
-        values["widths"] = (16, 12, 10)
-    words = [f"--{name}={shown(value)}" for name, value in values.items()]
-    cli.run(experiment.train, words, prog="plastic.gait")
+    """Run the command of a line at a tiny size, and resume it if the line does; return the options that were given."""
+    function, values = parsed(line)
+    resumes = "resume" in values
+    values = {name: value for name, value in values.items() if name not in ABOUT_THE_HOST}
+    values |= TINY[function](values) | {"dataset": str(dataset)}
+    cli.run(function, [f"--{name}={shown(value)}" for name, value in values.items()])
+    if resumes:
+        cli.run(function, [f"--resume={the_one_run(dataset).folder}"])
     return values
 
 
@@ -85,28 +130,33 @@ def toy(tmp_path, monkeypatch):
     """The path of a data set of random images; runs go to a folder beside it, without figures."""
     monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    monkeypatch.setattr(figures, "draw", lambda folder: None)
+    for family in (gait, ep):
+        monkeypatch.setattr(family.figures, "draw", lambda folder: None)
     generator = np.random.default_rng(0)
     path = tmp_path / "toy.npz"
-    sets = {name: generator.random((40, 4, 4)) for name in ("x_train", "x_test")}
+    sets = {name: generator.random((40, PIXELS, PIXELS)) for name in ("x_train", "x_test")}
     np.savez(path, **sets, y_train=np.arange(40) % 10, y_test=np.arange(40) % 10)
     return path
 
 
 def the_one_run(toy):
-    (folder,) = (toy.parent / "results/gait").iterdir()
+    (folder,) = toy.parent.glob("results/*/*")
     return runs.Run(folder)
 
 
 @pytest.mark.parametrize("line", PUBLISHED)
 def test_a_published_command_parses_as_it_stands(line):
     function, values = parsed(line)
-    assert function is experiment.train
-    written = dict(re.findall(r"--(\w+)(?:=(\S+))?", line))
-    assert values.keys() == written.keys()
-    for name, text in written.items():
-        assert values[name] == (True if text == "" else type(values[name])(text))
-    assert values["nb_layers"] == 4 and values["nb_epochs"] == 100
+    assert function is PROGRAMS[line.split()[0]] and function in TINY
+    options = line.split(" --")[1:]
+    assert len(values) == len(options)
+    for option in options:
+        name, *text = re.split("[= ]", option, maxsplit=1)
+        name = name.replace("-", "_")
+        if text:
+            assert shown(values[name]) == ",".join(shlex.split(text[0])) or values[name] == float(text[0])
+        else:
+            assert values[name.removeprefix("no_")] is not name.startswith("no_")
 
 
 @pytest.mark.parametrize("line", PUBLISHED)
@@ -116,9 +166,9 @@ def test_a_published_command_runs(line, toy):
     assert run.config["status"] == "finished"
     for name, value in values.items():
         assert run.options[name] == (list(value) if isinstance(value, tuple) else value)
-    for name in run.options.keys() & inspect.signature(experiment.train).parameters.keys() - values.keys():
-        default = inspect.signature(experiment.train).parameters[name].default
-        assert run.options[name] == default
+    defaults = parsed(line)[0].__kwdefaults__
+    for name in run.options.keys() & defaults.keys() - values.keys() - {"dt", "dtype"}:  # these depend on others
+        assert run.options[name] == (list(defaults[name]) if isinstance(defaults[name], tuple) else defaults[name])
 
 
 def test_commands_are_found_in_a_page():
@@ -149,7 +199,8 @@ def readme_commands():
 def test_the_readme_shows_commands():
     if not README.exists():
         pytest.skip("there is no README.md")
-    assert any(line.startswith("plastic.gait ") for line in readme_commands())
+    for program in PROGRAMS:
+        assert any(line.startswith(f"{program} ") for line in readme_commands()), program
 
 
 @pytest.mark.parametrize("line", dict.fromkeys(readme_commands()))
@@ -158,6 +209,6 @@ def test_a_command_of_the_readme_is_right(line, toy):
     if {"--help", "-h"} & set(shlex.split(line)):
         return
     function, _ = parsed(line)
-    if function is experiment.train:
+    if function in TINY:
         run_tiny(line, toy)
         assert the_one_run(toy).config["status"] == "finished"

@@ -106,8 +106,8 @@ class Distance:
 def distances(n, d):
     """Return the distance of two curves (K, ...), entry by entry."""
     distance = Distance()
-    for pair in zip(n, d, strict=True):
-        distance.add(*pair)
+    for t in range(len(n)):
+        distance.add(n[t], d[t])
     return distance.value()
 
 

@@ -4,6 +4,8 @@ import math
 import pathlib
 from typing import Literal
 
+import numpy as np
+
 from plastic import data, runs
 from plastic.ep import figures, plotcurves, recipe, train
 from plastic.ep.networks import map_sizes
@@ -100,8 +102,7 @@ def run(
         threads: BLAS threads; more than one pays on a quiet machine only.
     """
     options = _canonical(dict(locals()))
-    if resume is not None:
-        options = resumed(run, options, "ep", "train")
+    options = _completed(options) if resume is None else resumed(run, options, "ep", "train")
     _check(options)
     with runs.environment(options["device"], options["dtype"], threads):
         folder = _train(options, resume) if options["action"] == "train" else _measure(options)
@@ -120,7 +121,13 @@ def _train(options, resume):
 
 def _measure(options):
     kind = {"plotcurves": plotcurves, "recipe": recipe}[options["action"]]
-    rows, arrays = kind.measure(options)
+    with np.errstate(all="ignore"):  # told below
+        rows, arrays = kind.measure(options)
+    numbers = [value for row in rows for value in row.values() if isinstance(value, float)]
+    if not np.all(np.isfinite(numbers)):
+        raise PlasticError(
+            f"the comparison is not finite with beta {options['beta']} and dt {options['dt']}; change them"
+        )
     with _new_run(options) as folder:
         folder.log(rows)
         _finish(folder, arrays)
@@ -135,7 +142,7 @@ def _finish(folder, arrays):
 
 
 def _canonical(options):
-    """Return the options with one spelling for each thing, and with the defaults that depend on others."""
+    """Return the options with one spelling for each thing."""
     label = options.pop("device_label")
     if label is not None:
         device = str(label) if label >= 0 else "cpu"
@@ -145,6 +152,11 @@ def _canonical(options):
     options["action"] = "recipe" if options["action"] == "receipe" else options["action"]
     if options["training_method"] == "eqprop":
         options["training_method"] = "EP"
+    return options
+
+
+def _completed(options):
+    """Return the options with the defaults that depend on others."""
     if options["dt"] is None:
         options["dt"] = 1.0 if options["discrete"] or options["C_tab"] else 0.2
     if options["dtype"] is None:
@@ -168,8 +180,18 @@ def _check(options):
     _check_sizes(options, sizes)
     if options["action"] == "train":
         _check_training(options)
-    elif options["seeds"] is not None:
-        raise PlasticError(f"seeds {options['seeds']} are for training; {options['action']} takes one seed")
+    else:
+        _check_comparing(options)
+
+
+def _check_comparing(options):
+    action = options["action"]
+    if options["seeds"] is not None:
+        raise PlasticError(f"seeds {options['seeds']} are for training; {action} takes one seed")
+    if options["benchmark"] or options["training_method"] != "EP":
+        raise PlasticError(f"benchmark and training_method are for training; {action} compares EP with BPTT anyway")
+    if action == "plotcurves" and options["nudging"] != "one-sided":
+        raise PlasticError(f"nudging is {options['nudging']}, but curves are those of one-sided nudging")
 
 
 def _check_training(options):
@@ -198,6 +220,10 @@ def _check_sizes(options, known):
         raise PlasticError(f"{' and '.join(kinds)} are two networks; take one")
     if padding not in (0, 1):
         raise PlasticError(f"padding is {padding}; it is 0 or 1")
+    if options["Fpool"] > 16:
+        raise PlasticError(f"Fpool is {options['Fpool']}; a pooling window has at most 16 rows")
+    if known is not None and options["batch_size"] > known[0]:
+        raise PlasticError(f"batch_size is {options['batch_size']}, but the training set has {known[0]} samples")
     if channels:
         _check_maps(options, known)
         return

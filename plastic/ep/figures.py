@@ -41,8 +41,10 @@ def errors(metrics):
     for axis, (method, (epochs, values)) in zip(np.ravel(axes), curves.items(), strict=True):
         labels = {"training (running)": values["train_error"], "test": values["test_error"]}
         plotting.curves(axis, epochs, labels)
-        axis.set(xlabel="epoch", ylabel="error (%)", title=method, yscale="log")
-        axis.yaxis.set_major_formatter("{x:g}")
+        axis.set(xlabel="epoch", ylabel="error (%)", title=method)
+        if any(np.nanmax(each, initial=0.0) > 0 for each in values.values()):
+            axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
     return fig
 
 

@@ -79,7 +79,8 @@ def _synapses(comparison, options, generator):
 
 def _statistics(distance):
     entries = xp.asnumpy(distance)
-    return {"rmse_mean": float(entries.mean()), "rmse_std": float(entries.std(ddof=1))}
+    std = entries.std(ddof=1) if entries.size > 1 else 0.0
+    return {"rmse_mean": float(entries.mean()), "rmse_std": float(std)}
 
 
 def report(rows):

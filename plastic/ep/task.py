@@ -32,6 +32,8 @@ def load_data(options):
         raise PlasticError(
             f"size_tab begins with {options['size_tab'][0]}, the outputs; {dataset.name} has {dataset.classes} classes"
         )
+    if options["batch_size"] > len(x):
+        raise PlasticError(f"batch_size is {options['batch_size']}, but the training set has {len(x)} samples")
     options["input_shape"] = shape
     train, test = ((x.reshape(len(x), *shape), labels) for x, labels in (dataset.train, dataset.test))
     return dataclasses.replace(dataset, train=train, test=test)

@@ -190,7 +190,10 @@ def report(run):
     methods, steps = np.array(metrics["method"]), np.array(metrics["step"])
     for method in dict.fromkeys(metrics["method"]):
         test, train = (
-            [np.mean(np.array(metrics[name])[(methods == method) & (steps == step)]) for step in np.unique(steps)]
+            [
+                np.mean(np.array(metrics[name])[(methods == method) & (steps == step)])
+                for step in np.unique(steps[methods == method])
+            ]
             for name in ("test_error", "train_error")
         )
         print(f"{method}: test error {test[-1]:.2f} % (best {min(test):.2f} %), training error {train[-1]:.2f} %")

@@ -1,4 +1,4 @@
-"""LSTM cells, with e-prop and BPTT (Bellec, Scherr et al. 2020, "Long short-term memory networks" in the methods).
+"""LSTM cells, with e-prop and BPTT (Bellec, Scherr et al. 2020, Nature Communications 11:3625).
 
 One step of n cells (Hochreiter and Schmidhuber 1997), with forget bias 1 and, if there are w_i, w_f, w_o, peepholes
 (Gers and Schmidhuber 2000); sig is the logistic function, products of vectors are elementwise:
@@ -20,7 +20,7 @@ The learning signals L^t = err^t B^T come down from err^t = dE/dy^t, by B = W_ou
     K   = dc^t/dc^{t-1} = f + w_i S_i + w_f S_f
 
 e-prop carries, forward in time, an eligibility vector for each weight from p^t = (x^t, h^{t-1}, 1) into a gate g of
-{i, j, f} (`eprop_online`; eqs. 2-4 there):
+{i, j, f} (`eprop_online`):
 
     eps^t = K^t eps^{t-1} + S_g^t p^t          e^t = A^t eps^t          into gate o: e^t = S_o^t p^t
     G     = sum over batch and t of L^t e^t

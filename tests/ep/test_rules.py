@@ -120,6 +120,19 @@ def test_a_clamped_state_lets_no_gradient_through(clamp):
     check.gradient(loss, network.wiring.parameters, bptt(network, x, y, 6, 6)[0], max_entries=40)
 
 
+@pytest.mark.parametrize("place", [0.0, 1.0])
+def test_a_state_exactly_at_a_bound_is_not_held_there(place):
+    """The derivative of the clamp, as that of hardsigm, is 1 on the closed interval [0, 1]."""
+    xp.use(dtype="float64")
+    network, x, y = make("energy", "hardsigm")
+    network = dataclasses.replace(network, dt=1.0)
+    parameters.map(lambda leaf: _multiply(leaf, 0.0), network.wiring.parameters)
+    network.wiring.layers[-1].b += place  # s_L = place at every step
+    grads, output = bptt(network, x, y, 3, 3)
+    assert np.all(output == place)
+    assert_allclose(grads["layers"][-1].b[0], (place - y).mean(axis=0))
+
+
 # EP against BPTT
 
 
