@@ -24,7 +24,7 @@ def test_example(example, tmp_path):
 
 def test_python_in_the_readme():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    of_gait, of_ep = blocks
+    of_gait, of_ep, of_eprop = blocks
     names = {}
     exec(of_gait, names)
     assert [grad.W.shape for grad in names["grads"]] == [(784, 784)] * 5
@@ -35,3 +35,8 @@ def test_python_in_the_readme():
         assert layer.W.shape == grad.W.shape
     assert names["output"].shape == (20, 10)
     assert [layer.shape for layer in names["comparison"].neurons()[0]] == [(80, 10), (80, 512)]
+    names = {}
+    exec(of_eprop, names)
+    for name, leaf in names["net"].parameters.items():
+        assert leaf is None or names["grads"][name].shape == leaf.shape
+    assert np.any(names["grads"]["W_rec"])
