@@ -10,6 +10,8 @@ import pytest
 from plastic import cli, runs
 from plastic.data import commands
 from plastic.ep import experiment as ep
+from plastic.eprop import __main__ as eprop
+from plastic.eprop import figures as eprop_figures
 from plastic.gait import experiment as gait
 
 PUBLISHED = """
@@ -41,11 +43,26 @@ plastic.ep --action 'plotcurves' --discrete --batch-size 1 --size_tab 10 512 512
 plastic.ep --action 'plotcurves' --batch-size 20 --size_tab 10 --C_tab 64 32 1 --activation-function 'hardsigm' --beta 0.02 --T 5000 --Kmax 10
 """.strip().splitlines()  # noqa: E501  as they are typed
 
+PUBLISHED_EPROP = {
+    "plastic.eprop verify factorization_vs_BPTT": {"which": "factorization_vs_BPTT"},
+    "plastic.eprop verify hardcoded_vs_autodiff": {"which": "hardcoded_vs_autodiff"},
+    "plastic.eprop pattern": {},
+    "plastic.eprop evidence": {},
+    "plastic.eprop evidence -feedback random -eprop -eprop_impl hardcoded -n_batch 32": {
+        "feedback": "random",
+        "eprop": True,
+        "eprop_impl": "hardcoded",
+        "n_batch": 32,
+    },
+}
+"""The lines as they are typed, and what they say."""
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 PROGRAMS = {
     "plastic.gait": gait.train,
     "plastic.ep": ep.run,
+    "plastic.eprop": eprop.COMMANDS,
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
 }
 
@@ -106,7 +123,31 @@ def tiny_ep(values):
     return tiny | {"size_tab": (10,) + (6,) * (len(sizes) - 2) + (inputs,)}
 
 
-TINY = {gait.train: tiny_gait, ep.run: tiny_ep}
+def tiny_eprop(values):
+    """The options of a task of `plastic.eprop`, cut down to a few short trials; `verify` is short as it is."""
+    if "which" in values:
+        return {}
+    return {"n_iter": 2, "n_batch": 2, "n_in": 8}
+
+
+def tiny_pattern(values):
+    """The options of pattern generation, cut down."""
+    return tiny_eprop(values) | {"n_rec": 6, "seq_len": 12}
+
+
+def tiny_trials(values):
+    """The options of a task of one decision per trial, cut down."""
+    return tiny_eprop(values) | {"n_regular": 3, "n_adaptive": 3, "t_cue": 5, "t_delay": 5, "t_recall": 5}
+
+
+TINY = {
+    gait.train: tiny_gait,
+    ep.run: tiny_ep,
+    eprop.verify: tiny_eprop,
+    eprop.pattern: tiny_pattern,
+    eprop.evidence: tiny_trials,
+    eprop.store_recall: tiny_trials,
+}
 
 
 def run_tiny(line, dataset):
@@ -114,7 +155,7 @@ def run_tiny(line, dataset):
     function, values = parsed(line)
     resumes = "resume" in values
     values = {name: value for name, value in values.items() if name not in ABOUT_THE_HOST}
-    values |= TINY[function](values) | {"dataset": str(dataset)}
+    values |= TINY[function](values) | ({"dataset": str(dataset)} if function in (gait.train, ep.run) else {})
     cli.run(function, [f"--{name}={shown(value)}" for name, value in values.items()])
     if resumes:
         cli.run(function, [f"--resume={the_one_run(dataset).folder}"])
@@ -130,8 +171,8 @@ def toy(tmp_path, monkeypatch):
     """The path of a data set of random images; runs go to a folder beside it, without figures."""
     monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    for family in (gait, ep):
-        monkeypatch.setattr(family.figures, "draw", lambda folder: None)
+    for family in (gait.figures, ep.figures, eprop_figures):
+        monkeypatch.setattr(family, "draw", lambda folder: None)
     generator = np.random.default_rng(0)
     path = tmp_path / "toy.npz"
     sets = {name: generator.random((40, PIXELS, PIXELS)) for name in ("x_train", "x_test")}
@@ -169,6 +210,17 @@ def test_a_published_command_runs(line, toy):
     defaults = parsed(line)[0].__kwdefaults__
     for name in run.options.keys() & defaults.keys() - values.keys() - {"dt", "dtype"}:  # these depend on others
         assert run.options[name] == (list(defaults[name]) if isinstance(defaults[name], tuple) else defaults[name])
+
+
+@pytest.mark.parametrize("line", PUBLISHED_EPROP)
+def test_a_published_command_of_eprop_says_what_it_says_and_runs(line, toy, capsys):
+    function, values = parsed(line)
+    assert values == PUBLISHED_EPROP[line]
+    run_tiny(line, toy)
+    if function is eprop.verify:
+        assert "all within" in capsys.readouterr().out
+    else:
+        assert the_one_run(toy).config["status"] == "finished"
 
 
 def test_commands_are_found_in_a_page():
@@ -211,4 +263,5 @@ def test_a_command_of_the_readme_is_right(line, toy):
     function, _ = parsed(line)
     if function in TINY:
         run_tiny(line, toy)
+    if function in TINY and function is not eprop.verify:
         assert the_one_run(toy).config["status"] == "finished"

@@ -6,6 +6,7 @@ from plastic.eprop.pattern import pattern
 from plastic.eprop.store_recall import store_recall
 from plastic.eprop.verification import verify
 
+COMMANDS = {"pattern": pattern, "evidence": evidence, "store_recall": store_recall, "verify": verify}
+
 if __name__ == "__main__":
-    commands = {"pattern": pattern, "evidence": evidence, "store_recall": store_recall, "verify": verify}
-    cli.run(commands, prog="plastic.eprop")
+    cli.run(COMMANDS, prog="plastic.eprop")
