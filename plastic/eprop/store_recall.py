@@ -18,7 +18,7 @@ _STIMULI = {
 def store_recall(
     *,
     n_batch: int = 32,
-    n_iter: int = 400,
+    n_iter: int = 1000,
     learning_rate: float = 0.005,
     stop_crit: float = 0.05,
     print_every: int = 10,
