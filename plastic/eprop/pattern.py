@@ -166,17 +166,18 @@ def pattern(
     }
     options |= rule | {"n_regular": options["n_rec"], "n_adaptive": 0}
 
-    def prepare():
-        task = Task(options)
-        if options["gradient_check"] and options["seq_len"] <= 20:
-            task.check_gradient()
-        return task
-
-    def report(run, _):
-        metrics = run.metrics()
-        last = np.flatnonzero(np.array(metrics["step"]) == metrics["step"][-1])
-        first = np.array(metrics["loss"])[np.array(metrics["step"]) == 0].mean()
-        print(f"loss {np.array(metrics['loss'])[last].mean():.4g} (at first {first:.4g})")
-
     readable = f"{rule['rule']}-{rule['feedback']}-{seed_names(options)}"
-    return run_task("pattern", options, readable, prepare, figures.keep_pattern, report)
+    return run_task("pattern", options, readable, lambda: _prepared(options), figures.keep_pattern, _report)
+
+
+def _prepared(options):
+    task = Task(options)
+    if options["gradient_check"] and options["seq_len"] <= 20:
+        task.check_gradient()
+    return task
+
+
+def _report(run, _):
+    metrics = run.metrics()
+    steps, loss = np.array(metrics["step"]), np.array(metrics["loss"])
+    print(f"loss {loss[steps == steps[-1]].mean():.4g} (at first {loss[steps == 0].mean():.4g})")
