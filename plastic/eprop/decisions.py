@@ -81,11 +81,10 @@ class Task(SpikingTask):
     def step(self, stimuli, number):
         """Learn from one batch; return the loss of every seed."""
         self.number = number
-        reached = self.state["reached"]
-        lr = self.optimizer.lr
+        active = 1.0
         if len(self.seeds) > 1:
-            lr = (lr * (reached < 0)).astype(xp.float_dtype)[:, None, None]
-        loss, penalty, record = self.learn(xp.asarray(stimuli.x), stimuli, lr)
+            active = (self.state["reached"] < 0).astype(xp.float_dtype)[:, None, None]
+        loss, penalty, record = self.learn(xp.asarray(stimuli.x), stimuli, active)
         wrong = signals.decisions(record.y, self.window) != xp.asarray(stimuli.labels)
         error = xp.mean(wrong, axis=-1, dtype=xp.float_dtype)
         self.last = {"loss": loss, "rate_penalty": penalty, "error": error}

@@ -59,7 +59,7 @@ class Task(SpikingTask):
 
     def step(self, x, number):
         """Learn once; return the loss of every seed."""
-        loss, _, _ = self.learn(x, None, self.optimizer.lr)
+        loss, _, _ = self.learn(x, None)
         return loss
 
     def evaluate(self):

@@ -57,17 +57,20 @@ class SpikingTask:
         """Return (penalty, R) of the spikes."""
         raise NotImplementedError
 
-    def learn(self, x, stimuli, lr):
-        """Change the parameters by one step; return loss, penalty and the record, all before the change."""
+    def learn(self, x, stimuli, active=1.0):
+        """Change the parameters by one step; return loss, penalty and the record, all before the change.
+
+        active: 1, or (seeds, 1, 1) of 1 and 0: the parameters of a seed with 0 stay as they are.
+        """
         record = simulate(self.network, x)
         loss, err = self.loss(record, stimuli)
         penalty, R = self.penalty(record.z)
         grads = self.rule(self.network, x, record, err, R)
         grads = {name: grads["W_out" if name == "B" else name] for name in self.parameters}
-        self.optimizer.step(self.parameters, grads, self.state["moments"], lr=lr)
+        self.optimizer.step(self.parameters, grads, self.state["moments"], lr=self.optimizer.lr * active)
         if "B" in self.parameters:  # adaptive feedback: W_out and B get the same changes, and decay until they agree
             for name in ("W_out", "B"):
-                self.parameters[name] *= 1 - self.options["readout_decay"]
+                self.parameters[name] *= 1 - self.options["readout_decay"] * active
         return loss, penalty, record
 
     def fit(self, run, source, step, evaluate, steps, every, stop=None):

@@ -6,8 +6,9 @@ With r_k = s_k, r_0 = x, and u_k = dPhi/ds_k received (see `plastic.ep.networks.
     s_k <- s_k + dt g_k
 
 The paper's map, s_k <- rho(u_k), is dt = 1; smaller dt make it leaky, which is how the published code runs fully
-connected nets. If rho were the identity, s = dPhi/ds would be the fixed point of a gradient system; it is not, and the
-updates of EP match those of BPTT to first order only up to the place of rho'.
+connected nets. The map is the gradient of a function of s only where rho is linear. Otherwise EP and BPTT differ even
+at rest and for small beta: a disturbance of the state is multiplied by rho' where it arrives, an adjoint where it
+leaves.
 """
 
 import dataclasses
