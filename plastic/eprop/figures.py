@@ -55,7 +55,7 @@ def draw(folder):
     is_pattern = run.experiment == "pattern"
     figures = {
         "learning": pattern_loss(metrics) if is_pattern else errors(metrics, run.options["stop_crit"]),
-        "trial": pattern_trial(arrays) if is_pattern else decision_trial(arrays),
+        "trial": pattern_trial(arrays) if is_pattern else decision_trial(arrays, _ANSWERS[run.experiment]),
         "synapse": synapse(arrays),
     }
     for name, fig in figures.items():
@@ -99,15 +99,18 @@ def pattern_trial(arrays):
     return fig
 
 
-def decision_trial(arrays):
-    """Rasters of inputs, LIF and ALIF neurons, the probability of the decisions, and learning signals."""
+_ANSWERS = {"evidence": ("left", "right"), "store_recall": ("zero", "one")}
+
+
+def decision_trial(arrays, answers):
+    """Rasters of inputs, LIF and ALIF neurons, the probability of the two answers, and eight learning signals."""
     n = int(arrays["n_regular"])
     kinds = [(name, z) for name, z in (("LIF", arrays["z"][:, :n]), ("ALIF", arrays["z"][:, n:])) if z.shape[1]]
     fig, axes = plotting.figure(rows=3 + len(kinds), width=7.0, height=1.7, sharex=True)
     _raster(axes[0], arrays["x"], "input neuron")
     for axis, (name, z) in zip(axes[1:], kinds, strict=False):
         _raster(axis, z, f"{name} neuron")
-    for k, name in enumerate(("left", "right")):
+    for k, name in enumerate(answers):
         axes[-2].plot(arrays["probability"][:, k], label=name, **plotting.look(k))
     axes[-2].axhline(0.5, color="0.4", linewidth=1, linestyle=":")
     axes[-2].set(ylabel="softmax output", ylim=(-0.05, 1.05))
