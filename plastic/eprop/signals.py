@@ -17,7 +17,7 @@ def regression(y, target):
 def classification(y, labels, window):
     """E = the mean over batch and the last `window` steps of the cross-entropy of softmax(y); err is 0 before them.
 
-    labels: (..., batch) whole numbers.
+    labels: (..., batch) whole numbers. window: not longer than the sequence.
     """
     losses, gradient = softmax_cross_entropy(y[..., -window:, :, :], labels[..., None, :])
     err = xp.zeros_like(y)

@@ -191,7 +191,7 @@ def simulate(network, x, state=None, done=None, keep=()):
             psi_unmasked[..., t, :, :] = u
         xp.multiply(u, free, out=psi[..., t, :, :])
     y = readout(network, spikes, start.y)
-    filtered = y if network.b_out is None else y + network.b_out
+    filtered = y if network.b_out is None else y + over_time(network.b_out)
     last = State(v, a, z, s, r, y[..., -1, :, :].copy())
     return Record(spikes, psi, filtered, start.z, last, psi_unmasked, done, kept)
 
@@ -208,6 +208,11 @@ def readout(network, z, y=0.0):
         sent[..., t, :, :] += network.kappa * y
         y = sent[..., t, :, :]
     return sent
+
+
+def over_time(value):
+    """Give a constant (..., 1, n), or one per replica, the axis of time of sequences (..., T, batch, n)."""
+    return value[..., None, :, :] if hasattr(value, "shape") else value
 
 
 def rows_of_products(z, W):

@@ -33,7 +33,7 @@ err: dE/dy (..., T, batch, n_out). R: dE/dz of a regulariser, (..., 1, 1, n) or 
 """
 
 from plastic import xp
-from plastic.eprop.spiking import spread, stretches
+from plastic.eprop.spiking import over_time, spread, stretches
 
 
 def eprop(network, x, record, err, R=0.0):
@@ -59,7 +59,7 @@ def total_derivative(network, record, err, R=0.0):
 
 def filtered_back(network, err):
     """Return lam^t = g_out err^t + kappa lam^{t+1}."""
-    lam = err * network.g_out
+    lam = err * over_time(network.g_out)
     for t in reversed(range(lam.shape[-3] - 1)):
         lam[..., t, :, :] += network.kappa * lam[..., t + 1, :, :]
     return lam

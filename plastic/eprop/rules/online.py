@@ -39,7 +39,8 @@ def traces(network, x, record):
             z = z * keep
             for array in (eps_v, eps_a):
                 array *= keep[..., None]
-        pre = xp.concatenate([x[..., t, :, :].astype(psi.dtype), z], axis=-1)[..., None]
+        shown = xp.broadcast_to(x[..., t, :, :], (*z.shape[:-1], x.shape[-1])).astype(psi.dtype)
+        pre = xp.concatenate([shown, z], axis=-1)[..., None]
         eps_v *= alpha
         eps_v += gain * pre
         eps_v *= 1 - own  # no neuron is its own input
