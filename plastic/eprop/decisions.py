@@ -1,13 +1,14 @@
 """Tasks of one decision per trial: evidence accumulation (Bellec, Scherr et al. 2020, Fig. 3) and store-recall."""
 
 import functools
+import re
 
 import numpy as np
 
 from plastic import xp
 from plastic.eprop import figures, signals
 from plastic.eprop.inputs import Trials
-from plastic.eprop.running import check_above_zero, check_step, run_task, seed_names
+from plastic.eprop.running import check_above_zero, check_between, check_step, run_task, seed_names
 from plastic.eprop.spiking import decay, simulate
 from plastic.eprop.training_task import SpikingTask, adaptive_neurons, one_of, penalised
 from plastic.errors import PlasticError
@@ -73,7 +74,7 @@ class Task(SpikingTask):
             self.evaluate,
             options["n_iter"],
             options["validate_every"],
-            stop=lambda metrics: bool(np.all(metrics["reached"] >= 0)),
+            stop=lambda metrics: bool(np.all((metrics["reached"] >= 0) | ~np.isfinite(metrics["loss"]))),
         )
         with np.errstate(all="ignore"):  # a diverged seed
             return [100 * self._error(replica, self.tests[replica], TEST) for replica in range(len(self.seeds))]
@@ -101,7 +102,7 @@ class Task(SpikingTask):
             if reached[replica] >= 0:
                 continue
             errors[replica] = self._error(replica, trials, 1)
-            if errors[replica] < self.options["stop_crit"]:
+            if self.number > 0 and errors[replica] < self.options["stop_crit"]:
                 confirmed[replica] = self._error(replica, trials, CONFIRM)
                 if confirmed[replica] < self.options["stop_crit"]:
                     reached[replica] = self.number
@@ -131,14 +132,21 @@ def run_decisions(name, command, options, draw, stimuli):
     check_at_least_one(options, *sizes)
     check_above_zero(options, "learning_rate", "thr", "tau_v", "tau_a", "tau_out", "dampening_factor")
     check_step(options)
+    check_between(options, "reg_rate", 0, 1000)
+    check_between(options, "reg_f", 0)
+    check_between(options, "beta", 0)
+    check_between(options, "readout_decay", 0, 1)
     if options["n_regular"] < 0 or options["n_adaptive"] < 0 or options["n_regular"] + options["n_adaptive"] < 1:
         raise PlasticError(
             f"n_regular {options['n_regular']} and n_adaptive {options['n_adaptive']} must be one neuron or more in all"
         )
     draw = functools.partial(draw, **{name: options[ours] for name, ours in stimuli.items()})
-    draw(np.random.default_rng(0))  # refuses what does not fit, before anything is written
+    _refuse_what_does_not_fit(draw, stimuli)
     hardcoded = options["eprop_impl"] == "hardcoded"
-    options |= {"rule": "bptt" if not options["eprop"] else "online" if hardcoded else "eprop"}
+    options |= {
+        "rule": "bptt" if not options["eprop"] else "online" if hardcoded else "eprop",
+        "learning_signals": options["feedback"] if options["eprop"] else "symmetric",
+    }
 
     def report(run, errors):
         metrics = run.metrics()
@@ -147,5 +155,16 @@ def run_decisions(name, command, options, draw, stimuli):
             when = f"reached at iteration {reached[seed]:.0f}" if reached[seed] >= 0 else "not reached"
             print(f"seed {seed}: goal {when}, test error {error:.2f} %")
 
-    readable = f"{options['rule']}-{options['feedback']}-batch{options['n_batch']}-{seed_names(options)}"
+    readable = f"{options['rule']}-{options['learning_signals']}-batch{options['n_batch']}-{seed_names(options)}"
     return run_task(name, options, readable, lambda: Task(options, draw), figures.keep_decisions, report)
+
+
+def _refuse_what_does_not_fit(draw, stimuli):
+    """Draw a batch, so that what is impossible is said before anything is written, by the names of the options."""
+    try:
+        draw(np.random.default_rng(0))
+    except PlasticError as error:
+        message = str(error)
+        for name, option in stimuli.items():
+            message = re.sub(rf"\b{name}=", f"{option}=", message)
+        raise PlasticError(message) from None

@@ -67,12 +67,12 @@ def pattern_loss(metrics):
     fig, axis = plotting.figure(width=5.5)
     iterations, values = plotting.over_epochs(metrics, {"loss": "squared error"})
     plotting.curves(axis, iterations, values)
-    axis.set(xlabel="iteration", ylabel="loss", yscale="log")
+    axis.set(xlabel="iteration", ylabel="loss", yscale="log" if values["squared error"].max() > 0 else "linear")
     return fig
 
 
 def errors(metrics, goal):
-    """Errors of validation and of training over the iterations, and the rate of the loss."""
+    """Errors of validation and of training over the iterations, and the loss."""
     fig, (left, right) = plotting.figure(columns=2)
     labels = {"validation_error": "validation", "error": "training batch"}
     iterations, values = plotting.over_epochs(metrics, labels)

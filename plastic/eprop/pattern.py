@@ -6,7 +6,7 @@ import numpy as np
 
 from plastic import xp
 from plastic.eprop import figures, inputs, rules, signals
-from plastic.eprop.running import check_above_zero, check_step, run_task, seed_names
+from plastic.eprop.running import check_above_zero, check_between, check_step, run_task, seed_names
 from plastic.eprop.spiking import decay, simulate
 from plastic.eprop.training_task import TAU_PATTERN, SpikingTask, one_of, pattern_neurons
 from plastic.errors import PlasticError
@@ -66,9 +66,9 @@ class Task(SpikingTask):
         """Return the loss, the regulariser without its strength, and the mean rate in Hz, of the present weights."""
         record = simulate(self.network, self.x)
         loss, _ = self.loss(record, None)
-        penalty, _ = self.penalty(record.z)
+        penalty, _ = signals.rate_penalty(record.z, self.options["reg_rate"] / 1000, 0.5)
         rate = 1000 * xp.mean(record.z, axis=(-3, -2, -1), dtype=xp.float_dtype)
-        return {"loss": loss, "loss_reg": penalty / max(self.options["reg"], 1e-30), "rate": rate}
+        return {"loss": loss, "loss_reg": penalty, "rate": rate}
 
     def one(self, replica):
         """Return (network, input, target) of one seed."""
@@ -76,15 +76,17 @@ class Task(SpikingTask):
         return network, *((self.x, self.target) if len(self.seeds) == 1 else (self.x[replica], self.target[replica]))
 
     def check_gradient(self):
-        """Raise PlasticError unless e-prop online and by the sweep back in time agree to 1e-4 in every entry."""
+        """Raise PlasticError unless e-prop online and by the sweep back in time agree, to 1e-4 of the largest entry."""
         record = simulate(self.network, self.x)
         _, err = self.loss(record, None)
         _, R = self.penalty(record.z)
         pair = [rule(self.network, self.x, record, err, R) for rule in (rules.eprop, rules.online.eprop)]
         for name in ("W_in", "W_rec"):
-            largest = float(xp.asnumpy(xp.max(xp.abs(pair[0][name] - pair[1][name]))))
-            if not largest < 1e-4:
-                raise PlasticError(f"gradient_check: two forms of e-prop differ by {largest:.1e} in {name}")
+            difference, largest = (
+                float(xp.asnumpy(xp.max(xp.abs(each)))) for each in (pair[0][name] - pair[1][name], pair[0][name])
+            )
+            if not difference <= 1e-4 * largest:
+                raise PlasticError(f"gradient_check: two forms of e-prop differ by {difference:.1e} in {name}")
 
 
 def pattern(
@@ -158,15 +160,18 @@ def pattern(
     check_at_least_one(options, "n_batch", "n_out", "n_in", "n_rec", "n_iter", "seq_len", "print_every")
     check_above_zero(options, "learning_rate", "thr", "dampening_factor")
     check_step(options)
+    check_between(options, "reg_rate", 0, 1000)
+    check_between(options, "reg", 0)
+    check_between(options, "f0", 0, 1000)
     backprop = options["eprop_or_bptt"] == "bptt"
     random = options["random_feedback"] and not backprop
     rule = {
         "rule": "bptt" if backprop and not options["stop_z_gradients"] else "eprop",
-        "feedback": "random" if random else "symmetric",
+        "learning_signals": "random" if random else "symmetric",
     }
     options |= rule | {"n_regular": options["n_rec"], "n_adaptive": 0}
 
-    readable = f"{rule['rule']}-{rule['feedback']}-{seed_names(options)}"
+    readable = f"{rule['rule']}-{rule['learning_signals']}-{seed_names(options)}"
     return run_task("pattern", options, readable, lambda: _prepared(options), figures.keep_pattern, _report)
 
 

@@ -1,6 +1,7 @@
 """What the commands share: checks of options, and training in a run folder."""
 
 import functools
+import math
 
 from plastic import runs
 from plastic.eprop import figures
@@ -30,6 +31,13 @@ def check_above_zero(options, *names):
     for name in names:
         if not options[name] > 0:
             raise PlasticError(f"{name} is {options[name]}; it must be above 0")
+
+
+def check_between(options, name, lowest, highest=math.inf):
+    """Raise PlasticError where an option is outside a range, its ends included."""
+    if not lowest <= options[name] <= highest:
+        most = f" and at most {highest}" if highest < math.inf else ""
+        raise PlasticError(f"{name} is {options[name]}; it must be at least {lowest}{most}")
 
 
 def check_step(options):

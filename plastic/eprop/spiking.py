@@ -56,9 +56,9 @@ class Neurons:
 
 
 def decay(tau, name="tau"):
-    """Return exp(-dt / tau) for a time constant in ms, dt = 1 ms. Raises PlasticError if tau is not above 0."""
-    if not tau > 0:
-        raise PlasticError(f"{name} is {tau}; a time constant must be above 0")
+    """Return exp(-dt / tau) for a time constant in ms, dt = 1 ms. Raises PlasticError if tau is out of range."""
+    if not 0 < tau < 1e12:
+        raise PlasticError(f"{name} is {tau}; a time constant must be above 0, and below 1e12")
     return math.exp(-1 / tau)
 
 

@@ -33,14 +33,15 @@ class SpikingTask:
     """The part of a task that a step of training needs.
 
     A task says what is its own: `loss(record, stimuli)` -> (loss, err), and `penalty(z)` -> (penalty, R).
-    options: with seed, seeds, rule ("eprop", "online", "bptt"), feedback, readout_decay.
+    options: with seed, seeds, rule ("eprop", "online", "bptt"), learning_signals ("symmetric", "random",
+        "adaptive"), readout_decay.
     """
 
     def __init__(self, options, neurons, optimizer, n_out, kappa, glorot):
         self.options, self.seeds, self.optimizer = options, seeds_of(options), optimizer
         self.generators = [xp.generator(seed) for seed in self.seeds]
         n = options["n_regular"] + options["n_adaptive"]
-        feedback = options["feedback"]
+        feedback = options["learning_signals"]
         drawn = [draw_parameters(g.init, options["n_in"], n, n_out, feedback, glorot) for g in self.generators]
         stacked = parameters.stack_replicas(drawn)
         fixed = {"B": stacked.pop("B")} if feedback == "random" else {}
