@@ -599,7 +599,7 @@ def test_three_patterns_in_one_run_equal_three_runs():
 
 
 def test_no_goal_is_reached_before_the_first_iteration(monkeypatch):
-    """What is not trained has not learned: alone or with others, a seed goes on that decides well by chance at first."""
+    """What is not trained has not learned: alone or with others, a seed that decides well by chance goes on."""
     scripted(monkeypatch, {1: {0: (0, 0)}, 2: {6: (0, 0)}})
     line = f"{TASKS['store_recall']} --stop_crit=0.05"
     alone, (shown,) = command(line)
