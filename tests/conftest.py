@@ -9,13 +9,10 @@ for instance, in tests/golden or in the directory of `--golden=DIR`.
 
 import functools
 import os
-import sys
 from pathlib import Path
 
 # Read once, when NumPy loads its BLAS: results must not depend on the number of cores.
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", MPLBACKEND="Agg")
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
 import hypothesis
 import pytest
 import strict
@@ -98,3 +95,8 @@ def precision(request, backend):
     """Use one working precision on the chosen backend; the value is its name."""
     xp.use(strict.backend if backend == "strict" else backend, dtype=request.param)
     return request.param
+
+
+@pytest.fixture
+def figures_too():
+    """For a test of a command that wants the figures drawn; see `command_lines.in_an_empty_folder`."""

@@ -59,8 +59,8 @@ def run(
     Quirks of the published code that are kept: the output of the energy-based net has no rho' in its dynamics
     (--consistent puts it there); BPTT goes back Kmax + 1 steps in training, Kmax in convolutional nets. Dropped: there,
     --discrete without --dt runs the leaky map with dt 0.2, with which EP stays above 4.4 % test error in 30 epochs of
-    the documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after five. With --benchmark both methods see the same
-    batches, not each its own. Samples that do not fill a batch are left out.
+    the documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after five. With --benchmark
+    both methods see the same batches, not each its own. Samples that do not fill a batch are left out.
 
     Args:
         action: train, plotcurves (updates of EP and gradients of BPTT step by step on one batch), or recipe (also

@@ -1,7 +1,6 @@
 """The command `plastic.ep`: its runs and their folders, going on after a kill, and every wrong command line."""
 
 import contextlib
-import csv
 import io
 import json
 import os
@@ -16,6 +15,7 @@ import time
 import matplotlib.image
 import numpy as np
 import pytest
+from command_lines import column, error_of, in_an_empty_folder, kept, printed, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,17 +72,7 @@ def toy(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch, request):
-    """Run in an empty folder, whose runs go to ./results; draw figures only where a test asks for it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
-    monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    if not request.node.get_closest_marker("usefixtures"):
-        monkeypatch.setattr(figures, "draw", lambda folder: None)
-
-
-@pytest.fixture
-def figures_too():
-    """For a test that wants the figures."""
+    in_an_empty_folder(tmp_path, monkeypatch, request, figures)
 
 
 def split(*words):
@@ -92,38 +82,15 @@ def split(*words):
 
 def command(*words):
     """Run the command line in this process; return the folder of the run, and the other lines that were printed."""
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
-        cli.run(experiment.run, split(*filter(None, words)), prog="plastic.ep")
-    *lines, folder = shown.getvalue().splitlines()
+    *lines, folder = printed(experiment.run, split(*filter(None, words)), "plastic.ep")
     return pathlib.Path(folder.removeprefix("run folder ")), lines
 
 
 def refused(*words, code=2):
     """Run a command line that fails; return the one line of its error."""
-    shown, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as caught:
-        cli.run(experiment.run, split(*filter(None, words)), prog="plastic.ep")
-    assert caught.value.code == code and shown.getvalue() == "", shown.getvalue()
-    assert re.fullmatch(r"error: [^\n]+\n" if code == 2 else r"[^\n]+\n", errors.getvalue()), errors.getvalue()
-    return errors.getvalue()
-
-
-def table(folder):
-    with open(folder / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def column(rows, name, **where):
-    return [float(row[name]) for row in rows if all(row[key] == str(value) for key, value in where.items())]
-
-
-def kept(folder):
-    """What must be equal to the bit: metrics.csv, the arrays of the checkpoint, its counters."""
-    arrays, counters = runs.Run(folder).read_checkpoint()
-    assert not list(folder.glob(".*.part"))
-    # as text, in which a NaN equals itself
-    return (folder / "metrics.csv").read_bytes(), {p: a.tobytes() for p, a in arrays.items()}, json.dumps(counters)
+    error, shown = error_of(experiment.run, split(*filter(None, words)), "plastic.ep", code)
+    assert shown == ""
+    return error
 
 
 def parameters_of(folder):
@@ -157,7 +124,7 @@ def test_every_method_on_every_network(toy, network, method):
         assert 0 <= float(row["test_error"]) <= 100 and 0 <= float(row["train_error"]) <= 100
         assert 0 < float(row["test_loss"]) < 10 and 0 < float(row["train_loss"]) < 10
     assert run.config["status"] == "finished" and (run.family, run.experiment) == ("ep", "train")
-    assert lines == [printed(rows, name) for name in methods]
+    assert lines == [summary(rows, name) for name in methods]
     for seed in seeds if len(methods) == 2 else []:
         bptt, ep = (row for row in rows if row["step"] == "0" and row["seed"] == seed)
         assert (bptt["test_error"], bptt["test_loss"]) == (ep["test_error"], ep["test_loss"])  # the same weights
@@ -165,7 +132,7 @@ def test_every_method_on_every_network(toy, network, method):
     assert_predictions_give_the_metrics(folder, toy, rows[-len(methods) * len(seeds) :])
 
 
-def printed(rows, method):
+def summary(rows, method):
     """What the command must print of a method: means over its seeds at each evaluation."""
     steps = dict.fromkeys(row["step"] for row in rows)
     test, training = (

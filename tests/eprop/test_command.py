@@ -1,7 +1,6 @@
 """The commands of `plastic.eprop`: runs and their folders, the goal of training, going on after a kill, wrong lines."""
 
 import contextlib
-import csv
 import functools
 import io
 import json
@@ -15,9 +14,11 @@ import subprocess
 import sys
 import time
 
+import command_lines
 import matplotlib.image
 import numpy as np
 import pytest
+from command_lines import column, error_of, in_an_empty_folder, kept, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,17 +57,7 @@ EASY_EVIDENCE = (
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch, request):
-    """Run in an empty folder, whose runs go to ./results; draw figures only where a test asks for it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
-    monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    if not request.node.get_closest_marker("usefixtures"):
-        monkeypatch.setattr(figures, "draw", lambda folder: None)
-
-
-@pytest.fixture
-def figures_too():
-    """For a test that wants the figures."""
+    in_an_empty_folder(tmp_path, monkeypatch, request, figures)
 
 
 def split(*lines):
@@ -82,10 +73,7 @@ def split(*lines):
 
 def printed(*lines):
     """Run a command line in this process; return the lines that it printed."""
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
-        cli.run(COMMANDS, split(*lines), prog="plastic.eprop")
-    return shown.getvalue().splitlines()
+    return command_lines.printed(COMMANDS, split(*lines), "plastic.eprop")
 
 
 def command(*lines):
@@ -97,29 +85,9 @@ def command(*lines):
 
 def refused(*lines, code=2):
     """Run a command line that fails; return the one line of its error."""
-    shown, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as caught:
-        cli.run(COMMANDS, split(*lines), prog="plastic.eprop")
-    assert caught.value.code == code and "run folder" not in shown.getvalue()
-    assert re.fullmatch(r"error: [^\n]+\n" if code == 2 else r"[^\n]+\n", errors.getvalue()), errors.getvalue()
-    return errors.getvalue()
-
-
-def table(folder):
-    with open(folder / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def column(rows, name, **where):
-    return [float(row[name]) for row in rows if all(row[key] == str(value) for key, value in where.items())]
-
-
-def kept(folder):
-    """What must be equal to the bit: metrics.csv, the arrays of the checkpoint, its counters."""
-    arrays, counters = runs.Run(folder).read_checkpoint()
-    assert not list(folder.glob(".*.part"))
-    # as text, in which a NaN equals itself
-    return (folder / "metrics.csv").read_bytes(), {p: a.tobytes() for p, a in arrays.items()}, json.dumps(counters)
+    error, shown = error_of(COMMANDS, split(*lines), "plastic.eprop", code)
+    assert "run folder" not in shown
+    return error
 
 
 def parameters_of(folder):

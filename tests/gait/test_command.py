@@ -1,7 +1,6 @@
 """The command `plastic.gait`: its runs and their folders, going on after a kill, and every wrong command line."""
 
 import contextlib
-import csv
 import errno
 import io
 import json
@@ -16,6 +15,7 @@ import time
 
 import numpy as np
 import pytest
+from command_lines import error_of, in_an_empty_folder, kept, printed, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,48 +44,20 @@ def toy(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch, request):
-    """Run in an empty folder, whose runs go to ./results; draw figures only where a test asks for it."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
-    monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    if not request.node.get_closest_marker("usefixtures"):
-        monkeypatch.setattr(figures, "draw", lambda folder: None)
-
-
-@pytest.fixture
-def figures_too():
-    """For a test that wants the figures."""
+    in_an_empty_folder(tmp_path, monkeypatch, request, figures)
 
 
 def command(*words):
     """Run the command line in this process; return the folder of the run, and what was printed."""
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
-        cli.run(train, [str(word) for word in words], prog="plastic.gait")
-    accuracy, folder = shown.getvalue().splitlines()
+    accuracy, folder = printed(train, [str(word) for word in words], "plastic.gait")
     return pathlib.Path(folder.removeprefix("run folder ")), accuracy
 
 
 def refused(*words):
     """Run a command line that is wrong; return the one line of its error."""
-    shown, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as caught:
-        cli.run(train, [str(word) for word in words], prog="plastic.gait")
-    assert caught.value.code == 2 and shown.getvalue() == ""
-    assert re.fullmatch(r"error: [^\n]+\n", errors.getvalue()), errors.getvalue()
-    return errors.getvalue()
-
-
-def table(folder):
-    with open(folder / "metrics.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def kept(folder):
-    """What must be equal to the bit: metrics.csv, the arrays of the checkpoint, its counters."""
-    arrays, counters = runs.Run(folder).read_checkpoint()
-    assert not list(folder.glob(".*.part"))
-    return (folder / "metrics.csv").read_bytes(), {path: a.tobytes() for path, a in arrays.items()}, counters
+    error, shown = error_of(train, [str(word) for word in words], "plastic.gait")
+    assert shown == ""
+    return error
 
 
 def weights(folder):

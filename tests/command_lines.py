@@ -1,0 +1,57 @@
+"""What the tests of the families' commands share: running a line in this process, and reading what it leaves."""
+
+import contextlib
+import csv
+import io
+import json
+import re
+
+import pytest
+
+from plastic import cli, runs
+
+
+def printed(commands, words, prog):
+    """Run a command line; return the lines that it printed."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        cli.run(commands, words, prog=prog)
+    return shown.getvalue().splitlines()
+
+
+def error_of(commands, words, prog, code=2):
+    """Run a command line that fails; return (the one line of its error, what it printed before)."""
+    shown, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as caught:
+        cli.run(commands, words, prog=prog)
+    assert caught.value.code == code
+    assert re.fullmatch(r"error: [^\n]+\n" if code == 2 else r"[^\n]+\n", errors.getvalue()), errors.getvalue()
+    return errors.getvalue(), shown.getvalue()
+
+
+def in_an_empty_folder(tmp_path, monkeypatch, request, figures):
+    """Run there, with runs in ./results; draw figures only where the test asks for the fixture `figures_too`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
+    monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
+    if "figures_too" not in request.fixturenames:
+        monkeypatch.setattr(figures, "draw", lambda folder: None)
+
+
+def table(folder):
+    """The rows of metrics.csv, as texts."""
+    with open(folder / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows, name, **where):
+    """The numbers of a column, of the rows in which other columns have these values."""
+    return [float(row[name]) for row in rows if all(row[key] == str(value) for key, value in where.items())]
+
+
+def kept(folder):
+    """What must be equal to the bit: metrics.csv, the arrays of the checkpoint, its counters."""
+    arrays, counters = runs.Run(folder).read_checkpoint()
+    assert not list(folder.glob(".*.part"))
+    # as text, in which a NaN equals itself
+    return (folder / "metrics.csv").read_bytes(), {p: a.tobytes() for p, a in arrays.items()}, json.dumps(counters)
