@@ -28,7 +28,7 @@ def evidence(
     eprop: bool = False,
     eprop_impl: Literal["autodiff", "hardcoded"] = "autodiff",
     feedback: Literal["symmetric", "random", "adaptive"] = "symmetric",
-    readout_decay: float = 1e-2,
+    readout_decay: float = 1e-3,
     f_regularization_type: Literal["simple", "online"] = "simple",
     tau_a: float = 2000.0,
     thr: float = 0.6,
