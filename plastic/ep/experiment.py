@@ -10,7 +10,7 @@ from plastic import data, runs
 from plastic.ep import figures, plotcurves, recipe, train
 from plastic.ep.networks import map_sizes
 from plastic.errors import PlasticError
-from plastic.runs.options import check_at_least_one, check_seeds, resumed, seeds_of
+from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names
 
 
 def run(
@@ -273,6 +273,5 @@ def _new_run(options):
         kind = f"{name}-{len(options['size_tab']) - 2}hidden"
     method = "EP+BPTT" if options["benchmark"] or options["action"] != "train" else options["training_method"]
     source = "random" if options["toymodel"] else pathlib.Path(options["dataset"]).stem
-    seeds = "seed" + "+".join(str(seed) for seed in seeds_of(options))
-    readable = f"{kind}-{method}-{source}-{seeds}"
+    readable = f"{kind}-{method}-{source}-{seed_names(options)}"
     return runs.Run.create(runs.results_folder(options["results"]), "ep", options["action"], options, readable)

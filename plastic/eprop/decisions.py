@@ -8,12 +8,12 @@ import numpy as np
 from plastic import xp
 from plastic.eprop import figures, signals
 from plastic.eprop.inputs import Trials
-from plastic.eprop.running import check_above_zero, check_between, check_step, run_task, seed_names
+from plastic.eprop.running import check_above_zero, check_between, check_step, run_task
 from plastic.eprop.spiking import decay, simulate
 from plastic.eprop.training_task import SpikingTask, adaptive_neurons, one_of, penalised
 from plastic.errors import PlasticError
 from plastic.optimizers import Adam
-from plastic.runs.options import check_at_least_one, check_seeds, resumed, seeds_of
+from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
 
 CONFIRM, TEST = 8, 4  # batches that confirm a validation error under the criterion, and that are tested at the end
 

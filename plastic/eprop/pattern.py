@@ -6,12 +6,12 @@ import numpy as np
 
 from plastic import xp
 from plastic.eprop import figures, inputs, rules, signals
-from plastic.eprop.running import check_above_zero, check_between, check_step, run_task, seed_names
+from plastic.eprop.running import check_above_zero, check_between, check_step, run_task
 from plastic.eprop.spiking import decay, simulate
 from plastic.eprop.training_task import TAU_PATTERN, SpikingTask, one_of, pattern_neurons
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
-from plastic.runs.options import check_at_least_one, check_seeds, resumed
+from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names
 
 
 class Frozen:

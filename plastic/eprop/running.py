@@ -6,7 +6,6 @@ import math
 from plastic import runs
 from plastic.eprop import figures
 from plastic.errors import PlasticError
-from plastic.runs.options import seeds_of
 
 
 def run_task(name, options, readable, prepare, keep, report):
@@ -44,8 +43,3 @@ def check_step(options):
     """Raise PlasticError for steps that are not of 1 ms."""
     if options["dt"] != 1:
         raise PlasticError(f"dt is {options['dt']}; the stimuli are made for steps of 1 ms")
-
-
-def seed_names(options):
-    """Return the seeds as text for the name of a run folder."""
-    return "seed" + "+".join(str(seed) for seed in seeds_of(options))

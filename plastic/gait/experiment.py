@@ -13,7 +13,7 @@ from plastic.functions import one_hot
 from plastic.gait import figures, regulariser, rules
 from plastic.gait.network import SquareNetwork, TowerNetwork, check_widths, forward
 from plastic.optimizers import Adam
-from plastic.runs.options import check_at_least_one, check_seeds, resumed, seeds_of
+from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
 
 _TOWER = (784, 500, 200, 10)
 _CHUNK = 2000  # samples evaluated at once
@@ -219,9 +219,8 @@ class _Task:
         if name == "GAIT":
             return functools.partial(rules.gait, gamma=self.options["gamma"])
         if name == "FA":
-            return functools.partial(
-                rules.fa, feedback=parameters.stack_replicas([rules.fa_feedback(network, g) for g in generators])
-            )
+            draws = [rules.fa_feedback(network, g) for g in generators]
+            return functools.partial(rules.fa, feedback=parameters.stack_replicas(draws))
         if name == "DFA":
             draws = [rules.dfa_feedback(network, self.classes, g) for g in generators]
             return functools.partial(rules.dfa, feedback=parameters.stack_replicas(draws))
@@ -240,9 +239,8 @@ def _load(layers, folder):
 
 def _new_run(options):
     shape = "tower" if options["tower"] else f"{options['nb_layers']}hidden"
-    seeds = "seed" + "+".join(str(seed) for seed in seeds_of(options))
     dataset = pathlib.Path(options["dataset"]).stem
-    readable = f"{options['algorithm']}-{dataset}-{shape}-reg{options['orthogonal_reg']:g}-{seeds}"
+    readable = f"{options['algorithm']}-{dataset}-{shape}-reg{options['orthogonal_reg']:g}-{seed_names(options)}"
     return runs.Run.create(runs.results_folder(options["results"]), "gait", "train", options, readable)
 
 

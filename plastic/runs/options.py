@@ -32,6 +32,11 @@ def seeds_of(options):
     return [options["seed"]] if options["seeds"] is None else list(options["seeds"])
 
 
+def seed_names(options):
+    """Return the seeds of a run as text for the name of its folder."""
+    return "seed" + "+".join(str(seed) for seed in seeds_of(options))
+
+
 def check_seeds(options):
     """Raise PlasticError unless the seeds of a run are different and in range."""
     given = seeds_of(options)
