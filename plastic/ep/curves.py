@@ -24,7 +24,7 @@ from plastic.ep.rules import loss_gradient
 class Comparison:
     """One batch (x, y) relaxed for T free steps and K nudged ones, and BPTT through the last K free steps.
 
-    Lists of layers go from the output (0) to the layer next to the input, as the paper counts them.
+    beta: a number. Lists of layers go from the output (0) to the layer next to the input, as the paper counts them.
     residual: for each layer, the largest change in one more free step, an array of the replica shape.
     """
 
