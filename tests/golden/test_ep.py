@@ -140,6 +140,7 @@ def check_curves(numbers, reader):
     """nS, dS in full; NT and DT at some times and columns; the distances over all times and entries."""
     T, K, beta = (numbers[name].item() for name in ("T", "K", "beta"))
     comparison = Comparison(reader.network, reader.x, reader.y, T, K, beta)
+    assert_allclose(np.array(comparison.residual), numbers["fixed_point_residual"], rtol=1e-6, atol=1e-14)
     n, d = comparison.neurons()
     for layer in range(len(n)):
         close(_channels_first(n[layer]), numbers[f"nS_{layer}"], BPTT)
