@@ -37,15 +37,16 @@ class PrototypicalNetwork:
         """Make one step of the relaxation w, nudged by beta if there is a y."""
         w.couple()
         w.a += w.drive
-        self.activation.value(w.a, out=w.g)
-        if y is not None:
-            w.g_output += beta * (y - w.output)
+        nudge = None if y is None else self.dt * beta * (y - w.output)
         if self.dt == 1:
-            w.s[...] = w.g
-            return
-        w.g -= w.s
-        w.g *= self.dt
-        w.s += w.g
+            self.activation.value(w.a, out=w.s)
+        else:
+            self.activation.value(w.a, out=w.g)
+            w.g -= w.s
+            w.g *= self.dt
+            w.s += w.g
+        if nudge is not None:
+            w.output += nudge
 
     def sweep(self, tape, adjoint):
         """Walk back over the steps of a tape; yield (t, lambda, delta) for each t, the last first. delta is a buffer.
