@@ -29,6 +29,25 @@ def error_of(commands, words, prog, code=2):
     return errors.getvalue(), shown.getvalue()
 
 
+def ends_well_or_in_one_line(commands, words, prog, folders):
+    """Run any command line: it works, or it is refused in one line and leaves no run. Return what it printed.
+
+    folders: a function that lists the run folders.
+    """
+    before = sorted(folders())
+    shown, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
+        try:
+            cli.run(commands, words, prog=prog)
+            return shown.getvalue()
+        except SystemExit as leave:
+            assert leave.code == 2
+    assert shown.getvalue() == ""
+    assert re.fullmatch(r"error: [^\n]+\n", errors.getvalue())
+    assert sorted(folders()) == before or "diverged" in errors.getvalue()
+    return None
+
+
 def in_an_empty_folder(tmp_path, monkeypatch, request, figures):
     """Run there, with runs in ./results; draw figures only where the test asks for the fixture `figures_too`."""
     monkeypatch.chdir(tmp_path)

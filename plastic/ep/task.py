@@ -114,8 +114,8 @@ def restore(config, arrays):
             w = Relaxation(each, x)
             w.begin(x)
             w.run(options["T"], tolerance=options["tolerance"])
-            outputs.append(xp.asnumpy(w.output))
-        return outputs[0] if len(outputs) == 1 else xp.asnumpy(xp.stack([xp.asarray(each) for each in outputs]))
+            outputs.append(w.output)
+        return xp.asnumpy(outputs[0] if len(outputs) == 1 else xp.stack(outputs))
 
     return network, predict
 

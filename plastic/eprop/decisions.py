@@ -10,7 +10,7 @@ from plastic.eprop import figures, signals
 from plastic.eprop.inputs import Trials
 from plastic.eprop.running import check_above_zero, check_between, check_step, run_task
 from plastic.eprop.spiking import decay, simulate
-from plastic.eprop.training_task import SpikingTask, adaptive_neurons, one_of, penalised
+from plastic.eprop.training_task import SpikingTask, adaptive_neurons, one_of
 from plastic.errors import PlasticError
 from plastic.optimizers import Adam
 from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
@@ -54,15 +54,20 @@ class Task(SpikingTask):
         validation = [Trials(draw, [each.task]) for each in self.generators]
         self.source = Source(Trials(draw, [each.data for each in self.generators]), validation)
         self.tests = [Trials(draw, [each.noise]) for each in self.generators]
-        count = len(self.seeds)
-        blank = functools.partial(xp.full, count, xp.nan, dtype=xp.float_dtype)
-        self.state |= {"reached": xp.full(count, -1.0, dtype=xp.float_dtype)}
-        self.last = {"loss": blank(), "rate_penalty": blank(), "error": blank()}
-        self.penalty, self.number = penalised(options), 0
+        count, dtype = len(self.seeds), xp.float_dtype
+        self.state |= {"reached": xp.full(count, -1.0, dtype=dtype)}
+        self.last = {name: xp.full(count, xp.nan, dtype=dtype) for name in ("loss", "rate_penalty", "error")}
+        self.number = 0
 
     def loss(self, record, stimuli):
         """Cross-entropy over the recall window."""
         return signals.classification(record.y, xp.asarray(stimuli.labels), self.window)
+
+    def penalty(self, z):
+        """The regulariser of firing rates that the options ask for."""
+        kind = {"simple": signals.rate_penalty, "online": signals.running_rate_penalty}
+        options = self.options
+        return kind[options["f_regularization_type"]](z, options["reg_rate"] / 1000, options["reg_f"])
 
     def train(self, run):
         """Train as the options say, or go on from the checkpoint; return the test error of every seed, in per cent."""

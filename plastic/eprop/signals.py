@@ -36,9 +36,9 @@ def decisions(y, window):
     return xp.argmax(xp.mean(y[..., -window:, :, :], axis=-3), axis=-1)
 
 
-def rates(z, dtype=None):
+def rates(z):
     """Return the firing rate av_j of every neuron, spikes per ms, as a mean over time and batch: (..., 1, 1, n)."""
-    return xp.mean(z, axis=(-3, -2), keepdims=True, dtype=dtype or xp.float_dtype)
+    return xp.mean(z, axis=(-3, -2), keepdims=True, dtype=xp.float_dtype)
 
 
 def rate_penalty(z, target, strength):

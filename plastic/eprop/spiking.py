@@ -149,13 +149,11 @@ def simulate(network, x, state=None, done=None, keep=()):
     start = at_rest(network, x) if state is None else state
     neurons = spread(network.neurons, start.v)
     v, a, z, s, r = (each.copy() for each in (start.v, start.a, start.z, start.s, start.r))
-    current = _currents(network, x)
+    current = rows_of_products(x, network.W_in * neurons.gain)
     shape = current.shape
     spikes = xp.empty(shape, dtype=bool)
-    psi, psi_unmasked = (
-        current,
-        xp.empty_like(current) if neurons.unmasked else None,
-    )  # psi^t takes the place of x^t W_in
+    psi = current  # psi^t takes the place of x^t W_in, which is not needed after step t
+    psi_unmasked = xp.empty_like(psi) if neurons.unmasked else None
     kept = {name: xp.empty_like(current) for name in keep}
     W, received, u, zero = network.recurrence(), xp.empty_like(v), xp.empty_like(v), xp.zeros_like(v)
     free = xp.ones(v.shape, dtype=bool)
@@ -231,11 +229,6 @@ def stretches(z, most=1 << 20):
     T = z.shape[-3]
     length = max(1, most * T // max(1, z.size))
     return [slice(start, min(start + length, T)) for start in range(0, T, length)]
-
-
-def _currents(network, x):
-    W = network.W_in * network.neurons.gain
-    return rows_of_products(x, W)
 
 
 def _distance(neurons, v, a, out):

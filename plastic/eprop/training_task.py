@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from plastic import parameters, training, xp
-from plastic.eprop import rules, signals
+from plastic.eprop import rules
 from plastic.eprop.spiking import Neurons, SpikingNetwork, decay, simulate
 from plastic.runs.options import seeds_of
 
@@ -120,9 +120,3 @@ def adaptive_neurons(options):
     beta[0, options["n_regular"] :] = options["beta"] * (1 - rho) / (1 - alpha)
     gamma, n_ref = options["dampening_factor"], options["n_ref"]
     return Neurons(alpha, options["thr"], rho, xp.asarray(beta), gamma, n_ref=n_ref)
-
-
-def penalised(options):
-    """Return the regulariser of firing rates that the options ask for, a function of the spikes."""
-    kind = {"simple": signals.rate_penalty, "online": signals.running_rate_penalty}[options["f_regularization_type"]]
-    return lambda z: kind(z, options["reg_rate"] / 1000, options["reg_f"])

@@ -29,7 +29,8 @@ def traces(network, x, record):
     neurons, psi = network.neurons, record.psi
     z = record.z_before
     shape = (*psi.shape[:-3], psi.shape[-2], x.shape[-1] + psi.shape[-1], psi.shape[-1])
-    own = xp.concatenate([xp.zeros((x.shape[-1], shape[-1]), dtype=psi.dtype), xp.eye(shape[-1], dtype=psi.dtype)])
+    inputs, eye = xp.ones((x.shape[-1], shape[-1]), dtype=psi.dtype), xp.eye(shape[-1], dtype=psi.dtype)
+    others = xp.concatenate([inputs, 1 - eye])  # no neuron is its own input
     eps_v, eps_a, e, ebar = (xp.zeros(shape, dtype=psi.dtype) for _ in range(4))
     alpha, rho, beta, gain = (_at_synapses(each) for each in (neurons.alpha, neurons.rho, neurons.beta, neurons.gain))
     kappa, g_out = (_at_synapses(each) for each in (network.kappa, network.g_out))
@@ -43,7 +44,7 @@ def traces(network, x, record):
         pre = xp.concatenate([shown, z], axis=-1)[..., None]
         eps_v *= alpha
         eps_v += gain * pre
-        eps_v *= 1 - own  # no neuron is its own input
+        eps_v *= others
         slope = eps_v if beta is None else eps_v - beta * eps_a
         e[...] = psi[..., t, :, None, :] * slope
         ebar *= kappa
