@@ -79,6 +79,18 @@ def _tanh_slope(v, rho, out=None):
     return xp.subtract(1, slope, out=out)
 
 
+def _sigmoid_slope(v, rho, out=None):
+    slope = xp.subtract(1, rho, out=out)
+    slope *= rho
+    return slope
+
+
+def _softplus_slope(v, rho, out=None):
+    slope = xp.negative(rho, out=out)
+    slope = xp.expm1(slope, out=slope)
+    return xp.negative(slope, out=slope)
+
+
 sigm = Activation("sigm", _sigm, _sigm_slope, lambda v, rho: 16 * rho * (1 - rho) * (1 - 2 * rho))
 """rho(v) = 1 / (1 + exp(-4 (v - 1/2))) = (1 + tanh(2 v - 1)) / 2, the steeper, shifted logistic function."""
 
@@ -97,6 +109,42 @@ tanh = Activation(
     lambda v, rho: -2 * rho * (1 - rho * rho),
 )
 """rho(v) = tanh(v)."""
+
+
+linear = Activation(
+    "linear",
+    lambda v, out=None: xp.multiply(v, 1, out=out),
+    lambda v, rho, out=None: xp.equal(v, v, out=out),
+    lambda v, rho: 0.0,
+)
+"""rho(v) = v."""
+
+relu = Activation(
+    "relu",
+    lambda v, out=None: xp.maximum(v, 0, out=out),
+    lambda v, rho, out=None: xp.greater(v, 0, out=out),
+    lambda v, rho: 0.0,
+)
+"""rho(v) = max(v, 0), with rho'(0) = 0."""
+
+hard_tanh = Activation(
+    "hard_tanh",
+    lambda v, out=None: xp.clip(v, -1, 1, out=out),
+    lambda v, rho, out=None: xp.equal(v, rho, out=out),
+    lambda v, rho: 0.0,
+)
+"""rho(v) = min(max(v, -1), 1), with rho'(v) = 1 on the closed interval [-1, 1] and 0 elsewhere."""
+
+sigmoid = Activation("sigmoid", logistic, _sigmoid_slope, lambda v, rho: rho * (1 - rho) * (1 - 2 * rho))
+"""rho(v) = 1 / (1 + exp(-v)), the logistic function."""
+
+softplus = Activation(
+    "softplus",
+    lambda v, out=None: xp.logaddexp(v, 0, out=out),
+    _softplus_slope,
+    lambda v, rho: xp.exp(-rho) * (1 - xp.exp(-rho)),
+)
+"""rho(v) = log(1 + exp(v)), with rho'(v) = 1 / (1 + exp(-v)) = 1 - exp(-rho)."""
 
 
 def mean_squared_error(a, y):
@@ -118,6 +166,13 @@ def softmax_cross_entropy(a, labels):
     chosen = labels[..., None] == xp.arange(a.shape[-1])
     e /= total
     return xp.log(total[..., 0]) - xp.sum(z * chosen, axis=-1), e - chosen
+
+
+def softmax(a):
+    """Return pi_k = exp(a_k) / sum over l of exp(a_l), for a (..., n)."""
+    e = xp.exp(a - xp.max(a, axis=-1, keepdims=True))
+    e /= xp.sum(e, axis=-1, keepdims=True)
+    return e
 
 
 def accuracy(a, labels):

@@ -90,6 +90,36 @@ class Adam:
             _adapt(p, g, M, V, rate * (scale_m / root), self.beta1, self.beta2, self.eps / root)
 
 
+@dataclasses.dataclass(frozen=True)
+class Plateau:
+    """A schedule that lowers the rate of a replica when its loss has stopped falling.
+
+    A loss counts as better where it is below (1 - threshold) times the best so far. After more than `patience` losses
+    in a row that do not, the rate is multiplied by `factor`, unless that would change it by `eps` or less, and the
+    count begins anew.
+    """
+
+    patience: int
+    factor: float
+    threshold: float = 1e-4
+    eps: float = 1e-8
+
+    def init(self, lr, shape=()):
+        """Return the state: {"lr", "best" loss, "bad": losses in a row that were not better}, of the replica shape."""
+        starts = {"lr": lr, "best": xp.finfo(xp.float_dtype).max, "bad": 0.0}  # finite, as a checkpoint has to be
+        return {name: xp.full(shape, value, dtype=xp.float_dtype) for name, value in starts.items()}
+
+    def step(self, state, loss):
+        """Take one more loss, of the replica shape, into account; `state` changes in place."""
+        better = loss < state["best"] * (1 - self.threshold)
+        state["best"][...] = xp.where(better, loss, state["best"])
+        state["bad"][...] = xp.where(better, 0, state["bad"] + 1)
+        full = state["bad"] > self.patience
+        lowered = state["lr"] * self.factor
+        state["lr"][...] = xp.where(full & (state["lr"] - lowered > self.eps), lowered, state["lr"])
+        state["bad"][...] = xp.where(full, 0, state["bad"])
+
+
 @xp.fuse
 def _descend(p, g, lr):
     p -= lr * g

@@ -1,4 +1,4 @@
-"""The one training loop, `fit`, and the source of mini-batches of a static set.
+"""The one training loop, `fit`, and two sources: mini-batches of a static set, and the same batch again and again.
 
 The clock is the number of steps taken. What is special to an experiment comes in as functions and objects:
 
@@ -127,6 +127,26 @@ class Batches:
         orders = [generator.permutation(len(self.x)) for generator in self.generators]
         self._order = orders[0] if len(orders) == 1 else np.array(orders)
         self._position = 0
+
+
+class Frozen:
+    """The same batch at every step: a source without position; an epoch is a step."""
+
+    per_epoch = 1
+
+    def __init__(self, batch):
+        self.batch = batch
+
+    def next(self):
+        """Return the batch."""
+        return self.batch
+
+    def state(self):
+        """Return nothing: there is no position."""
+        return {}
+
+    def restore(self, state):
+        """Do nothing."""
 
 
 class _Health:

@@ -5,6 +5,7 @@ import numpy as np
 from plastic import plotting, runs, xp
 from plastic.eprop import rules, signals
 from plastic.eprop.spiking import simulate
+from plastic.functions import softmax
 
 
 def keep_pattern(task):
@@ -18,7 +19,7 @@ def keep_decisions(task):
     network, stimuli = task.one(0)
     labels = xp.asarray(stimuli.labels[:1])
     arrays = _keep(network, xp.asarray(stimuli.x), lambda r: signals.classification(r.y, labels, task.window))
-    probability = signals.softmax(xp.asarray(arrays["y"]))
+    probability = softmax(xp.asarray(arrays["y"]))
     return arrays | {"probability": _host(probability), "n_regular": np.array(task.options["n_regular"])}
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import xp
+from plastic import training, xp
 from plastic.eprop import figures, inputs, rules, signals
 from plastic.eprop.running import check_above_zero, check_between, check_step, run_task
 from plastic.eprop.spiking import decay, simulate
@@ -12,26 +12,6 @@ from plastic.eprop.training_task import TAU_PATTERN, SpikingTask, one_of, patter
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names
-
-
-class Frozen:
-    """The same input at every step."""
-
-    per_epoch = 1
-
-    def __init__(self, x):
-        self.x = x
-
-    def next(self):
-        """Return the input."""
-        return self.x
-
-    def state(self):
-        """Return nothing: there is no position."""
-        return {}
-
-    def restore(self, state):
-        """Do nothing."""
 
 
 class Task(SpikingTask):
@@ -55,7 +35,9 @@ class Task(SpikingTask):
 
     def train(self, run):
         """Train as the options say, or go on from the checkpoint."""
-        self.fit(run, Frozen(self.x), self.step, self.evaluate, self.options["n_iter"], self.options["print_every"])
+        self.fit(
+            run, training.Frozen(self.x), self.step, self.evaluate, self.options["n_iter"], self.options["print_every"]
+        )
 
     def step(self, x, number):
         """Learn once; return the loss of every seed."""

@@ -25,12 +25,6 @@ def classification(y, labels, window):
     return xp.mean(losses, axis=(-2, -1)), err
 
 
-def softmax(y):
-    """Return exp(y) / sum exp(y) over the outputs."""
-    e = xp.exp(y - xp.max(y, axis=-1, keepdims=True))
-    return e / xp.sum(e, axis=-1, keepdims=True)
-
-
 def decisions(y, window):
     """Return the class (..., batch) with the largest mean readout over the last `window` steps."""
     return xp.argmax(xp.mean(y[..., -window:, :, :], axis=-3), axis=-1)

@@ -1,0 +1,81 @@
+"""The lag line: a chain of two neurons that learns to be another one (Ellenberger et al. 2024, Fig. 5).
+
+The net is 1-1-1 without bias, softplus in both layers, tau_r = 0.1, gamma = 1. The teacher has w = (1, 2) and tau_m =
+(1, 2). The student learns its weights and membrane time constants from the teacher's output in every step, by GLE
+("gle"), by instantaneous backpropagation ("bp"), or by truncated backpropagation through time over a window of length
+4, 2 or 1 ("bptt_tw4", "bptt_tw2", "bptt_tw1"; see `plastic.gle.truncated`).
+"""
+
+import numpy as np
+
+from plastic import functions, parameters, xp
+from plastic.gle import truncated
+from plastic.gle.network import Network, State, advance, step
+from plastic.optimizers import Adam
+from plastic.parameters import Affine
+
+WEIGHTS, TAU_M, TAU_R, GAMMA = (1.0, 2.0), (1.0, 2.0), 0.1, 1.0
+WINDOWS = {"bptt_tw4": 4.0, "bptt_tw2": 2.0, "bptt_tw1": 1.0}
+LEAST = 10  # steps: no membrane time constant goes below
+
+
+def chain(tau_m, w, dt, prospective=False, learn_tau=False):
+    """Return the net with tau_m (..., 2) and w (..., 2), host arrays, with an axis for seeds where there are several."""
+    tau_m, w = np.asarray(tau_m, dtype=float), np.asarray(w, dtype=float)
+    layers = [Affine(w[..., k, None, None]) for k in range(2)]
+    phi = [functions.softplus] * 2
+    return Network.create(layers, phi, tau_m[..., None, :], TAU_R, dt, GAMMA, prospective, learn_tau)
+
+
+class Lesson:
+    """Teacher and student, step by step.
+
+    window: 0 for gle and bp, else the steps of a window of BPTT.
+    start: tau_0, tau_1, w_0, w_1 of the student at first, a host array (4,) or (seeds, 4).
+    begin: learning begins after this step. With gle and bp the student has the teacher's tau_m in the first half of
+        the time before, which shows what wrong weights alone do.
+    lr: of Adam.    beta: of the nudge.
+    """
+
+    def __init__(self, prospective, window, start, begin, batch, dt, beta, lr):
+        self.window, self.begin, self.beta = window, begin, beta
+        start = np.asarray(start, dtype=float)
+        self.start = xp.asarray(start[..., None, :2])
+        self.teacher = chain(np.broadcast_to(TAU_M, (*start.shape[:-1], 2)), start[..., 2:] * 0 + WEIGHTS, dt)
+        self.student = chain(start[..., :2], start[..., 2:], dt, prospective, learn_tau=True)
+        self.teacher_state, self.state = State(self.teacher, batch), State(self.student, batch)
+        self.grads, self.optimizer = self.student.parameters.zeros_like(), Adam(lr)
+        self.moments = self.optimizer.init(self.student.parameters.vector)
+        self.tape = truncated.Tape(window + 1, self.state) if window else None
+
+    @property
+    def tree(self):
+        """All that changes."""
+        tape = {"tape": self.tape.arrays} if self.tape else {}
+        states = {"teacher": self.teacher_state.kept, "student": self.state.kept}
+        return {"parameters": self.student.parameters.vector, "moments": self.moments} | states | tape
+
+    def step(self, s, x):
+        """Take step number s with input x (..., batch, 1); return the teacher's output y, and y minus the student's."""
+        student, state, learns = self.student, self.state, s >= self.begin
+        if not self.window and s in (0, self.begin // 2):
+            student.tau_m[...] = self.teacher.tau_m if s == 0 and self.begin > 1 else self.start
+        y = advance(self.teacher, self.teacher_state, x)
+        d = y - state.output
+        if self.window and learns:
+            position = s - max(self.begin, (s - 1) // self.window * self.window + 1)
+            self.tape.before(position, state, x, d)
+        step(student, state, x, self.beta * d, self.grads if learns and not self.window else None)
+        if self.window and learns:
+            self.tape.after(position, state)
+        if s > self.begin:
+            self._learn(s, position + 1 if self.window else 1)
+        return y, d
+
+    def _learn(self, s, count):
+        student = self.student
+        if self.window and s % self.window == 0:
+            truncated.gradient(student, self.tape, count, self.beta, self.grads)
+        if not self.window or s % self.window == 0:
+            self.optimizer.step(student.parameters.vector, self.grads.vector, self.moments)
+        xp.maximum(student.tau_m, LEAST * student.dt, out=student.tau_m)

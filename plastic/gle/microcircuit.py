@@ -1,0 +1,87 @@
+"""The lag net: two neurons per layer, one instantaneous and one retarded, by GLE and by the adjoint method (Fig. 6).
+
+The net is 1-2-2-1 without bias, tanh, tanh, linear. tau_m = 1 everywhere; in the hidden layers tau_r = (1, 0.1), so
+that the first neuron is instantaneous and the second retarded. The teacher's weights are known but for the first layer,
+which both students learn: one by GLE in every step, one by the adjoint method ("AM"), over windows.
+
+Teacher, GLE student and AM student are three replicas, in this order, of one network.
+"""
+
+import numpy as np
+
+from plastic import functions, xp
+from plastic.gle import adjoint
+from plastic.gle.network import Network, State, step
+from plastic.optimizers import SGD
+from plastic.parameters import Affine
+
+SIZES = (1, 2, 2, 1)
+TEACHER = ([[-0.5, 1.0]], [[0.5, 0.0], [0.0, 1.0]], [[0.5], [1.0]])  # W_0, W_1, W_2, inputs first
+TAU_R = [[1.0, 0.1], [1.0, 0.1], [1.0]]
+GLE, AM = 1, 2
+
+
+def replicas(first, gamma, dt):
+    """Return the three replicas; first: W_0 of both students at first, a host array (..., 1, 2)."""
+    first = np.asarray(first, dtype=float)
+    lead = first.shape[:-2]
+    layers = [Affine(np.broadcast_to(W, (*lead, 3, *np.shape(W))).copy()) for W in TEACHER]
+    layers[0].W[..., GLE:, :, :] = first[..., None, :, :]
+    nudge = np.zeros((*lead, 3, 1, 5))
+    nudge[..., :AM, :, :4] = gamma
+    phi = [functions.tanh, functions.tanh, functions.linear]
+    return Network.create(layers, phi, 1.0, TAU_R, dt, nudge, prospective=True)
+
+
+class Lesson:
+    """Teacher and students, step by step, and what the adjoint method needs of the past.
+
+    first: W_0 of the students at first, (1, 2) or (seeds, 1, 2).    steps: how many there are.
+    start: GLE learns after this step, the adjoint method from it on.    every: steps between two of its updates, and
+        of its windows; before, one window of `start` steps gives no update but says where the error is.
+    lr_gle, lr_am, momentum: of gradient descent.    textbook: see `plastic.gle.adjoint`.
+    """
+
+    def __init__(self, first, steps, start, every, dt, gamma, lr_gle, lr_am, momentum, textbook=False):
+        self.network = replicas(first, gamma, dt)
+        self.state, self.grads = State(self.network, 1), self.network.parameters.zeros_like()
+        self.start, self.every, self.dt, self.textbook = start, every, dt, textbook
+        self.optimizers = {GLE: SGD(lr_gle, momentum), AM: SGD(lr_am, momentum)}
+        W, gradient = self.network.layers[0].W, self.grads.layers[0].W
+        self.W = {student: W[..., student, :, :] for student in (GLE, AM)}
+        self.gradient = {student: gradient[..., student, :, :] for student in (GLE, AM)}
+        self.moments = {student: self.optimizers[student].init(W) for student, W in self.W.items()}
+        one = (*self.state.u.shape[:-3], 1)
+        shapes = {"m": 1, "rho": 1, "q": 5, "lam": 5}  # of the adjoint method: errors, input, slopes, lambda
+        self.past = {name: xp.zeros((steps, *one, n), dtype=xp.float_dtype) for name, n in shapes.items()}
+
+    @property
+    def tree(self):
+        """All that changes."""
+        moments = {"gle": self.moments[GLE], "am": self.moments[AM]}
+        return {"layers": self.network.layers, "state": self.state.kept, "moments": moments, "past": self.past}
+
+    def step(self, s, x):
+        """Take step number s with input x, a number; return the outputs of all three before it."""
+        state, past = self.state, self.past
+        output = state.output.copy()
+        error = output[..., :1, :, :] - output  # of the teacher: none
+        step(self.network, state, xp.full_like(output, x), error, self.grads if s > self.start else None)
+        past["m"][s], past["rho"][s], past["q"][s] = error[..., AM, :, :], x, state.q[..., AM, :, :]
+        if s > self.start:
+            self._learn(GLE)
+        window = self.start if s <= self.start else self.every
+        if s > 0 and s % window == 0:
+            self._look_back(s, window)
+        return output
+
+    def _learn(self, student):
+        self.optimizers[student].step(self.W[student], self.gradient[student], self.moments[student])
+
+    def _look_back(self, s, window):
+        """Update the student of the adjoint method from the window of steps that ends before step s."""
+        past = {name: array[s - window : s] for name, array in self.past.items()}
+        past["lam"][...] = adjoint.errors(self.network.replica(AM), past["m"], past["q"], self.textbook)
+        gradient = adjoint.gradient(past["lam"][..., :2], past["rho"], self.dt)
+        self.gradient[AM][...] = gradient if s > self.start else 0
+        self._learn(AM)
