@@ -6,6 +6,7 @@ datasets/README.md).
 
 import dataclasses
 import difflib
+import math
 import os
 from pathlib import Path
 
@@ -28,7 +29,7 @@ class Dataset:
 
 
 def names():
-    """Return the names of the data sets that `load` knows: ("MNIST", "FMNIST", "KMNIST", "glyphs")."""
+    """Return the names of the data sets that `load` knows, ("MNIST", "FMNIST", ...)."""
     return tuple(SOURCES)
 
 
@@ -56,7 +57,7 @@ def sizes(name):
     Nothing is read or downloaded. Raises PlasticError as `require` does.
     """
     source = SOURCES.get(require(name))
-    return (source.train, 28 * 28, len(source.labels)) if source else None
+    return (source.train, math.prod(source.shape), len(source.labels)) if source else None
 
 
 def default_folder():
@@ -70,7 +71,8 @@ def default_folder():
 def load(name, dtype="float32", validation=0, folder=None):
     """Return the `Dataset` of a name from `names()`, in any case, or of the path of an .npz file.
 
-    dtype: of x, "float32" or "float64". All x are divided by max |x_train|, in this precision (MNIST: pixels / 255).
+    dtype: of x, "float32" or "float64". Images, and the x of an .npz file, are divided by max |x_train|, in this
+        precision (MNIST: pixels / 255); generated curves and points have their published scale.
     validation: so many of the last training samples become the validation set; 0 for none.
     folder: where the HDF5 files are, `default_folder()` by default.
 
@@ -81,14 +83,16 @@ def load(name, dtype="float32", validation=0, folder=None):
     name = require(name)
     if str(dtype) not in ("float32", "float64"):
         raise PlasticError(f"dtype {dtype} is not supported; take float32 or float64")
-    if name in SOURCES:
-        arrays = _stored(SOURCES[name], Path(folder or default_folder()))
-    else:
-        arrays = npz.read(name)
+    source = SOURCES.get(name)
+    arrays = _stored(source, Path(folder or default_folder())) if source else npz.read(name)
     n = len(arrays["x_train"])
     if not 0 <= validation < n:
         raise PlasticError(f"validation={validation}: take 0 to {n - 1} of the {n} training samples of {name}")
-    x, x_test = _scaled(name, arrays["x_train"], arrays["x_test"], np.dtype(dtype))
+    x, x_test = (arrays[key] for key in ("x_train", "x_test"))
+    if source is None or source.scale:
+        x, x_test = _scaled(name, x, x_test, np.dtype(dtype))
+    else:
+        x, x_test = x.astype(dtype), x_test.astype(dtype)
     y, y_test = (arrays[key].astype(np.int64) for key in ("y_train", "y_test"))
     kept = n - validation
     return Dataset(

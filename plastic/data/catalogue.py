@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
-from plastic.data import glyphs, idx
+from plastic.data import glyphs, idx, mnist1d, xor, yinyang
 from plastic.data.download import fetch
 from plastic.errors import PlasticError
 
@@ -15,8 +15,10 @@ _DIGITS = tuple("0123456789")
 class Source:
     """A data set with a name.
 
-    train, test: number of samples. labels: what the classes are called. megabytes: to download.
+    train, test: number of samples. shape: of one of them. labels: what the classes are called.
+    megabytes: to download. kind: how a sample is drawn, "image", "curve" or "point".
     make: a function of the folder for raw files that returns the arrays {"x_train", "y_train", "x_test", "y_test"}.
+    scale: whether x is to be divided by max |x_train|; not where the published data have a scale of their own.
     """
 
     name: str
@@ -24,9 +26,12 @@ class Source:
     licence: str
     train: int
     test: int
+    shape: tuple[int, ...]
     labels: tuple[str, ...]
     megabytes: int
+    kind: str
     make: Callable
+    scale: bool = True
 
     @property
     def file(self):
@@ -62,8 +67,10 @@ _ALL = (
         licence="CC BY-SA 3.0 (LeCun, Cortes, Burges)",
         train=60_000,
         test=10_000,
+        shape=(28, 28),
         labels=_DIGITS,
         megabytes=12,
+        kind="image",
         make=functools.partial(
             make_idx,
             dataset="mnist",
@@ -85,8 +92,10 @@ _ALL = (
         licence="MIT (Zalando)",
         train=60_000,
         test=10_000,
+        shape=(28, 28),
         labels=("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
         megabytes=31,
+        kind="image",
         make=functools.partial(
             make_idx,
             dataset="fashion-mnist",
@@ -108,8 +117,10 @@ _ALL = (
         licence="CC BY-SA 4.0 (CODH, adapted from the Kuzushiji Dataset)",
         train=60_000,
         test=10_000,
+        shape=(28, 28),
         labels=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
         megabytes=21,
+        kind="image",
         make=functools.partial(
             make_idx,
             dataset="kmnist",
@@ -131,9 +142,53 @@ _ALL = (
         licence="drawn from the fonts that come with matplotlib",
         train=10_000,
         test=2_000,
+        shape=(28, 28),
         labels=_DIGITS,
         megabytes=0,
+        kind="image",
         make=lambda raw: glyphs.generate(),
+    ),
+    *(
+        Source(
+            name=name,
+            about=f"digit-like noisy curves of {length} steps",
+            licence="generated; by Greydanus and Kobak, whose code is Apache-2.0",
+            train=4_000,
+            test=1_000,
+            shape=(length,),
+            labels=_DIGITS,
+            megabytes=0,
+            kind="curve",
+            make=lambda raw, length=length: mnist1d.generate(length=length),
+            scale=False,
+        )
+        for name, length in (("MNIST-1D", 40), ("MNIST-1D-360", 360))
+    ),
+    Source(
+        name="YinYang",
+        about="points of a yin-yang symbol, in 4 coordinates",
+        licence="generated; by Kriener, Göltz and Petrovici, whose code is MIT",
+        train=5_000,
+        test=1_000,
+        shape=(4,),
+        labels=("yin", "yang", "dot"),
+        megabytes=0,
+        kind="point",
+        make=lambda raw: yinyang.generate(),
+        scale=False,
+    ),
+    Source(
+        name="XOR",
+        about="noisy corners of a square",
+        licence="generated",
+        train=1_000,
+        test=200,
+        shape=(2,),
+        labels=("equal", "different"),
+        megabytes=0,
+        kind="point",
+        make=lambda raw: xor.generate(),
+        scale=False,
     ),
 )
 SOURCES = {source.name: source for source in _ALL}

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from plastic import data, plotting
-from plastic.data import store
+from plastic.data import figures, store
 from plastic.data.catalogue import SOURCES
-from plastic.data.figures import contact_sheet
 from plastic.errors import PlasticError
 
 
@@ -16,11 +15,11 @@ def list_sets(*, folder: str | None = None):
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     place = Path(folder or data.default_folder())
-    print(f"{'name':8}{'train':>7}{'test':>8}  {'here':16}{'what':45}licence")
+    print(f"{'name':14}{'train':>7}{'test':>8}  {'here':17}{'what':47}licence")
     for source in SOURCES.values():
         absent = f"download, {source.megabytes} MB" if source.megabytes else "made in seconds"
         here = "yes" if (place / source.file).is_file() else absent
-        print(f"{source.name:8}{source.train:7,}{source.test:8,}  {here:16}{source.about:45}{source.licence}")
+        print(f"{source.name:14}{source.train:7,}{source.test:8,}  {here:17}{source.about:47}{source.licence}")
     print(f"folder: {place}; your own arrays: --dataset=FILE.npz")
 
 
@@ -28,20 +27,21 @@ def get(name: str, *, folder: str | None = None):
     """Fetch or make a data set, unless it is here already, and check it.
 
     Args:
-        name: MNIST, FMNIST, KMNIST, glyphs, or the path of an .npz file, which is checked only.
+        name: a name that `list` shows, or the path of an .npz file, which is checked only.
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     dataset = data.load(name, folder=folder)
-    shape = " x ".join(map(str, dataset.train[0].shape[1:]))
+    *first, last = map(str, dataset.train[0].shape[1:])
+    shape = " x ".join([*first, last]) if first else f"{last} numbers"
     sizes = f"{len(dataset.train[0]):,} training and {len(dataset.test[0]):,} test samples"
     print(f"{dataset.name} is ready: {sizes} of {shape}, {dataset.classes} classes")
 
 
 def show(name: str, *, out: str | None = None, folder: str | None = None):
-    """Draw a contact sheet of a data set, one class to a row, and say where it is.
+    """Draw the first samples of each class of a data set, and say where the picture is.
 
     Args:
-        name: MNIST, FMNIST, KMNIST, glyphs, or the path of an .npz file.
+        name: a name that `list` shows, or the path of an .npz file.
         out: the PNG file to write; by default NAME.png beside the HDF5 files. A file that exists is left as it is.
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
@@ -50,8 +50,11 @@ def show(name: str, *, out: str | None = None, folder: str | None = None):
     if path.exists():
         raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
     dataset = data.load(name, folder=folder)
-    labels = SOURCES[name].labels if name in SOURCES else [str(label) for label in range(dataset.classes)]
+    if name in SOURCES:
+        kind, labels = SOURCES[name].kind, SOURCES[name].labels
+    else:
+        kind, labels = "image", [str(label) for label in range(dataset.classes)]
     with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    plotting.save(contact_sheet(dataset, labels), path)
+    plotting.save(figures.SHEETS[kind](dataset, labels), path)
     print(path)

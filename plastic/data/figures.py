@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from plastic import plotting
 from plastic.errors import PlasticError
 
 _GAP = 2  # pixels between two images
@@ -9,6 +10,8 @@ _ZOOM = 3  # dots of the picture per pixel of an image
 _DPI = 200
 _MARGINS = {"left": 0.85, "right": 0.15, "bottom": 0.15, "top": 0.55}  # inches
 _MOST_ROWS = 20
+_CURVES = 3  # of a class
+_POINTS = 2000  # of all classes together
 
 
 def contact_sheet(dataset, labels, columns=16):
@@ -44,6 +47,62 @@ def contact_sheet(dataset, labels, columns=16):
     figure.text(*at, dataset.name, fontsize=12, fontweight="bold", va="top")
     figure.text(at[0], 1 - 0.33 / whole_height, sizes, fontsize=8, color="0.35", va="top")
     return figure
+
+
+def curve_sheet(dataset, labels):
+    """Return a matplotlib Figure with the first training samples of each class as curves, one class to a panel.
+
+    dataset: a `plastic.data.Dataset` whose samples are sequences of numbers (steps,). labels: what the classes are
+    called.
+    """
+    x, y = dataset.train
+    columns = min(dataset.classes, 5)
+    rows = -(-dataset.classes // columns)
+    figure, axes = plotting.figure(rows, columns, 2.1, 1.8, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[dataset.classes :]:
+        axis.set_axis_off()
+    for label, axis in enumerate(axes.flat[: dataset.classes]):
+        for index, curve in enumerate(x[y == label][:_CURVES]):
+            axis.plot(curve, color=plotting.COLOURS[index], linewidth=1)
+        axis.set_title(labels[label], fontsize="medium")
+    for axis in axes[-1]:
+        axis.set_xlabel("step")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("x")
+    _say_sizes(figure, dataset, f"curves of {x.shape[1]} steps")
+    return figure
+
+
+def point_sheet(dataset, labels):
+    """Return a matplotlib Figure with the first training samples as points, told apart by colour and marker.
+
+    dataset: a `plastic.data.Dataset` whose samples are points (coordinates,), an even number; each two coordinates
+    have a panel. labels: what the classes are called.
+    """
+    x, y = (array[:_POINTS] for array in dataset.train)
+    pairs = x.shape[1] // 2
+    figure, axes = plotting.figure(1, pairs, 4.2, 4.4, squeeze=False)
+    for pair, axis in enumerate(axes[0]):
+        across, up = 2 * pair, 2 * pair + 1
+        for label in range(dataset.classes):
+            points = x[y == label]
+            look = {"color": plotting.COLOURS[label], "marker": "os^Dv"[label % 5], "s": 9, "linewidths": 0}
+            axis.scatter(points[:, across], points[:, up], label=labels[label], alpha=0.7, **look)
+        axis.set_aspect("equal")
+        axis.set_xlabel(f"coordinate {across}")
+        axis.set_ylabel(f"coordinate {up}")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    _say_sizes(figure, dataset, f"points with {x.shape[1]} coordinates")
+    return figure
+
+
+SHEETS = {"image": contact_sheet, "curve": curve_sheet, "point": point_sheet}
+"""The picture of a data set, by the `kind` of its Source."""
+
+
+def _say_sizes(figure, dataset, what):
+    sizes = f"{len(dataset.train[0]):,} training and {len(dataset.test[0]):,} test {what}"
+    figure.suptitle(f"{dataset.name}: {sizes}", fontsize="medium")
 
 
 def _images(name, x):

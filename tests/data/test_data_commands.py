@@ -7,7 +7,8 @@ import pytest
 
 from plastic import data
 from plastic.data import commands, glyphs
-from plastic.data.figures import contact_sheet
+from plastic.data.catalogue import SOURCES
+from plastic.data.figures import contact_sheet, curve_sheet, point_sheet
 from plastic.errors import PlasticError
 
 
@@ -23,7 +24,7 @@ def few_glyphs(monkeypatch, tmp_path, fields):
 def test_list_says_what_is_here(few_glyphs, tmp_path, capsys):
     commands.list_sets()
     before = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert list(before)[1:5] == list(data.names())
+    assert list(before)[1:9] == list(data.names())
     assert "download, 12 MB" in before["MNIST"]
     assert "made in seconds" in before["glyphs"]
     assert "CC BY-SA 4.0" in before["KMNIST"]
@@ -38,6 +39,11 @@ def test_list_says_what_is_here(few_glyphs, tmp_path, capsys):
 def test_get_says_what_it_got(few_glyphs, capsys):
     commands.get("GLYPHS")
     assert "glyphs is ready: 200 training and 50 test samples of 28 x 28, 10 classes" in capsys.readouterr().out
+
+
+def test_get_says_how_many_numbers_a_sample_has(tmp_path, capsys):
+    commands.get("yinyang", folder=str(tmp_path))
+    assert "YinYang is ready: 5,000 training and 1,000 test samples of 4 numbers, 3 classes" in capsys.readouterr().out
 
 
 def test_show_writes_a_picture_and_never_over_one(few_glyphs, tmp_path, capsys):
@@ -67,6 +73,44 @@ def test_the_sheet_shows_the_first_images_of_each_class_in_its_row(few_glyphs):
     # every pixel of an image is a whole number of dots of the picture
     width, height = axes.get_window_extent().size
     np.testing.assert_allclose([width, height], [3 * shown.shape[1], 3 * shown.shape[0]])
+
+
+def test_the_sheet_of_curves_shows_the_first_of_each_class_in_its_panel(tmp_path):
+    dataset = data.load("MNIST-1D", folder=tmp_path)
+    figure = curve_sheet(dataset, [f"class {i}" for i in range(10)])
+    x, y = dataset.train
+    assert len(figure.axes) == 10
+    for label, axis in enumerate(figure.axes):
+        assert axis.get_title() == f"class {label}"
+        assert len(axis.lines) == 3
+        for line, curve in zip(axis.lines, x[y == label], strict=False):
+            np.testing.assert_array_equal(line.get_ydata(), curve)
+
+
+@pytest.mark.parametrize(("name", "panels", "shown"), [("YinYang", 2, 2000), ("XOR", 1, 1000)])
+def test_the_sheet_of_points_tells_the_classes_apart(tmp_path, name, panels, shown):
+    dataset = data.load(name, folder=tmp_path)
+    labels = SOURCES[name].labels
+    figure = point_sheet(dataset, labels)
+    x, y = (array[:shown] for array in dataset.train)
+    assert len(figure.axes) == panels
+    for panel, axis in enumerate(figure.axes):
+        assert (axis.get_xlabel(), axis.get_ylabel()) == (f"coordinate {2 * panel}", f"coordinate {2 * panel + 1}")
+        assert len(axis.collections) == len(labels)
+        for label, points in enumerate(axis.collections):
+            assert points.get_label() == labels[label]
+            np.testing.assert_array_equal(points.get_offsets(), x[y == label][:, 2 * panel : 2 * panel + 2])
+    colours = {tuple(points.get_facecolor()[0]) for points in axis.collections}
+    assert len(colours) == len(labels)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == list(labels)
+
+
+@pytest.mark.parametrize("name", ["MNIST-1D", "MNIST-1D-360", "YinYang", "XOR"])
+def test_show_draws_curves_and_points_too(tmp_path, capsys, name):
+    commands.show(name, folder=str(tmp_path))
+    path = tmp_path / f"{name.lower()}.png"
+    assert capsys.readouterr().out == f"{path}\n"
+    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_sheet_of_own_images(tmp_path, monkeypatch, capsys):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from plastic import data
-from plastic.data import catalogue, glyphs
+from plastic.data import catalogue, glyphs, mnist1d, xor, yinyang
 from plastic.errors import PlasticError
 
 MIRROR = os.environ.get("PLASTIC_MIRROR", "")  # read before the tests take it away
@@ -94,13 +94,16 @@ def test_files_that_do_not_belong_together(small_set, idx_bytes, site, tmp_path,
 
 
 def test_names_in_any_case():
-    assert data.names() == ("MNIST", "FMNIST", "KMNIST", "glyphs")
-    assert [data.require(name) for name in ("mnist", "FMnist", "KMNIST", "GLYPHS")] == list(data.names())
+    assert data.names() == ("MNIST", "FMNIST", "KMNIST", "glyphs", "MNIST-1D", "MNIST-1D-360", "YinYang", "XOR")
+    assert [data.require(name) for name in ("mnist", "FMnist", "KMNIST", "GLYPHS")] == list(data.names()[:4])
+    assert [data.require(name) for name in ("mnist-1d", "Mnist-1D-360", "yinyang", "xor")] == list(data.names()[4:])
 
 
-@pytest.mark.parametrize(("name", "hint"), [("MINST", "MNIST"), ("glyph", "glyphs"), ("cifar10", ""), ("", "")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("MINST", "MNIST"), ("glyph", "glyphs"), ("mnist1d", "MNIST-1D"), ("cifar10", ""), ("", "")]
+)
 def test_an_unknown_name(name, hint, tmp_path):
-    with pytest.raises(PlasticError, match=r"take MNIST, FMNIST, KMNIST, glyphs or the path of an \.npz file") as error:
+    with pytest.raises(PlasticError, match=r"take MNIST, FMNIST, .*, XOR or the path of an \.npz file") as error:
         data.load(name, folder=tmp_path / "sets")
     assert str(error.value).endswith(f"did you mean {hint}?" if hint else "file")
     assert not (tmp_path / "sets").exists()
@@ -140,6 +143,28 @@ def test_glyphs_are_kept(tmp_path, monkeypatch, fields):
     assert first.train[0].max() == 1
 
 
+GENERATED = {
+    "MNIST-1D": mnist1d.generate,
+    "MNIST-1D-360": functools.partial(mnist1d.generate, length=360),
+    "YinYang": yinyang.generate,
+    "XOR": xor.generate,
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", GENERATED)
+def test_curves_and_points_keep_their_scale(tmp_path, name, dtype):
+    made, source = GENERATED[name](), catalogue.SOURCES[name]
+    for _ in range(2):  # made, then read
+        loaded = data.load(name, dtype, folder=tmp_path)
+        for split in ("train", "test"):
+            x, y = getattr(loaded, split)
+            np.testing.assert_array_equal(x, made[f"x_{split}"].astype(dtype), strict=True)
+            np.testing.assert_array_equal(y, made[f"y_{split}"], strict=True)
+            assert x.shape == (getattr(source, split), *source.shape)
+        assert loaded.classes == len(source.labels)
+
+
 def real(name, dataset, tmp_path, monkeypatch):
     if not (Path(MIRROR) / dataset / "train-images-idx3-ubyte.gz").is_file() or not MIRROR:
         pytest.skip(f"PLASTIC_MIRROR is no folder that holds {dataset}")
@@ -173,4 +198,8 @@ def test_sizes_are_known_without_reading(tmp_path, monkeypatch):
     monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "none"))
     assert data.sizes("mnist") == (60_000, 784, 10)
     assert data.sizes("glyphs") == (10_000, 784, 10)
+    assert data.sizes("MNIST-1D") == (4_000, 40, 10)
+    assert data.sizes("MNIST-1D-360") == (4_000, 360, 10)
+    assert data.sizes("YinYang") == (5_000, 4, 3)
+    assert data.sizes("XOR") == (1_000, 2, 2)
     assert not (tmp_path / "none").exists()

@@ -92,11 +92,11 @@ def test_classification_keeps_the_precision_and_its_input(precision):
 
 def test_softmax(backend):
     y = readouts()
-    found = xp.asnumpy(signals.softmax(y))
+    found = xp.asnumpy(softmax(y))
     e = np.exp(xp.asnumpy(y))
     assert_allclose(found, e / e.sum(axis=-1, keepdims=True), rtol=1e-13)
     shifted = y + xp.asarray(5000.0 * np.arange(1, 5)[:, None])  # whose exp would overflow; each trial has its own
-    assert_allclose(xp.asnumpy(signals.softmax(shifted)), found, rtol=1e-10)
+    assert_allclose(xp.asnumpy(softmax(shifted)), found, rtol=1e-10)
 
 
 @pytest.mark.parametrize("window", [1, 2, 5])
@@ -203,7 +203,7 @@ def test_replicas_equal_separate_runs(backend, leading):
             *signals.classification(y, common[1], 2),
             *signals.rate_penalty(z, 0.1, 2.0),
             *signals.running_rate_penalty(z, 0.1, 2.0),
-            signals.softmax(y),
+            softmax(y),
             signals.decisions(y, 2),
             signals.rates(z),
         ]
