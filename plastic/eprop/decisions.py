@@ -8,12 +8,20 @@ import numpy as np
 from plastic import xp
 from plastic.eprop import figures, signals
 from plastic.eprop.inputs import Trials
-from plastic.eprop.running import check_above_zero, check_between, check_step, run_task
+from plastic.eprop.running import check_step, run_spiking_task
 from plastic.eprop.spiking import decay, simulate
 from plastic.eprop.training_task import SpikingTask, adaptive_neurons, one_of
 from plastic.errors import PlasticError
 from plastic.optimizers import Adam
-from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
+from plastic.runs.options import (
+    check_above_zero,
+    check_at_least_one,
+    check_between,
+    check_seeds,
+    resumed,
+    seed_names,
+    seeds_of,
+)
 
 CONFIRM, TEST = 8, 4  # batches that confirm a validation error under the criterion, and that are tested at the end
 
@@ -161,7 +169,7 @@ def run_decisions(name, command, options, draw, stimuli):
             print(f"seed {seed}: goal {when}, test error {error:.2f} %")
 
     readable = f"{options['rule']}-{options['learning_signals']}-batch{options['n_batch']}-{seed_names(options)}"
-    return run_task(name, options, readable, lambda: Task(options, draw), figures.keep_decisions, report)
+    return run_spiking_task(name, options, readable, lambda: Task(options, draw), figures.keep_decisions, report)
 
 
 def _refuse_what_does_not_fit(draw, stimuli):

@@ -6,12 +6,12 @@ import numpy as np
 
 from plastic import training, xp
 from plastic.eprop import figures, inputs, rules, signals
-from plastic.eprop.running import check_above_zero, check_between, check_step, run_task
+from plastic.eprop.running import check_step, run_spiking_task
 from plastic.eprop.spiking import decay, simulate
 from plastic.eprop.training_task import TAU_PATTERN, SpikingTask, one_of, pattern_neurons
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
-from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names
+from plastic.runs.options import check_above_zero, check_at_least_one, check_between, check_seeds, resumed, seed_names
 
 
 class Task(SpikingTask):
@@ -154,7 +154,7 @@ def pattern(
     options |= rule | {"n_regular": options["n_rec"], "n_adaptive": 0}
 
     readable = f"{rule['rule']}-{rule['learning_signals']}-{seed_names(options)}"
-    return run_task("pattern", options, readable, lambda: _prepared(options), figures.keep_pattern, _report)
+    return run_spiking_task("pattern", options, readable, lambda: _prepared(options), figures.keep_pattern, _report)
 
 
 def _prepared(options):

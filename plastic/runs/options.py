@@ -1,5 +1,7 @@
 """The options of a command that makes runs: those every experiment has, and those of a run to resume."""
 
+import math
+
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 
@@ -49,6 +51,20 @@ def check_at_least_one(options, *names):
     for name in names:
         if options[name] is not None and options[name] < 1:
             raise PlasticError(f"{name} is {options[name]}; it must be at least 1")
+
+
+def check_above_zero(options, *names):
+    """Raise PlasticError where one of these options is not above 0."""
+    for name in names:
+        if not options[name] > 0:
+            raise PlasticError(f"{name} is {options[name]}; it must be above 0")
+
+
+def check_between(options, name, lowest, highest=math.inf):
+    """Raise PlasticError where an option is outside a range, its ends included."""
+    if not lowest <= options[name] <= highest:
+        most = f" and at most {highest}" if highest < math.inf else ""
+        raise PlasticError(f"{name} is {options[name]}; it must be at least {lowest}{most}")
 
 
 def _plain(value):
