@@ -8,7 +8,7 @@ The net is 1-1-1 without bias, softplus in both layers, tau_r = 0.1, gamma = 1. 
 
 import numpy as np
 
-from plastic import functions, parameters, xp
+from plastic import functions, xp
 from plastic.gle import truncated
 from plastic.gle.network import Network, State, advance, step
 from plastic.optimizers import Adam
@@ -20,7 +20,7 @@ LEAST = 10  # steps: no membrane time constant goes below
 
 
 def chain(tau_m, w, dt, prospective=False, learn_tau=False):
-    """Return the net with tau_m (..., 2) and w (..., 2), host arrays, with an axis for seeds where there are several."""
+    """Return the net with tau_m (..., 2) and w (..., 2), host arrays; their leading axis is that of seeds."""
     tau_m, w = np.asarray(tau_m, dtype=float), np.asarray(w, dtype=float)
     layers = [Affine(w[..., k, None, None]) for k in range(2)]
     phi = [functions.softplus] * 2
@@ -46,12 +46,12 @@ class Lesson:
         self.teacher_state, self.state = State(self.teacher, batch), State(self.student, batch)
         self.grads, self.optimizer = self.student.parameters.zeros_like(), Adam(lr)
         self.moments = self.optimizer.init(self.student.parameters.vector)
-        self.tape = truncated.Tape(window + 1, self.state) if window else None
+        self.tape = truncated.Tape(self.student, window + 1, batch) if window else None
 
     @property
     def tree(self):
         """All that changes."""
-        tape = {"tape": self.tape.arrays} if self.tape else {}
+        tape = {"tape": self.tape.tree} if self.tape else {}
         states = {"teacher": self.teacher_state.kept, "student": self.state.kept}
         return {"parameters": self.student.parameters.vector, "moments": self.moments} | states | tape
 

@@ -19,12 +19,27 @@ def step_function(n, dt, shifts, smooth=5):
     shifts: (batch,) whole numbers of steps; samples are moved around the end.
     smooth: standard deviation in steps of the Gaussian by which they are smoothed; 0 for none.
     """
+    return moved(square_wave(n, dt), shifts, smooth, 0, n)
+
+
+def square_wave(n, dt):
+    """Return the wave (n,) of `step_function`, not moved and not smoothed."""
     width = int(2 / dt)
     wave = np.full(n, -1.0)
     for start in pulse_starts(n, width):
         wave[start : start + width] = 1
-    moved = np.stack([np.roll(wave, shift) for shift in shifts])
-    return (gaussian_filter1d(moved, smooth) if smooth else moved).T
+    return wave
+
+
+def moved(wave, shifts, smooth, start, stop):
+    """Return steps `start` to before `stop` of a wave (n,), moved by shifts (...,) and smoothed: (steps, ...)."""
+    n, margin = len(wave), 4 * smooth  # where the Gaussian is cut off
+    first, last = max(start - margin, 0), min(stop + margin, n)
+    steps = np.arange(first, last).reshape(-1, *[1] * np.ndim(shifts))
+    samples = wave[(steps - np.asarray(shifts)) % n]
+    if smooth:
+        samples = gaussian_filter1d(samples, smooth, axis=0)
+    return samples[start - first : stop - first]
 
 
 def pulse_starts(n, width):

@@ -11,7 +11,7 @@ import numpy as np
 
 from plastic import functions, xp
 from plastic.gle import adjoint
-from plastic.gle.network import Network, State, step
+from plastic.gle.network import Network, State, history, step
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 
@@ -51,15 +51,16 @@ class Lesson:
         self.W = {student: W[..., student, :, :] for student in (GLE, AM)}
         self.gradient = {student: gradient[..., student, :, :] for student in (GLE, AM)}
         self.moments = {student: self.optimizers[student].init(W) for student, W in self.W.items()}
-        one = (*self.state.u.shape[:-3], 1)
-        shapes = {"m": 1, "rho": 1, "q": 5, "lam": 5}  # of the adjoint method: errors, input, slopes, lambda
-        self.past = {name: xp.zeros((steps, *one, n), dtype=xp.float_dtype) for name, n in shapes.items()}
+        sizes = {"m": 1, "rho": 1, "q": 5, "lam": 5}  # of the adjoint method: errors, input, slopes, lambda
+        both = {name: history(self.network.replica(AM), steps, 1, n) for name, n in sizes.items()}
+        self.kept = {name: kept for name, (kept, _) in both.items()}
+        self.past = {name: view for name, (_, view) in both.items()}
 
     @property
     def tree(self):
         """All that changes."""
         moments = {"gle": self.moments[GLE], "am": self.moments[AM]}
-        return {"layers": self.network.layers, "state": self.state.kept, "moments": moments, "past": self.past}
+        return {"layers": self.network.layers, "state": self.state.kept, "moments": moments, "past": self.kept}
 
     def step(self, s, x):
         """Take step number s with input x, a number; return the outputs of all three before it."""

@@ -12,7 +12,6 @@ from plastic.gle.lagged import lag_features
 from plastic.gle.network import Network, uniform_layers
 from plastic.gle.sequences import SequenceTask
 from plastic.optimizers import Plateau
-from plastic.parameters import Affine
 from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
 
 DT, STEPS, CLASSES = 0.2, 360, 10

@@ -27,45 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from plastic import parameters, xp
+from plastic import xp
 from plastic.errors import PlasticError
 from plastic.functions import Activation
+from plastic.gle.learned import Parameters, columns_of
 from plastic.initializers import uniform_fan_in
 from plastic.parameters import Affine
-
-
-class Parameters:
-    """What is learned, or its gradients: one vector, and views of its parts.
-
-    vector: (..., P): W_1, .., W_L in turn, then the biases of all neurons, then their membrane time constants.
-    layers: [Affine(W (..., n_{l-1}, n_l), b (..., 1, n_l) or None)].
-    b: (..., 1, N), the biases of all neurons, or None.    tau_m: (..., 1, N), or None where it is not learned.
-    """
-
-    def __init__(self, vector, sizes, bias, learn_tau):
-        self.vector, self.form = vector, (sizes, bias, learn_tau)
-        shapes = list(itertools.pairwise(sizes))
-        n = sum(sizes[1:])
-        lengths = [a * b for a, b in shapes] + [n] * (bias + learn_tau)
-        ends = list(itertools.accumulate(lengths, initial=0))
-        if vector.shape[-1] != ends[-1]:
-            raise PlasticError(f"the vector has {vector.shape[-1]} parameters; a network {sizes} has {ends[-1]}")
-        parts = [vector[..., start:end] for start, end in itertools.pairwise(ends)]
-        lead = vector.shape[:-1]
-        W = [part.reshape(*lead, *shape) for part, shape in zip(parts, shapes, strict=False)]
-        rest = [part.reshape(*lead, 1, n) for part in parts[len(shapes) :]]
-        self.b = rest[0] if bias else None
-        self.tau_m = rest[-1] if learn_tau else None
-        columns = columns_of(sizes)
-        self.layers = [Affine(W[k], self.b[..., columns[k]] if bias else None) for k in range(len(W))]
-
-    def zeros_like(self):
-        """Return parameters of the same form that are 0: gradients, say."""
-        return Parameters(xp.zeros_like(self.vector), *self.form)
-
-    def copy(self):
-        """Return parameters of the same form and values."""
-        return Parameters(self.vector.copy(), *self.form)
 
 
 @dataclasses.dataclass
@@ -149,7 +116,7 @@ class State:
 
     u: membrane potential.    r: rate.    q: phi'(u~).    v: low-passed error.
     E: the error that comes from the layer above, in the columns of the layer it comes to.
-    Of the last step:    I: input current and nudge.    u_ahead: u~.    e: error.    e_ahead: e~.    drive: I - u before.
+    Of the last step:    I: input current, nudge included.    u_ahead: u~.    e, e_ahead: error and e~.    drive: I - u.
 
     At the beginning, and after `reset`, all are 0, phi'(u~) too, so the first step sends no errors.
     """
@@ -271,15 +238,15 @@ def _errors(network, s, error):
 def _membranes(network, s, columns=slice(None)):
     """Membrane and prospective potential of the neurons in `columns`, from their input without bias."""
     part = (..., columns)
-    I = s.I[part]
+    current = s.I[part]
     if network.parameters.b is not None:
-        I += network.parameters.b[part]
+        current += network.parameters.b[part]
     if network.gamma is not None:
-        I += network.gamma[part] * s.e_ahead[part]
+        current += network.gamma[part] * s.e_ahead[part]
     if network.memoryless:
         return
     rate, ahead = (each[part] for each in network.steps()[:2])
-    _follow(I, s.u[part], rate, ahead, s.drive[part], s.u_ahead[part])
+    _follow(current, s.u[part], rate, ahead, s.drive[part], s.u_ahead[part])
 
 
 def _rates(network, s, only=None):
@@ -297,11 +264,6 @@ def _follow(goal, low, rate, ahead, difference, prospective):
     xp.multiply(difference, ahead, out=prospective)
     prospective += low
     low += rate * difference
-
-
-def columns_of(sizes):
-    """Return where the layers lie among all N neurons: one slice for each."""
-    return [slice(start, end) for start, end in itertools.pairwise(itertools.accumulate(sizes[1:], initial=0))]
 
 
 def per_neuron(name, value, sizes):
@@ -346,3 +308,10 @@ def _check_layers(layers, sizes, phi):
             raise PlasticError(f"layer {k} takes {layer.W.shape[-2]} inputs, but gets {sizes[k]}")
         if (layer.b is None) != (layers[0].b is None):
             raise PlasticError("either all layers have a bias, or none")
+
+
+def history(network, steps, *shape):
+    """Return (kept, view) of one array for what changes over time: replica axes first, and time first."""
+    lead = network.tau_m.shape[:-2]
+    kept = xp.zeros((*lead, steps, *shape), dtype=xp.float_dtype)
+    return kept, xp.moveaxis(kept, len(lead), 0)

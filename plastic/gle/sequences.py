@@ -17,7 +17,7 @@ class SequenceTask:
     network: a `Network`, with a leading replica axis where there are several seeds.
     source: next() gives (x, labels), x as `prepare` takes it, labels (..., batch).
     prepare: prepare(x) gives the input of all steps, (T, ..., batch, n_0).
-    sets: {"test": (x, labels)}, evaluated after each epoch; labels (N,).    watched: the set whose loss lowers the rate.
+    sets: {"test": (x, labels)}, evaluated after each epoch; labels (N,).    watched: whose loss lowers the rate.
     schedule: a `Plateau`.    batch, chunk: sequences in a batch of training and of evaluation.
     """
 

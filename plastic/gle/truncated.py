@@ -1,48 +1,53 @@
 """Truncated backpropagation through time of the lag line, by the adjoint of its steps.
 
 The loss of a window is the sum over its steps of the mean over the batch of d^2, d = y - r_1 at the beginning of the
-step. Everything the step does counts, the way of the errors too: with rates r, slopes q, and errors E, e, all at the
-beginning of a step, and I - u (the "drive"), u~ within it, the step of the chain of two neurons is
+step. Everything the step does counts, the way of the errors too: with rates r, slopes q, and E, the error that came to
+neuron 0, all at the beginning of a step, the step of the chain of two neurons is
 
     e_1 = beta d q_1,     e_0 = E q_0,     E <- w_1 e_1
     I_0 = w_0 x + gamma e_0,     I_1 = w_1 r_0 + gamma e_1
     u~_i = u_i + (tau_r / tau_i) (I_i - u_i),     u_i <- u_i + (dt / tau_i) (I_i - u_i)
     r_i <- phi(u~_i),    q_i <- phi'(u~_i)
 
-Backwards in time, with the adjoints U, R, Q, H of u, r, q, E, all 0 at the end of the window, the derivatives come as
-in `gradient`; errors are instantaneous. The published code steps over a window under automatic differentiation.
+Errors are instantaneous, e~ = e. Backwards in time, with U, R, Q, H the derivatives of the loss by u, r, q, E after a
+step, all 0 at the end of the window, and p, c, z those by u~, I, e within it,
+
+    p_i = R_i phi'(u~_i) + Q_i phi''(u~_i),     c_i = (dt U_i + tau_r p_i) / tau_i
+    z_0 = gamma c_0,                            z_1 = gamma c_1 + w_1 H
+    dL/dw_0 += c_0 x,    dL/dw_1 += c_1 r_0 + H e_1,    dL/dtau_i -= c_i (I_i - u_i) / tau_i
+    U_i <- U_i + p_i - c_i,    R_0 <- w_1 c_1,    R_1 <- -beta q_1 z_1 - 2 d / batch
+    Q_0 <- z_0 E,    Q_1 <- beta d z_1,    H <- z_0 q_0
 """
 
 from plastic import xp
+from plastic.gle.network import history
 
 
 class Tape:
-    """What the adjoint needs of the steps of a window, and how many there are.
+    """What the adjoint needs of the steps of a window.
 
-    Both neurons, (steps, ..., batch, 2): r, q before a step, drive, u_ahead within it. One value per sample, (steps,
-    ..., batch): x, d, E (what came to neuron 0), e (the error of neuron 1).
+    Arrays over time (steps, ..., batch, 2) of both neurons: r, q before a step, drive (I - u) and u_ahead within it;
+    and (steps, ..., batch): x, d, E (of neuron 0), e (of neuron 1). tree: the same with replica axes first.
     """
 
-    def __init__(self, steps, state):
-        shape = (steps, *state.u.shape)
-        both = {name: xp.zeros(shape, dtype=xp.float_dtype) for name in ("r", "q", "drive", "u_ahead")}
-        one = {name: xp.zeros(shape[:-1], dtype=xp.float_dtype) for name in ("x", "d", "E", "e")}
-        self.arrays = both | one
+    def __init__(self, network, steps, batch):
+        shapes = dict.fromkeys(("r", "q", "drive", "u_ahead"), (batch, 2)) | dict.fromkeys("xdEe", (batch,))
+        both = {name: history(network, steps, *shape) for name, shape in shapes.items()}
+        self.tree = {name: kept for name, (kept, _) in both.items()}
+        self.arrays = {name: view for name, (_, view) in both.items()}
 
     def before(self, position, state, x, d):
         """Note what a step begins with."""
-        kept = self.arrays
-        kept["r"][position], kept["q"][position], kept["E"][position] = state.r, state.q, state.E[..., 0]
-        kept["x"][position], kept["d"][position] = x[..., 0], d[..., 0]
+        over_time = self.arrays
+        over_time["r"][position], over_time["q"][position] = state.r, state.q
+        over_time["x"][position], over_time["d"][position] = x[..., 0], d[..., 0]
+        over_time["E"][position] = state.E[..., 0]
 
     def after(self, position, state):
         """Note what a step has computed."""
-        kept = self.arrays
-        kept["drive"][position], kept["u_ahead"][position], kept["e"][position] = (
-            state.drive,
-            state.u_ahead,
-            state.e[..., 1],
-        )
+        over_time = self.arrays
+        over_time["drive"][position], over_time["u_ahead"][position] = state.drive, state.u_ahead
+        over_time["e"][position] = state.e[..., 1]
 
 
 def gradient(network, tape, count, beta, out):
@@ -50,31 +55,24 @@ def gradient(network, tape, count, beta, out):
 
     As published, time constants that were changed within a window count with their present values in all of it.
     """
-    kept = {name: array[:count] for name, array in tape.arrays.items()}
-    r, q, drive, u_ahead, x, d, E, e = kept.values()
-    phi = network.phi[0]
+    r, q, drive, u_ahead, x, d, E, e = (array[:count] for array in tape.arrays.values())
+    tau, tau_r, gamma, dt = network.tau_m, network.tau_r, network.gamma, network.dt
+    phi, w_1 = network.phi[0], network.layers[1].W[..., 0]
     rho = phi.value(u_ahead)
     slope, curvature = phi.slope(u_ahead, rho), phi.curvature(u_ahead, rho)
-    tau, tau_r, gamma, dt = network.tau_m[..., 0, :], network.tau_r, network.gamma, network.dt
-    tau_r, gamma = tau_r[..., 0, :], gamma[..., 0, :]
-    w_1 = network.layers[1].W[..., 0]
-    into_r = (-2 / d.shape[-1]) * d
-    q_0, q_1, d_beta, q_1_beta = q[..., 0], q[..., 1], beta * d, -beta * q[..., 1]
-    c = xp.empty_like(drive)  # dL/dI
-    H_all = xp.empty_like(d)
+    target, nudge, q_0, q_1 = (-2 / d.shape[-1]) * d, beta * d, q[..., 0], -beta * q[..., 1]
+    c, H = xp.empty_like(drive), xp.zeros_like(d)
     U, R, Q = (xp.zeros_like(drive[0]) for _ in range(3))
-    H = xp.zeros_like(d[0])
     for t in reversed(range(count)):
-        p = R * slope[t] + Q * curvature[t]  # dL/du~
-        xp.divide(dt * U + tau_r[..., None, :] * p, tau[..., None, :], out=c[t])
-        U = U + p - c[t]
-        H_all[t] = H
-        z = gamma[..., None, :] * c[t]
-        z_0, z_1 = z[..., 0], z[..., 1] + w_1 * H  # dL/de
-        R[..., 0], R[..., 1] = w_1 * c[t, ..., 1], q_1_beta[t] * z_1 + into_r[t]
-        Q[..., 0], Q[..., 1] = z_0 * E[t], d_beta[t] * z_1
-        H = z_0 * q_0[t]
-    over = (0, -1)
-    out.layers[0].W[..., 0, 0] = xp.sum(c[..., 0] * x, axis=over)
-    out.layers[1].W[..., 0, 0] = xp.sum(c[..., 1] * r[..., 0] + H_all * e, axis=over)
-    out.tau_m[..., 0, :] = -xp.sum(c * drive, axis=(0, -2)) / tau
+        p = R * slope[t] + Q * curvature[t]
+        c[t] = (dt * U + tau_r * p) / tau
+        U += p - c[t]
+        z = gamma * c[t]
+        z_0, z_1 = z[..., 0], z[..., 1] + w_1 * H[t]
+        R[..., 0], R[..., 1] = w_1 * c[t, ..., 1], q_1[t] * z_1 + target[t]
+        Q[..., 0], Q[..., 1] = z_0 * E[t], nudge[t] * z_1
+        if t > 0:
+            H[t - 1] = z_0 * q_0[t]
+    out.layers[0].W[..., 0, 0] = xp.sum(c[..., 0] * x, axis=(0, -1))
+    out.layers[1].W[..., 0, 0] = xp.sum(c[..., 1] * r[..., 0] + H * e, axis=(0, -1))
+    out.tau_m[...] = -xp.sum(c * drive, axis=(0, -2))[..., None, :] / tau
