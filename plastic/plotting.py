@@ -44,13 +44,14 @@ def save(fig, path):
     files.write(path, image.getbuffer())
 
 
-def curves(axis, x, ys):
+def curves(axis, x, ys, deviation=False):
     """Draw one line per label, told apart by colour, dashes and, up to 30 points, markers; and a legend.
 
     axis: a matplotlib axis.
     x: the common positions, shape (points,); the ticks of whole numbers are whole numbers.
     ys: {label: values (points,) or (replicas, points)}. Of replicas the line is the mean, in a band from the smallest
-        to the largest. A NaN is a replica without a value there (it diverged, say), and is left out of both.
+        to the largest, or with `deviation` of a standard deviation to either side. A NaN is a replica without a
+        value there (it diverged, say), and is left out of both.
     Raises PlasticError where a shape does not fit.
     """
     x = np.asarray(x)
@@ -64,7 +65,9 @@ def curves(axis, x, ys):
         if len(x) <= 30:
             style |= {"marker": _MARKERS[index % len(_MARKERS)], "markersize": 4}
         if len(y) > 1:
-            axis.fill_between(x, y.min(axis=0), y.max(axis=0), color=style["color"], alpha=0.2, linewidth=0)
+            mean, std = y.mean(axis=0), y.std(axis=0)
+            low, high = (mean - std, mean + std) if deviation else (y.min(axis=0), y.max(axis=0))
+            axis.fill_between(x, low, high, color=style["color"], alpha=0.2, linewidth=0)
         axis.plot(x, y.mean(axis=0), label=label, **style)
     if np.issubdtype(x.dtype, np.integer) and axis.get_xscale() == "linear":
         axis.xaxis.get_major_locator().set_params(integer=True)

@@ -185,6 +185,5 @@ def _report(run, _):
         if metrics["step"][at] == metrics["step"][-1]:
             for name in STUDENTS:
                 w = ", ".join(f"{metrics[f'w{k}_{name}'][at]:.4f}" for k in range(2))
-                print(
-                    f"seed {metrics['seed'][at]}, {name}: loss {metrics[f'loss_{name}'][at]:.3g}, w {w}; teacher {target}"
-                )
+                loss = f"{metrics[f'loss_{name}'][at]:.3g}"
+                print(f"seed {metrics['seed'][at]}, {name}: loss {loss}, w {w}; the teacher has {target}")

@@ -1,17 +1,17 @@
 """MNIST-1D, one sample in each Euler step (Ellenberger et al. 2024, Fig. 8): the command."""
 
-import functools
 from typing import Literal
 
 import numpy as np
 
-from plastic import data, functions, parameters, runs, training, xp
+from plastic import data, functions, parameters, training, xp
 from plastic.errors import PlasticError
 from plastic.gle import figures
 from plastic.gle.lagged import lag_features
 from plastic.gle.network import Network, uniform_layers
 from plastic.gle.sequences import SequenceTask
 from plastic.optimizers import Plateau
+from plastic.runs.command import run_task
 from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
 
 DT, STEPS, CLASSES = 0.2, 360, 10
@@ -130,21 +130,12 @@ def mnist1d(
         raise PlasticError(f"learning_rate is {options['learning_rate']}; it must be above 0")
     if not 0 <= options["validation"] < 4000:
         raise PlasticError(f"validation is {options['validation']}; it must be at least 0 and below 4000")
-    new = functools.partial(runs.Run.create, runs.results_folder(results), "gle", "mnist1d", options)
-    with runs.environment(device, options["dtype"], threads):
-        prepared = task(options)
-        with runs.Run.resume(resume) if resume else new(f"{options['architecture']}-{seed_names(options)}") as run:
-            prepared.train(run)
-            figures.draw(run.folder)
-            run.status("finished", **run.config.get("details", {}))
-    accuracy = [100 * value for value in last_of(run.metrics(), "test_accuracy")]
-    print(
-        f"test accuracy {np.mean(accuracy):.2f} % (of {len(accuracy)} seeds, standard deviation {np.std(accuracy):.2f})"
-    )
-    print(f"run folder {run.folder}")
-    return run.folder
+    readable = f"{options['architecture']}-{seed_names(options)}"
+    return run_task("gle", "mnist1d", options, readable, lambda: task(options), _report, draw=figures.draw)
 
 
-def last_of(metrics, name):
-    """Return a column at the last step, of the replicas that are left."""
-    return [value for value, step in zip(metrics[name], metrics["step"], strict=True) if step == metrics["step"][-1]]
+def _report(run, _):
+    metrics = run.metrics()
+    last = [step == metrics["step"][-1] for step in metrics["step"]]  # of the replicas that have not diverged
+    accuracy = 100 * np.compress(last, metrics["test_accuracy"])
+    print(f"test accuracy {accuracy.mean():.2f} % (seeds: {len(accuracy)}, standard deviation {accuracy.std():.2f})")

@@ -14,6 +14,7 @@ from plastic.runs.options import seeds_of
 class SequenceTask:
     """A network that learns from batches of sequences, by Adam with a rate that is lowered on a plateau.
 
+    options: with seed, seeds, max_epochs.
     network: a `Network`, with a leading replica axis where there are several seeds.
     source: next() gives (x, labels), x as `prepare` takes it, labels (..., batch).
     prepare: prepare(x) gives the input of all steps, (T, ..., batch, n_0).
@@ -84,21 +85,21 @@ class SequenceTask:
         self.dynamics.take(state)
         return outputs
 
-    def evaluate(self):
-        """Return loss (mean cross-entropy of all steps) and accuracy of the sets, and the accuracy while training.
+    def score(self, x, labels):
+        """Return (loss, accuracy) on sequences: the mean cross-entropy of all steps, and the part that is right."""
+        loss = right = 0
+        for start in range(0, len(x), self.chunk):
+            some = labels[start : start + self.chunk]
+            outputs = self.present(self.prepare(x[start : start + self.chunk]))
+            loss = loss + xp.sum(softmax_cross_entropy(outputs, some)[0], axis=-1)
+            right = right + accuracy(xp.sum(outputs, axis=0), some) * len(some)
+        return xp.mean(loss, axis=0) / len(x), right / len(x)
 
-        Lowers the rate where that is due.
-        """
+    def evaluate(self):
+        """Return loss and accuracy of the sets, the accuracy while training, the rate; lower it where that is due."""
         metrics = {}
         for name, (x, labels) in self.sets.items():
-            loss = right = 0
-            for start in range(0, len(x), self.chunk):
-                some = labels[start : start + self.chunk]
-                outputs = self.present(self.prepare(x[start : start + self.chunk]))
-                loss = loss + xp.sum(softmax_cross_entropy(outputs, some)[0], axis=-1)
-                right = right + accuracy(xp.sum(outputs, axis=0), some) * len(some)
-            metrics[f"{name}_loss"] = xp.mean(loss, axis=0) / len(x)
-            metrics[f"{name}_accuracy"] = right / len(x)
+            metrics[f"{name}_loss"], metrics[f"{name}_accuracy"] = self.score(x, labels)
         counts, schedule = self.state["train"], self.state["schedule"]
         metrics["train_accuracy"] = (counts["right"] / xp.maximum(counts["seen"], 1))[..., 0]
         metrics["learning_rate"] = schedule["lr"][..., 0].copy()
