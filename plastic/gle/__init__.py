@@ -12,6 +12,8 @@ PATENT NOTICE: the authors of the published code state that its procedures are r
 that unauthorized use may infringe. Before you use this family for other than research, ask them.
 """
 
-from plastic.gle.network import Network, Parameters, State, advance, settle, step, uniform_layers
+from plastic.gle.learned import Parameters
+from plastic.gle.network import Network, State, advance, respond, settle, step, uniform_layers
+from plastic.gle.restoring import restore
 
-__all__ = ["Network", "Parameters", "State", "advance", "settle", "step", "uniform_layers"]
+__all__ = ["Network", "Parameters", "State", "advance", "respond", "restore", "settle", "step", "uniform_layers"]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plastic import functions, xp
-from plastic.gle.network import Network, State, advance
+from plastic.gle.network import Network, State, respond
 from plastic.parameters import Affine
 
 CHAINS, STAGES, DT = 10, 4, 0.2
@@ -23,9 +23,7 @@ def lag_features(x):
 
     Its weights are fixed and each sequence begins at rest, so its outputs are the same in every epoch: once is enough.
     """
-    network, parts = lag_net(), []
-    for start in range(0, len(x), _CHUNK):
-        some = x[start : start + _CHUNK]
-        state = State(network, len(some))
-        parts.append(xp.stack([advance(network, state, some[:, t]) for t in range(x.shape[1])], axis=1))
-    return xp.concatenate(parts)
+    network = lag_net()
+    parts = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
+    outputs = [respond(network, State(network, len(part)), xp.swapaxes(part, 0, 1)) for part in parts]
+    return xp.concatenate([xp.swapaxes(each, 0, 1) for each in outputs])

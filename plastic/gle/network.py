@@ -214,6 +214,11 @@ def advance(network, state, x):
     return returned
 
 
+def respond(network, state, x):
+    """Take a step of u and r for each input of x (T, ..., batch, n_0); return the outputs (T, ..., batch, n_L)."""
+    return xp.stack([advance(network, state, x_t) for x_t in x])
+
+
 def settle(network, state):
     """Make the state after `advance` whole: phi' as it is now, and no errors, which many steps without target leave."""
     state.v[...] = 0

@@ -6,7 +6,7 @@ a sequence begins in what the one before left, as published.
 
 from plastic import training, xp
 from plastic.functions import accuracy, softmax, softmax_cross_entropy
-from plastic.gle.network import State, advance, settle, step
+from plastic.gle.network import State, respond, settle, step
 from plastic.optimizers import Adam
 from plastic.runs.options import seeds_of
 
@@ -80,7 +80,7 @@ class SequenceTask:
     def present(self, x):
         """Present sequences x (T, ..., batch, n_0) without target; return the outputs (T, ..., batch, n_L)."""
         state = self.dynamics.resized(x.shape[-2])
-        outputs = xp.stack([advance(self.network, state, x_t) for x_t in x])
+        outputs = respond(self.network, state, x)
         settle(self.network, state)
         self.dynamics.take(state)
         return outputs
