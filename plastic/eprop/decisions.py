@@ -50,9 +50,9 @@ class Source:
 class Task(SpikingTask):
     """Training until the validation error is under the criterion, as published.
 
-    Every `validate_every` iterations a new batch is validated; where its error is under `stop_crit`, eight more are,
-    and where their mean error is under it too, the goal is reached. Every seed has trials of its own; one that has
-    reached the goal rests while the others go on.
+    Every `validate_every` iterations a new batch is validated. As long as the last such error is under `stop_crit`,
+    eight more batches are tried in every iteration, and where their mean error is under it too, the goal is reached.
+    Every seed has trials of its own; one that has reached the goal rests while the others go on.
     """
 
     def __init__(self, options, draw):
@@ -63,9 +63,10 @@ class Task(SpikingTask):
         self.source = Source(Trials(draw, [each.data for each in self.generators]), validation)
         self.tests = [Trials(draw, [each.noise]) for each in self.generators]
         count, dtype = len(self.seeds), xp.float_dtype
-        self.state |= {"reached": xp.full(count, -1.0, dtype=dtype)}
+        starts = {"reached": -1.0, "validated": 1.0, "confirmed": -1.0}
+        self.state |= {name: xp.full(count, value, dtype=dtype) for name, value in starts.items()}
         self.last = {name: xp.full(count, xp.nan, dtype=dtype) for name in ("loss", "rate_penalty", "error")}
-        self.number = 0
+        self.number, self.trying = 0, None
 
     def loss(self, record, stimuli):
         """Cross-entropy over the recall window."""
@@ -95,32 +96,48 @@ class Task(SpikingTask):
     def step(self, stimuli, number):
         """Learn from one batch; return the loss of every seed."""
         self.number = number
-        active = 1.0
-        if len(self.seeds) > 1:
-            active = (self.state["reached"] < 0).astype(xp.float_dtype)[:, None, None]
-        loss, penalty, record = self.learn(xp.asarray(stimuli.x), stimuli, active)
+        if self.trying is None:  # of a run that is resumed
+            self.trying = self._under_the_criterion()
+        active = (self.state["reached"] < 0).astype(xp.float_dtype)[:, None, None]
+        loss, penalty, record = self.learn(xp.asarray(stimuli.x), stimuli, active if len(self.seeds) > 1 else active[0])
         wrong = signals.decisions(record.y, self.window) != xp.asarray(stimuli.labels)
         error = xp.mean(wrong, axis=-1, dtype=xp.float_dtype)
         self.last = {"loss": loss, "rate_penalty": penalty, "error": error}
+        if number % self.options["validate_every"]:
+            self._confirm()
         return loss
 
     def evaluate(self):
         """Return loss, rates and error of the last batch of training, and the error of a new batch of every seed.
 
-        Errors are fractions of the trials. "reached": the iteration at which the goal was reached, or -1.
+        Errors are fractions of the trials. "confirmed_error": of the last eight batches that were tried since the last
+        evaluation. "reached": the iteration at which the goal was reached, or -1.
         """
-        reached = np.array(xp.asnumpy(self.state["reached"]))
-        errors, confirmed = (np.full(len(self.seeds), np.nan) for _ in range(2))
-        for replica, trials in enumerate(self.source.validation):
-            if reached[replica] >= 0:
-                continue
-            errors[replica] = self._error(replica, trials, 1)
-            if self.number > 0 and errors[replica] < self.options["stop_crit"]:
-                confirmed[replica] = self._error(replica, trials, CONFIRM)
-                if confirmed[replica] < self.options["stop_crit"]:
-                    reached[replica] = self.number
-        self.state["reached"][...] = xp.asarray(reached, dtype=xp.float_dtype)
-        return self.last | {"validation_error": errors, "confirmed_error": confirmed, "reached": reached}
+        errors, reached = np.full(len(self.seeds), np.nan), xp.asnumpy(self.state["reached"])
+        for replica in np.flatnonzero(reached < 0).tolist():
+            error = self._error(replica, self.source.validation[replica], 1)
+            errors[replica] = self.state["validated"][replica] = error
+        if self.number > 0:
+            self.trying = self._under_the_criterion()
+            self._confirm()
+        confirmed = self.state["confirmed"]
+        found = {"confirmed_error": xp.where(confirmed < 0, xp.nan, confirmed), "reached": self.state["reached"].copy()}
+        confirmed[...] = -1
+        return self.last | {"validation_error": errors} | found
+
+    def _under_the_criterion(self):
+        """Return the seeds that have not reached the goal and whose last validation error is under the criterion."""
+        reached, validated = (xp.asnumpy(self.state[name]) for name in ("reached", "validated"))
+        return np.flatnonzero((reached < 0) & (validated < self.options["stop_crit"])).tolist()
+
+    def _confirm(self):
+        """Try eight more batches of these seeds; note who has reached the goal."""
+        for replica in list(self.trying):
+            error = self._error(replica, self.source.validation[replica], CONFIRM)
+            self.state["confirmed"][replica] = error
+            if error < self.options["stop_crit"]:
+                self.state["reached"][replica] = self.number
+                self.trying.remove(replica)
 
     def one(self, replica):
         """Return (network, a new batch of trials) of one seed, from its test trials."""

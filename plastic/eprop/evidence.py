@@ -61,8 +61,9 @@ def evidence(
 ):
     """Accumulate evidence and decide after a delay, with LIF and ALIF neurons (Bellec, Scherr et al. 2020, Fig. 3).
 
-    Without --eprop the rule is BPTT, as published. Training ends when a new batch of trials, and then eight more, are
-    decided with an error under stop_crit; four more are tested. The run folder, results/eprop/evidence-..., gets
+    Without --eprop the rule is BPTT, as published. As long as the last validated batch was decided with an error under
+    stop_crit, eight new batches are tried in every iteration, and training ends where their mean error is under it too;
+    four more are tested. The run folder, results/eprop/evidence-..., gets
     config.json, metrics.csv, checkpoint.h5, arrays.h5 and figures. Seeds govern everything, the input spikes too.
 
     Args:
