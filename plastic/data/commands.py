@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from plastic import data, plotting
-from plastic.data import figures, store
+from plastic.data import figures, speech, store
 from plastic.data.catalogue import SOURCES
+from plastic.data.speech.figures import speech_sheet
 from plastic.errors import PlasticError
 
 
@@ -15,11 +16,12 @@ def list_sets(*, folder: str | None = None):
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     place = Path(folder or data.default_folder())
-    print(f"{'name':14}{'train':>7}{'test':>8}  {'here':17}{'what':47}licence")
-    for source in SOURCES.values():
+    print(f"{'name':14}{'train':>7}{'test':>8}  {'here':19}{'what':47}licence")
+    for source in [*SOURCES.values(), *speech.SOURCES.values()]:
         absent = f"download, {source.megabytes} MB" if source.megabytes else "made in seconds"
         here = "yes" if (place / source.file).is_file() else absent
-        print(f"{source.name:14}{source.train:7,}{source.test:8,}  {here:17}{source.about:47}{source.licence}")
+        sizes = f"{source.train:7,}{source.test:8,}" if source.name in SOURCES else f"{'speech':>15}"
+        print(f"{source.name:14}{sizes}  {here:19}{source.about:47}{source.licence}")
     print(f"folder: {place}; your own arrays: --dataset=FILE.npz")
 
 
@@ -30,6 +32,13 @@ def get(name: str, *, folder: str | None = None):
         name: a name that `list` shows, or the path of an .npz file, which is checked only.
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
+    if speech.knows(name):
+        dataset = speech.load(name, folder=folder)
+        sizes = (
+            f"{len(dataset.train):,} training, {len(dataset.validation):,} validation and {len(dataset.test):,} test"
+        )
+        print(f"{dataset.name} is ready: {sizes} recordings at {dataset.rate:,} Hz, {len(dataset.classes)} classes")
+        return
     dataset = data.load(name, folder=folder)
     *first, last = map(str, dataset.train[0].shape[1:])
     shape = " x ".join([*first, last]) if first else f"{last} numbers"
@@ -45,16 +54,21 @@ def show(name: str, *, out: str | None = None, folder: str | None = None):
         out: the PNG file to write; by default NAME.png beside the HDF5 files. A file that exists is left as it is.
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
-    name = data.require(name)
+    spoken = speech.knows(name)
+    name = name.upper() if spoken else data.require(name)
     path = Path(out) if out else Path(folder or data.default_folder()) / f"{Path(name).stem.lower()}.png"
     if path.exists():
         raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
-    dataset = data.load(name, folder=folder)
-    if name in SOURCES:
-        kind, labels = SOURCES[name].kind, SOURCES[name].labels
-    else:
-        kind, labels = "image", [str(label) for label in range(dataset.classes)]
+    sheet = speech_sheet(speech.load(name, folder=folder)) if spoken else _sheet(name, folder)
     with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    plotting.save(figures.SHEETS[kind](dataset, labels), path)
+    plotting.save(sheet, path)
     print(path)
+
+
+def _sheet(name, folder):
+    """Return the figure of a data set that is not speech."""
+    dataset = data.load(name, folder=folder)
+    if name in SOURCES:
+        return figures.SHEETS[SOURCES[name].kind](dataset, SOURCES[name].labels)
+    return figures.SHEETS["image"](dataset, [str(label) for label in range(dataset.classes)])

@@ -20,10 +20,11 @@ class _FailedError(Exception):
 
 
 def fetch(dataset, file, digest, mirrors, into):
-    """Return the path `into/file` of a raw file whose bytes have the given digest, fetching it where needed.
+    """Return the path `into/file` of a raw file that has the given digest, fetching it where needed.
 
     dataset: the folder of the data set in a mirror of the user's, for instance "fashion-mnist".
-    digest: sha256 (64 hexadecimal digits) or md5 (32).
+    digest: sha256 (64 hexadecimal digits) or md5 (32) of its bytes; or, for an archive that is packed on demand so that
+        only its contents are always the same, a function of the path that returns what is wrong with it, "" if nothing.
     mirrors: URLs of public folders that hold `file`. The environment variable PLASTIC_MIRROR, a URL or a folder that
         holds `<dataset>/<file>`, goes first.
 
@@ -37,10 +38,11 @@ def fetch(dataset, file, digest, mirrors, into):
     with store.writing(into):
         target.parent.mkdir(parents=True, exist_ok=True)
         if target.exists():
-            if _digest_of(target, digest) == digest:
+            fault = _fault(target, digest)
+            if not fault:
                 return target
-            tried.append(f"{target} ({_wrong_bytes(target, digest)})")
-            store.note(f"{target} has {_wrong_bytes(target, digest)}: fetching it again")
+            tried.append(f"{target} ({fault})")
+            store.note(f"{target} has {fault}: fetching it again")
         for place in _places(dataset, mirrors):
             source = f"{place.rstrip('/')}/{file}"
             try:
@@ -53,9 +55,9 @@ def fetch(dataset, file, digest, mirrors, into):
             else:
                 store.settle(part, target)
                 return target
-    kind = _algorithm(digest)
+    expected = "" if callable(digest) else f" ({_algorithm(digest)} {digest})"
     raise PlasticError(
-        f"cannot fetch {dataset}/{file}. Tried {', '.join(tried)}. Put the file by hand at {target} ({kind} {digest}), "
+        f"cannot fetch {dataset}/{file}. Tried {', '.join(tried)}. Put the file by hand at {target}{expected}, "
         "or set PLASTIC_MIRROR to a folder or URL that holds it; the data set glyphs needs no download"
     )
 
@@ -78,8 +80,8 @@ def _copy(source, part, digest):
 
 
 def _download(url, part, digest):
-    """Bring `part` to the bytes with this digest, or raise _FailedError."""
-    if part.exists() and _digest_of(part, digest) == digest:
+    """Bring `part` to the file with this digest, or raise _FailedError."""
+    if part.exists() and not _fault(part, digest):
         return
     for attempt in range(_ATTEMPTS):
         time.sleep(_PAUSE * bool(attempt))
@@ -88,7 +90,7 @@ def _download(url, part, digest):
         if not trouble:
             if not have:
                 _check(part, digest)
-            if _digest_of(part, digest) == digest:
+            if not _fault(part, digest):
                 return
             part.unlink()  # what was there before may not belong to what came now: start over
             trouble = "wrong bytes"
@@ -131,20 +133,18 @@ def _save(response, part, have):
 
 
 def _check(part, digest):
-    if _digest_of(part, digest) != digest:
-        reason = _wrong_bytes(part, digest)
+    if fault := _fault(part, digest):
         part.unlink()
-        raise _FailedError(reason)
+        raise _FailedError(fault)
 
 
-def _wrong_bytes(path, digest):
-    return f"wrong bytes: {_algorithm(digest)} {_digest_of(path, digest)}"
-
-
-def _digest_of(path, digest):
-    """Return the digest of a file, by the algorithm that `digest` was made with."""
+def _fault(path, digest):
+    """Return what is wrong with a file, "" if nothing; `digest` as in `fetch`."""
+    if callable(digest):
+        return digest(path)
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, _algorithm(digest)).hexdigest()
+        found = hashlib.file_digest(file, _algorithm(digest)).hexdigest()
+    return "" if found == digest else f"wrong bytes: {_algorithm(digest)} {found}"
 
 
 def _algorithm(digest):

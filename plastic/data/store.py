@@ -15,7 +15,7 @@ ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _HEAD = 512  # bytes before the HDF5 data, the "user block", which HDF5 leaves to us: the format and a checksum
 
 
-class _UnusableError(Exception):
+class _UnusableError(ValueError):
     """The file is missing, or is damaged or of another format; the message says which."""
 
 
@@ -26,16 +26,29 @@ def arrays_of(path, make):
     is written. Other processes wait for the one that does this; a lock dies with the process that holds it.
     Raises PlasticError where the folder cannot be written, and what make() raises.
     """
-    with contextlib.suppress(_UnusableError):
-        return _read(path)
-    with _only_one(path):
-        try:
-            return _read(path)  # another process has made it in the meantime
-        except _UnusableError as reason:
-            note(f"{path} {reason}: making it")
+
+    def write():
         arrays = make()
         files.write(path, _image(arrays))
         return arrays
+
+    return made_once(path, _read, write)
+
+
+def made_once(path, read, make):
+    """Return read(path) or, where that raises ValueError, what make() returns, which also writes the file.
+
+    The message of the ValueError goes on from the path: "is not there". One process at a time makes the file, and the
+    others then read it. Raises PlasticError where the folder cannot be written, and what read and make raise.
+    """
+    with contextlib.suppress(ValueError):
+        return read(path)
+    with _only_one(path):
+        try:
+            return read(path)  # another process has made it in the meantime
+        except ValueError as reason:
+            note(f"{path} {reason}: making it")
+        return make()
 
 
 def note(text):

@@ -7,7 +7,7 @@ import numpy as np
 from plastic import functions, parameters, xp
 from plastic.data import speech
 from plastic.data.speech.batches import Batches, fixed
-from plastic.data.speech.features import stretch
+from plastic.data.speech.features import mel_filters, stretch
 from plastic.errors import PlasticError
 from plastic.gle import figures
 from plastic.gle.network import Network, uniform_layers
@@ -128,6 +128,7 @@ def gsc(
     check_between(options, "lr_scheduler_patience", 0)
     if options["hidden"] % len(GROUPS):
         raise PlasticError(f"hidden is {options['hidden']}; it must be a multiple of {len(GROUPS)}")
+    mel_filters(speech.info(options["dataset"])[1], options["n_mels"])  # refuses what is not possible
     readable = f"{options['dataset']}-{seed_names(options)}"
     return run_task("gle", "gsc", options, readable, lambda: Task(options), _report, draw=figures.draw)
 

@@ -1,0 +1,96 @@
+"""Waveforms to log-mel spectrograms as torchaudio's MelSpectrogram makes them, with the HTK scale (Young et al. 2006).
+
+Frames of 64 ms, one every 25 ms: at 16 kHz 1024 samples every 400, at 8 kHz 512 every 200, 41 frames in a second.
+"""
+
+import functools
+
+import numpy as np
+
+from plastic import xp
+from plastic.errors import PlasticError
+
+_LEAST = 1e-9  # added to the mel energies before the logarithm
+_CHUNK = 32  # waveforms at a time, so that temporaries stay near the cache
+
+
+def log_mel(waves, rate, n_mels=32):
+    """Return log2(mel energies + 1e-9), float32 (..., frames, n_mels), of waveforms (..., samples) at `rate` Hz.
+
+    rate is a multiple of 1,000; frames = 1 + samples // (rate / 40). A frame is centred on its sample, and the waveform
+    is mirrored beyond its ends.
+    Raises PlasticError as `mel_filters` does.
+    """
+    n, hop = 64 * rate // 1000, rate // 40
+    filters, window = mel_filters(rate, n_mels), _hann(n)
+    flat = np.asarray(waves, np.float32).reshape(-1, waves.shape[-1])
+    out = np.empty((len(flat), 1 + flat.shape[1] // hop, n_mels), np.float32)
+    for start in range(0, len(flat), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        out[chunk] = _power(flat[chunk], n, hop, window) @ filters
+    np.log2(out + np.float32(_LEAST), out=out)
+    return out.reshape(*waves.shape[:-1], *out.shape[1:])
+
+
+def _power(waves, n, hop, window):
+    """Return |X|^2, (waves, frames, n // 2 + 1), of the Fourier transforms X of windowed frames of n samples."""
+    from scipy.fft import rfft
+
+    padded = np.pad(waves, ((0, 0), (n // 2, n // 2)), mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n, axis=-1)[:, ::hop]
+    X = rfft(frames * window)  # of scipy, which keeps float32
+    return X.real**2 + X.imag**2
+
+
+@functools.cache
+def _hann(n):
+    """Return the periodic Hann window, float32 (n,)."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
+
+
+@functools.cache
+def mel_filters(rate, n_mels):
+    """Return the filters as the columns of a matrix, float32 (frequencies, n_mels).
+
+    Triangles of height 1 over the frequencies 0 to rate / 2, with corners equally spaced on the mel scale
+    m = 2595 log10(1 + f / 700): each begins at the peak of the one before and ends at that of the one after.
+    Raises PlasticError where n_mels is below 1, or so large that a triangle has no frequency in it.
+    """
+    if n_mels < 1:
+        raise PlasticError(f"n_mels={n_mels}: at least one mel filter is needed")
+    f = np.linspace(0, rate / 2, 32 * rate // 1000 + 1)[:, None]
+    mel = np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), n_mels + 2)
+    corners = 700 * (10 ** (mel / 2595) - 1)
+    low, peak, high = corners[:-2], corners[1:-1], corners[2:]
+    filters = np.maximum(0, np.minimum((f - low) / (peak - low), (high - f) / (high - peak)))
+    if not filters.any(axis=0).all():
+        raise PlasticError(f"n_mels={n_mels} is too many at {rate:,} Hz: some mel filters have no frequency in them")
+    return filters.astype(np.float32)
+
+
+def standardise(features):
+    """Return features (..., frames, n_mels) less their mean over the last two axes, divided by their deviation there.
+
+    The deviation is the unbiased one, with n - 1. Where all values of a sample are equal, those of a waveform of zeros
+    for instance, it is 0, and the sample becomes all 0. Computed in float64, returned in the type of the features: the
+    values of silence differ by a few units in the last place of float32.
+    """
+    values = np.asarray(features, np.float64)
+    centred = values - values.mean(axis=(-2, -1), keepdims=True)
+    n = centred.shape[-2] * centred.shape[-1]
+    deviation = np.sqrt(np.square(centred).sum(axis=(-2, -1), keepdims=True) / (n - 1))
+    return (centred / np.where(deviation > 0, deviation, 1)).astype(features.dtype)
+
+
+def stretch(features, factor):
+    """Return features (..., frames, n_mels) of the backend with `factor` steps per frame, linearly interpolated.
+
+    Frame i lies in the middle of its steps, at factor (i + 1/2) - 1/2; before the first frame's place, and after the
+    last one's, the features stay what they are there (torch's `interpolate` with align_corners=False).
+    """
+    n = features.shape[-2]
+    position = np.clip((np.arange(n * factor) + 0.5) / factor - 0.5, 0, n - 1)
+    left = np.floor(position).astype(np.int64)
+    share = xp.asarray((position - left)[:, None], dtype=features.dtype)
+    before, after = (features[..., xp.asarray(each), :] for each in (left, np.minimum(left + 1, n - 1)))
+    return before + share * (after - before)
