@@ -79,6 +79,12 @@ def _tanh_slope(v, rho, out=None):
     return xp.subtract(1, slope, out=out)
 
 
+def _leaky_slope(v, rho, out=None):
+    slope = xp.multiply(v > 0, 0.99, out=out)
+    slope = xp.add(slope, 0.01, out=out)
+    return slope.astype(v.dtype, copy=False)
+
+
 def _sigmoid_slope(v, rho, out=None):
     slope = xp.subtract(1, rho, out=out)
     slope *= rho
@@ -134,6 +140,14 @@ hard_tanh = Activation(
     lambda v, rho: 0.0,
 )
 """rho(v) = min(max(v, -1), 1), with rho'(v) = 1 on the closed interval [-1, 1] and 0 elsewhere."""
+
+leaky = Activation(
+    "leaky",
+    lambda v, out=None: xp.maximum(v, 0.01 * v, out=out),
+    _leaky_slope,
+    lambda v, rho: 0.0,
+)
+"""rho(v) = max(v, v / 100), with rho'(0) = 1/100."""
 
 sigmoid = Activation("sigmoid", logistic, _sigmoid_slope, lambda v, rho: rho * (1 - rho) * (1 - 2 * rho))
 """rho(v) = 1 / (1 + exp(-v)), the logistic function."""

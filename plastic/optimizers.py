@@ -22,10 +22,13 @@ class SGD:
 
     p <- p - lr g                                     (momentum = 0)
     m <- momentum m + g,    p <- p - lr m             (heavy ball, Polyak 1964)
+
+    With weight_decay, g <- g + weight_decay p first.
     """
 
     lr: Any = 0.01
     momentum: float = 0.0
+    weight_decay: float = 0.0
 
     def init(self, params):
         """Return the state: {"m": velocities of the shapes of the parameters}, empty without momentum."""
@@ -36,10 +39,10 @@ class SGD:
         lr = self.lr if lr is None else lr
         if not self.momentum:
             for p, rate, g in _together(params, lr, grads):
-                _descend(p, g, rate)
+                _descend(p, _decayed(p, g, self.weight_decay), rate)
             return
         for p, rate, g, m in _together(params, lr, grads, state["m"]):
-            _descend_with_momentum(p, g, m, rate, self.momentum)
+            _descend_with_momentum(p, _decayed(p, g, self.weight_decay), m, rate, self.momentum)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Adam:
     coordinate rather than lr. The published GAIT-prop code uses this form with beta2 = 0.99, and so does
     `Adam.without_correction`.
     eps is added outside the root, in the original and here: gradients below about eps / sqrt(1 - beta2) are attenuated.
+    With weight_decay, g <- g + weight_decay p first (the L2 kind, not AdamW's).
 
     The state holds M = m / (1 - beta1) and V = v / (1 - beta2), so that all constants meet in two numbers per step:
 
@@ -66,6 +70,7 @@ class Adam:
     beta2: float = 0.999
     eps: float = 1e-8
     bias_correction: bool = True
+    weight_decay: float = 0.0
 
     @classmethod
     def without_correction(cls, lr):
@@ -87,7 +92,16 @@ class Adam:
             scale_v = scale_v / (1 - self.beta2 ** state["t"])
         root = scale_v**0.5
         for p, rate, g, M, V in leaves:
-            _adapt(p, g, M, V, rate * (scale_m / root), self.beta1, self.beta2, self.eps / root)
+            _adapt(
+                p,
+                _decayed(p, g, self.weight_decay),
+                M,
+                V,
+                rate * (scale_m / root),
+                self.beta1,
+                self.beta2,
+                self.eps / root,
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,6 +158,10 @@ def _adapt(p, g, M, V, rate, beta1, beta2, eps):
     xp.divide(M, step, out=step)
     step *= rate
     p -= step
+
+
+def _decayed(p, g, weight_decay):
+    return g + weight_decay * p if weight_decay else g
 
 
 def _together(params, lr, *trees):

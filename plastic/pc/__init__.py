@@ -1,0 +1,32 @@
+"""Predictive coding and prospective configuration, with the rules it is compared with (Song et al. 2024).
+
+    grads = pc.pc(network, x, y, T=128)          or pc.bp, pc.fixed_prediction, pc.zil, pc.tp
+    optimizer.step(network.layers, grads, moments)
+    pc.learn(network, x, y, T, update, schedule="all")       weights that move during inference
+
+Song, Millidge, Salvatori, Lukasiewicz, Xu, Bogacz: Inferring neural activity before plasticity as a foundation for
+learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
+"""
+
+from plastic.pc import metrics
+from plastic.pc.linear import equilibrium
+from plastic.pc.network import Inference, Network, activities, predict
+from plastic.pc.rules import Rate, bp, fixed_prediction, infer, learn, pc, tp, when, zil
+
+__all__ = [
+    "Inference",
+    "Network",
+    "Rate",
+    "activities",
+    "bp",
+    "equilibrium",
+    "fixed_prediction",
+    "infer",
+    "learn",
+    "metrics",
+    "pc",
+    "predict",
+    "tp",
+    "when",
+    "zil",
+]
