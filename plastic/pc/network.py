@@ -87,17 +87,23 @@ class Inference:
     """
 
     def __init__(self, network, x, y):
-        self.network, self.input, self.y = network, x, y
+        self.network = network
         lead = max((x.shape[:-2], network.layers[0].W.shape[:-2], y.shape[:-2]), key=len)
+        self.order = xp.order(*(layer.W for layer in network.layers))
+        self.times = xp.short_sum if self.order == "F" else xp.matmul
+        self.input, self.y = (xp.array(each, order=self.order) for each in (x, y))
         sizes = network.sizes[1:-1]
         ends = list(itertools.accumulate(sizes, initial=0))
         columns = [slice(start, end) for start, end in itertools.pairwise(ends)]
-        shape = (*lead, x.shape[-2])
-        self.x, self.mu, self.eps, self.back, self.q = (xp.zeros((*shape, ends[-1]), dtype=x.dtype) for _ in range(5))
-        self.r = self.x if network.after else xp.zeros_like(self.x)
-        self.a = xp.zeros_like(self.x) if network.after else self.mu
-        self.delta = xp.zeros_like(self.x) if network.after else self.eps
-        self.top, self.eps_top = (xp.zeros((*shape, network.sizes[-1]), dtype=x.dtype) for _ in range(2))
+
+        def zeros(units):
+            return xp.zeros((*lead, x.shape[-2], units), dtype=x.dtype, order=self.order)
+
+        self.x, self.mu, self.eps, self.back, self.q = (zeros(ends[-1]) for _ in range(5))
+        self.r = self.x if network.after else zeros(ends[-1])
+        self.a = zeros(ends[-1]) if network.after else self.mu
+        self.delta = zeros(ends[-1]) if network.after else self.eps
+        self.top, self.eps_top = zeros(network.sizes[-1]), zeros(network.sizes[-1])
         parts = (self.x, self.r, self.a, self.delta, self.back, self.eps)
         views = [[array[..., each] for each in columns] for array in parts]
         self.x_layers, self.r_layers, self.a_layers, self.delta_layers, self.back_layers, self.eps_layers = views
@@ -105,23 +111,31 @@ class Inference:
 
     def begin(self):
         """Set the states to the feed-forward prediction, where all hidden errors are 0."""
+        self._take_weights()
         for state, value in zip(self.x_layers, activities(self.network, self.input), strict=False):
             state[...] = value
-        self._drive()
 
-    def _drive(self):
-        """What the input sends to the first layer."""
-        _affine_into(self.network.layers[0], self.input, [*self.a_layers, self.top][0])
+    def _take_weights(self):
+        """Put the weights in order, and send the input to the first layer."""
+        ordered = [xp.array(layer.W, order=self.order, copy=None) for layer in self.network.layers]
+        self.up = [(W, layer.b) for W, layer in zip(ordered, self.network.layers, strict=True)]
+        self.down = [xp.swapaxes(W, -1, -2) for W in ordered[1:]]
+        self._send(self.input, *self.up[0], [*self.a_layers, self.top][0])
+
+    def _send(self, r, W, b, a):
+        self.times(r, W, out=a)
+        if b is not None:
+            a += b
 
     def look(self, moved=False):
         """Compute errors and energy of the states as they are. moved: the weights have changed since the last look."""
         network, phi = self.network, self.network.phi
         if moved:
-            self._drive()
+            self._take_weights()
         if not network.after:
             phi.value(self.x, out=self.r)
-        for layer, r, a in zip(network.layers[1:], self.r_layers, [*self.a_layers[1:], self.top], strict=False):
-            _affine_into(layer, r, a)
+        for (W, b), r, a in zip(self.up[1:], self.r_layers, [*self.a_layers[1:], self.top], strict=False):
+            self._send(r, W, b, a)
         if network.after:
             phi.value(self.a, out=self.mu)
         xp.subtract(self.x, self.mu, out=self.eps)
@@ -139,10 +153,8 @@ class Inference:
         slope: whether f' is to be computed; otherwise it is what it was (of states before the activation).
         """
         network = self.network
-        for layer, delta, back in zip(
-            network.layers[1:], [*self.delta_layers[1:], self.eps_top], self.back_layers, strict=False
-        ):
-            xp.matmul(delta, xp.swapaxes(layer.W, -1, -2), out=back)
+        for W, delta, back in zip(self.down, [*self.delta_layers[1:], self.eps_top], self.back_layers, strict=False):
+            self.times(delta, W, out=back)
         if not network.after:
             if slope:
                 network.phi.slope(self.x, self.r, out=self.q)
@@ -169,12 +181,6 @@ class Inference:
                 xp.sum(deltas[k], axis=-2, keepdims=True, out=out[k].b)
                 xp.negative(out[k].b, out=out[k].b)
         return out
-
-
-def _affine_into(layer, r, a):
-    xp.matmul(r, layer.W, out=a)
-    if layer.b is not None:
-        a += layer.b
 
 
 def _squares(array):

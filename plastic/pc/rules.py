@@ -166,5 +166,5 @@ def _propagate(w):
     for k in reversed(range(len(w.delta_layers))):
         start -= w.delta_layers[k].shape[-1]
         columns = slice(start, start + w.delta_layers[k].shape[-1])
-        xp.matmul(deltas[k + 1], xp.swapaxes(network.layers[k + 1].W, -1, -2), out=deltas[k])
+        w.times(deltas[k + 1], w.down[k], out=deltas[k])
         deltas[k] *= w.q[..., columns]

@@ -10,6 +10,7 @@ What a backend lacks, or does badly, has one function here with a path per backe
 
     lu_factor, lu_solve   LU in the working precision (NumPy's own `linalg` computes float32 input in float64)
     fuse                  an elementwise chain in one pass over memory
+    order, short_sum      products of tiny matrices, one for each of many replicas
     synchronize           wait for the device
 """
 
@@ -32,6 +33,7 @@ _REFUSED = {
     "save": "files belong to plastic.data and plastic.runs",
 }
 _PURPOSES = ("init", "data", "shuffle", "task", "noise")
+_MANY, _TINY = 64, 16  # replicas, and entries of a matrix, from and up to which sums are better written out
 _borrowed: set[str] = set()
 
 
@@ -116,6 +118,27 @@ def lu_solve(factors, B, transpose=False):
     columns = B.reshape(-1, *B.shape[-2:])
     solutions = [_backend.lu_solve(factor, columns[index], transpose) for index, factor in enumerate(each)]
     return solutions[0] if leading == () else _backend.namespace.stack(solutions).reshape(B.shape)
+
+
+def order(*matrices):
+    """Return the memory order, "C" or "F", that arrays of a network with these weights (..., n_in, n_out) should have.
+
+    "F" puts the replica axis innermost: for nets of a few units with many replicas, all loops then run over replicas.
+    """
+    many = all(W.ndim == 3 and len(W) >= _MANY and W.shape[-2] * W.shape[-1] <= _TINY for W in matrices)
+    return "F" if many and _backend.short_sums else "C"
+
+
+def short_sum(x, W, out):
+    """Write x @ W into `out`, for x (..., batch, n_in), W (..., n_in, n_out), as a sum of n_in terms.
+
+    A product of matrices costs a call for each replica (20 ns and more); the sum runs over all of them at once, where
+    all arrays have the order "F" (see `order`).
+    """
+    multiply = _backend.namespace.multiply
+    multiply(x[..., :1], W[..., :1, :], out=out)
+    for k in range(1, W.shape[-2]):
+        out += x[..., k : k + 1] * W[..., k : k + 1, :]
 
 
 def fuse(chain):

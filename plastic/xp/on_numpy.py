@@ -82,4 +82,5 @@ def numpy_backend():
         lu_factor=_lu_factor,
         lu_solve=_lu_solve,
         fused=_fused,
+        short_sums=True,
     )

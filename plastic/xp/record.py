@@ -16,3 +16,4 @@ class Backend:
     lu_solve: Callable
     fused: Callable  # fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place
     synchronize: Callable = lambda: None
+    short_sums: bool = False  # whether products of tiny matrices are better written out, see xp.order
