@@ -88,7 +88,7 @@ class Inference:
 
     def __init__(self, network, x, y):
         self.network = network
-        lead = max((x.shape[:-2], network.layers[0].W.shape[:-2], y.shape[:-2]), key=len)
+        lead = _together(x.shape[:-2], network.layers[0].W.shape[:-2], y.shape[:-2])
         self.order = xp.order(*(layer.W for layer in network.layers))
         self.times = xp.short_sum if self.order == "F" else xp.matmul
         self.input, self.y = (xp.array(each, order=self.order) for each in (x, y))
@@ -181,6 +181,12 @@ class Inference:
                 xp.sum(deltas[k], axis=-2, keepdims=True, out=out[k].b)
                 xp.negative(out[k].b, out=out[k].b)
         return out
+
+
+def _together(*shapes):
+    """Return the shape that these replica axes broadcast to."""
+    aligned = itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1)
+    return tuple(reversed([max(sizes) for sizes in aligned]))
 
 
 def _squares(array):

@@ -1,0 +1,127 @@
+"""Training of classifiers by predictive coding and by backpropagation, all seeds and learning rates side by side.
+
+Replica axes are (seeds, rates): seeds have their own initial weights and batches, rates share them.
+"""
+
+import itertools
+
+import numpy as np
+
+from plastic import data, parameters, xp
+from plastic.functions import one_hot
+from plastic.optimizers import SGD
+from plastic.parameters import Affine
+from plastic.pc import metrics, rules
+from plastic.pc.network import Network, predict
+
+_CHUNK = 1000  # samples evaluated at once
+
+
+def network(sizes, phi, seeds, rates, draw):
+    """Return a network without biases with parameters of all seeds and rates; draw(generator, n_in, n_out) -> W."""
+    generators = [xp.generator(seed).init for seed in seeds]
+    layers = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        W = np.stack([draw(generator, n_in, n_out) for generator in generators])
+        layers.append(Affine(xp.asarray(np.repeat(W[:, None], len(rates), axis=1))))
+    return Network(layers, phi)
+
+
+class Learner:
+    """A network that learns by a rule, with its own rate for each replica.
+
+    rule: "pc" or "bp".    rates: numbers.    T, gamma, discount: of inference.
+    """
+
+    def __init__(self, network, rule, rates, T, gamma, discount):
+        self.network, self.rule = network, rule
+        self.inference = {"T": T, "gamma": gamma, "discount": discount}
+        self.optimizer = SGD(xp.asarray(np.reshape(np.array(rates, dtype=float), (-1, 1, 1))))
+        self.grads = parameters.zeros_like(network.layers)
+
+    def learn(self, x, y):
+        """Update the weights by one batch, x (seeds, 1, batch, n_0), y (seeds, 1, batch, n_L)."""
+        if self.rule == "bp":
+            rules.bp(self.network, x, y, out=self.grads)
+        else:
+            rules.pc(self.network, x, y, **self.inference, out=self.grads)
+        self.optimizer.step(self.network.layers, self.grads, {})
+
+    def errors(self, x, y):
+        """Return the classification error (seeds, rates) on x (seeds or 1, 1, N, n_0), y alike, one-hot."""
+        n = x.shape[-2]
+        wrong = 0
+        for start in range(0, n, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            output = predict(self.network, x[..., part, :])
+            wrong = wrong + metrics.classification_error(output, y[..., part, :]) * output.shape[-2]
+        return wrong / n
+
+
+def images(dataset, dtype):
+    """Return {"train": (x, labels), "test": (x, labels)} of a data set, x host arrays (N, n_0)."""
+    found = data.load(dataset, dtype=dtype)
+    return {name: (x.reshape(len(x), -1), y) for name, (x, y) in (("train", found.train), ("test", found.test))}
+
+
+def some_of_each(generator, labels, count, classes=None):
+    """Return the indices of `count` samples of each class, drawn at random, in the order of the set.
+
+    As published, a class that has no more than `count` loses one sample.
+    """
+    chosen = []
+    for label in np.unique(labels) if classes is None else classes:
+        members = np.flatnonzero(labels == label)
+        chosen.append(generator.permutation(members)[: min(count, len(members) - 1)])
+    return np.sort(np.concatenate(chosen))
+
+
+def shuffled(generators, count, batch):
+    """Yield the batches of an epoch, indices (seeds, batch) into `count` samples; the last may be smaller."""
+    order = np.stack([generator.permutation(count) for generator in generators])
+    for start in range(0, count, batch):
+        yield order[:, start : start + batch]
+
+
+def put(x, labels, classes):
+    """Return host arrays x (seeds, n, n_0), labels (seeds, n) as x (seeds, 1, n, n_0) and one-hot y of the backend."""
+    x, labels = xp.asarray(x), xp.asarray(labels)
+    return x[:, None], one_hot(labels.reshape(-1), classes).reshape(*labels.shape, classes)[:, None]
+
+
+def halves(learner, x, y):
+    """Return {"test_error", "validation_error", "held_out_error"}: of the whole set, of its first and its second half.
+
+    The published practice selects rates by the error on the test set. Beside it, rates can be selected on the first
+    half and reported on the second.
+    """
+    middle = x.shape[-2] // 2
+    first, second = (learner.errors(x[..., part, :], y[..., part, :]) for part in (slice(middle), slice(middle, None)))
+    whole = (first * middle + second * (x.shape[-2] - middle)) / x.shape[-2]
+    return {"test_error": whole, "validation_error": first, "held_out_error": second}
+
+
+def rows(found, seeds, rates, clock):
+    """Return rows of metrics.csv from {metric: (seeds, rates)}."""
+    found = {name: np.asarray(xp.asnumpy(values)) for name, values in found.items()}
+    return [
+        clock | {"seed": seed, "rate": rate} | {name: float(values[s, r]) for name, values in found.items()}
+        for s, seed in enumerate(seeds)
+        for r, rate in enumerate(rates)
+    ]
+
+
+def train(learner, train_set, test_set, generators, epochs, batch, batches=None):
+    """Train for some epochs; yield the errors (see `halves`) before training and after each epoch.
+
+    train_set, test_set: (x, y) as `put` gives them, train with one set for each seed or one for all.
+    batches: how many of an epoch's batches are taken; None for all.
+    """
+    x, y = train_set
+    yield halves(learner, *test_set)
+    seeds = xp.arange(len(generators))[:, None] if len(x) > 1 else 0
+    for _ in range(epochs):
+        for chosen in itertools.islice(shuffled(generators, x.shape[-2], batch), batches):
+            chosen = xp.asarray(chosen)
+            learner.learn(x[seeds, 0, chosen][:, None], y[seeds, 0, chosen][:, None])
+        yield halves(learner, *test_set)
