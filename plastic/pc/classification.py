@@ -6,6 +6,7 @@ stands the same choice by the first half of that set, reported on the second.
 """
 
 import functools
+import sys
 from typing import Literal
 
 import numpy as np
@@ -25,8 +26,11 @@ CLASSES = 10
 _LEAKY_GAIN = 0.9999000099990001  # as published: the gain for a leaky rectifier with a slope of 0.01, miscalculated
 
 
-def _sweep(name, command, options, axis, parts, work, summaries):
-    """Check the options, run the sweep, print what each rule reaches at its best rate for each value of an axis."""
+def _sweep(name, command, options, axis, parts, work, summaries, layers=lambda value: 3):
+    """Check the options, run the sweep, print what each rule reaches at its best rate for each value of an axis.
+
+    layers: how many layers of weights the network has at a value.
+    """
     if options["resume"] is not None:
         options |= resumed(command, options, "pc", name)
     check_seeds(options | {"seed": None})
@@ -36,6 +40,7 @@ def _sweep(name, command, options, axis, parts, work, summaries):
     data.require(options["dataset"])
     if any(not rate > 0 for rate in options["rates"] or ()):
         raise PlasticError(f"rates are {options['rates']}; they must be above 0")
+    _warn_of_few_steps(options["T"], max(layers(value) for value in parts(options)))
     found = [{"rule": rule, axis: value} for value in parts(options) for rule in RULES]
 
     def prepare():
@@ -138,11 +143,10 @@ def depth(
         threads: BLAS threads; more than one pays on a quiet machine only.
     """
     options = dict(locals())
-    check_depths = options["depths"] or DEPTHS[grid]
-    if min(check_depths) < 1:
-        raise PlasticError(f"depths are {check_depths}; they must be 1 or more")
-    _warn_of_few_steps(T, max(check_depths))
-    return _sweep("depth", depth, options, "depth", lambda o: o["depths"] or DEPTHS[o["grid"]], _depth, ("mean",))
+    if min(depths or (1,)) < 1:
+        raise PlasticError(f"depths are {depths}; they must be 1 or more")
+    parts = lambda o: o["depths"] or DEPTHS[o["grid"]]  # noqa: E731
+    return _sweep("depth", depth, options, "depth", parts, _depth, ("mean",), layers=lambda value: value)
 
 
 ONLINE_RATES = {
@@ -211,7 +215,6 @@ def online(
     if any(size < 1 or (size not in ONLINE_RATES and rates is None) for size in sizes):
         raise PlasticError(f"batch_sizes are {sizes}; the paper has rates for 1, 8, 16, 32, 64, others need --rates")
     check_at_least_one(options, "batches")
-    _warn_of_few_steps(T, 3)
     chosen = {"paper": tuple(ONLINE_RATES), "quick": (1, 64)}
     parts = lambda o: o["batch_sizes"] or chosen[o["grid"]]  # noqa: E731
     return _sweep("online", online, options, "batch_size", parts, _online, ("mean", "min"))
@@ -277,15 +280,12 @@ def smalldata(
     options = dict(locals())
     if min(per_class or (1,)) < 1:
         raise PlasticError(f"per_class is {per_class}; there must be 1 or more images of a class")
-    _warn_of_few_steps(T, 3)
     parts = lambda o: o["per_class"] or DATA[o["grid"]]  # noqa: E731
     return _sweep("smalldata", smalldata, options, "per_class", parts, _smalldata, ("min",))
 
 
 def _warn_of_few_steps(T, deepest):
     if T < deepest:
-        import sys
-
         print(
             f"warning: T is {T}, but the deepest network has {deepest} layers of weights: an error needs that many "
             f"steps to get down, and {deepest - T} layers learn nothing",
