@@ -80,9 +80,8 @@ def _tanh_slope(v, rho, out=None):
 
 
 def _leaky_slope(v, rho, out=None):
-    slope = xp.multiply(v > 0, 0.99, out=out)
-    slope = xp.add(slope, 0.01, out=out)
-    return slope.astype(v.dtype, copy=False)
+    slope = xp.multiply((v > 0).astype(v.dtype), 0.99, out=out)
+    return xp.add(slope, 0.01, out=out)
 
 
 def _sigmoid_slope(v, rho, out=None):
@@ -92,9 +91,9 @@ def _sigmoid_slope(v, rho, out=None):
 
 
 def _softplus_slope(v, rho, out=None):
-    slope = xp.negative(rho, out=out)
-    slope = xp.expm1(slope, out=slope)
-    return xp.negative(slope, out=slope)
+    slope = xp.multiply(rho, -1, out=out)  # NumPy 2.4's negative writes wrong numbers into columns of a wider array
+    slope = xp.expm1(slope, out=out)
+    return xp.multiply(slope, -1, out=out)
 
 
 sigm = Activation("sigm", _sigm, _sigm_slope, lambda v, rho: 16 * rho * (1 - rho) * (1 - 2 * rho))

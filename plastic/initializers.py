@@ -12,9 +12,15 @@ def legacy_generator(seed):
     return np.random.RandomState(seed)
 
 
-def xavier_normal(generator, n_in, n_out):
-    """W_ij ~ N(0, 2 / (n_in + n_out)), of shape (n_in, n_out) (Glorot and Bengio 2010, eq. 12)."""
-    return generator.standard_normal((n_in, n_out)) * np.sqrt(2 / (n_in + n_out))
+def xavier_normal(generator, n_in, n_out, gain=1):
+    """W_ij ~ N(0, 2 gain^2 / (n_in + n_out)), of shape (n_in, n_out) (Glorot and Bengio 2010, eq. 12)."""
+    return generator.standard_normal((n_in, n_out)) * (gain * np.sqrt(2 / (n_in + n_out)))
+
+
+def xavier_uniform(generator, n_in, n_out, gain=1):
+    """W_ij ~ U(-c, c), c = gain sqrt(6 / (n_in + n_out)): the same variance (Glorot and Bengio 2010, eq. 16)."""
+    bound = gain * np.sqrt(6 / (n_in + n_out))
+    return generator.uniform(-bound, bound, (n_in, n_out))
 
 
 def orthogonal(generator, n):

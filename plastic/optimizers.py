@@ -120,7 +120,11 @@ class Plateau:
 
     def init(self, lr, shape=()):
         """Return the state: {"lr", "best" loss, "bad": losses in a row that were not better}, of the replica shape."""
-        starts = {"lr": lr, "best": xp.finfo(xp.float_dtype).max, "bad": 0.0}  # finite, as a checkpoint has to be
+        starts = {
+            "lr": lr,
+            "best": float(xp.finfo(xp.float_dtype).max),
+            "bad": 0.0,
+        }  # finite, as a checkpoint has to be
         return {name: xp.full(shape, value, dtype=xp.float_dtype) for name, value in starts.items()}
 
     def step(self, state, loss):

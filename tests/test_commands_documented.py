@@ -7,12 +7,20 @@ import shlex
 import numpy as np
 import pytest
 
-from plastic import cli, runs
+from plastic import cli, data, runs
 from plastic.data import commands
+from plastic.data.mnist1d import generate
+from plastic.data.speech.recordings import Speech
 from plastic.ep import experiment as ep
 from plastic.eprop import __main__ as eprop
 from plastic.eprop import figures as eprop_figures
 from plastic.gait import experiment as gait
+from plastic.gle import __main__ as gle
+from plastic.gle import figures as gle_figures
+from plastic.gle import gsc, mnist1d
+from plastic.pc import __main__ as pc
+from plastic.pc import changing, classification
+from plastic.pc.toys import figures as toy_figures
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -57,16 +65,32 @@ PUBLISHED_EPROP = {
 }
 """The lines as they are typed, and what they say."""
 
+PUBLISHED_GLE = {
+    "plastic.gle lagline --model='gle'": {"model": "gle"},
+    "plastic.gle lagline --model='bp'": {"model": "bp"},
+    "plastic.gle lagline --model='bptt_tw4'": {"model": "bptt_tw4"},
+    "plastic.gle lagline --model='bptt_tw2'": {"model": "bptt_tw2"},
+    "plastic.gle lagline --model='bptt_tw1'": {"model": "bptt_tw1"},
+    "plastic.gle lagnet": {},
+    "plastic.gle mnist1d --architecture=plastic_e2e --seed=0": {"architecture": "plastic_e2e", "seed": 0},
+    "plastic.gle mnist1d --architecture=static_lagnet --seed=0": {"architecture": "static_lagnet", "seed": 0},
+    "plastic.gle gsc --max-epochs=420 --seed=0": {"max_epochs": 420, "seed": 0},
+}
+"""The lines as they are typed, and what they say."""
+
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 PROGRAMS = {
     "plastic.gait": gait.train,
     "plastic.ep": ep.run,
     "plastic.eprop": eprop.COMMANDS,
+    "plastic.gle": gle.COMMANDS,
+    "plastic.pc": pc.COMMANDS,
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
 }
 
 PLACEHOLDERS = {"FOLDER": "folder", "NAME": "glyphs", "FILE": "file.npz", "FILE.npz": "file.npz", "N": "1"}
+PLACEHOLDERS |= {"FOLDERS": "folder,another", "FILE.png": "figure.png"}
 
 
 def documented(text):
@@ -140,13 +164,102 @@ def tiny_trials(values):
     return tiny_eprop(values) | {"n_regular": 3, "n_adaptive": 3, "t_cue": 5, "t_delay": 5, "t_recall": 5}
 
 
+def tiny_lagline(values):
+    """The options of the lag line, cut down to 400 steps of a few samples."""
+    return {"t_init": 3, "t_train": 5, "dt": 0.02, "batch_size": 2}
+
+
+def tiny_lagnet(values):
+    """The options of the lag net, cut down to 600 steps."""
+    return {"t": 6, "start_learning_step": 300, "update_every": 100}
+
+
+def tiny_mnist1d(values):
+    """The options of MNIST-1D, cut down to an epoch; see `tiny_curves`."""
+    return {"max_epochs": 1, "batch_size": 4} | ({"validation": 4} if values.get("validation") else {})
+
+
+def tiny_gsc(values):
+    """The options of spoken words, cut down to an epoch of narrow layers; see `tiny_words`."""
+    return {"max_epochs": 1, "batch_size": 4, "hidden": 5, "n_mels": 4}
+
+
+def tiny_curves(name, dtype="float32", validation=0):
+    """Curves of a few steps in the place of MNIST-1D."""
+    arrays, kept = generate(samples=20, length=12), 16 - validation
+    x, y = arrays["x_train"].astype(dtype), arrays["y_train"]
+    test, held = (arrays["x_test"].astype(dtype), arrays["y_test"]), (x[kept:], y[kept:]) if validation else None
+    return data.Dataset(name=name, train=(x[:kept], y[:kept]), test=test, validation=held, classes=10)
+
+
+class Noise:
+    """A few short recordings."""
+
+    labels = np.arange(6) % 3
+
+    def __len__(self):
+        return len(self.labels)
+
+    def waves(self, indices):
+        return np.random.default_rng(0).uniform(-1, 1, (6, 400)).astype("f4")[np.asarray(indices)]
+
+
+def tiny_words(name, seed):
+    """Noise in the place of speech."""
+    sets = {split: Noise() for split in ("train", "validation", "test")}
+    return Speech(name=name, rate=8000, classes=("a", "b", "c"), noise=[], **sets)
+
+
+ON_IMAGES = (pc.depth, pc.online, pc.smalldata, pc.forgetting, pc.drift)
+
+
+def tiny_toys(values):
+    """The options of a small experiment of `plastic.pc`."""
+    return {"grid": "quick", "T": 5}
+
+
+def tiny_images(values):
+    """The options of a sweep of `plastic.pc`, cut down to an epoch of two rates and seeds."""
+    return {"epochs": 1, "T": 3, "rates": (0.01, 0.001), "seeds": (1, 2)}
+
+
+def tiny_online(values):
+    """Two batches of one and of four images."""
+    return tiny_images(values) | {"batches": 2, "batch_sizes": (1, 4)}
+
+
+def tiny_smalldata(values):
+    """One and two images of a class."""
+    return tiny_images(values) | {"per_class": (1, 2)}
+
+
+def tiny_changing(values):
+    """Two iterations over a few images."""
+    return {"T": 3, "rates": (0.01, 0.001), "seeds": (1, 2), "iterations": 2, "per_class": 2, "batch_size": 4}
+
+
+def tiny_drift(values):
+    """Without the network that was trained before."""
+    return tiny_changing(values) | {"pretraining_epochs": 0, "test_per_class": 2}
+
+
 TINY = {
+    pc.depth: tiny_images,
+    pc.online: tiny_online,
+    pc.smalldata: tiny_smalldata,
+    pc.forgetting: tiny_changing,
+    pc.drift: tiny_drift,
+    **{pc.COMMANDS[name]: tiny_toys for name in pc.toys.__all__},
     gait.train: tiny_gait,
     ep.run: tiny_ep,
     eprop.verify: tiny_eprop,
     eprop.pattern: tiny_pattern,
     eprop.evidence: tiny_trials,
     eprop.store_recall: tiny_trials,
+    gle.lagline: tiny_lagline,
+    gle.lagnet: tiny_lagnet,
+    gle.mnist1d: tiny_mnist1d,
+    gle.gsc: tiny_gsc,
 }
 
 
@@ -155,7 +268,9 @@ def run_tiny(line, dataset):
     function, values = parsed(line)
     resumes = "resume" in values
     values = {name: value for name, value in values.items() if name not in ABOUT_THE_HOST}
-    values |= TINY[function](values) | ({"dataset": str(dataset)} if function in (gait.train, ep.run) else {})
+    values |= TINY[function](values) | (
+        {"dataset": str(dataset)} if function in (gait.train, ep.run, *ON_IMAGES) else {}
+    )
     cli.run(function, [f"--{name}={shown(value)}" for name, value in values.items()])
     if resumes:
         cli.run(function, [f"--resume={the_one_run(dataset).folder}"])
@@ -171,8 +286,13 @@ def toy(tmp_path, monkeypatch):
     """The path of a data set of random images; runs go to a folder beside it, without figures."""
     monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    for family in (gait.figures, ep.figures, eprop_figures):
+    for family in (gait.figures, ep.figures, eprop_figures, gle_figures):
         monkeypatch.setattr(family, "draw", lambda folder: None)
+    for module in (classification, changing, toy_figures):
+        monkeypatch.setattr(module, "draw", lambda folder: None)
+    load = data.load  # one function for all families
+    monkeypatch.setattr(mnist1d.data, "load", lambda name, **k: (load, tiny_curves)[name == "MNIST-1D-360"](name, **k))
+    monkeypatch.setattr(gsc.speech, "load", tiny_words)
     generator = np.random.default_rng(0)
     path = tmp_path / "toy.npz"
     sets = {name: generator.random((40, PIXELS, PIXELS)) for name in ("x_train", "x_test")}
@@ -223,6 +343,16 @@ def test_a_published_command_of_eprop_says_what_it_says_and_runs(line, toy, caps
         assert the_one_run(toy).config["status"] == "finished"
 
 
+@pytest.mark.parametrize("line", PUBLISHED_GLE)
+def test_a_published_command_of_gle_says_what_it_says_and_runs(line, toy):
+    function, values = parsed(line)
+    assert values == PUBLISHED_GLE[line]
+    given = run_tiny(line, toy)
+    run = the_one_run(toy)
+    assert run.config["status"] == "finished" and run.experiment == line.split()[1]
+    assert run.options == function.__kwdefaults__ | given  # its defaults are the published ones
+
+
 def test_commands_are_found_in_a_page():
     page = """
 `python -m plastic.gait --in=prose`
@@ -260,8 +390,19 @@ def test_a_command_of_the_readme_is_right(line, toy):
     assert line.split()[0] in PROGRAMS, f"this test knows no program {line.split()[0]}"
     if {"--help", "-h"} & set(shlex.split(line)):
         return
-    function, _ = parsed(line)
+    function, values = parsed(line)
+    if function is gle.figure:
+        return draw_together(values, toy)
     if function in TINY:
         run_tiny(line, toy)
     if function in TINY and function is not eprop.verify:
         assert the_one_run(toy).config["status"] == "finished"
+
+
+def draw_together(values, toy):
+    """Draw as many runs as a line of `plastic.gle figure` names into one figure, beside the data."""
+    for seed, _ in enumerate(values["folders"]):
+        run_tiny(f"plastic.gle lagline --seed={seed}", toy)
+    folders, out = sorted(toy.parent.glob("results/*/*")), toy.parent / "figure.png"
+    cli.run(gle.figure, [",".join(map(str, folders)), f"--out={out}"])
+    assert out.read_bytes().startswith(b"\x89PNG")

@@ -9,14 +9,21 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import xp
 from plastic.functions import (
     accuracy,
+    hard_tanh,
     hardsigm,
+    leaky,
     leaky_relu,
     leaky_relu_inverse,
     leaky_relu_slope,
+    linear,
     mean_squared_error,
     one_hot,
+    relu,
     sigm,
+    sigmoid,
     sign_or_one,
+    softmax,
+    softplus,
     tanh,
 )
 
@@ -80,11 +87,18 @@ def test_the_slope_is_the_derivative_of_phi_and_one_over_that_of_its_inverse(bac
     assert_allclose(1 / at(leaky_relu_slope, a), differences, rtol=1e-6)
 
 
-ACTIVATIONS = [sigm, hardsigm, tanh]
+ACTIVATIONS = [sigm, hardsigm, tanh, linear, relu, hard_tanh, sigmoid, softplus]
+KINKS = {hardsigm: (0, 1), relu: (0,), hard_tanh: (-1, 1)}
+WITHOUT_CURVATURE = [*KINKS, linear]  # their slopes are booleans
 FORMULAS = {
     "sigm": lambda v: 1 / (1 + np.exp(-4 * (v - 1 / 2))),
     "hardsigm": lambda v: np.minimum(np.maximum(v, 0), 1),
     "tanh": lambda v: (np.exp(v) - np.exp(-v)) / (np.exp(v) + np.exp(-v)),
+    "linear": lambda v: v,
+    "relu": lambda v: np.where(v > 0, v, 0),
+    "hard_tanh": lambda v: np.minimum(np.maximum(v, -1), 1),
+    "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+    "softplus": lambda v: np.log(1 + np.exp(v)),
 }
 ROUNDING = {"float64": 1e-15, "float32": 3e-7}  # of values of order 1
 points_of = st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=8)
@@ -98,9 +112,9 @@ def at_points(activation, points):
     return [xp.asnumpy(each) for each in (v, rho, activation.slope(v, rho), activation.curvature(v, rho))]
 
 
-def clear_of_kinks(points):
-    """The points that are not near 0 or 1, where hardsigm has no derivative."""
-    return [v for v in points if min(abs(v), abs(v - 1)) > 1e-2]
+def clear_of_kinks(activation, points):
+    """The points that are not near those where there is no derivative."""
+    return [v for v in points if all(abs(v - kink) > 1e-2 for kink in KINKS.get(activation, ()))]
 
 
 @activations
@@ -108,13 +122,14 @@ def clear_of_kinks(points):
 def test_an_activation_is_its_formula(precision, activation, points):
     v, rho, *_ = at_points(activation, points)
     assert rho.dtype == precision
-    assert_allclose(rho, FORMULAS[activation.name](v.astype("float64")), rtol=0, atol=ROUNDING[precision])
+    eps = ROUNDING[precision]
+    assert_allclose(rho, FORMULAS[activation.name](v.astype("float64")), rtol=eps, atol=eps)
 
 
 @activations
 @hypothesis.given(points_of)
 def test_slope_and_curvature_are_the_derivatives_of_the_formula(precision, activation, points):
-    v, _, slope, curvature = at_points(activation, clear_of_kinks(points))
+    v, _, slope, curvature = at_points(activation, clear_of_kinks(activation, points))
     formula, v, h = FORMULAS[activation.name], v.astype("float64"), 1e-3
     below, here, above = formula(v - h), formula(v), formula(v + h)
     near, far = formula(v + h / 2) - formula(v - h / 2), above - below
@@ -125,7 +140,10 @@ def test_slope_and_curvature_are_the_derivatives_of_the_formula(precision, activ
 
 
 def test_activations_by_hand(precision):
-    """tanh(log 2) = 3/5; at rho = 1/2 sigm has the slope 1 and no curvature, at rho = 1/4 the curvature 3/2."""
+    """tanh(log 2) = 3/5; at rho = 1/2 sigm has the slope 1 and no curvature, at rho = 1/4 the curvature 3/2.
+
+    At v = log 3 the logistic function is 3/4, which is the slope of softplus there; its value is log 4.
+    """
     for activation, v, expected in [
         (sigm, 0.5, (0.5, 1.0, 0.0)),
         (sigm, 0.5 - np.log(3) / 4, (0.25, 0.75, 1.5)),
@@ -134,26 +152,56 @@ def test_activations_by_hand(precision):
         (hardsigm, 0.25, (0.25, 1.0, 0.0)),
         (hardsigm, -0.25, (0.0, 0.0, 0.0)),
         (hardsigm, 1.25, (1.0, 0.0, 0.0)),
+        (linear, -1.5, (-1.5, 1.0, 0.0)),
+        (relu, 1.5, (1.5, 1.0, 0.0)),
+        (relu, -1.5, (0.0, 0.0, 0.0)),
+        (hard_tanh, -0.25, (-0.25, 1.0, 0.0)),
+        (hard_tanh, -1.25, (-1.0, 0.0, 0.0)),
+        (hard_tanh, 1.25, (1.0, 0.0, 0.0)),
+        (sigmoid, 0.0, (0.5, 0.25, 0.0)),
+        (sigmoid, np.log(3), (0.75, 0.1875, -0.09375)),
+        (softplus, 0.0, (np.log(2), 0.5, 0.25)),
+        (softplus, np.log(3), (np.log(4), 0.75, 0.1875)),
     ]:
         _, *found = at_points(activation, v)
         assert_allclose(found, expected, rtol=0, atol=10 * ROUNDING[precision])
 
 
-def test_hardsigm_has_slope_one_on_the_closed_interval(precision):
-    below, above = -float(np.finfo(precision).smallest_normal), 1 + 2 * float(np.finfo(precision).eps)
-    _, rho, slope, curvature = at_points(hardsigm, [below, -0.0, 0.0, 0.5, 1.0, above])
-    assert_array_equal(rho, [0, 0, 0, 0.5, 1, 1])
-    assert_array_equal(slope, [False, True, True, True, True, False])
+@pytest.mark.parametrize(("activation", "low"), [(hardsigm, 0.0), (hard_tanh, -1.0)])
+def test_what_is_clipped_has_slope_one_on_the_closed_interval(precision, activation, low):
+    eps = float(np.finfo(precision).eps)
+    below, above = low - (2 * eps if low else float(np.finfo(precision).smallest_normal)), 1 + 2 * eps
+    _, rho, slope, curvature = at_points(activation, [below, low, -0.0, 0.0, 0.5, 1.0, above])
+    assert_array_equal(rho, [low, low, 0, 0, 0.5, 1, 1])
+    assert_array_equal(slope, [False, True, True, True, True, True, False])
+    assert slope.dtype == bool and curvature == 0
+
+
+def test_relu_has_slope_zero_at_zero(precision):
+    tiny = float(np.finfo(precision).smallest_normal)
+    _, rho, slope, curvature = at_points(relu, [-1.0, -tiny, -0.0, 0.0, tiny])
+    assert_array_equal(rho, [0, 0, 0, 0, tiny])
+    assert_array_equal(slope, [False, False, False, False, True])
     assert slope.dtype == bool and curvature == 0
 
 
 @activations
-def test_activations_far_out_are_flat(precision, activation):
+@pytest.mark.parametrize("far", [1e3, 1e4])
+def test_activations_far_out_are_straight(precision, activation, far):
     """No overflow on the way either: the tests turn warnings into errors."""
-    _, rho, slope, curvature = at_points(activation, [-1e4, 1e4])
-    assert_array_equal(rho, [-1 if activation is tanh else 0, 1])
-    assert_array_equal(slope, 0)
+    _, rho, slope, curvature = at_points(activation, [-far, far])
+    low = -far if activation is linear else -1 if activation in (tanh, hard_tanh) else 0
+    high = far if activation in (linear, relu, softplus) else 1
+    assert_array_equal(rho, [low, high])
+    assert_array_equal(slope, [low == -far, high == far])
     assert_array_equal(curvature, 0)
+
+
+def test_softplus_far_below_is_an_exponential(precision):
+    """To as many digits as it has: value, slope and curvature are all exp(v) there."""
+    v, *found = at_points(softplus, [-20.0, -40.0, -80.0])
+    for each in found[:2]:
+        assert_allclose(each, np.exp(v), rtol=1e-6)
 
 
 @activations
@@ -165,8 +213,8 @@ def test_activations_write_where_they_are_told_and_nowhere_else(precision, activ
     slope, curvature = activation.slope(v, rho), activation.curvature(v, rho)
     before = xp.asnumpy(rho).copy()
     assert rho.shape == slope.shape == shape
-    assert rho.dtype == precision and slope.dtype == (bool if activation is hardsigm else precision)
-    assert activation is hardsigm or (curvature.shape == shape and curvature.dtype == precision)
+    assert rho.dtype == precision and slope.dtype == (bool if activation in WITHOUT_CURVATURE else precision)
+    assert activation in WITHOUT_CURVATURE or (curvature.shape == shape and curvature.dtype == precision)
     out, slope_out = xp.full(shape, np.nan, dtype=precision), xp.ones(shape, dtype=slope.dtype)
     assert activation.value(v, out=out) is out and activation.slope(v, rho, out=slope_out) is slope_out
     assert_array_equal(xp.asnumpy(out), before)
@@ -175,6 +223,24 @@ def test_activations_write_where_they_are_told_and_nowhere_else(precision, activ
     assert_array_equal(xp.asnumpy(rho), before)
     assert activation.value(v, out=v) is v
     assert_array_equal(xp.asnumpy(v), before)
+
+
+@activations
+@pytest.mark.parametrize("width", range(1, 10))
+def test_activations_of_some_columns_of_a_wider_array(precision, activation, width):
+    """As the layers of a network lie side by side; some of NumPy's own functions fail at some distances of rows."""
+    v = xp.asarray(np.random.default_rng(0).standard_normal((5, width)))
+    values, slopes = (xp.full((5, width), 9.0, dtype=precision) for _ in range(2))
+    for columns in (slice(0, 1), slice(width - 1, width), slice(0, width - 1)):
+        here, rho = v[:, columns], activation.value(v[:, columns], out=values[:, columns])
+        expected = activation.value(here.copy())
+        assert_allclose(xp.asnumpy(rho), xp.asnumpy(expected), rtol=1e-6)
+        slope = activation.slope(here.copy(), expected)
+        if activation in WITHOUT_CURVATURE:
+            assert_array_equal(xp.asnumpy(activation.slope(here, rho)), xp.asnumpy(slope))
+        else:
+            activation.slope(here, rho, out=slopes[:, columns])
+            assert_allclose(xp.asnumpy(slopes[:, columns]), xp.asnumpy(slope), rtol=1e-5)
 
 
 def test_mean_squared_error_by_hand(precision):
@@ -200,6 +266,23 @@ def test_losses_are_per_replica(precision):
     assert_allclose(xp.asnumpy(found), expected)
 
 
+@pytest.mark.parametrize("shape", [(4, 3), (5, 4, 3), (3, 3, 3, 3)])
+def test_softmax_is_its_definition_over_the_last_axis(precision, shape):
+    a = 2 * np.random.default_rng(0).standard_normal(shape)
+    found = softmax(xp.asarray(a))
+    assert found.shape == shape and found.dtype == precision
+    e = np.exp(a)
+    assert_allclose(xp.asnumpy(found), e / e.sum(axis=-1, keepdims=True), rtol=EPS[precision] * 10)
+
+
+def test_softmax_does_not_change_with_a_constant_nor_changes_its_argument(backend):
+    """Whose exp would overflow; each sample has its own."""
+    a = 2 * np.random.default_rng(0).standard_normal((5, 4, 3))
+    y, shifts = xp.asarray(a.copy()), xp.asarray(5000.0 * np.arange(1, 5)[:, None])
+    assert_allclose(xp.asnumpy(softmax(y + shifts)), xp.asnumpy(softmax(y)), rtol=1e-10)
+    assert_array_equal(xp.asnumpy(y), a)
+
+
 def test_accuracy_by_hand(precision):
     a = xp.asarray(np.array([[0.1, 0.9], [2.0, -3.0], [-2.0, -1.0], [-1.0, -2.0]]))
     found = accuracy(a, xp.asarray(np.array([1, 0, 0, 0])))
@@ -210,3 +293,37 @@ def test_one_hot_by_hand(precision):
     found = one_hot(xp.asarray(np.array([2, 0, 3], np.uint8)), 4)
     assert found.dtype == precision
     assert_array_equal(xp.asnumpy(found), [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 1]])
+
+
+def test_leaky_by_hand(precision):
+    """A hundredth below zero; at zero, from whichever side, the slope is that below."""
+    tiny = float(np.finfo(precision).smallest_normal)
+    v, rho, slope, curvature = at_points(leaky, [-1e4, -2.0, -tiny, -0.0, 0.0, tiny, 0.5, 1e4])
+    assert rho.dtype == slope.dtype == precision
+    assert_allclose(rho, np.where(v > 0, v, v / 100), rtol=1e-6, atol=tiny)
+    assert_allclose(slope, [0.01, 0.01, 0.01, 0.01, 0.01, 1, 1, 1], rtol=1e-6)
+    assert_array_equal(curvature, 0)
+
+
+@hypothesis.given(points_of)
+def test_the_slope_of_leaky_is_its_derivative(backend, points):
+    v, _, slope, _ = at_points(leaky, [point for point in points if abs(point) > 1e-2])
+    above, below = (xp.asnumpy(leaky.value(xp.asarray(v + h))) for h in (1e-3, -1e-3))
+    assert_allclose(slope, (above - below) / 2e-3, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3), (2, 1, 3), (0, 3)])
+def test_leaky_writes_where_it_is_told_and_nowhere_else(precision, shape):
+    values = np.random.default_rng(0).standard_normal(shape).astype(precision)
+    v = xp.asarray(values.copy())
+    rho = leaky.value(v)
+    slope, before = leaky.slope(v, rho), xp.asnumpy(rho).copy()
+    assert rho.shape == slope.shape == shape and rho.dtype == slope.dtype == precision
+    out, slope_out = (xp.full(shape, np.nan, dtype=precision) for _ in range(2))
+    assert leaky.value(v, out=out) is out and leaky.slope(v, rho, out=slope_out) is slope_out
+    assert_array_equal(xp.asnumpy(out), before)
+    assert_array_equal(xp.asnumpy(slope_out), xp.asnumpy(slope))
+    assert_array_equal(xp.asnumpy(v), values)
+    assert_array_equal(xp.asnumpy(rho), before)
+    assert leaky.value(v, out=v) is v
+    assert_array_equal(xp.asnumpy(v), before)

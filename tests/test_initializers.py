@@ -24,6 +24,24 @@ def test_xavier_has_the_mean_and_variance_of_its_fans():
     assert abs(np.mean(W**4) / (3 * variance**2) - 1) < 4 * np.sqrt(96 / 9 / N)  # normal: E W^4 = 3 var^2
 
 
+@pytest.mark.parametrize("gain", [1, 5 / 3, 0.5])
+def test_xavier_uniform_has_the_range_and_variance_of_its_fans_and_gain(gain):
+    """U(-c, c) has the variance c^2 / 3 = 2 gain^2 / (n_in + n_out)."""
+    n_in, n_out = 300, 100
+    W = initializers.xavier_uniform(np.random.default_rng(0), n_in, n_out, gain)
+    c, N = gain * np.sqrt(6 / (n_in + n_out)), n_in * n_out
+    assert W.shape == (n_in, n_out) and W.dtype == np.float64
+    assert c * (1 - 12 / N) < W.max() <= c and -c <= W.min() < -c * (1 - 12 / N)
+    assert abs(W.mean()) < 4 * c * np.sqrt(1 / 3 / N)
+    assert abs(W.var() - 2 * gain**2 / (n_in + n_out)) < 4 * c**2 * np.sqrt(4 / 45 / N)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("draw", [initializers.xavier_normal, initializers.xavier_uniform])
+def test_the_gain_of_xavier_scales_the_same_draws(kind, draw):
+    assert_allclose(draw(generators(4)[kind], 3, 5, 5 / 3), draw(generators(4)[kind], 3, 5) * 5 / 3, rtol=1e-14)
+
+
 @pytest.mark.parametrize("n", [1, 2, 7, 60])
 @pytest.mark.parametrize("kind", KINDS)
 def test_orthogonal_is_the_qr_factor_with_a_positive_diagonal(kind, n):
@@ -55,6 +73,7 @@ def test_orthogonal_is_uniform_over_the_group():
     "draw",
     [
         lambda g: initializers.xavier_normal(g, 4, 3),
+        lambda g: initializers.xavier_uniform(g, 4, 3),
         lambda g: initializers.orthogonal(g, 4),
         lambda g: initializers.uniform_fan_in(g, (3, 2, 2), 5),
     ],

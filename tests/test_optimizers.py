@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import parameters, xp
 from plastic.errors import PlasticError
-from plastic.optimizers import SGD, Adam
+from plastic.optimizers import SGD, Adam, Plateau
 from plastic.parameters import Affine
 
 STEPS = 10
@@ -327,3 +327,124 @@ def test_a_parameter_without_axes(backend, name):
     p, expected = [xp.asarray(np.array(0.5))], trajectory(name, np.array(0.5), [np.array(2.0)], 0.1)
     optimizer.step(p, [xp.asarray(np.array(2.0))], optimizer.init(p))
     assert_allclose(xp.asnumpy(p[0]), expected, rtol=1e-12)
+
+
+def rates(schedule, losses, lr=1.0):
+    """The rate after each loss, on the host; losses: one row per step."""
+    losses = np.array(losses, float)
+    state, found = schedule.init(lr, losses.shape[1:]), []
+    for loss in losses:
+        assert schedule.step(state, xp.asarray(loss, dtype=xp.float_dtype)) is None
+        found.append(xp.asnumpy(state["lr"]).copy())
+    assert all(array.dtype == xp.float_dtype and array.shape == losses.shape[1:] for array in state.values())
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("patience", "losses", "expected"),
+    [
+        (0, [3, 2, 2, 1, 2, 2], [1, 1, 0.5, 0.5, 0.25, 0.125]),
+        (1, [3, 3, 3, 3, 3], [1, 1, 0.5, 0.5, 0.25]),
+        (2, [3, 3, 3, 3, 3, 3, 3], [1, 1, 1, 0.5, 0.5, 0.5, 0.25]),
+        (2, [3, 4, 5, 2, 3, 4, 5], [1, 1, 1, 1, 1, 1, 0.5]),  # a better loss begins the count anew
+        (1, [1, 2, 2, 1.5, 0.5, 1, 1], [1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]),  # the best of all, not of the last few
+    ],
+)
+def test_a_plateau_by_hand(precision, patience, losses, expected):
+    assert_allclose(rates(Plateau(patience, 0.5), losses), expected)
+
+
+def test_better_is_better_by_a_part_of_the_best(precision):
+    """With a threshold of 10 %, 100 -> 91 is not better, 100 -> 89 is; so it is at 1 and 0.01."""
+    for scale in (100, 1, 0.01):
+        assert_allclose(rates(Plateau(0, 0.5, threshold=0.1), scale * np.array([1, 0.91])), [1, 0.5])
+        assert_allclose(rates(Plateau(0, 0.5, threshold=0.1), scale * np.array([1, 0.89])), [1, 1])
+    assert_allclose(rates(Plateau(0, 0.5), [1, 1 - 0.9e-4, 1 - 1.2e-4]), [1, 0.5, 0.5])
+    assert_allclose(rates(Plateau(0, 0.5, threshold=0.5), [2, 1, 0.75]), [1, 0.5, 0.5])  # by that part is not enough
+    assert_allclose(rates(Plateau(0, 0.5), [0, 0]), [1, 0.5])
+
+
+def test_a_rate_that_would_hardly_change_stays(precision):
+    """At 0.04 and below, half of it is not more than eps = 0.02 away; the count begins anew all the same."""
+    falling = Plateau(0, 0.5, eps=0.02)
+    assert_allclose(rates(falling, [1, 1, 1, 1], lr=0.1), [0.1, 0.05, 0.025, 0.025])
+    assert_allclose(rates(Plateau(0, 0.5, eps=0.25), [1, 1]), [1, 0.5])
+    assert_allclose(rates(Plateau(0, 0.5, eps=0.5), [1, 1]), [1, 1])
+    schedule = Plateau(1, 0.5, eps=1.0)
+    state = schedule.init(1.0)
+    for _ in range(3):
+        schedule.step(state, xp.asarray(np.array(1.0), dtype=xp.float_dtype))
+    assert_array_equal(xp.asnumpy(state["bad"]), 0)
+
+
+def test_constants_of_a_plateau_unless_given():
+    assert Plateau(2, 0.5) == Plateau(patience=2, factor=0.5, threshold=1e-4, eps=1e-8)
+
+
+def test_rates_of_the_start_and_a_state_that_is_finite(precision):
+    state = Plateau(2, 0.5).init(1e-3, (3, 1))
+    assert sorted(state) == ["bad", "best", "lr"]
+    assert all(array.shape == (3, 1) and array.dtype == precision for array in state.values())
+    assert all(np.isfinite(xp.asnumpy(array)).all() for array in state.values())
+    assert_allclose(xp.asnumpy(state["lr"]), 1e-3, rtol=1e-6)
+
+
+@hypothesis.given(
+    losses=st.lists(st.tuples(*[st.sampled_from([0.5, 1.0, 1.5, 2.0])] * 3), min_size=1, max_size=12),
+    patience=st.integers(0, 3),
+)
+def test_each_replica_has_its_own_plateau(precision, losses, patience):
+    schedule = Plateau(patience, 0.5)
+    together = rates(schedule, np.array(losses)[..., None])
+    for replica, own in enumerate(np.transpose(losses)):
+        assert_array_equal(together[:, replica, 0], rates(schedule, own))
+
+
+def test_a_replica_whose_loss_is_not_a_number_leaves_the_others_alone(backend):
+    found = rates(Plateau(0, 0.5), [[2, 2], [np.nan, 1], [np.nan, 0.5]])
+    assert_allclose(found, [[1, 1], [0.5, 1], [0.25, 1]])
+
+
+DECAYING = {
+    "sgd": SGD(0.1, weight_decay=0.3),
+    "momentum": SGD(0.1, momentum=0.9, weight_decay=0.3),
+    "adam": Adam(0.03, beta1=0.8, beta2=0.95, eps=1e-3, weight_decay=0.3),
+}
+
+
+@pytest.mark.parametrize("name", DECAYING)
+def test_weights_decay_by_what_is_added_to_the_gradient(precision, name):
+    """Ten steps, the gradient of each being that of the loss plus weight_decay times the parameter as it then is."""
+    params, gradients = trees(LAYERS)
+    found = train(DECAYING[name], params, gradients)
+    for path, leaf in parameters.leaves(params):
+        p, along = leaf.astype(np.float64), []
+        for grads in gradients:
+            along.append(dict(parameters.leaves(grads))[path] + 0.3 * p)
+            p = trajectory(name, leaf.astype(np.float64), along, DECAYING[name].lr)
+        assert found[path].dtype == precision
+        eps = 1e-5 if precision == "float32" else 1e-12
+        assert_allclose(found[path], p, rtol=eps, atol=eps, err_msg=path)
+
+
+@pytest.mark.parametrize("name", DECAYING)
+def test_decay_changes_no_gradient_and_none_is_the_default(backend, name):
+    params, gradients = trees(LAYERS)
+    tree, grads = device(params), device(gradients[0])
+    DECAYING[name].step(tree, grads, DECAYING[name].init(tree))
+    for (path, grad), (_, before) in zip(parameters.leaves(grads), parameters.leaves(gradients[0]), strict=True):
+        assert_array_equal(xp.asnumpy(grad), before, err_msg=path)
+    assert SGD().weight_decay == Adam().weight_decay == 0
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_without_a_gradient_weights_decay(precision, momentum):
+    """By a factor 1 - rate weight_decay = 0.9 in the first step; the first step of Adam is its rate."""
+    start = np.array([4.0, -0.5])
+    for optimizer, expected in (
+        (SGD(0.2, momentum=momentum, weight_decay=0.5), 0.9 * start),
+        (Adam(0.01, weight_decay=0.5), start - [0.01, -0.01]),
+    ):
+        p = [xp.asarray(start.copy(), dtype=precision)]
+        optimizer.step(p, [xp.zeros_like(p[0])], optimizer.init(p))
+        assert_allclose(xp.asnumpy(p[0]), expected, rtol=1e-5)

@@ -110,6 +110,16 @@ def test_an_impossible_batch_size_is_refused(batch_size):
     assert numbered(10, 10).per_epoch == 1
 
 
+def test_a_frozen_source_gives_the_same_batch_again_and_each_step_is_an_epoch():
+    batch = (np.zeros(2), np.ones(2))
+    source = training.Frozen(batch)
+    assert source.per_epoch == 1
+    assert all(source.next() is batch for _ in range(3))
+    other = training.Frozen(batch)
+    other.restore(json.loads(json.dumps(source.state())))
+    assert other.next() is batch and other.state() == source.state()
+
+
 # what is evaluated and saved, and when
 
 

@@ -63,7 +63,7 @@ class Lesson:
         y = advance(self.teacher, self.teacher_state, x)
         d = y - state.output
         if self.window and learns:
-            position = s - max(self.begin, (s - 1) // self.window * self.window + 1)
+            position = s - self._first_of_window(s)
             self.tape.before(position, state, x, d)
         step(student, state, x, self.beta * d, self.grads if learns and not self.window else None)
         if self.window and learns:
@@ -71,6 +71,12 @@ class Lesson:
         if s > self.begin:
             self._learn(s, position + 1 if self.window else 1)
         return y, d
+
+    def _first_of_window(self, s):
+        """The step with which the window of step s begins: the first window is that of `begin`, whole or in part."""
+        if s <= (self.begin // self.window + 1) * self.window:
+            return self.begin
+        return (s - 1) // self.window * self.window + 1
 
     def _learn(self, s, count):
         student = self.student

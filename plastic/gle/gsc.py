@@ -123,8 +123,9 @@ def gsc(
         options = resumed(gsc, options, "gle", "gsc")
     check_seeds(options)
     check_at_least_one(options, "max_epochs", "batch_size", "n_mels", "hidden")
-    check_above_zero(options, "learning_rate", "lr_scheduler_gamma")
-    check_between(options, "lr_scheduler_gamma", 0, 1)
+    check_above_zero(options, "learning_rate")
+    if not 0 < options["lr_scheduler_gamma"] <= 1:
+        raise PlasticError(f"lr_scheduler_gamma is {options['lr_scheduler_gamma']}; it must lie in (0, 1]")
     check_between(options, "lr_scheduler_patience", 0)
     if options["hidden"] % len(GROUPS):
         raise PlasticError(f"hidden is {options['hidden']}; it must be a multiple of {len(GROUPS)}")
@@ -134,5 +135,6 @@ def gsc(
 
 
 def _report(run, accuracy):
-    accuracy = 100 * np.atleast_1d(accuracy)
+    diverged = {int(replica) for replica in run.config.get("details", {}).get("diverged", {})}
+    accuracy = 100 * np.array([a for k, a in enumerate(np.atleast_1d(accuracy)) if k not in diverged])
     print(f"test accuracy {accuracy.mean():.2f} % (seeds: {len(accuracy)}, standard deviation {accuracy.std():.2f})")

@@ -10,6 +10,7 @@ from plastic.errors import PlasticError
 from plastic.gle import figures, inputs
 from plastic.gle.chain import LEAST, WINDOWS, Lesson
 from plastic.gle.network import history
+from plastic.gle.running import check_steps
 from plastic.runs.command import run_task
 from plastic.runs.options import (
     check_above_zero,
@@ -80,8 +81,8 @@ class Task:
         if (number - 1) % 50 == 0:
             self.sum[...], self.count[...] = 0, 0
         block = xp.asarray(inputs.moved(self.wave, self.shifts, 5, start, stop))[..., None]
-        for s, x in zip(range(start, stop), block, strict=True):
-            row, recorded = s // ROW, s % ROW == 0
+        for s in range(start, stop):
+            x, row, recorded = block[s - start], s // ROW, s % ROW == 0
             if recorded:
                 parameters[row] = lesson.student.parameters.vector
                 trace[row, ..., 2] = lesson.state.output[..., 0, 0]
@@ -171,6 +172,7 @@ def lagline(
     check_seeds(options)
     check_at_least_one(options, "batch_size")
     check_above_zero(options, "t_init", "t_train", "learning_rate", "beta", "dt")
+    check_steps(options, "t_init", "t_train")
     _check(options)
     readable = f"{options['model']}-{seed_names(options)}"
     return run_task(

@@ -10,6 +10,7 @@ from plastic.errors import PlasticError
 from plastic.gle import figures, inputs
 from plastic.gle.microcircuit import AM, GLE, TEACHER, Lesson
 from plastic.gle.network import history
+from plastic.gle.running import check_steps
 from plastic.initializers import uniform_fan_in
 from plastic.runs.command import run_task
 from plastic.runs.options import (
@@ -25,7 +26,7 @@ from plastic.runs.options import (
 PUBLISHED_SEED, PUBLISHED, SMALL = 5, (0.6605, -0.7478), (-0.07, 1.0)
 """The seed of the published run, and the weights it begins with; those of the figure in the paper."""
 ANGULAR = (0.49, 1.07, 1.98)  # frequencies of the input
-BLOCK = 100  # Euler steps in one step of training
+BLOCK, EVERY = 100, 20  # Euler steps in one step of training, and steps of training between two evaluations
 STUDENTS = {"gle": GLE, "am": AM}
 
 
@@ -65,8 +66,8 @@ class Task:
             self.step,
             steps=math.ceil(self.total / BLOCK),
             evaluate=self.evaluate,
-            evaluate_every=20,
-            checkpoint_every=200,
+            evaluate_every=EVERY,
+            checkpoint_every=10 * EVERY,
             replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(self.seeds)],
             advice="try smaller learning rates",
         )
@@ -77,10 +78,10 @@ class Task:
         start = (number - 1) * BLOCK
         stop = min(start + BLOCK, self.total)
         for s in range(start, stop):
-            kept["output"][s] = lesson.step(s, self.x[s])[..., 0, 0]
+            kept["output"][s] = lesson.step(s, float(self.x[s]))[..., 0, 0]
             kept["e"][s] = lesson.state.e_ahead[..., GLE, 0, :2]
             kept["w_gle"][s], kept["w_am"][s] = (lesson.W[k][..., 0, :] for k in (GLE, AM))
-        self.span = slice(max(0, stop - 20 * BLOCK), stop)
+        self.span = slice((number - 1) // EVERY * EVERY * BLOCK, stop)
         return xp.sum(kept["output"][start:stop], axis=(0, -1))
 
     def evaluate(self):
@@ -162,6 +163,7 @@ def lagnet(
     check_seeds(options)
     check_at_least_one(options, "start_learning_step", "update_every")
     check_above_zero(options, "t", "learning_rate_gle", "learning_rate_am", "dt")
+    check_steps(options, "t")
     check_between(options, "momentum", 0, 1)
     check_between(options, "gamma", 0)
     if options["dt"] > 0.1:

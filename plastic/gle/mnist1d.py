@@ -14,7 +14,7 @@ from plastic.optimizers import Plateau
 from plastic.runs.command import run_task
 from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
 
-DT, STEPS, CLASSES = 0.2, 360, 10
+SET, DT, STEPS, CLASSES = "MNIST-1D-360", 0.2, 360, 10
 RATES = {"plastic_e2e": 5e-3, "plastic_e2e_42k": 2.5e-3, "static_lagnet": 5e-3}  # for 72 steps; see `Task`
 _TEST_BATCH = 1000
 _EQUAL, _LAGGED = {"plastic_e2e": 17, "plastic_e2e_42k": 30}, {"plastic_e2e": 36, "plastic_e2e_42k": 60}
@@ -50,12 +50,10 @@ def task(options):
     generators = [xp.generator(seed) for seed in seeds]
     drawn = [uniform_layers(each.init, sizes(architecture)) for each in generators]
     layers = parameters.map(lambda *arrays: np.stack(arrays) if len(arrays) > 1 else arrays[0], *drawn)
-    dataset = data.load("MNIST-1D-360", dtype=options["dtype"], validation=options["validation"])
+    dataset = data.load(SET, dtype=options["dtype"], validation=options["validation"])
     held = {"test": dataset.test} | ({"validation": dataset.validation} if options["validation"] else {})
     held = {name: (features(architecture, x), xp.asarray(labels)) for name, (x, labels) in held.items()}
     batch = options["batch_size"]
-    if batch > len(dataset.train[0]):
-        raise PlasticError(f"batch_size is {batch}, but there are {len(dataset.train[0])} training samples")
     x, labels = features(architecture, dataset.train[0]), xp.asarray(dataset.train[1])
     return SequenceTask(
         options,
@@ -128,8 +126,12 @@ def mnist1d(
     check_at_least_one(options, "max_epochs", "batch_size")
     if options["learning_rate"] is not None and not options["learning_rate"] > 0:
         raise PlasticError(f"learning_rate is {options['learning_rate']}; it must be above 0")
-    if not 0 <= options["validation"] < 4000:
-        raise PlasticError(f"validation is {options['validation']}; it must be at least 0 and below 4000")
+    samples = data.sizes(SET)[0]
+    if not 0 <= options["validation"] < samples:
+        raise PlasticError(f"validation is {options['validation']}; it must be at least 0 and below {samples}")
+    if options["batch_size"] > samples - options["validation"]:
+        left = samples - options["validation"]
+        raise PlasticError(f"batch_size is {options['batch_size']}, but there are {left} training samples")
     readable = f"{options['architecture']}-{seed_names(options)}"
     return run_task("gle", "mnist1d", options, readable, lambda: task(options), _report, draw=figures.draw)
 

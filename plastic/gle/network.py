@@ -94,7 +94,6 @@ class Network:
         held = Parameters(self.parameters.vector[..., k, :], *self.parameters.form)
         arrays = (self.tau_m, self.tau_r, self.gamma)
         tau_m, tau_r, gamma = (None if array is None else array[..., k, :, :] for array in arrays)
-        tau_m = tau_m if held.tau_m is None else held.tau_m
         return dataclasses.replace(self, parameters=held, tau_m=tau_m, tau_r=tau_r, gamma=gamma)
 
     @property
@@ -216,7 +215,7 @@ def advance(network, state, x):
 
 def respond(network, state, x):
     """Take a step of u and r for each input of x (T, ..., batch, n_0); return the outputs (T, ..., batch, n_L)."""
-    return xp.stack([advance(network, state, x_t) for x_t in x])
+    return xp.stack([advance(network, state, x[t]) for t in range(len(x))])
 
 
 def settle(network, state):
@@ -260,7 +259,7 @@ def _rates(network, s, only=None):
     for phi, columns in groups:
         u, r = s.u_ahead[..., columns], s.r[..., columns]
         phi.value(u, out=r)
-        phi.slope(u, r, out=s.q[..., columns])
+        s.q[..., columns] = phi.slope(u, r)
 
 
 def _follow(goal, low, rate, ahead, difference, prospective):

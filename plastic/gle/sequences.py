@@ -58,7 +58,7 @@ class SequenceTask:
         self.number = number
         x, labels = batch
         total = self.learn(self.prepare(x), labels)
-        counts, right = self.state["train"], accuracy(total, labels)[..., None]
+        counts, right = self.state["train"], accuracy(total, labels)[..., None].astype(xp.float_dtype)
         if (number - 1) % self.source.per_epoch == 0:
             for each in counts.values():
                 each[...] = 0
@@ -72,8 +72,8 @@ class SequenceTask:
         vector, moments, lr = network.parameters.vector, self.state["moments"], self.state["schedule"]["lr"]
         y = (labels[..., None] == xp.arange(network.sizes[-1])).astype(xp.float_dtype)
         total = xp.zeros_like(state.output)
-        for x_t in x:
-            total += step(network, state, x_t, y - softmax(state.output), grads)
+        for t in range(len(x)):
+            total += step(network, state, x[t], y - softmax(state.output), grads)
             optimizer.step(vector, grads.vector, moments, lr)
         return total
 

@@ -8,7 +8,7 @@ Song, Millidge, Salvatori, Lukasiewicz, Xu, Bogacz: Inferring neural activity be
 learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
 """
 
-from plastic.pc import metrics
+from plastic.pc import handcoded, metrics
 from plastic.pc.linear import equilibrium
 from plastic.pc.network import Inference, Network, activities, predict
 from plastic.pc.rules import Rate, bp, fixed_prediction, infer, learn, pc, tp, when, zil
@@ -21,6 +21,7 @@ __all__ = [
     "bp",
     "equilibrium",
     "fixed_prediction",
+    "handcoded",
     "infer",
     "learn",
     "metrics",

@@ -91,7 +91,7 @@ class Inference:
         lead = _together(x.shape[:-2], network.layers[0].W.shape[:-2], y.shape[:-2])
         self.order = xp.order(*(layer.W for layer in network.layers))
         self.times = xp.short_sum if self.order == "F" else xp.matmul
-        self.input, self.y = (xp.array(each, order=self.order) for each in (x, y))
+        self.input, self.y = (self._ordered(each) for each in (x, y))
         sizes = network.sizes[1:-1]
         ends = list(itertools.accumulate(sizes, initial=0))
         columns = [slice(start, end) for start, end in itertools.pairwise(ends)]
@@ -99,7 +99,8 @@ class Inference:
         def zeros(units):
             return xp.zeros((*lead, x.shape[-2], units), dtype=x.dtype, order=self.order)
 
-        self.x, self.mu, self.eps, self.back, self.q = (zeros(ends[-1]) for _ in range(5))
+        self.x, self.mu, self.eps, self.back = (zeros(ends[-1]) for _ in range(4))
+        self.q = network.phi.slope(self.x, self.mu)  # booleans where slopes are 0 and 1 only
         self.r = self.x if network.after else zeros(ends[-1])
         self.a = zeros(ends[-1]) if network.after else self.mu
         self.delta = zeros(ends[-1]) if network.after else self.eps
@@ -117,10 +118,13 @@ class Inference:
 
     def _take_weights(self):
         """Put the weights in order, and send the input to the first layer."""
-        ordered = [xp.array(layer.W, order=self.order, copy=None) for layer in self.network.layers]
+        ordered = [self._ordered(layer.W) for layer in self.network.layers]
         self.up = [(W, layer.b) for W, layer in zip(ordered, self.network.layers, strict=True)]
         self.down = [xp.swapaxes(W, -1, -2) for W in ordered[1:]]
         self._send(self.input, *self.up[0], [*self.a_layers, self.top][0])
+
+    def _ordered(self, array):
+        return xp.asfortranarray(array) if self.order == "F" else array
 
     def _send(self, r, W, b, a):
         self.times(r, W, out=a)
@@ -176,10 +180,10 @@ class Inference:
         senders, deltas = [self.input, *self.r_layers], [*self.delta_layers, self.eps_top]
         for k in range(len(out)) if only is None else [only]:
             xp.matmul(xp.swapaxes(senders[k], -1, -2), deltas[k], out=out[k].W)
-            xp.negative(out[k].W, out=out[k].W)
+            out[k].W *= -1
             if out[k].b is not None:
                 xp.sum(deltas[k], axis=-2, keepdims=True, out=out[k].b)
-                xp.negative(out[k].b, out=out[k].b)
+                out[k].b *= -1
         return out
 
 

@@ -25,8 +25,8 @@ class Rate:
         if self.fixed:
             return
         if self.before is not None:
-            factor = xp.where(F < self.before, self.amplifier, self.discount)[..., None, None]
-            self.gamma = (self.gamma * factor).astype(F.dtype)
+            factor = xp.where(F < self.before, self.amplifier, self.discount)[..., None, None].astype(F.dtype)
+            self.gamma = self.gamma * factor
         self.before = F
 
 

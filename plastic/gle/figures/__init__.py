@@ -23,6 +23,8 @@ def figure(folders: tuple[str, ...], *, out: str):
         folders: run folders, as a,b,c.
         out: the PNG file to write; a file that exists is left as it is.
     """
+    if not folders:
+        raise PlasticError("folders are none; name one run folder or more")
     found = [runs.Run(folder) for folder in folders]
     kinds = sorted({f"{run.family} {run.experiment}" for run in found})
     if len(kinds) > 1 or found[0].family != "gle" or not hasattr(_ROOMS[found[0].experiment], "together"):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plastic import plotting
+from plastic.gle.figures.several import arrays_of, labels
 
 _NAMES = {
     "gle": "GLE",
@@ -29,7 +30,7 @@ def figures(run):
 
 def together(runs):
     """Rates and errors before and after learning; weights, time constants and loss over time, of several models."""
-    held = {_NAMES[run.options["model"]]: run.arrays() for run in runs}
+    held = dict(zip(labels(runs, [_NAMES[run.options["model"]] for run in runs]), map(arrays_of, runs), strict=True))
     options = runs[0].options
     t_init, end = options["t_init"], options["t_init"] + options["t_train"]
     spans = {
@@ -47,12 +48,13 @@ def together(runs):
     _learned(axes[5, 1], held, "tau_m", (1, 2), r"membrane time constants $\tau_m$")
     for index, arrays in enumerate(held.values()):
         time, loss = arrays["time"], _first(arrays["loss"])
-        count = len(time) // _MEAN_OF * _MEAN_OF
-        time, loss = (array[:count].reshape(-1, _MEAN_OF).mean(axis=1) for array in (time, loss))
+        span = min(_MEAN_OF, len(time))
+        count = len(time) // span * span
+        time, loss = (array[:count].reshape(-1, span).mean(axis=1) for array in (time, loss))
         axes[5, 2].plot(time, np.maximum(loss, 1e-16), **plotting.look(index))
     axes[5, 2].set(xlabel="time", ylabel="loss", xscale="log", yscale="log")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside upper center", ncols=6, frameon=False)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside upper center", ncols=6, frameon=False)
     return fig
 
 
@@ -77,7 +79,7 @@ def _learned(axis, held, name, targets, label):
     for index, arrays in enumerate(held.values()):
         values = arrays[name] if arrays[name].ndim == 2 else arrays[name][0]
         axis.plot(arrays["time"][1:], values[1:], **plotting.look(index))
-    axis.set(xlabel="time", ylabel=label, xscale="log", xlim=(arrays["time"][1] * 20, None))
+    axis.set(xlabel="time", ylabel=label, xscale="log", xlim=(arrays["time"][min(20, len(arrays["time"]) // 2)], None))
 
 
 def _first(array):

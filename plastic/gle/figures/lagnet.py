@@ -3,6 +3,7 @@
 import numpy as np
 
 from plastic import plotting
+from plastic.gle.figures.several import arrays_of
 
 _STUDENTS = {"gle": "GLE", "am": "adjoint method"}
 _KINDS = ("instantaneous neuron", "retarded neuron")
@@ -13,7 +14,7 @@ _MEAN = 500  # steps
 
 def figures(run):
     """Return {name: figure} of a run."""
-    options, arrays = run.options, run.arrays()
+    options, arrays = run.options, arrays_of(run)
     several = arrays["teacher"].ndim > 1
     arrays = {name: array[0] if several and name not in ("time", "input") else array for name, array in arrays.items()}
     start = options["start_learning_step"]
@@ -27,10 +28,12 @@ def figures(run):
 def traces(arrays, start):
     """Outputs, input, and the errors of the first layer before and after learning."""
     n = len(arrays["time"])
-    span = min(2000, start // 2)
+    span = max(2, min(2000, start // 2))
+    last = max(span, n - 100)
+    middle = start // 2
     spans = {
-        "before learning": slice(start // 2 - span // 2, start // 2 + span // 2),
-        "after": slice(n - span - 100, n - 100),
+        "before learning": slice(max(0, middle - span // 2), max(0, middle - span // 2) + span),
+        "after": slice(last - span, last),
     }
     fig, axes = plotting.figure(4, 2, width=5.5, height=1.9)
     for column, (title, part) in enumerate(spans.items()):
@@ -44,7 +47,8 @@ def traces(arrays, start):
         for k, axis in enumerate(errors):
             for index, (name, label) in enumerate({"gle": r"$\tilde{e}$ (GLE)", "am": r"$\lambda$ (adjoint)"}.items()):
                 axis.plot(time, arrays[f"error/{name}"][part, k], label=label, **plotting.look(index))
-            mean = np.convolve(arrays["error/gle"][:, k], np.ones(_MEAN) / _MEAN, mode="same")[part]
+            window = min(_MEAN, n)
+            mean = np.convolve(arrays["error/gle"][:, k], np.ones(window) / window, mode="same")[part]
             axis.plot(time, mean, label=r"mean of $\tilde{e}$ over 500 steps", **plotting.look(2))
             axis.ticklabel_format(axis="y", scilimits=(-2, 3))
         errors[-1].set_xlabel("time")
@@ -84,9 +88,10 @@ def learning(arrays):
         w, squares = arrays[f"w/{name}"], (arrays[f"output/{name}"] - arrays["teacher"]) ** 2
         for k in range(2):
             left.plot(arrays["time"][::20], w[::20, k], label=label if k == 0 else None, **plotting.look(index))
-        count = len(squares) // 100 * 100
-        means = squares[:count].reshape(-1, 100).mean(axis=1)
-        time = arrays["time"][:count].reshape(-1, 100).mean(axis=1)
+        span = min(100, len(squares))
+        count = len(squares) // span * span
+        means = squares[:count].reshape(-1, span).mean(axis=1)
+        time = arrays["time"][:count].reshape(-1, span).mean(axis=1)
         right.plot(time, np.maximum(means, 1e-16), label=label, **plotting.look(index))
     left.set(xlabel="time", ylabel="weights of the first layer")
     right.set(xlabel="time", ylabel="loss", xscale="log", yscale="log")

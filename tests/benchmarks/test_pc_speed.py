@@ -1,0 +1,100 @@
+"""Predictive coding against its floor: a batch of 64 with 128 steps of inference, and tiny nets by the thousand.
+
+The floor of a step is the products that predict each hidden and the output layer from the states below, those that send
+errors back, the activation and its slope, and one read and write of the states. Per batch it has the first layer's
+product and the gradients of all weights. Of 1,000 nets of 2-2-2 with 64 samples the floor is their elementwise
+operations, one after another in buffers, with the replicas innermost in memory.
+
+Run `pytest tests/benchmarks -s` to see the ratios. Nothing is asserted about time.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+import timing
+
+from plastic import functions, parameters
+from plastic.parameters import Affine
+from plastic.pc import Network, rules
+
+T = 128
+
+
+def make(sizes, batch, replicas=()):
+    rng = np.random.default_rng(0)
+    layers = [
+        Affine((rng.standard_normal((*replicas, a, b)) / np.sqrt(a)).astype(np.float32))
+        for a, b in itertools.pairwise(sizes)
+    ]
+    x, y = (rng.random((*replicas, batch, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
+    network = Network(layers, functions.sigmoid)
+    grads = parameters.zeros_like(layers)
+    return network, lambda: rules.pc(network, x, y, T, out=grads)
+
+
+def make_floor(network, batch):
+    sizes = network.sizes
+    W = [layer.W for layer in network.layers]
+    r = [np.ones((batch, n), np.float32) for n in sizes]
+    e = [np.ones((batch, n), np.float32) for n in sizes]
+    states = np.ones((batch, sum(sizes[1:-1])), np.float32)
+
+    def floor():
+        np.matmul(r[0], W[0], out=e[1])
+        for _ in range(T - 1):
+            for k in range(1, len(W)):
+                np.matmul(r[k], W[k], out=e[k + 1])
+                np.matmul(e[k + 1], W[k].T, out=e[k])
+            np.tanh(states, out=states)  # what a sigmoid costs at least
+            np.multiply(states, 0.9, out=states)
+        for k in range(len(W)):
+            r[k].T @ e[k + 1]
+
+    return floor
+
+
+@pytest.mark.parametrize("sizes", [(784, 64, 64, 10), (784, 256, 256, 256, 10)], ids=str)
+def test_a_batch(benchmark, sizes):
+    network, path = make(sizes, 64)
+    timing.ratio(benchmark, f"PC, {sizes}, batch 64, T {T}", path, make_floor(network, 64), rounds=7)
+
+
+def test_a_thousand_tiny_nets_against_one(benchmark):
+    _, many = make((2, 2, 2), 1, (1000,))
+    _, one = make((2, 2, 2), 1)
+    timing.ratio(benchmark, "PC, 1,000 nets of 2-2-2 against one, batch 1", many, one, rounds=7)
+
+
+def make_tiny_floor(batch, replicas):
+    """One hidden layer of two, two outputs, in arrays (replicas, batch, 2) with the replicas innermost."""
+    W, y = (np.ones((replicas, n, 2), np.float32, order="F") for n in (2, batch))
+    x, mu, r, q, top, eps, back, term = (np.ones((replicas, batch, 2), np.float32, order="F") for _ in range(8))
+
+    def product(a, out):
+        np.multiply(a[..., :1], W[..., :1, :], out=out)
+        np.multiply(a[..., 1:], W[..., 1:, :], out=term)
+        np.add(out, term, out=out)
+
+    def floor():
+        for _ in range(T - 1):
+            np.tanh(x, out=r)  # what a sigmoid costs at least
+            product(r, top)
+            np.subtract(x, mu, out=eps)
+            np.subtract(y, top, out=top)
+            np.einsum("rbn,rbn->r", eps, eps)
+            np.einsum("rbn,rbn->r", top, top)
+            product(top, back)
+            np.subtract(1, r, out=q)
+            np.multiply(q, r, out=q)
+            np.multiply(back, q, out=back)
+            np.subtract(eps, back, out=back)
+            np.multiply(back, 0.1, out=back)
+            np.subtract(x, back, out=x)
+
+    return floor
+
+
+def test_a_thousand_tiny_nets_with_batches(benchmark):
+    _, path = make((2, 2, 2), 64, (1000,))
+    timing.ratio(benchmark, "PC, 1,000 nets of 2-2-2, batch 64", path, make_tiny_floor(64, 1000), rounds=5)

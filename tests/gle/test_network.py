@@ -1,0 +1,542 @@
+"""One Euler step of a network against its equations layer by layer, and what must hold of states and replicas."""
+
+import itertools
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+from plastic import functions, xp
+from plastic.errors import PlasticError
+from plastic.gle.network import (
+    Network,
+    Parameters,
+    State,
+    advance,
+    history,
+    respond,
+    settle,
+    step,
+    uniform_layers,
+)
+from plastic.parameters import Affine
+
+PHI = [functions.tanh, functions.linear, functions.softplus, functions.sigmoid]
+FORMULAS = {
+    "tanh": (np.tanh, lambda u: 1 - np.tanh(u) ** 2),
+    "linear": (lambda u: u, np.ones_like),
+    "softplus": (lambda u: np.log1p(np.exp(u)), lambda u: 1 / (1 + np.exp(-u))),
+    "sigmoid": (lambda u: 1 / (1 + np.exp(-u)), lambda u: np.exp(-u) / (1 + np.exp(-u)) ** 2),
+}
+KEPT = ("u", "v", "r", "q", "E")
+SEEN = (*KEPT, "u_ahead", "e", "e_ahead")
+OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("bias", "gamma", "prospective", "learn_tau")})
+SIZES = st.lists(st.integers(1, 4), min_size=2, max_size=4)
+
+
+def draw(rng, sizes=(2, 3, 4, 2), lead=(), bias=True, gamma=True, equal=False, phi=None, **options):
+    """The arguments of `Network.create`: weights of both signs, time constants of 2 to 10 steps."""
+    layers = [
+        Affine(rng.standard_normal((*lead, a, b)), rng.standard_normal((*lead, 1, b)) if bias else None)
+        for a, b in itertools.pairwise(sizes)
+    ]
+    shape = (*lead, 1, sum(sizes[1:]))
+    tau_m, tau_r = rng.uniform(0.2, 1, shape), rng.uniform(0.2, 1, shape)
+    nudge = rng.uniform(0.1, 0.9, shape) if gamma else 0.0
+    phi = phi or [PHI[k] for k in rng.integers(0, len(PHI), len(layers))]
+    taus = {"tau_m": tau_m, "tau_r": tau_m.copy() if equal else tau_r}
+    return {"layers": layers, "phi": phi, "dt": 0.1, "gamma": nudge} | taus | options
+
+
+def one_of(host, index):
+    """The arguments of one replica alone."""
+    layers = [Affine(each.W[index], None if each.b is None else each.b[index]) for each in host["layers"]]
+    arrays = {name: value[index] for name, value in host.items() if isinstance(value, np.ndarray)}
+    return host | {"layers": layers} | arrays
+
+
+def drawn(rng, sizes, T, batch, lead=()):
+    """Inputs and errors of T steps, on the host; no error in every third step."""
+    x, error = (rng.standard_normal((T, *lead, batch, n)) for n in (sizes[0], sizes[-1]))
+    return [(x[t], None if t % 3 == 2 else error[t]) for t in range(T)]
+
+
+def device(array):
+    return None if array is None else xp.asarray(array.copy(), dtype=xp.float_dtype)
+
+
+def take(network, state, given, **options):
+    """Take steps; return, for each, what it returned, left in the state, and gave as gradients, on the host."""
+    grads, found = network.parameters.zeros_like(), []
+    for x, error in given:
+        out = step(network, state, device(x), device(error), grads, **options)
+        arrays = [out, *(getattr(state, name) for name in SEEN), grads.vector]
+        assert all(array.dtype == xp.float_dtype for array in arrays)
+        found.append([xp.asnumpy(array).copy() for array in arrays])
+    return found
+
+
+def kept(state):
+    return {name: xp.asnumpy(array).copy() for name, array in state.kept.items()}
+
+
+def close(found, expected, tolerance=1e-10):
+    """Compare lists of lists of arrays, each relative to its largest entry where that is above 1."""
+    for a_step, b_step in zip(found, expected, strict=True):
+        for a, b in zip(a_step, b_step, strict=True):
+            assert a.shape == b.shape
+            assert_allclose(a, b, rtol=0, atol=tolerance * max(1, np.abs(b).max(initial=0)))
+
+
+# one step
+
+
+def literal(host, states, x, error):
+    """One step by the equations, layer by layer and sample by sample; states: [{u, v, r, q, E}] of the layers."""
+    layers, dt, new, grads = host["layers"], host["dt"], [], ([], [], [])
+    ends = np.cumsum([0, *(layer.W.shape[1] for layer in layers)])
+    for k, (layer, old) in enumerate(zip(layers, states, strict=True)):
+        part = slice(ends[k], ends[k + 1])
+        tau_m, tau_r, gamma = (
+            np.broadcast_to(host[name], (1, ends[-1]))[:, part] for name in ("tau_m", "tau_r", "gamma")
+        )
+        E = old["E"] if k < len(layers) - 1 else 0 * old["u"] if error is None else error
+        e = E * old["q"]
+        v_dot = (e - old["v"]) / tau_r
+        v, e_ahead = (old["v"] + dt * v_dot, old["v"] + tau_m * v_dot) if host["prospective"] else (e, e)
+        rho = x if k == 0 else states[k - 1]["r"]
+        current = rho @ layer.W + (0 if layer.b is None else layer.b) + gamma * e_ahead
+        u_dot = (current - old["u"]) / tau_m
+        u_ahead = old["u"] + tau_r * u_dot
+        value, slope = FORMULAS[host["phi"][k].name]
+        new.append({"u": old["u"] + dt * u_dot, "v": v, "r": value(u_ahead), "q": slope(u_ahead), "E": E})
+        new[k] |= {"u_ahead": u_ahead, "e": e, "e_ahead": e_ahead}
+        grads[0].append(-np.mean([np.outer(rho[b], e_ahead[b]) for b in range(len(x))], axis=0).ravel())
+        grads[1].append(-e_ahead.mean(axis=0))
+        grads[2].append((e_ahead * u_dot).mean(axis=0))
+    for k in range(len(layers) - 1):
+        new[k]["E"] = new[k + 1]["e_ahead"] @ layers[k + 1].W.T
+    wanted = grads[0] + grads[1] * (layers[0].b is not None) + grads[2] * host["learn_tau"]
+    return new, [states[-1]["r"], *(np.hstack([layer[name] for layer in new]) for name in SEEN), np.concatenate(wanted)]
+
+
+@hypothesis.given(seed=st.integers(0, 10_000), sizes=SIZES, batch=st.integers(1, 4), options=OPTIONS)
+def test_a_step_is_its_equations(precision, seed, sizes, batch, options):
+    rng = np.random.default_rng(seed)
+    host, given = draw(rng, sizes, **options), drawn(rng, sizes, 6, batch)
+    network = Network.create(**host)
+    states, expected = [{name: np.zeros((batch, n)) for name in KEPT} for n in sizes[1:]], []
+    for x, error in given:
+        states, arrays = literal(host, states, x, error)
+        expected.append(arrays)
+    close(take(network, State(network, batch), given), expected, 1e-12 if precision == "float64" else 1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"full_forward": True}])
+@pytest.mark.parametrize("learn_tau", [False, True])
+@pytest.mark.parametrize("with_grads", [False, True])
+def test_a_step_changes_the_state_and_the_gradients_and_nothing_else(precision, learn_tau, with_grads, options):
+    rng = np.random.default_rng(0)
+    network = Network.create(**draw(rng, learn_tau=learn_tau))
+    state, grads = State(network, 3), network.parameters.zeros_like() if with_grads else None
+    given = [tuple(map(device, pair)) for pair in drawn(rng, network.sizes, 5, 3)]
+    for x, error in given:
+        held = (network.parameters.vector, network.tau_m, network.tau_r, network.gamma, x, error)
+        before = [xp.asnumpy(array).copy() for array in held]
+        was = kept(state)
+        out = step(network, state, x, error, grads, **options)
+        returned = xp.asnumpy(out).copy()
+        for array, old in zip(held, before, strict=True):
+            assert_array_equal(xp.asnumpy(array), old)
+        now = kept(state)
+        assert all((now[name] != was[name]).any() for name in ("u", "r", "q"))
+    assert all((now[name] != was[name]).any() for name in KEPT)
+    assert not with_grads or (xp.asnumpy(grads.vector) != 0).all()
+    if not options:
+        assert_array_equal(returned, was["r"][:, -2:])
+        step(network, state, x, error)
+        assert_array_equal(xp.asnumpy(out), returned)  # a copy, not a view of the state
+
+
+def test_gradients_do_not_change_the_step_and_do_not_depend_on_what_was_there(backend):
+    rng = np.random.default_rng(1)
+    network = Network.create(**draw(rng, learn_tau=True))
+    a, b, c = (State(network, 3) for _ in range(3))
+    grads, full = network.parameters.zeros_like(), network.parameters.zeros_like()
+    full.vector[...] = 9.0
+    for x, error in drawn(rng, network.sizes, 4, 3):
+        for state, out in ((a, None), (b, grads), (c, full)):
+            step(network, state, device(x), device(error), out)
+        for name, array in kept(a).items():
+            assert_array_equal(array, kept(b)[name])
+        assert_array_equal(xp.asnumpy(grads.vector), xp.asnumpy(full.vector))
+
+
+def test_the_first_step_sends_no_errors(backend):
+    rng = np.random.default_rng(2)
+    network = Network.create(**draw(rng))
+    ((x, error, grads),) = (
+        (device(x), device(error), network.parameters.zeros_like()) for x, error in drawn(rng, network.sizes, 1, 3)
+    )
+    state = State(network, 3)
+    out = step(network, state, x, error, grads)
+    assert_array_equal(xp.asnumpy(out), 0)
+    assert_array_equal(xp.asnumpy(grads.vector), 0)
+    assert_array_equal(xp.asnumpy(state.E)[:, :-2], 0)
+
+
+@pytest.mark.parametrize("full_forward", [False, True])
+def test_instantaneous_neurons_are_a_static_network_after_as_many_steps_as_layers(backend, full_forward):
+    """With tau_r = tau_m and without nudges, rates go up by a layer in each step, or by all at once."""
+    rng = np.random.default_rng(3)
+    host = draw(rng, equal=True, gamma=False, phi=[functions.tanh, functions.softplus, functions.sigmoid])
+    network, x = Network.create(**host), rng.standard_normal((5, 2))
+    a = x
+    for layer, phi in zip(host["layers"], host["phi"], strict=True):
+        a = FORMULAS[phi.name][0](a @ layer.W + layer.b)
+    state, outputs = State(network, 5), []
+    for _ in range(5):
+        outputs.append(xp.asnumpy(step(network, state, device(x), full_forward=full_forward)))
+    first = 0 if full_forward else 3
+    for t, out in enumerate(outputs):
+        assert np.allclose(out, a, rtol=0, atol=1e-13) == (t >= first)
+
+
+def test_a_leaky_integrator_is_where_tau_r_is_dt(backend):
+    """Then the prospective potential is the new membrane potential itself."""
+    rng = np.random.default_rng(4)
+    network = Network.create(**draw(rng) | {"tau_r": 0.1})
+    state = State(network, 3)
+    take(network, state, drawn(rng, network.sizes, 5, 3))
+    assert_allclose(xp.asnumpy(state.u_ahead), xp.asnumpy(state.u), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("full_forward", [False, True])
+def test_a_membrane_follows_a_constant_input_exponentially(backend, full_forward):
+    """u = I (1 - (1 - dt / tau_m)^t), and the prospective potential is ahead by tau_r du/dt."""
+    layer = Affine(np.array([[2.0]]))
+    network = Network.create([layer], [functions.linear], 0.5, 0.2, 0.1)
+    state, x = State(network, 1), device(np.array([[1.5]]))
+    for t in range(1, 8):
+        step(network, state, x, full_forward=full_forward)
+        u = 3 * (1 - 0.8 ** np.array([t - 1, t]))
+        assert_allclose(xp.asnumpy(state.u), u[1])
+        assert_allclose(xp.asnumpy(state.r), u[0] + 0.2 * (3 - u[0]) / 0.5)
+
+
+# replicas
+
+
+@hypothesis.settings(max_examples=25)
+@hypothesis.given(
+    seed=st.integers(0, 10_000),
+    sizes=st.one_of(SIZES, st.just([3, 3, 3])),
+    lead=st.sampled_from([(3,), (1,), (2, 3)]),
+    options=OPTIONS,
+    full_forward=st.booleans(),
+)
+def test_replicas_equal_separate_runs(backend, seed, sizes, lead, options, full_forward):
+    """Also with as many replicas as samples and units, where wrong broadcasting hides."""
+    rng = np.random.default_rng(seed)
+    host, given = draw(rng, sizes, lead, **options), drawn(rng, sizes, 10, 3, lead)
+    network = Network.create(**host)
+    together = take(network, State(network, 3), given, full_forward=full_forward)
+    for index in np.ndindex(lead):
+        alone = Network.create(**one_of(host, index))
+        own = [(x[index], None if error is None else error[index]) for x, error in given]
+        found = take(alone, State(alone, 3), own, full_forward=full_forward)
+        close([[array[index] for array in arrays] for arrays in together], found)
+
+
+def test_replicas_may_share_the_input(backend):
+    rng = np.random.default_rng(5)
+    host = draw(rng, lead=(3,))
+    network = Network.create(**host)
+    shared = drawn(rng, network.sizes, 10, 3)
+    together = take(network, State(network, 3), shared)
+    for index in range(3):
+        alone = Network.create(**one_of(host, index))
+        close([[array[index] for array in arrays] for arrays in together], take(alone, State(alone, 3), shared))
+
+
+@pytest.mark.parametrize("learn_tau", [False, True])
+def test_a_replica_is_a_network_whose_parameters_are_views(backend, learn_tau):
+    rng = np.random.default_rng(6)
+    host = draw(rng, lead=(3,), learn_tau=learn_tau, equal=True, prospective=False)
+    network, given = Network.create(**host), drawn(rng, (2, 2), 4, 3)
+    given = [(x, error) for x, error in given]
+    for k in range(3):
+        one, alone = network.replica(k), Network.create(**one_of(host, k))
+        close(take(one, State(one, 3), given), take(alone, State(alone, 3), given))
+    one = network.replica(1)
+    one.parameters.vector[...] = 0.5
+    W = xp.asnumpy(network.layers[0].W)
+    assert_array_equal(W[1], 0.5)
+    assert (W[[0, 2]] != 0.5).all()
+    assert (xp.asnumpy(one.tau_m) == 0.5).all() == learn_tau
+
+
+# states
+
+
+@pytest.mark.parametrize(("batch", "rows"), [(5, [0, 1, 2, 0, 1]), (7, [0, 1, 2] * 2 + [0]), (2, [0, 1]), (1, [0])])
+@pytest.mark.parametrize("lead", [(), (2,)])
+def test_a_resized_state_takes_rows_again_from_the_first_or_drops_the_last(backend, batch, rows, lead):
+    rng = np.random.default_rng(7)
+    network = Network.create(**draw(rng, lead=lead))
+    state = State(network, 3)
+    take(network, state, drawn(rng, network.sizes, 4, 3, lead))
+    before = kept(state)
+    other = state.resized(batch)
+    assert other.batch == batch and other.network is network
+    for name, array in kept(other).items():
+        assert_array_equal(array, before[name][..., rows, :])
+    assert_array_equal(xp.asnumpy(other.output), before["r"][..., rows, -2:])
+    take(network, other, drawn(rng, network.sizes, 2, batch, lead))
+    for name, array in kept(state).items():
+        assert_array_equal(array, before[name])  # the first is left as it was
+    assert state.resized(3) is state
+
+
+def test_a_resized_state_goes_on_as_the_rows_would_have(backend):
+    rng = np.random.default_rng(8)
+    network = Network.create(**draw(rng))
+    state = State(network, 2)
+    take(network, state, drawn(rng, network.sizes, 4, 2))
+    other, given = state.resized(4), drawn(rng, network.sizes, 3, 2)
+    twice = [tuple(None if a is None else np.concatenate([a, a]) for a in pair) for pair in given]
+    for (*few, _), (*many, _) in zip(take(network, state, given), take(network, other, twice), strict=True):
+        close([[np.concatenate([a, a]) for a in few]], [many], 1e-14)
+
+
+def test_a_reset_state_is_as_in_the_beginning(backend):
+    rng = np.random.default_rng(9)
+    network, given = Network.create(**draw(rng)), drawn(rng, (2, 2), 4, 3)
+    state = State(network, 3)
+    first = take(network, state, given)
+    arrays = dict(state.kept)
+    state.reset()
+    assert all(not array.any() for array in kept(state).values())
+    assert all(state.kept[name] is array for name, array in arrays.items())
+    close(take(network, state, given), first, 0)
+
+
+@pytest.mark.parametrize("batch", [3, 5, 2])
+def test_a_state_taken_from_another_one(backend, batch):
+    rng = np.random.default_rng(10)
+    network = Network.create(**draw(rng))
+    state, other = State(network, 3), State(network, batch)
+    take(network, other, drawn(rng, network.sizes, 4, batch))
+    arrays = dict(state.kept)
+    state.take(other)
+    assert all(state.kept[name] is array for name, array in arrays.items())
+    for name, array in kept(state).items():
+        assert_array_equal(array, kept(other)[name][np.arange(3) % batch])
+
+
+# what is left out where it does not matter
+
+
+@hypothesis.given(
+    seed=st.integers(0, 10_000), sizes=SIZES, gamma=st.booleans(), prospective=st.booleans(), full_forward=st.booleans()
+)
+def test_memoryless_is_the_general_way_where_the_time_constants_are_equal(
+    backend, seed, sizes, gamma, prospective, full_forward
+):
+    rng = np.random.default_rng(seed)
+    host = draw(rng, sizes, gamma=gamma, equal=True, prospective=prospective)
+    general, short = (Network.create(**host, memoryless=memoryless) for memoryless in (False, True))
+    given, state = drawn(rng, sizes, 10, 3), State(short, 3)
+    found = take(short, state, given, full_forward=full_forward)
+    expected = take(general, State(general, 3), given, full_forward=full_forward)
+    matters = [k for k, name in enumerate(("out", *SEEN, "grads")) if name not in ("u", "v")]
+    close([[arrays[k] for k in matters] for arrays in found], [[arrays[k] for k in matters] for arrays in expected])
+    assert not kept(state)["u"].any() and not kept(state)["v"].any()
+
+
+@hypothesis.given(seed=st.integers(0, 10_000), sizes=SIZES, memoryless=st.booleans(), gamma=st.booleans())
+def test_advance_is_a_step_without_errors(precision, seed, sizes, memoryless, gamma):
+    rng = np.random.default_rng(seed)
+    network = Network.create(**draw(rng, sizes, gamma=gamma, equal=memoryless, memoryless=memoryless))
+    a, b = State(network, 3), State(network, 3)
+    for x, _ in drawn(rng, sizes, 10, 3):
+        found, expected = advance(network, a, device(x)), step(network, b, device(x))
+        assert found.dtype == xp.float_dtype
+        assert_array_equal(xp.asnumpy(found), xp.asnumpy(expected))
+        for name in ("u", "r"):
+            assert_array_equal(kept(a)[name], kept(b)[name])
+    assert not kept(a)["q"].any()
+
+
+@pytest.mark.parametrize("memoryless", [False, True])
+def test_settled_is_what_many_steps_without_target_leave(backend, memoryless):
+    rng = np.random.default_rng(11)
+    network = Network.create(**draw(rng, gamma=False, equal=memoryless, memoryless=memoryless, bias=False))
+    a = State(network, 3)
+    take(network, a, drawn(rng, network.sizes, 5, 3))
+    b = a.resized(6).resized(3)
+    x = [device(x) for x, _ in drawn(rng, network.sizes, 300, 3)]
+    for x_t in x:
+        step(network, a, x_t)
+        advance(network, b, x_t)
+    settle(network, b)
+    for name, array in kept(a).items():
+        assert_allclose(kept(b)[name], array, rtol=0, atol=1e-12)
+    assert kept(a)["q"].all()
+
+
+def test_a_response_is_one_step_after_the_other(precision):
+    rng = np.random.default_rng(12)
+    network = Network.create(**draw(rng, lead=(2,)))
+    a, b = State(network, 3), State(network, 3)
+    x = device(rng.standard_normal((4, 2, 3, 2)))
+    found = respond(network, a, x)
+    assert found.shape == (4, 2, 3, 2) and found.dtype == precision
+    for t in range(4):
+        assert_array_equal(xp.asnumpy(found[t]), xp.asnumpy(advance(network, b, x[t])))
+
+
+# parameters
+
+
+@pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
+@pytest.mark.parametrize("learn_tau", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_parameters_are_views_of_one_vector(precision, lead, bias, learn_tau):
+    """W_1, W_2 row by row, then all biases, then all time constants."""
+    sizes = (2, 3, 1)
+    length = 6 + 3 + 4 * (bias + learn_tau)
+    numbers = np.arange(np.prod((*lead, length)), dtype=float).reshape(*lead, length)
+    held = Parameters(device(numbers), sizes, bias, learn_tau)
+    parts = np.split(numbers, [6, 9, 13], axis=-1)
+    assert_array_equal(xp.asnumpy(held.layers[0].W), parts[0].reshape(*lead, 2, 3))
+    assert_array_equal(xp.asnumpy(held.layers[1].W), parts[1].reshape(*lead, 3, 1))
+    rest = [part[..., None, :] for part in parts[2:]]
+    if bias:
+        assert_array_equal(xp.asnumpy(held.b), rest[0])
+        assert_array_equal(xp.asnumpy(held.layers[0].b), rest[0][..., :3])
+        assert_array_equal(xp.asnumpy(held.layers[1].b), rest[0][..., 3:])
+    else:
+        assert held.b is None and held.layers[0].b is None
+    if learn_tau:
+        assert_array_equal(xp.asnumpy(held.tau_m), rest[1 if bias else 0])
+    else:
+        assert held.tau_m is None
+    other, nothing = held.copy(), held.zeros_like()
+    held.vector[...] = 7.0
+    assert (xp.asnumpy(held.layers[1].W) == 7).all() and (not bias or (xp.asnumpy(held.layers[1].b) == 7).all())
+    assert_array_equal(xp.asnumpy(other.vector), numbers)
+    assert_array_equal(xp.asnumpy(nothing.vector), 0)
+    assert other.form == nothing.form == held.form and other.vector.dtype == nothing.vector.dtype == precision
+
+
+@pytest.mark.parametrize("length", [10, 12])
+def test_a_vector_of_another_length_is_refused(length):
+    with pytest.raises(PlasticError, match=rf"the vector has {length} parameters; a network \(2, 3, 1\) has 13"):
+        Parameters(xp.zeros(length), (2, 3, 1), True, False)
+
+
+def test_learned_time_constants_are_those_of_the_network(backend):
+    rng = np.random.default_rng(13)
+    learned, fixed = (Network.create(**draw(np.random.default_rng(13), learn_tau=each)) for each in (True, False))
+    assert_allclose(xp.asnumpy(learned.tau_m), xp.asnumpy(fixed.tau_m))
+    learned.parameters.tau_m[...] = 0.5
+    assert_array_equal(xp.asnumpy(learned.tau_m), 0.5)
+    dt_m, r_m, dt_r, m_r = (xp.asnumpy(each) for each in learned.steps())
+    tau_r = xp.asnumpy(learned.tau_r)
+    for found, expected in ((dt_m, 0.2), (r_m, tau_r / 0.5), (dt_r, 0.1 / tau_r), (m_r, 0.5 / tau_r)):
+        assert_allclose(found, np.broadcast_to(expected, found.shape))
+    assert fixed.steps() is fixed.steps()
+    del rng
+
+
+# making a network
+
+
+def create(sizes=(2, 3, 1), bias=True, **options):
+    layers = uniform_layers(np.random.default_rng(0), sizes, bias)
+    given = {"phi": [functions.tanh] * (len(sizes) - 1), "tau_m": 1.0, "tau_r": 0.5, "dt": 0.1} | options
+    return Network.create(layers, **given)
+
+
+def test_constants_are_given_for_all_by_layer_or_by_neuron(precision):
+    of_layers = [[0.5, 0.6, 0.7], 0.8]
+    each = np.array([[0.5, 0.6, 0.7, 0.8]])
+    replicas = np.stack([each, 2 * each])
+    for value, expected in (
+        (0.3, np.full((1, 4), 0.3)),
+        ([0.3, 0.4], [[0.3, 0.3, 0.3, 0.4]]),
+        (of_layers, each),
+        (each, each),
+    ):
+        network = create(tau_m=value, tau_r=value, gamma=value)
+        for array in (network.tau_m, network.tau_r, network.gamma):
+            assert array.dtype == precision and array.shape == (1, 4)
+            assert_allclose(xp.asnumpy(array), expected, rtol=1e-6)
+    layers = [Affine(np.zeros((2, 2, 3))), Affine(np.zeros((2, 3, 1)))]
+    network = Network.create(layers, [functions.tanh] * 2, replicas, [0.5, 0.6], 0.1, np.array([[[0.0]], [[1.0]]]))
+    assert_allclose(xp.asnumpy(network.tau_m), replicas, rtol=1e-6)
+    assert_allclose(xp.asnumpy(network.tau_r), np.broadcast_to([0.5, 0.5, 0.5, 0.6], (2, 1, 4)), rtol=1e-6)
+    assert_array_equal(xp.asnumpy(network.gamma), np.repeat([0.0, 1.0], 4).reshape(2, 1, 4))
+    assert create(gamma=0.0).gamma is None
+
+
+def test_a_time_constant_as_long_as_a_step_is_possible(precision):
+    network = create(tau_m=0.1, tau_r=0.1, dt=0.1)
+    assert network.dt == 0.1
+    assert create(tau_m=float(np.float32(0.1)), tau_r=float(np.float32(0.1))).dt == 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tau_m": 0.09}, r"tau_m is 0\.09 somewhere; no time constant can be below the step dt=0\.1"),
+        ({"tau_m": 0.0999}, r"tau_m is 0\.0999 somewhere"),
+        ({"tau_r": [0.5, 0.05]}, r"tau_r is 0\.05 somewhere"),
+        ({"tau_m": float("nan")}, "tau_m is nan somewhere"),
+        ({"phi": [functions.tanh]}, "there are 1 activations for 2 layers"),
+        ({"memoryless": True}, "memoryless is for networks whose tau_m and tau_r are equal, and not learned"),
+        ({"memoryless": True, "tau_r": 1.0, "learn_tau": True}, "memoryless is for networks"),
+        ({"tau_m": [1.0]}, "tau_m has 1 entries; there are 2 layers"),
+        ({"gamma": [1.0, 1.0, 1.0]}, "gamma has 3 entries; there are 2 layers"),
+        ({"tau_r": [[1.0, 1.0], 1.0]}, r"tau_r has shapes \[\(2,\), \(\)\]; the layers have \(3, 1\) neurons"),
+    ],
+)
+def test_what_does_not_fit_is_refused(options, message):
+    with pytest.raises(PlasticError, match=message):
+        create(**options)
+
+
+def test_layers_that_do_not_fit_together_are_refused():
+    W, b = np.zeros((2, 3)), np.zeros((1, 3))
+    phi = [functions.tanh] * 2
+    with pytest.raises(PlasticError, match="layer 1 takes 2 inputs, but gets 3"):
+        Network.create([Affine(W), Affine(W)], phi, 1.0, 1.0, 0.1)
+    for first, second in ((b, None), (None, b)):
+        with pytest.raises(PlasticError, match="either all layers have a bias, or none"):
+            Network.create([Affine(W, first), Affine(np.zeros((3, 3)), second)], phi, 1.0, 1.0, 0.1)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_uniform_layers_are_as_wide_as_their_inputs_allow(bias):
+    layers = uniform_layers(np.random.default_rng(0), (4, 400, 300), bias)
+    assert [layer.W.shape for layer in layers] == [(4, 400), (400, 300)]
+    for layer, bound in zip(layers, (1 / 2, 1 / 20), strict=True):
+        for array in (layer.W, layer.b) if bias else (layer.W,):
+            assert 0.95 * bound < np.abs(array).max() <= bound
+            assert array.std() == pytest.approx(bound / np.sqrt(3), rel=0.1)
+        assert bias or layer.b is None
+    if bias:
+        assert [layer.b.shape for layer in layers] == [(1, 400), (1, 300)]
+
+
+def test_a_history_is_kept_by_replica_and_seen_by_time(precision):
+    network = Network.create(**draw(np.random.default_rng(0), lead=(2,)))
+    array, view = history(network, 5, 3, 4)
+    assert array.shape == (2, 5, 3, 4) and view.shape == (5, 2, 3, 4)
+    assert array.dtype == precision
+    view[1] = 1.0
+    assert_array_equal(xp.asnumpy(array)[:, 1], 1)
+    assert xp.asnumpy(array).sum() == 2 * 12
