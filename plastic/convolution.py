@@ -2,9 +2,9 @@
 
 A map is (batch, rows, columns, channels): the channels last, so that a patch is a few runs of memory and a convolution
 one product of matrices. A kernel K is (F, F, channels in, channels out). A convolution is a cross-correlation without
-padding, at stride 1:
+padding, at a stride S, 1 by default:
 
-    conv(x, K)[b, r, c, o] = sum over p, q, i of x[b, r + p, c + q, i] K[p, q, i, o]
+    conv(x, K)[b, r, c, o] = sum over p, q, i of x[b, S r + p, S c + q, i] K[p, q, i, o]
 
 `pad` before and `crop` after give the padded one. Pooling takes windows of F x F side by side; rows and columns that do
 not fill a window are left out. The `switch` of a pooled unit says where in its window the maximum was: F row + column
@@ -18,11 +18,13 @@ it writes into others is lost.
 from plastic import xp
 
 
-def patches(x, F, out=None):
-    """Return the patches of x (batch, H, W, C) as (batch, H - F + 1, W - F + 1, F, F, C), copied."""
+def patches(x, F, out=None, stride=1):
+    """Return the patches of x (batch, H, W, C), copied: (batch, h, w, F, F, C), h = (H - F) // stride + 1, w alike."""
     (batch, H, W, C), (sample, row, column, channel) = x.shape, x.strides
     windows = xp.lib.stride_tricks.as_strided(  # CuPy's sliding_window_view would wait for the device
-        x, (batch, H - F + 1, W - F + 1, F, F, C), (sample, row, column, row, column, channel)
+        x,
+        (batch, (H - F) // stride + 1, (W - F) // stride + 1, F, F, C),
+        (sample, stride * row, stride * column, row, column, channel),
     )
     if out is None:
         return windows.copy()
@@ -30,10 +32,10 @@ def patches(x, F, out=None):
     return out
 
 
-def conv(x, K, out=None, columns=None):
-    """Return conv(x, K), of shape (batch, H - F + 1, W - F + 1, channels out). columns: a buffer for the patches."""
+def conv(x, K, out=None, columns=None, stride=1):
+    """Return conv(x, K), of shape (batch, h, w, channels out), see `patches`. columns: a buffer for the patches."""
     F = K.shape[0]
-    columns = patches(x, F, columns)
+    columns = patches(x, F, columns, stride)
     if out is None:
         out = xp.empty((*columns.shape[:3], K.shape[3]), dtype=x.dtype)
     xp.matmul(columns.reshape(-1, F * F * K.shape[2]), _matrix(K), out=out.reshape(-1, K.shape[3]))
@@ -54,6 +56,17 @@ def conv_adjoint(z, K, out=None, columns=None):
     for p in range(F):
         for c in range(w):
             rows[:, p : p + h, c * n_in : (c + F) * n_in] += runs[:, :, c, p]
+    return out
+
+
+def strided_adjoint(z, K, stride, out):
+    """Write the adjoint of conv with a stride at z (batch, h, w, channels out) into a map `out` (batch, H, W, C)."""
+    (_, h, w, n_out), (F, _, n_in, _) = z.shape, K.shape
+    columns = (z.reshape(-1, n_out) @ _matrix(K).T).reshape(*z.shape[:3], F, F, n_in)
+    out[...] = 0
+    for p in range(F):
+        for q in range(F):
+            out[:, p : p + stride * h : stride, q : q + stride * w : stride] += columns[:, :, :, p, q]
     return out
 
 

@@ -9,11 +9,13 @@ learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
 """
 
 from plastic.pc import handcoded, metrics
+from plastic.pc.convolutional import ConvolutionalNetwork
 from plastic.pc.linear import equilibrium
 from plastic.pc.network import Inference, Network, activities, predict
 from plastic.pc.rules import Rate, bp, fixed_prediction, infer, learn, pc, tp, when, zil
 
 __all__ = [
+    "ConvolutionalNetwork",
     "Inference",
     "Network",
     "Rate",

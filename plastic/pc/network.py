@@ -48,15 +48,54 @@ class Network:
         """(n_0, .., n_L)."""
         return (self.layers[0].W.shape[-2], *(layer.W.shape[-1] for layer in self.layers))
 
+    def maps(self, order="C"):
+        """Return what leads from each layer to the next, with the weights as they are; see `Dense`."""
+        return [Dense(layer, order) for layer in self.layers]
+
+
+class Dense:
+    """The map r W + b of a layer, its adjoint, and the gradient of its weights; all write into `out`."""
+
+    def __init__(self, layer, order="C"):
+        self.W, self.b = xp.asfortranarray(layer.W) if order == "F" else layer.W, layer.b
+        self.times = xp.short_sum if order == "F" else xp.matmul
+
+    def up(self, r, out):
+        """r W + b."""
+        self.times(r, self.W, out=out)
+        if self.b is not None:
+            out += self.b
+
+    def down(self, delta, out):
+        """delta W^T."""
+        self.times(delta, xp.swapaxes(self.W, -1, -2), out=out)
+
+    def gradient(self, r, delta, out):
+        """-r^T delta, and minus the sum of delta over the batch, into an Affine."""
+        xp.matmul(xp.swapaxes(r, -1, -2), delta, out=out.W)
+        out.W *= -1
+        if out.b is not None:
+            xp.sum(delta, axis=-2, keepdims=True, out=out.b)
+            out.b *= -1
+
 
 def activities(network, x):
     """Return [x_1, .., x_{L-1}, mu_L] of the feed-forward net for an input (..., batch, n_0)."""
     states, r = [], x
-    for layer in network.layers[:-1]:
-        a = _affine(layer, r)
+    *hidden, top = network.maps()
+    sizes = network.sizes[1:]
+    lead = _together(x.shape[:-2], network.layers[-1].W.shape[:-2])
+
+    def through(map_, r, n):
+        a = xp.empty((*lead, x.shape[-2], n), dtype=x.dtype)
+        map_.up(r, a)
+        return a
+
+    for map_, n in zip(hidden, sizes, strict=False):
+        a = through(map_, r, n)
         r = network.phi.value(a)
         states.append(r if network.after else a)
-    return [*states, _affine(network.layers[-1], r)]
+    return [*states, through(top, r, sizes[-1])]
 
 
 def predict(network, x):
@@ -70,13 +109,6 @@ def output_error(network, output, y):
     return error if network.counted is None else error * network.counted
 
 
-def _affine(layer, r):
-    a = r @ layer.W
-    if layer.b is not None:
-        a += layer.b
-    return a
-
-
 class Inference:
     """The states of a network on a batch, its errors, and the buffers of their dynamics.
 
@@ -88,10 +120,9 @@ class Inference:
 
     def __init__(self, network, x, y):
         self.network = network
-        lead = _together(x.shape[:-2], network.layers[0].W.shape[:-2], y.shape[:-2])
+        lead = _together(x.shape[:-2], network.layers[-1].W.shape[:-2], y.shape[:-2])
         self.order = xp.order(*(layer.W for layer in network.layers))
-        self.times = xp.short_sum if self.order == "F" else xp.matmul
-        self.input, self.y = (self._ordered(each) for each in (x, y))
+        self.input, self.y = (xp.asfortranarray(each) if self.order == "F" else each for each in (x, y))
         sizes = network.sizes[1:-1]
         ends = list(itertools.accumulate(sizes, initial=0))
         columns = [slice(start, end) for start, end in itertools.pairwise(ends)]
@@ -117,19 +148,9 @@ class Inference:
             state[...] = value
 
     def _take_weights(self):
-        """Put the weights in order, and send the input to the first layer."""
-        ordered = [self._ordered(layer.W) for layer in self.network.layers]
-        self.up = [(W, layer.b) for W, layer in zip(ordered, self.network.layers, strict=True)]
-        self.down = [xp.swapaxes(W, -1, -2) for W in ordered[1:]]
-        self._send(self.input, *self.up[0], [*self.a_layers, self.top][0])
-
-    def _ordered(self, array):
-        return xp.asfortranarray(array) if self.order == "F" else array
-
-    def _send(self, r, W, b, a):
-        self.times(r, W, out=a)
-        if b is not None:
-            a += b
+        """Take the weights as they are, and send the input to the first layer."""
+        self.maps = self.network.maps(self.order)
+        self.maps[0].up(self.input, [*self.a_layers, self.top][0])
 
     def look(self, moved=False):
         """Compute errors and energy of the states as they are. moved: the weights have changed since the last look."""
@@ -138,8 +159,8 @@ class Inference:
             self._take_weights()
         if not network.after:
             phi.value(self.x, out=self.r)
-        for (W, b), r, a in zip(self.up[1:], self.r_layers, [*self.a_layers[1:], self.top], strict=False):
-            self._send(r, W, b, a)
+        for each, r, a in zip(self.maps[1:], self.r_layers, [*self.a_layers[1:], self.top], strict=False):
+            each.up(r, a)
         if network.after:
             phi.value(self.a, out=self.mu)
         xp.subtract(self.x, self.mu, out=self.eps)
@@ -157,8 +178,9 @@ class Inference:
         slope: whether f' is to be computed; otherwise it is what it was (of states before the activation).
         """
         network = self.network
-        for W, delta, back in zip(self.down, [*self.delta_layers[1:], self.eps_top], self.back_layers, strict=False):
-            self.times(delta, W, out=back)
+        deltas = [*self.delta_layers[1:], self.eps_top]
+        for each, delta, back in zip(self.maps[1:], deltas, self.back_layers, strict=False):
+            each.down(delta, back)
         if not network.after:
             if slope:
                 network.phi.slope(self.x, self.r, out=self.q)
@@ -179,11 +201,7 @@ class Inference:
         """
         senders, deltas = [self.input, *self.r_layers], [*self.delta_layers, self.eps_top]
         for k in range(len(out)) if only is None else [only]:
-            xp.matmul(xp.swapaxes(senders[k], -1, -2), deltas[k], out=out[k].W)
-            out[k].W *= -1
-            if out[k].b is not None:
-                xp.sum(deltas[k], axis=-2, keepdims=True, out=out[k].b)
-                out[k].b *= -1
+            self.maps[k].gradient(senders[k], deltas[k], out[k])
         return out
 
 

@@ -166,5 +166,5 @@ def _propagate(w):
     for k in reversed(range(len(w.delta_layers))):
         start -= w.delta_layers[k].shape[-1]
         columns = slice(start, start + w.delta_layers[k].shape[-1])
-        w.times(deltas[k + 1], w.down[k], out=deltas[k])
+        w.maps[k + 1].down(deltas[k + 1], deltas[k])
         deltas[k] *= w.q[..., columns]

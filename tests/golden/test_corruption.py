@@ -20,7 +20,7 @@ from plastic.data import mnist1d
 from plastic.errors import PlasticError
 
 HERE = Path(__file__).parent
-SLOW = ("gait_mnist", "gle_lagline_fullrun_gle", "gle_lagnet_fullrun")
+SLOW = ("gait_mnist", "gle_lagline_fullrun_gle", "gle_lagnet_fullrun", "pc_toys")
 FILES = sorted(path for path in HERE.glob("*.npz") if path.stem not in SLOW)
 TRAINED = tuple(
     f"gle_net_{name}"
@@ -65,6 +65,9 @@ def _without_effect(stem, name):
     if stem == "pc_toys" and name.endswith(("_lr_x", "_x_lr_discount")):
         return True  # inference comes to rest, whatever its rate
     return (stem, name) in {
+        ("pc_conv", "rbp_E_t"),  # empty: there are no hidden energies
+        ("pc_conv", "rbp_lrx_t"),  # not numbers: there is no inference
+        ("pc_conv", "x_lr_discount"),  # the energy falls at every step
         ("pc_alignment_deep", "linear_L8_tp_alignment"),  # pseudo-inverses of so many layers amplify rounding
         ("pc_alignment_deep", "linear_L12_tp_alignment"),
         ("ep_toy_tanh", "lr"),  # it is not trained
