@@ -40,7 +40,7 @@ class Network:
     """Parameters and constants of a network.
 
     parameters: what is learned.    phi: the `Activation` of each layer.    dt: the length of a step.
-    tau_m, tau_r: time constants in the unit of dt, (..., 1, N); tau_m is a view of the parameters where it is learned.
+    tau_m, tau_r: time constants, in the unit of dt, (..., 1, N); tau_m is a view of the parameters where it is learned.
     gamma: how strongly errors nudge the membrane, (1, N), or None for 0.
     prospective: whether errors are; otherwise they are instantaneous.
     memoryless: where tau_m = tau_r throughout, u and v matter to nothing, and are then not followed: they stay 0.
@@ -155,7 +155,7 @@ class State:
         """
         if batch == self.batch:
             return self
-        rows = xp.asarray(np.arange(batch) % self.batch)
+        rows = xp.arange(batch) % self.batch
         state = object.__new__(State)
         state._take(self.network, {name: array[..., rows, :] for name, array in self.kept.items()})
         return state

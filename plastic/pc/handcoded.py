@@ -157,6 +157,7 @@ def slope(f, x):
 
 
 def transposed(W):
+    """Return the transpose of each matrix."""
     return xp.swapaxes(W, -1, -2)
 
 
