@@ -8,7 +8,8 @@ call and writes the help. This is the only file that knows Fire.
 A parameter may be annotated as bool, int, float, str, Literal[...], tuple[int, ...] (or float, str), or a union of
 these and None. One without default that is not keyword-only is given by position or by name; all others are options.
 
-    --name=VALUE, --name VALUE   one dash or two, hyphens and underscores alike, the whole name; each option once
+    --name=VALUE, --name VALUE   one dash or two, hyphens and underscores alike (in the name of a command too), the whole
+                                 name; each option once
     --flag, --no-flag, --noflag  a boolean takes no word after it; --flag=false (true, yes, no, 1, 0) says it too
     --list=10,512,784            also "10 512 784", (10,512,784), [10,512,784], and bare: --list 10 512 784
     none                         is None where the annotation allows None
@@ -236,10 +237,11 @@ def _serve(commands, argv, prog):
     if isinstance(commands, dict):
         if argv and argv[0] in _HELP:
             return print(_help({name: _component(function) for name, function in commands.items()}, prog))
-        if not argv or argv[0] not in commands:
+        name = argv[0].replace("-", "_") if argv else ""
+        if name not in commands:
             wrong = f"{argv[0]!r} is not a command{_suggestion(argv[0], commands)}" if argv else "no command is given"
             raise PlasticError(f"{wrong}; {prog} takes {' | '.join(commands)}")
-        commands, prog, argv = commands[argv[0]], f"{prog} {argv[0]}", argv[1:]
+        commands, prog, argv = commands[name], f"{prog} {name}", argv[1:]
     if any(word in _HELP for word in argv):
         return print(_help(_component(commands), prog))
     values = parse(commands, argv)

@@ -509,6 +509,8 @@ def test_commands():
         assert all(fragment in err for fragment in fragments)
     assert run(commands, ["get", "MNIST", "3"]) == (0, "", "")
     assert calls == [{"name": "MNIST", "count": 3, "force": False, "sizes": ()}]
+    assert run({"get_set": record, "list": lambda: None}, ["get-set", "MNIST", "4"]) == (0, "", "")
+    assert calls[1]["count"] == 4
 
 
 @pytest.mark.parametrize("annotation", [inspect.Parameter.empty, list, dict | None, tuple[int, int], bytes])

@@ -38,7 +38,10 @@ def _run(name, command, options, work):
     def report(run):
         for rule in RULES:
             chosen = best(run.metrics(), "mean", rule=rule)
-            print(f"{rule.upper()}: mean test error {np.mean(chosen['values']):.3f} (rate {chosen['rate']:g})")
+            held = best(run.metrics(), "mean", "validation_error", "held_out_error", rule=rule)
+            error, other = np.mean(chosen["values"]), np.mean(held["values"])
+            where = f"{rule.upper()}: mean test error"
+            print(f"{where} {error:.3f} (rate {chosen['rate']:g}); {other:.3f} ({held['rate']:g}) if held out")
 
     return run_sweep(name, options, f"{options['dataset']}", prepare, report, draw)
 
@@ -91,8 +94,9 @@ def _forgetting(options, sets, part):
                 for chosen in supervised.shuffled(shuffles, x.shape[-2], options["batch_size"]):
                     chosen = xp.asarray(chosen)
                     learner.learn(x[index, 0, chosen][:, None], y[index, 0, chosen][:, None])
-            errors = [learner.errors(*test) for test in held["test"]]
-            found = {"test_error": sum(errors) / TASKS} | {f"task{k}_error": error for k, error in enumerate(errors)}
+            errors = [supervised.halves(learner, *test) for test in held["test"]]
+            found = {name: sum(each[name] for each in errors) / TASKS for name in errors[0]}
+            found |= {f"task{k}_error": each["test_error"] for k, each in enumerate(errors)}
             rows += supervised.rows(found, seeds, rates, {"epoch": iteration})
     return rows
 
@@ -187,7 +191,7 @@ def _drift(options, sets, part):
             for chosen in supervised.shuffled([g.shuffle for g in generators], x.shape[-2], options["batch_size"]):
                 chosen = xp.asarray(chosen)
                 learner.learn(x[index, 0, chosen][:, None], y[index, 0, chosen][:, None])
-            rows += supervised.rows({"test_error": learner.errors(*test)}, seeds, rates, {"epoch": iteration})
+            rows += supervised.rows(supervised.halves(learner, *test), seeds, rates, {"epoch": iteration})
     return rows
 
 
