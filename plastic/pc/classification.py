@@ -96,6 +96,10 @@ DEPTH_RATES = {
 }
 
 
+def _depths(options):
+    return options["depths"] or DEPTHS[options["grid"]]
+
+
 def _depth(options, sets, part):
     rates = options["rates"] or DEPTH_RATES[options["grid"]]
     sizes = (sets["train"][0].shape[1], *[64] * (part["depth"] - 1), CLASSES)
@@ -145,8 +149,7 @@ def depth(
     options = dict(locals())
     if min(depths or (1,)) < 1:
         raise PlasticError(f"depths are {depths}; they must be 1 or more")
-    parts = lambda o: o["depths"] or DEPTHS[o["grid"]]  # noqa: E731
-    return _sweep("depth", depth, options, "depth", parts, _depth, ("mean",), layers=lambda value: value)
+    return _sweep("depth", depth, options, "depth", _depths, _depth, ("mean",), layers=lambda value: value)
 
 
 ONLINE_RATES = {
@@ -156,6 +159,10 @@ ONLINE_RATES = {
     32: (0.005, 0.0075, 0.01, 0.025, 0.05),
     64: (0.001, 0.0025, 0.005, 0.0075, 0.01),
 }
+
+
+def _batch_sizes(options):
+    return options["batch_sizes"] or {"paper": tuple(ONLINE_RATES), "quick": (1, 64)}[options["grid"]]
 
 
 def _small(options, sets, rates):
@@ -215,9 +222,7 @@ def online(
     if any(size < 1 or (size not in ONLINE_RATES and rates is None) for size in sizes):
         raise PlasticError(f"batch_sizes are {sizes}; the paper has rates for 1, 8, 16, 32, 64, others need --rates")
     check_at_least_one(options, "batches")
-    chosen = {"paper": tuple(ONLINE_RATES), "quick": (1, 64)}
-    parts = lambda o: o["batch_sizes"] or chosen[o["grid"]]  # noqa: E731
-    return _sweep("online", online, options, "batch_size", parts, _online, ("mean", "min"))
+    return _sweep("online", online, options, "batch_size", _batch_sizes, _online, ("mean", "min"))
 
 
 DATA = {"paper": (60, 300, 600, 3000, 6000), "quick": (60, 300)}
@@ -226,6 +231,10 @@ DATA_RATES = {
     + (2.5e-5, 1e-5),
     "quick": (0.1, 0.05, 0.025, 0.01, 0.005),
 }
+
+
+def _counts(options):
+    return options["per_class"] or DATA[options["grid"]]
 
 
 def _smalldata(options, sets, part):
@@ -280,8 +289,7 @@ def smalldata(
     options = dict(locals())
     if min(per_class or (1,)) < 1:
         raise PlasticError(f"per_class is {per_class}; there must be 1 or more images of a class")
-    parts = lambda o: o["per_class"] or DATA[o["grid"]]  # noqa: E731
-    return _sweep("smalldata", smalldata, options, "per_class", parts, _smalldata, ("min",))
+    return _sweep("smalldata", smalldata, options, "per_class", _counts, _smalldata, ("min",))
 
 
 def _warn_of_few_steps(T, deepest):
