@@ -8,8 +8,7 @@ call and writes the help. This is the only file that knows Fire.
 A parameter may be annotated as bool, int, float, str, Literal[...], tuple[int, ...] (or float, str), or a union of
 these and None. One without default that is not keyword-only is given by position or by name; all others are options.
 
-    --name=VALUE, --name VALUE   one dash or two, hyphens and underscores alike (in a command's name too), the whole name;
-                                 each option once
+    --name=VALUE, --name VALUE   one dash or two, hyphens and underscores alike (as in a command), the whole name; each once
     --flag, --no-flag, --noflag  a boolean takes no word after it; --flag=false (true, yes, no, 1, 0) says it too
     --list=10,512,784            also "10 512 784", (10,512,784), [10,512,784], and bare: --list 10 512 784
     none                         is None where the annotation allows None
