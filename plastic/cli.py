@@ -8,9 +8,10 @@ call and writes the help. This is the only file that knows Fire.
 A parameter may be annotated as bool, int, float, str, Literal[...], tuple[int, ...] (or float, str), or a union of
 these and None. One without default that is not keyword-only is given by position or by name; all others are options.
 
-    --name=VALUE, --name VALUE   one dash or two, hyphens and underscores alike (as in a command), the whole name; each once
+    --name=VALUE, --name VALUE   one dash or two, hyphens and underscores alike, the whole name; each option once
     --flag, --no-flag, --noflag  a boolean takes no word after it; --flag=false (true, yes, no, 1, 0) says it too
     --list=10,512,784            also "10 512 784", (10,512,784), [10,512,784], and bare: --list 10 512 784
+    my-command                   is my_command, too
     none                         is None where the annotation allows None
     100, -3                      an integer is digits alone: not 1e2, 100.0 or 1_000; a float is finite
 
