@@ -23,14 +23,20 @@ def draw(folder):
 
 
 def by_axis(experiment, metrics):
-    """Test error at the best rate of each rule along the axis of an experiment, and the curves at its ends."""
+    """Test error at the best rate of each rule, which is named, along the axis of an experiment; curves at its ends."""
     column, label, summaries = _AXES[experiment]
     values = list(dict.fromkeys(metrics[column]))
     fig, axes = plotting.figure(columns=len(summaries) + 1)
     for axis, (summary, title) in zip(axes, summaries.items(), strict=False):
         for index, rule in enumerate(NAMES):
-            chosen = [best(metrics, summary, rule=rule, **{column: value})["values"] for value in values]
-            _points(axis, values, [interval(each) for each in chosen], NAMES[rule], index)
+            chosen = [best(metrics, summary, rule=rule, **{column: value}) for value in values]
+            _points(axis, values, [interval(each["values"]) for each in chosen], NAMES[rule], index)
+            for value, each in zip(values, chosen, strict=True):
+                place = {"xytext": (6, (-11, 6)[index]), "textcoords": "offset points", "fontsize": "x-small"}
+                axis.annotate(
+                    f"{each['rate']:g}", (value, each["values"].mean()), color=plotting.COLOURS[index], **place
+                )
+        axis.margins(y=0.12)
         axis.set(xlabel=label, ylabel=title)
         if experiment != "depth":
             axis.set_xscale("log")
