@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-PRINTS = {"gle_in_time": "GLE                    loss"}  # what an example prints, if not a test accuracy
+PRINTS = {"gle_in_time": "GLE                    loss", "prospective_configuration": "predictive coding  1.00"}
+"""What an example prints, if not a test accuracy."""
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

@@ -435,3 +435,24 @@ def test_cupy_is_imported_only_when_asked_for():
 
 def test_the_namespace_is_offered_by_the_package():
     assert plastic.xp is xp
+
+
+# Tiny matrices of many replicas
+
+
+def test_the_order_is_that_of_columns_for_many_tiny_matrices_on_numpy_only(backend):
+    many, few = xp.zeros((64, 4, 4)), xp.zeros((63, 4, 4))
+    assert xp.order(many) == ("F" if backend == "numpy" else "C")
+    assert xp.order(few) == xp.order(many[0]) == xp.order(many, few) == "C"
+    assert xp.order(xp.zeros((64, 4, 5))) == xp.order(xp.zeros((2, 64, 2, 2))) == "C"
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(5, 3, 1, 4), (70, 1, 2, 2), (2, 2, 4, 1)])
+def test_a_short_sum_is_the_product_of_matrices(backend, shape, order):
+    R, batch, n_in, n_out = shape
+    rng = np.random.default_rng(0)
+    x, W = (np.array(rng.standard_normal(each), order=order) for each in ((R, batch, n_in), (R, n_in, n_out)))
+    out = xp.zeros((R, batch, n_out), order=order)
+    xp.short_sum(xp.asarray(x), xp.asarray(W), out)
+    np.testing.assert_allclose(xp.asnumpy(out), x @ W, rtol=1e-13, atol=1e-14)
