@@ -12,7 +12,7 @@ from plastic.pc import handcoded, metrics
 from plastic.pc.convolutional import ConvolutionalNetwork
 from plastic.pc.linear import equilibrium
 from plastic.pc.network import Inference, Network, activities, predict
-from plastic.pc.rules import Rate, bp, fixed_prediction, infer, learn, pc, tp, when, zil
+from plastic.pc.rules import Rate, bp, fixed_prediction, infer, learn, pc, repeated_bp, tp, when, zil
 
 __all__ = [
     "ConvolutionalNetwork",
@@ -29,6 +29,7 @@ __all__ = [
     "metrics",
     "pc",
     "predict",
+    "repeated_bp",
     "tp",
     "when",
     "zil",

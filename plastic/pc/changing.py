@@ -155,6 +155,7 @@ def forgetting(
 # drifting classes
 
 DRIFT = 64  # iterations from one change to the next
+PRETRAINING_BATCH = 60
 CLASSES = 10
 
 
@@ -165,9 +166,11 @@ def _pretrained(options, sets):
     network = supervised.network(sizes, functions.sigmoid, [seed], [options["pretraining_rate"]], xavier_uniform)
     learner = supervised.Learner(network, "bp", [options["pretraining_rate"]], 1, 0.1, 1.0)
     x, y = supervised.put(*(array[None] for array in sets["train"]), CLASSES)
+    if options["signed_targets"]:
+        y = 2 * y - 1
     generator = [xp.generator(seed).shuffle]
     for _ in range(options["pretraining_epochs"]):
-        for chosen in supervised.shuffled(generator, x.shape[-2], options["batch_size"]):
+        for chosen in supervised.shuffled(generator, x.shape[-2], PRETRAINING_BATCH):
             chosen = xp.asarray(chosen[0])
             learner.learn(x[:, :, chosen], y[:, :, chosen])
     return network.layers
@@ -243,10 +246,11 @@ def drift(
         per_class: training images of a class.
         test_per_class: test images of a class.
         batch_size: images per batch.
-        signed_targets: targets of -1 and 1, as the published code has them after its first iteration, rather than 0
-            and 1.
-        pretraining_epochs: epochs of backpropagation on all training images before. (The published weights are of one
-            such run; ours are of the first seed.)
+        signed_targets: targets of -1 and 1, in the training before too, as in the published code (but for the first
+            iteration), rather than 0 and 1. Such targets drive the hidden units into saturation, and only then is it
+            hard to follow the changes: with --nosigned_targets both rules do within a few iterations.
+        pretraining_epochs: epochs of backpropagation on all training images before, in batches of 60. (The published
+            weights are of one such run; ours are of the first seed.)
         pretraining_rate: its learning rate.
         dataset: FMNIST or another set of images in ten classes.
         T: steps of inference; the weights move in the last.

@@ -156,6 +156,17 @@ def tp(network, x, y, out=None):
     return grads
 
 
+def repeated_bp(network, x, y, T, update, schedule="all"):
+    """Backpropagation T times on one batch, with an update at the steps of a schedule: as many as `learn` makes.
+
+    update(grads): takes a step of the weights. schedule: see `when`.
+    """
+    steps, grads = when(schedule, T), parameters.zeros_like(network.layers)
+    for _ in steps:  # without an update nothing changes from one time to the next
+        bp(network, x, y, out=grads)
+        update(grads)
+
+
 def _propagate(w):
     """Set the hidden errors to those of backpropagation at the feed-forward states."""
     network, phi = w.network, w.network.phi

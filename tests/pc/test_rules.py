@@ -23,6 +23,7 @@ from plastic.pc import (
     learn,
     pc,
     predict,
+    repeated_bp,
     tp,
     when,
     zil,
@@ -566,3 +567,18 @@ def test_a_replica_whose_energy_rises_leaves_the_others_alone():
     gamma = np.array([0.1, 30.0]).reshape(2, 1, 1)
     found = pc(Network(layers, network.phi), x, y, 6, gamma)
     compare(parameters.map(lambda leaf: leaf[0], found), pc(network, x, y, 6, 0.1))
+
+
+@pytest.mark.parametrize(("schedule", "count"), [("all", 6), ("last", 1), ("last_half", 3), ([0, 4], 2), ("never", 0)])
+def test_repeated_backpropagation_takes_a_step_from_new_gradients_at_each_step_of_the_schedule(
+    backend, schedule, count
+):
+    rng = np.random.default_rng(0)
+    W = [rng.standard_normal(shape) / 2 for shape in ((4, 3), (3, 2))]
+    x, y = xp.asarray(rng.standard_normal((5, 4))), xp.asarray(rng.standard_normal((5, 2)))
+    repeated, by_hand = (Network([Affine(xp.asarray(each.copy())) for each in W], functions.tanh) for _ in range(2))
+    repeated_bp(repeated, x, y, 6, lambda grads: SGD(0.1).step(repeated.layers, grads, {}), schedule)
+    for _ in range(count):
+        SGD(0.1).step(by_hand.layers, bp(by_hand, x, y), {})
+    for found, expected in zip(repeated.layers, by_hand.layers, strict=True):
+        assert_allclose(xp.asnumpy(found.W), xp.asnumpy(expected.W), rtol=1e-14)
