@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit
 
 from plastic import functions, xp
 from plastic.errors import PlasticError
@@ -27,8 +28,8 @@ PHI = [functions.tanh, functions.linear, functions.softplus, functions.sigmoid]
 FORMULAS = {
     "tanh": (np.tanh, lambda u: 1 - np.tanh(u) ** 2),
     "linear": (lambda u: u, np.ones_like),
-    "softplus": (lambda u: np.log1p(np.exp(u)), lambda u: 1 / (1 + np.exp(-u))),
-    "sigmoid": (lambda u: 1 / (1 + np.exp(-u)), lambda u: np.exp(-u) / (1 + np.exp(-u)) ** 2),
+    "softplus": (lambda u: np.logaddexp(u, 0), expit),
+    "sigmoid": (expit, lambda u: expit(u) * expit(-u)),
 }
 KEPT = ("u", "v", "r", "q", "E")
 SEEN = (*KEPT, "u_ahead", "e", "e_ahead")
