@@ -19,7 +19,7 @@ from plastic.gle import __main__ as gle
 from plastic.gle import figures as gle_figures
 from plastic.gle import gsc, mnist1d
 from plastic.pc import __main__ as pc
-from plastic.pc import changing, classification
+from plastic.pc import sweep
 from plastic.pc.toys import figures as toy_figures
 
 PUBLISHED = """
@@ -288,7 +288,7 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
     for family in (gait.figures, ep.figures, eprop_figures, gle_figures):
         monkeypatch.setattr(family, "draw", lambda folder: None)
-    for module in (classification, changing, toy_figures):
+    for module in (sweep, toy_figures):
         monkeypatch.setattr(module, "draw", lambda folder: None)
     load = data.load  # one function for all families
     monkeypatch.setattr(mnist1d.data, "load", lambda name, **k: (load, tiny_curves)[name == "MNIST-1D-360"](name, **k))

@@ -3,22 +3,15 @@
 Both rules start from the same weights and see the same batches, for all seeds and learning rates at once.
 """
 
-import functools
 from typing import Literal
 
 import numpy as np
 
-from plastic import data, functions, xp
-from plastic.errors import PlasticError
+from plastic import functions, xp
 from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.pc import supervised
-from plastic.pc.figures import draw
-from plastic.pc.selecting import best
-from plastic.pc.sweep import Sweep, run_sweep
-from plastic.runs.options import check_above_zero, check_at_least_one, check_between, check_seeds, resumed
-
-RULES = ("pc", "bp")
-
+from plastic.pc.sweep import RULES, check, print_best, run_sweep
+from plastic.runs.options import check_above_zero, check_at_least_one, check_between, resumed
 
 GRIDS = {
     "forgetting": {
@@ -33,30 +26,17 @@ GRIDS = {
 
 
 def _run(name, command, options, work):
-    """Check the options, do both rules, print what each reaches at its best rate."""
+    """Complete the options by the grid, run both rules, print what each reaches at its best rate."""
     if options["resume"] is not None:
         options |= resumed(command, options, "pc", name)
     options |= {key: value for key, value in GRIDS[name][options["grid"]].items() if options[key] is None}
-    check_seeds(options | {"seed": None})
-    check_above_zero(options, "gamma")
-    check_between(options, "discount", 0, 1)
-    data.require(options["dataset"])
-    if not options["rates"] or any(not rate > 0 for rate in options["rates"]):
-        raise PlasticError(f"rates are {options['rates']}; they must be above 0")
+    check(options)
 
-    def prepare():
-        sets = supervised.images(options["dataset"], options["dtype"])
-        return Sweep([{"rule": rule} for rule in RULES], functools.partial(work, options, sets))
-
-    def report(run):
+    def report(metrics):
         for rule in RULES:
-            chosen = best(run.metrics(), "mean", rule=rule)
-            held = best(run.metrics(), "mean", "validation_error", "held_out_error", rule=rule)
-            error, other = np.mean(chosen["values"]), np.mean(held["values"])
-            where = f"{rule.upper()}: mean test error"
-            print(f"{where} {error:.3f} (rate {chosen['rate']:g}); {other:.3f} ({held['rate']:g}) if held out")
+            print_best(metrics, "mean", rule)
 
-    return run_sweep(name, options, f"{options['grid']}-{options['dataset']}", prepare, report, draw)
+    return run_sweep(name, options, [{}], work, report)
 
 
 # alternating tasks
@@ -64,53 +44,42 @@ def _run(name, command, options, work):
 TASKS, PER_TASK, EVERY = 2, 5, 4
 
 
-def _task_set(options, sets, seed, split, permutation, count):
-    """Return [(x, labels)] of both tasks for one seed: classes 0 to 4 and 5 to 9, and which output stands for each."""
+def _tasks(options, sets, seed, split):
+    """Return [(x, outputs)] of both tasks, classes 0 to 4 and 5 to 9, for one seed; outputs: which stands for it."""
     x, labels = sets[split]
-    generator = xp.generator(seed).task if split == "train" else xp.generator(seed).noise
+    generator = xp.generator(seed)
+    permutation = generator.data.permutation(TASKS * PER_TASK)
+    draw, count = (generator.task, options["per_class"]) if split == "train" else (generator.noise, len(labels))
     found = []
     for task in range(TASKS):
-        classes = range(PER_TASK * task, PER_TASK * (task + 1))
-        chosen = supervised.some_of_each(generator, labels, count or len(labels), classes)
+        chosen = supervised.some_of_each(draw, labels, count, range(PER_TASK * task, PER_TASK * (task + 1)))
         outputs = permutation[labels[chosen]] if options["shared_outputs"] else labels[chosen]
         found.append((x[chosen], outputs % PER_TASK))
     return found
 
 
 def _forgetting(options, sets, part):
-    seeds, rates = list(options["seeds"]), options["rates"]
+    seeds, rates = options["seeds"], options["rates"]
     sizes = (sets["train"][0].shape[1], 32, 32, 32, PER_TASK)
     network = supervised.network(sizes, functions.sigmoid, seeds, rates, xavier_normal)
-    if options["last_output"]:
-        network.counted = None
-    else:
+    if not options["last_output"]:
         network.counted = xp.asarray(np.arange(PER_TASK) < PER_TASK - 1, dtype=xp.float_dtype)
-    permutations = [xp.generator(seed).data.permutation(TASKS * PER_TASK) for seed in seeds]
-    held = {}
-    for split, count in (("train", options["per_class"]), ("test", None)):
-        each = [
-            _task_set(options, sets, *pair, count)
-            for pair in zip(seeds, [split] * len(seeds), permutations, strict=True)
-        ]
-        held[split] = [
-            supervised.put(*(np.stack([of[task][k] for of in each]) for k in range(2)), PER_TASK)
-            for task in range(TASKS)
-        ]
+
+    def of_all_seeds(split):
+        tasks = zip(*(_tasks(options, sets, seed, split) for seed in seeds), strict=True)
+        return [supervised.put(*map(np.stack, zip(*task, strict=True)), PER_TASK) for task in tasks]
+
+    training, tests = of_all_seeds("train"), of_all_seeds("test")
     learner = supervised.Learner(network, part["rule"], rates, options["T"], options["gamma"], options["discount"])
     shuffles = [xp.generator(seed).shuffle for seed in seeds]
-    index = xp.arange(len(seeds))[:, None]
     rows = []
-    with np.errstate(all="ignore"):
-        for iteration in range(options["iterations"] + 1):
-            if iteration > 0:
-                x, y = held["train"][(iteration - 1) // EVERY % TASKS]
-                for chosen in supervised.shuffled(shuffles, x.shape[-2], options["batch_size"]):
-                    chosen = xp.asarray(chosen)
-                    learner.learn(x[index, 0, chosen][:, None], y[index, 0, chosen][:, None])
-            errors = [supervised.halves(learner, *test) for test in held["test"]]
-            found = {name: sum(each[name] for each in errors) / TASKS for name in errors[0]}
-            found |= {f"task{k}_error": each["test_error"] for k, each in enumerate(errors)}
-            rows += supervised.rows(found, seeds, rates, {"epoch": iteration})
+    for iteration in range(options["iterations"] + 1):
+        if iteration > 0:
+            supervised.epoch(learner, *training[(iteration - 1) // EVERY % TASKS], shuffles, options["batch_size"])
+        errors = [supervised.halves(learner, *test) for test in tests]
+        found = {name: sum(each[name] for each in errors) / TASKS for name in errors[0]}
+        found |= {f"task{k}_error": each["test_error"] for k, each in enumerate(errors)}
+        rows += supervised.rows(found, seeds, rates, {"epoch": iteration})
     return rows
 
 
@@ -177,40 +146,38 @@ CLASSES = 10
 
 def _pretrained(options, sets):
     """Return weights trained by backpropagation on all of the training set, as the published runs start from."""
-    seed = options["seeds"][0]
-    sizes = (sets["train"][0].shape[1], 32, 32, CLASSES)
-    network = supervised.network(sizes, functions.sigmoid, [seed], [options["pretraining_rate"]], xavier_uniform)
-    learner = supervised.Learner(network, "bp", [options["pretraining_rate"]], 1, 0.1, 1.0)
+    seed, rates = options["seeds"][0], [options["pretraining_rate"]]
+    network = _small(sets, [seed], rates)
+    learner = supervised.Learner(network, "bp", rates, 1, 0.1, 1.0)
     x, y = supervised.put(*(array[None] for array in sets["train"]), CLASSES)
     if options["signed_targets"]:
         y = 2 * y - 1
-    generator = [xp.generator(seed).shuffle]
+    shuffles = [xp.generator(seed).shuffle]
     for _ in range(options["pretraining_epochs"]):
-        for chosen in supervised.shuffled(generator, x.shape[-2], PRETRAINING_BATCH):
-            chosen = xp.asarray(chosen[0])
-            learner.learn(x[:, :, chosen], y[:, :, chosen])
+        supervised.epoch(learner, x, y, shuffles, PRETRAINING_BATCH)
     return network.layers
 
 
-def _drift(options, sets, part):
-    seeds, rates = list(options["seeds"]), options["rates"]
-    layers = _pretrained(options, sets)
+def _small(sets, seeds, rates):
     sizes = (sets["train"][0].shape[1], 32, 32, CLASSES)
-    network = supervised.network(sizes, functions.sigmoid, seeds, rates, xavier_uniform)
-    for layer, start in zip(network.layers, layers, strict=True):
+    return supervised.network(sizes, functions.sigmoid, seeds, rates, xavier_uniform)
+
+
+def _drift(options, sets, part):
+    seeds, rates = options["seeds"], options["rates"]
+    network = _small(sets, seeds, rates)
+    for layer, start in zip(network.layers, _pretrained(options, sets), strict=True):
         layer.W[...] = start.W
     learner = supervised.Learner(network, part["rule"], rates, options["T"], options["gamma"], options["discount"])
     generators = [xp.generator(seed) for seed in seeds]
-    index, rows = xp.arange(len(seeds))[:, None], []
-    with np.errstate(all="ignore"):
-        for iteration in range(options["iterations"]):
-            if iteration % DRIFT == 0:
-                outputs = [np.concatenate([np.arange(5), 5 + g.task.permutation(5)]) for g in generators]
-                (x, y), test = _drifted(options, sets, generators, outputs)
-            for chosen in supervised.shuffled([g.shuffle for g in generators], x.shape[-2], options["batch_size"]):
-                chosen = xp.asarray(chosen)
-                learner.learn(x[index, 0, chosen][:, None], y[index, 0, chosen][:, None])
-            rows += supervised.rows(supervised.halves(learner, *test), seeds, rates, {"epoch": iteration})
+    shuffles = [each.shuffle for each in generators]
+    rows = []
+    for iteration in range(options["iterations"]):
+        if iteration % DRIFT == 0:
+            outputs = [np.concatenate([np.arange(5), 5 + each.task.permutation(5)]) for each in generators]
+            training, test = _drifted(options, sets, generators, outputs)
+        supervised.epoch(learner, *training, shuffles, options["batch_size"])
+        rows += supervised.rows(supervised.halves(learner, *test), seeds, rates, {"epoch": iteration})
     return rows
 
 

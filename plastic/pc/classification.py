@@ -11,60 +11,41 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import data, functions, xp
+from plastic import functions, xp
 from plastic.errors import PlasticError
 from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.pc import supervised
-from plastic.pc.figures import draw
-from plastic.pc.selecting import best
-from plastic.pc.sweep import Sweep, run_sweep
-from plastic.runs.options import check_above_zero, check_at_least_one, check_between, check_seeds, resumed
+from plastic.pc.sweep import RULES, check, print_best, run_sweep
+from plastic.runs.options import check_at_least_one, resumed
 
 SEEDS = (1, 2, 3)  # as many as published
-RULES = ("pc", "bp")
 CLASSES = 10
 _LEAKY_GAIN = 0.9999000099990001  # as published: the gain for a leaky rectifier with a slope of 0.01, miscalculated
 
 
-def _sweep(name, command, options, axis, parts, work, summaries, layers=lambda value: 3):
-    """Check the options, run the sweep, print what each rule reaches at its best rate for each value of an axis.
+def _sweep(name, command, options, axis, values, work, summaries, layers=lambda value: 3):
+    """Run a sweep over an axis; print what each rule reaches at its best rate for each value.
 
-    layers: how many layers of weights the network has at a value.
+    values(options): those of the axis. layers(value): how many layers of weights the network then has.
     """
     if options["resume"] is not None:
         options |= resumed(command, options, "pc", name)
-    check_seeds(options | {"seed": None})
+    check(options)
     check_at_least_one(options, "epochs", "T")
-    check_above_zero(options, "gamma")
-    check_between(options, "discount", 0, 1)
-    data.require(options["dataset"])
-    if any(not rate > 0 for rate in options["rates"] or ()):
-        raise PlasticError(f"rates are {options['rates']}; they must be above 0")
-    _warn_of_few_steps(options["T"], max(layers(value) for value in parts(options)))
-    found = [{"rule": rule, axis: value} for value in parts(options) for rule in RULES]
+    _warn_of_few_steps(options["T"], max(map(layers, values(options))))
 
-    def prepare():
-        sets = supervised.images(options["dataset"], options["dtype"])
-        return Sweep(found, functools.partial(work, options, sets))
-
-    def report(run):
-        metrics = run.metrics()
+    def report(metrics):
         for value in dict.fromkeys(metrics[axis]):
             for rule in RULES:
                 for summary in summaries:
-                    chosen = best(metrics, summary, rule=rule, **{axis: value})
-                    held = best(metrics, summary, "validation_error", "held_out_error", rule=rule, **{axis: value})
-                    error, other = np.mean(chosen["values"]), np.mean(held["values"])
-                    where = f"{axis} {value:g}, {rule.upper()}: {summary} test error"
-                    print(f"{where} {error:.3f} (rate {chosen['rate']:g}); {other:.3f} ({held['rate']:g}) if held out")
+                    print_best(metrics, summary, rule, **{axis: value})
 
-    readable = f"{options['grid']}-{options['dataset']}"
-    return run_sweep(name, options, readable, prepare, report, draw)
+    return run_sweep(name, options, [{axis: value} for value in values(options)], work, report)
 
 
 def _rows(part, options, sets, network, rates, batch, per_class=None, test_per_class=None, batches=None):
-    """Train one rule on one network; return the rows of metrics.csv."""
-    seeds = list(options["seeds"])
+    """Train one rule on one network; return the rows of metrics.csv, before training and after each epoch."""
+    seeds = options["seeds"]
     generators = [xp.generator(seed) for seed in seeds]
     x, labels = sets["train"]
     if per_class is None:
@@ -73,19 +54,17 @@ def _rows(part, options, sets, network, rates, batch, per_class=None, test_per_c
         chosen = np.stack([supervised.some_of_each(each.data, labels, per_class) for each in generators])
         train_set = supervised.put(x[chosen], labels[chosen], CLASSES)
     x, labels = sets["test"]
-    if test_per_class is None:
-        test = slice(None)
-    else:
-        test = supervised.some_of_each(xp.generator(seeds[0]).task, labels, test_per_class)
-    order = xp.generator(0).task.permutation(len(labels[test]))  # so that both halves have all classes
-    test_set = supervised.put(x[test][order][None], labels[test][order][None], CLASSES)
+    if test_per_class is not None:
+        chosen = supervised.some_of_each(generators[0].task, labels, test_per_class)
+        x, labels = x[chosen], labels[chosen]
+    order = xp.generator(0).task.permutation(len(labels))  # so that both halves have all classes
+    test_set = supervised.put(x[order][None], labels[order][None], CLASSES)
     learner = supervised.Learner(network, part["rule"], rates, options["T"], options["gamma"], options["discount"])
     shuffles = [each.shuffle for each in generators]
-    rows = []
-    with np.errstate(all="ignore"):  # rates at which training diverges count as errors of 1, as published
-        found = supervised.train(learner, train_set, test_set, shuffles, options["epochs"], batch, batches)
-        for epoch, errors in enumerate(found):
-            rows += supervised.rows(errors, seeds, rates, {"epoch": epoch})
+    rows = supervised.rows(supervised.halves(learner, *test_set), seeds, rates, {"epoch": 0})
+    for epoch in range(1, options["epochs"] + 1):
+        supervised.epoch(learner, *train_set, shuffles, batch, batches)
+        rows += supervised.rows(supervised.halves(learner, *test_set), seeds, rates, {"epoch": epoch})
     return rows
 
 

@@ -113,7 +113,7 @@ class Inference:
     """The states of a network on a batch, its errors, and the buffers of their dynamics.
 
     x, mu, eps: states, predictions and errors of all hidden layers side by side, (..., batch, n_1 + .. + n_{L-1}).
-    eps_top: (..., batch, n_L).    F: the energy, of the replica shape, as of the last `look`.
+    eps_top: (..., batch, n_L).
 
     What the input sends to the first layer does not change while the weights stay, and is computed once, by `begin`.
     """
@@ -131,15 +131,20 @@ class Inference:
             return xp.zeros((*lead, x.shape[-2], units), dtype=x.dtype, order=self.order)
 
         self.x, self.mu, self.eps, self.back = (zeros(ends[-1]) for _ in range(4))
-        self.q = network.phi.slope(self.x, self.mu)  # booleans where slopes are 0 and 1 only
+        self.q = network.phi.slope(self.x, self.mu)  # f', booleans where it is 0 or 1
         self.r = self.x if network.after else zeros(ends[-1])
         self.a = zeros(ends[-1]) if network.after else self.mu
         self.delta = zeros(ends[-1]) if network.after else self.eps
         self.top, self.eps_top = zeros(network.sizes[-1]), zeros(network.sizes[-1])
-        parts = (self.x, self.r, self.a, self.delta, self.back, self.eps)
+        parts = (self.x, self.r, self.q, self.a, self.delta, self.back, self.eps)
         views = [[array[..., each] for each in columns] for array in parts]
-        self.x_layers, self.r_layers, self.a_layers, self.delta_layers, self.back_layers, self.eps_layers = views
-        self.F = None
+        self.x_layers, self.r_layers, self.q_layers, self.a_layers, *views = views
+        self.delta_layers, self.back_layers, self.eps_layers = views
+
+    @property
+    def F(self):
+        """The energy, of the replica shape, as of the last `look`."""
+        return 0.5 * (_squares(self.eps) + _squares(self.eps_top))
 
     def begin(self):
         """Set the states to the feed-forward prediction, where all hidden errors are 0."""
@@ -153,7 +158,7 @@ class Inference:
         self.maps[0].up(self.input, [*self.a_layers, self.top][0])
 
     def look(self, moved=False):
-        """Compute errors and energy of the states as they are. moved: the weights have changed since the last look."""
+        """Compute the errors of the states as they are. moved: the weights have changed since the last look."""
         network, phi = self.network, self.network.phi
         if moved:
             self._take_weights()
@@ -170,7 +175,6 @@ class Inference:
         if network.after:
             phi.slope(self.a, self.mu, out=self.q)
             xp.multiply(self.eps, self.q, out=self.delta)
-        self.F = 0.5 * (_squares(self.eps) + _squares(self.eps_top))
 
     def gradient(self, slope=True):
         """Write dF/dx into `back` and return it: eps_l - f'(x_l) (eps_{l+1} W_{l+1}^T).

@@ -169,13 +169,9 @@ def repeated_bp(network, x, y, T, update, schedule="all"):
 
 def _propagate(w):
     """Set the hidden errors to those of backpropagation at the feed-forward states."""
-    network, phi = w.network, w.network.phi
-    a = w.a if network.after else w.x
-    phi.slope(a, w.mu if network.after else w.r, out=w.q)
+    if not w.network.after:  # otherwise f' is there already
+        w.network.phi.slope(w.x, w.r, out=w.q)
     deltas = [*w.delta_layers, w.eps_top]
-    start = w.x.shape[-1]
     for k in reversed(range(len(w.delta_layers))):
-        start -= w.delta_layers[k].shape[-1]
-        columns = slice(start, start + w.delta_layers[k].shape[-1])
         w.maps[k + 1].down(deltas[k + 1], deltas[k])
-        deltas[k] *= w.q[..., columns]
+        deltas[k] *= w.q_layers[k]

@@ -76,13 +76,6 @@ def some_of_each(generator, labels, count, classes=None):
     return np.sort(np.concatenate(chosen))
 
 
-def shuffled(generators, count, batch):
-    """Yield the batches of an epoch, indices (seeds, batch) into `count` samples; the last may be smaller."""
-    order = np.stack([generator.permutation(count) for generator in generators])
-    for start in range(0, count, batch):
-        yield order[:, start : start + batch]
-
-
 def put(x, labels, classes):
     """Return host arrays x (seeds, n, n_0), labels (seeds, n) as x (seeds, 1, n, n_0) and one-hot y of the backend."""
     x, labels = xp.asarray(x), xp.asarray(labels)
@@ -111,17 +104,14 @@ def rows(found, seeds, rates, clock):
     ]
 
 
-def train(learner, train_set, test_set, generators, epochs, batch, batches=None):
-    """Train for some epochs; yield the errors (see `halves`) before training and after each epoch.
+def epoch(learner, x, y, generators, batch, batches=None):
+    """Learn from a set once, in an order of each seed's own.
 
-    train_set, test_set: (x, y) as `put` gives them, train with one set for each seed or one for all.
-    batches: how many of an epoch's batches are taken; None for all.
+    x, y: as `put` gives them, one set for each seed or one for all. generators: of the seeds. batch: samples; the last
+    batch may be smaller. batches: how many are taken; None for all.
     """
-    x, y = train_set
-    yield halves(learner, *test_set)
+    order = np.stack([generator.permutation(x.shape[-2]) for generator in generators])
     seeds = xp.arange(len(generators))[:, None] if len(x) > 1 else 0
-    for _ in range(epochs):
-        for chosen in itertools.islice(shuffled(generators, x.shape[-2], batch), batches):
-            chosen = xp.asarray(chosen)
-            learner.learn(x[seeds, 0, chosen][:, None], y[seeds, 0, chosen][:, None])
-        yield halves(learner, *test_set)
+    for start in range(0, order.shape[1], batch)[:batches]:
+        chosen = xp.asarray(order[:, start : start + batch])
+        learner.learn(x[seeds, 0, chosen][:, None], y[seeds, 0, chosen][:, None])

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import functions, runs, xp
 from plastic.initializers import xavier_uniform
 from plastic.parameters import Affine
-from plastic.pc import changing, classification, figures, predict, rules, selecting, supervised, sweep
+from plastic.pc import changing, figures, predict, rules, selecting, supervised, sweep
 from plastic.pc.__main__ import COMMANDS
 from plastic.pc.network import Network
 
@@ -32,8 +32,7 @@ AXES = {"depth": ("depth", (1, 3)), "online": ("batch_size", (1, 7)), "smalldata
 def place(tmp_path, monkeypatch, request):
     in_an_empty_folder(tmp_path, monkeypatch, request, figures)
     if "figures_too" not in request.fixturenames:
-        for module in (classification, changing):
-            monkeypatch.setattr(module, "draw", lambda folder: None)
+        monkeypatch.setattr(sweep, "draw", lambda folder: None)
     rng = np.random.default_rng(0)
     prototypes = rng.random((10, 9))
     sets = {}
@@ -205,10 +204,8 @@ def test_the_quirks_of_forgetting(monkeypatch):
     assert seen[-1] is None
     sets = supervised.images("tiny.npz", "float64")
     for shared in (True, False):
-        options = {"shared_outputs": shared}
-        permutation = np.array([5, 1, 2, 3, 0, 4, 6, 7, 8, 9])
-        found = changing._task_set(options, sets, 1, "test", permutation, None)
-        for task, (x, outputs) in enumerate(found):
+        permutation = xp.generator(1).data.permutation(10)
+        for task, (x, outputs) in enumerate(changing._tasks({"shared_outputs": shared}, sets, 1, "test")):
             of = [np.flatnonzero((sets["test"][0] == row).all(axis=1))[0] for row in x]
             labels = sets["test"][1][of]
             assert set(labels) == set(range(5 * task, 5 * task + 5))
