@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import pathlib
 import re
 
 import pytest
@@ -17,6 +18,20 @@ def printed(commands, words, prog):
     with contextlib.redirect_stdout(shown):
         cli.run(commands, words, prog=prog)
     return shown.getvalue().splitlines()
+
+
+def trained(commands, words, prog):
+    """Run a command line that trains; return the folder of the run, and the other lines that were printed."""
+    *others, folder = printed(commands, words, prog)
+    assert folder.startswith("run folder ")
+    return pathlib.Path(folder.removeprefix("run folder ")), others
+
+
+def refused(commands, words, prog, code=2):
+    """Run a command line that fails; return the one line of its error."""
+    error, shown = error_of(commands, words, prog, code)
+    assert "run folder" not in shown
+    return error
 
 
 def error_of(commands, words, prog, code=2):

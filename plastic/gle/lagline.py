@@ -24,6 +24,7 @@ from plastic.runs.options import (
 PUBLISHED_SEED, PUBLISHED = 0, (0.30742282, 0.63407868, 0.49009341, 0.89644474)
 """The seed of the published run, and the tau_0, tau_1, w_0, w_1 it begins with."""
 BLOCK, ROW = 100, 10  # Euler steps: in one step of training; from one record to the next
+EVERY = 50  # steps of training from one evaluation to the next
 TRACES = ("input", "target", "output", "u_0", "u_1", "v_0", "v_1")
 TRACES += ("u_ahead_0", "u_ahead_1", "r_0", "r_1", "e_ahead_0", "e_ahead_1")
 
@@ -67,7 +68,7 @@ class Task:
             self.step,
             steps=steps,
             evaluate=self.evaluate,
-            evaluate_every=50,
+            evaluate_every=EVERY,
             checkpoint_every=500,
             replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(self.seeds)],
             advice="try a smaller learning_rate",
@@ -78,7 +79,7 @@ class Task:
         lesson, trace, parameters = self.lesson, self.over_time["trace"], self.over_time["parameters"]
         start = (number - 1) * BLOCK
         stop = min(start + BLOCK, self.total)
-        if (number - 1) % 50 == 0:
+        if (number - 1) % EVERY == 0:
             self.sum[...], self.count[...] = 0, 0
         block = xp.asarray(inputs.moved(self.wave, self.shifts, 5, start, stop))[..., None]
         for s in range(start, stop):

@@ -52,7 +52,8 @@ class Lesson:
         self.gradient = {student: gradient[..., student, :, :] for student in (GLE, AM)}
         self.moments = {student: self.optimizers[student].init(W) for student, W in self.W.items()}
         sizes = {"m": 1, "rho": 1, "q": 5, "lam": 5}  # of the adjoint method: errors, input, slopes, lambda
-        both = {name: history(self.network.replica(AM), steps, 1, n) for name, n in sizes.items()}
+        self.am = self.network.replica(AM)
+        both = {name: history(self.am, steps, 1, n) for name, n in sizes.items()}
         self.kept = {name: kept for name, (kept, _) in both.items()}
         self.past = {name: view for name, (_, view) in both.items()}
 
@@ -82,7 +83,7 @@ class Lesson:
     def _look_back(self, s, window):
         """Update the student of the adjoint method from the window of steps that ends before step s."""
         past = {name: array[s - window : s] for name, array in self.past.items()}
-        past["lam"][...] = adjoint.errors(self.network.replica(AM), past["m"], past["q"], self.textbook)
+        past["lam"][...] = adjoint.errors(self.am, past["m"], past["q"], self.textbook)
         gradient = adjoint.gradient(past["lam"][..., :2], past["rho"], self.dt)
         self.gradient[AM][...] = gradient if s > self.start else 0
         self._learn(AM)

@@ -172,7 +172,8 @@ def step(network, state, x, error=None, grads=None, full_forward=False):
     """
     s = state
     returned = s.output if full_forward else s.output.copy()
-    _errors(network, s, error)
+    steps = network.steps()
+    _errors(network, s, steps, error)
     if grads is not None:
         xp.multiply(s.e_ahead, -1 / s.batch, out=s.scaled)
         if grads.b is not None:
@@ -185,10 +186,10 @@ def step(network, state, x, error=None, grads=None, full_forward=False):
         if grads is not None:
             xp.matmul(xp.swapaxes(rho, -1, -2), s.scaled_layers[k], out=grads.layers[k].W)
         if full_forward:
-            _membranes(network, s, network.columns[k])
+            _membranes(network, s, steps, network.columns[k])
             _rates(network, s, network.columns[k])
     if not full_forward:
-        _membranes(network, s)
+        _membranes(network, s, steps)
         _rates(network, s)
     if grads is not None and grads.tau_m is not None:  # -e~ du/dt has the sign of scaled * drive
         xp.divide(-xp.sum(s.scaled * s.drive, axis=-2, keepdims=True), network.tau_m, out=grads.tau_m)
@@ -226,20 +227,19 @@ def settle(network, state):
         state.q[..., columns] = phi.slope(state.u_ahead[..., columns], state.r[..., columns])
 
 
-def _errors(network, s, error):
+def _errors(network, s, steps, error):
     """Errors of all neurons, instantaneous and, where they are, prospective."""
     s.E_layers[-1][...] = 0 if error is None else error
     xp.multiply(s.E, s.q, out=s.e)
     if network.memoryless:
         return
     if network.prospective:
-        _, _, rate, ahead = network.steps()
-        _follow(s.e, s.v, rate, ahead, s.drive, s.e_ahead)
+        _follow(s.e, s.v, *steps[2:], s.drive, s.e_ahead)
     else:
         s.v[...] = s.e
 
 
-def _membranes(network, s, columns=slice(None)):
+def _membranes(network, s, steps, columns=slice(None)):
     """Membrane and prospective potential of the neurons in `columns`, from their input without bias."""
     part = (..., columns)
     current = s.I[part]
@@ -249,7 +249,7 @@ def _membranes(network, s, columns=slice(None)):
         current += network.gamma[part] * s.e_ahead[part]
     if network.memoryless:
         return
-    rate, ahead = (each[part] for each in network.steps()[:2])
+    rate, ahead = (each[part] for each in steps[:2])
     _follow(current, s.u[part], rate, ahead, s.drive[part], s.u_ahead[part])
 
 

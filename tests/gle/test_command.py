@@ -16,7 +16,7 @@ import command_lines
 import matplotlib.image
 import numpy as np
 import pytest
-from command_lines import column, ends_well_or_in_one_line, error_of, in_an_empty_folder, kept, table
+from command_lines import column, ends_well_or_in_one_line, in_an_empty_folder, kept, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,16 +128,12 @@ def printed(*lines):
 
 def command(*lines):
     """Run a command line that trains; return the folder of the run, and the other lines that were printed."""
-    *others, folder = printed(*lines)
-    assert folder.startswith("run folder ")
-    return pathlib.Path(folder.removeprefix("run folder ")), others
+    return command_lines.trained(COMMANDS, split(*lines), "plastic.gle")
 
 
 def refused(*lines, code=2):
     """Run a command line that fails; return the one line of its error."""
-    error, shown = error_of(COMMANDS, split(*lines), "plastic.gle", code)
-    assert "run folder" not in shown
-    return error
+    return command_lines.refused(COMMANDS, split(*lines), "plastic.gle", code)
 
 
 def numbers(rows):
