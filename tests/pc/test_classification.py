@@ -180,6 +180,38 @@ def test_a_rate_is_chosen_by_one_error_and_reported_by_another():
     assert selecting.best(found, "min", "b", "a", rule="pc")["rate"] == 0.2
 
 
+def test_the_first_half_of_a_set_is_for_choosing_and_the_second_for_reporting(capsys):
+    class Knows:
+        def errors(self, x, y):
+            return np.mean(x, axis=-2)[..., 0]
+
+    x = np.array([1.0, 0, 0, 0, 1])[:, None]
+    found = supervised.halves(Knows(), x, x)
+    assert_allclose([found["validation_error"], found["held_out_error"], found["test_error"]], [1 / 2, 1 / 3, 2 / 5])
+    rows = [
+        {"rule": "pc", "rate": rate, "seed": 1, "epoch": k, "test_error": a, "validation_error": b, "held_out_error": c}
+        for rate, a, b, c in ((0.1, 0.3, 0.2, 0.4), (0.2, 0.25, 0.35, 0.15))
+        for k in range(2)
+    ]
+    sweep.print_best({name: [row[name] for row in rows] for name in rows[0]}, "mean", "pc")
+    assert capsys.readouterr().out == "PC: mean test error 0.250 (rate 0.2); 0.400 (rate 0.1) if held out\n"
+
+
+@pytest.mark.parametrize(("option", "targets"), [("", {-1, 1}), ("--nosigned_targets", {0, 1})])
+def test_the_targets_of_drift_before_and_after(option, targets, monkeypatch):
+    seen = []
+    learn = supervised.Learner.learn
+
+    def spy(learner, x, y):
+        seen.append((learner.network.layers[0].W.shape[:2], set(np.unique(y))))
+        learn(learner, x, y)
+
+    monkeypatch.setattr(supervised.Learner, "learn", spy)
+    command(f"{LINES['drift']} {option}")
+    assert {shape for shape, _ in seen} == {(1, 1), (2, 2)}  # the training before, and what follows
+    assert all(values == targets for _, values in seen)
+
+
 def test_the_interval_is_that_of_the_mean():
     values = np.random.default_rng(0).standard_normal((400, 2))
     mean, low, high = selecting.interval(values)
