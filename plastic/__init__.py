@@ -1,17 +1,36 @@
 """Biologically plausible learning rules as hand-derived equations on NumPy or CuPy.
 
 `from plastic import xp` is the array namespace that every equation is written against; `plastic.load(folder)` gives
-back a trained network. Each family of rules is a package of its own, imported when asked for: `import plastic.gait`.
+back a trained network. Each family of rules is a package of its own, `plastic.gait` and so on, imported at its first
+use.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from plastic import xp
 from plastic.errors import PlasticError
 
+if TYPE_CHECKING:
+    from plastic.runs import Trained
+
 __version__ = "0.1.0"
-__all__ = ["PlasticError", "load", "xp"]
+FAMILIES = ("gait", "ep", "eprop", "gle", "pc")
+_ROOMS = ("check", "data", "functions", "initializers", "optimizers", "parameters", "runs", "training")
+__all__ = ["FAMILIES", "PlasticError", "load", "xp"]
 
 
-def load(folder):
+def __getattr__(name: str) -> Any:
+    if name in FAMILIES or name in _ROOMS:
+        return importlib.import_module(f"plastic.{name}")
+    raise AttributeError(f"module 'plastic' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__", *FAMILIES, *_ROOMS])
+
+
+def load(folder: str) -> "Trained":
     """Return the trained network of a run folder as `plastic.runs.Trained` (network, config, predict)."""
     from plastic import runs
 

@@ -2,21 +2,29 @@
 
     from plastic import check
 
-    check.gradient(lambda network: loss(network, x, y), network, bp(network, x, y))    raises where bp is wrong
-    check.cosine(gait(network, x, y), bp(network, x, y))                               {"layers/0/W": 0.93, ...}
+    grads, output = gait.bp(net, x, y)
+    check.gradient(lambda tree: loss(net, x, y), net.parameters, grads)    raises where bp is wrong
+    check.cosine(gait.gait(net, x, y)[0], grads)                           {"layers/0/W": 0.93, ...}
 
-All work on trees of arrays (see `plastic.parameters`), or on a bare array, whose path is "".
+These work on trees of arrays (see `plastic.parameters`), or on a bare array, whose path is "". Measures of outputs and
+activities follow: `target_alignment`, `prospective_index`.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from plastic import parameters, xp
 from plastic.errors import PlasticError
+from plastic.types import Array, Tree
 
 _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)  # balances truncation, h^2, against rounding, eps / h
 
 
-def finite_differences(loss, tree, eps=_STEP, max_entries=None, seed=0):
+def finite_differences(
+    loss: Callable[[Tree], Any], tree: Tree, eps: float = _STEP, max_entries: int | None = None, seed: int = 0
+) -> Tree:
     """Return the gradient of `loss` at `tree` by central differences, as a tree of the same shape.
 
         dL/dw = (L(w + h) - L(w - h)) / 2h,    h = eps max(1, |w|),    with an error of order h^2 L''' and 1e-16 L / h
@@ -33,7 +41,15 @@ def finite_differences(loss, tree, eps=_STEP, max_entries=None, seed=0):
     return _like(tree, gradients)
 
 
-def gradient(loss, tree, grads, tolerance=1e-6, eps=_STEP, max_entries=None, seed=0):
+def gradient(
+    loss: Callable[[Tree], Any],
+    tree: Tree,
+    grads: Tree,
+    tolerance: float = 1e-6,
+    eps: float = _STEP,
+    max_entries: int | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
     """Compare a hand-derived gradient with finite differences; return the largest relative error of each leaf by path.
 
     The relative error of an entry g with the finite difference f is |g - f| / max(|g|, |f|, noise / tolerance). `noise`
@@ -74,7 +90,7 @@ def gradient(loss, tree, grads, tolerance=1e-6, eps=_STEP, max_entries=None, see
     return errors
 
 
-def cosine(a, b):
+def cosine(a: Tree, b: Tree) -> dict[str, Array]:
     """Return the cosine between two updates, sum(a b) / sqrt(sum(a^2) sum(b^2)), by path.
 
     The last two axes of a leaf are its matrix; replica axes before them are kept. The values stay on the device, in the
@@ -90,7 +106,7 @@ def cosine(a, b):
     return _measured(measure, a, b)
 
 
-def sign_agreement(a, b):
+def sign_agreement(a: Tree, b: Tree) -> dict[str, Array]:
     """Return the fraction of entries whose signs agree in two updates, by path, with the axes of `cosine`.
 
     A zero has the sign 0: it agrees with a zero only. nan agrees with nothing.
@@ -98,7 +114,7 @@ def sign_agreement(a, b):
     return _measured(lambda a, b: _mean((xp.sign(a) == xp.sign(b)).astype(a.dtype)), a, b)
 
 
-def relative_rmse(a, b):
+def relative_rmse(a: Tree, b: Tree) -> dict[str, Array]:
     """Return the error of an update a relative to b, sqrt(mean((a - b)^2)) / sqrt(mean(b^2)), by path.
 
     Axes, precision and range are as for `cosine`. inf where only b is zero, nan where both are.
@@ -111,6 +127,63 @@ def relative_rmse(a, b):
         return ratio * xp.squeeze(largest_difference / largest, axis=_matrix_axes(b))
 
     return _measured(measure, a, b)
+
+
+def target_alignment(before: Array, after: Array, y: Array) -> Array:
+    """Return how well an update moves the output towards the target: the cosine of o' - o and y - o.
+
+    Args:
+        before, after: outputs o, o' (..., batch, n) for the same input, before and after the update.
+        y: targets (..., batch, n).
+
+    Returns:
+        The mean over the batch, of the replica axes; 1 is straight to the target. A sample whose output or target did
+        not move gives a NaN.
+
+    Raises:
+        PlasticError: if the arrays have different numbers of rows or columns.
+
+    Source: Song et al. 2024, Methods, "Target alignment".
+
+    Example:
+        >>> o = xp.asarray([[0.0, 1.0]])
+        >>> float(target_alignment(o, xp.asarray([[0.5, 1.0]]), xp.asarray([[1.0, 1.0]])))
+        1.0
+    """
+    return _mean_cosine_of_rows(before, after, y)
+
+
+def prospective_index(before: Array, inferred: Array, after: Array) -> Array:
+    """Return how well inference foretells what an update does to a layer: the cosine of x'' - x and x' - x.
+
+    Args:
+        before, after: feed-forward activities x, x'' (..., batch, n) before and after the update.
+        inferred: activities x' (..., batch, n) at the end of inference.
+
+    Returns:
+        The mean over the batch, of the replica axes.
+
+    Raises:
+        PlasticError: if the arrays have different numbers of rows or columns.
+
+    Source: Song et al. 2024, Methods, "Prospective index".
+
+    Example:
+        >>> x = xp.asarray([[0.0, 1.0]])
+        >>> float(prospective_index(x, xp.asarray([[1.0, 1.0]]), xp.asarray([[-1.0, 1.0]])))
+        -1.0
+    """
+    return _mean_cosine_of_rows(before, after, inferred)
+
+
+def _mean_cosine_of_rows(start, end, other):
+    for array in (end, other):
+        if start.ndim < 2 or array.shape[-2:] != start.shape[-2:]:
+            raise PlasticError(f"arrays (..., batch, n) of one shape are needed, not {start.shape} and {array.shape}")
+    v, u = end - start, other - start
+    with np.errstate(all="ignore"):  # a row that did not move has no direction: NaN
+        lengths = xp.sqrt(xp.sum(v * v, axis=-1) * xp.sum(u * u, axis=-1))
+        return xp.mean(xp.sum(v * u, axis=-1) / lengths, axis=-1)
 
 
 def _require_float64(path, leaf):

@@ -4,16 +4,18 @@ An optimizer holds its constants only. Its state is a tree made by `init(paramet
 checkpoint), and `step(parameters, gradients, state)` changes parameters and state in place. Gradients are signed to
 be subtracted.
 
-The learning rate `lr` is a number, an array that broadcasts over replica axes, for instance (R, 1, 1), or a tree of
-them that follows the parameters, where a rate holds for all that lies under it: a list has one rate per layer.
-`step(..., lr=...)` overrides it, for schedules. Trees that do not fit raise PlasticError before anything is changed.
+The learning rate `lr` is a number, an array with one number for each replica, (R, 1, 1), or a tree of these that
+follows the parameters, where a rate holds for all that lies under it: {"layers": [0.1, 0.2]} has one rate per layer.
+`step(..., lr=...)` overrides it, for schedules. Trees, shapes and rates that do not fit raise PlasticError before
+anything is changed.
 """
 
 import dataclasses
 from typing import Any
 
-from plastic import parameters, xp
+from plastic import parameters, require, xp
 from plastic.errors import PlasticError
+from plastic.types import Array, Tree
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +26,38 @@ class SGD:
     m <- momentum m + g,    p <- p - lr m             (heavy ball, Polyak 1964)
 
     With weight_decay, g <- g + weight_decay p first.
+
+    Args:
+        lr: see the module.
+        momentum: from 0 to below 1.
+        weight_decay: at least 0.
+
+    Raises:
+        PlasticError: if a constant is out of range.
+
+    Example:
+        >>> w, optimizer = xp.asarray([1.0, 2.0]), SGD(lr=0.5)
+        >>> optimizer.step(w, xp.asarray([2.0, 2.0]), optimizer.init(w))
+        >>> w.tolist()
+        [0.0, 1.0]
     """
 
     lr: Any = 0.01
     momentum: float = 0.0
     weight_decay: float = 0.0
 
-    def init(self, params):
+    def __post_init__(self) -> None:
+        _require_rates(self.lr)
+        require.number("momentum", self.momentum, least=0, below=1)
+        require.number("weight_decay", self.weight_decay, least=0)
+
+    def init(self, params: Tree) -> dict[str, Tree]:
         """Return the state: {"m": velocities of the shapes of the parameters}, empty without momentum."""
         return {"m": parameters.zeros_like(params)} if self.momentum else {}
 
-    def step(self, params, grads, state, lr=None):
-        """Change `params` and `state` by one step along `grads`."""
+    @xp.underflow_is_ordinary()
+    def step(self, params: Tree, grads: Tree, state: dict[str, Tree], lr: Any = None) -> None:
+        """Change `params` and `state` by one step along `grads`, a tree of the shape of `params`."""
         lr = self.lr if lr is None else lr
         if not self.momentum:
             for p, rate, g in _together(params, lr, grads):
@@ -63,6 +85,22 @@ class Adam:
     The state holds M = m / (1 - beta1) and V = v / (1 - beta2), so that all constants meet in two numbers per step:
 
     M <- beta1 M + g,    V <- beta2 V + g^2,    p <- p - rate M / (sqrt(V) + eps')
+
+    Args:
+        lr: see the module.
+        beta1, beta2: decays of the moments, from 0 to below 1.
+        eps: above 0.
+        bias_correction: whether the moments are divided by 1 - beta^t.
+        weight_decay: at least 0.
+
+    Raises:
+        PlasticError: if a constant is out of range.
+
+    Example:
+        >>> w, optimizer = xp.asarray([1.0, 2.0]), Adam(lr=0.5)
+        >>> optimizer.step(w, xp.asarray([3.0, -4.0]), optimizer.init(w))
+        >>> w.round(3).tolist()
+        [0.5, 2.5]
     """
 
     lr: Any = 0.001
@@ -72,18 +110,26 @@ class Adam:
     bias_correction: bool = True
     weight_decay: float = 0.0
 
+    def __post_init__(self) -> None:
+        _require_rates(self.lr)
+        for name in ("beta1", "beta2"):
+            require.number(name, getattr(self, name), least=0, below=1)
+        require.number("eps", self.eps, above=0)
+        require.number("weight_decay", self.weight_decay, least=0)
+
     @classmethod
-    def without_correction(cls, lr):
+    def without_correction(cls, lr: Any) -> "Adam":
         """Adam as in the published GAIT-prop code: no bias correction, beta2 = 0.99 (Ahmad et al. 2020)."""
         return cls(lr=lr, beta2=0.99, bias_correction=False)
 
-    def init(self, params):
+    def init(self, params: Tree) -> dict[str, Tree]:
         """Return the state, all zero: {"t": steps taken, 0-d, "M", "V": scaled moments, trees like the parameters}."""
         steps = xp.zeros((), dtype=xp.float_dtype)
         return {"t": steps, "M": parameters.zeros_like(params), "V": parameters.zeros_like(params)}
 
-    def step(self, params, grads, state, lr=None):
-        """Change `params` and `state` by one step along `grads`."""
+    @xp.underflow_is_ordinary()
+    def step(self, params: Tree, grads: Tree, state: dict[str, Tree], lr: Any = None) -> None:
+        """Change `params` and `state` by one step along `grads`, a tree of the shape of `params`."""
         leaves = _together(params, self.lr if lr is None else lr, grads, state["M"], state["V"])
         state["t"] += 1
         scale_m, scale_v = 1 - self.beta1, 1 - self.beta2
@@ -118,7 +164,7 @@ class Plateau:
     threshold: float = 1e-4
     eps: float = 1e-8
 
-    def init(self, lr, shape=()):
+    def init(self, lr: Any, shape: tuple[int, ...] = ()) -> dict[str, Array]:
         """Return the state: {"lr", "best" loss, "bad": losses in a row that were not better}, of the replica shape."""
         starts = {
             "lr": lr,
@@ -127,7 +173,7 @@ class Plateau:
         }  # finite, as a checkpoint has to be
         return {name: xp.full(shape, value, dtype=xp.float_dtype) for name, value in starts.items()}
 
-    def step(self, state, loss):
+    def step(self, state: dict[str, Array], loss: Array) -> None:
         """Take one more loss, of the replica shape, into account; `state` changes in place."""
         better = loss < state["best"] * (1 - self.threshold)
         state["best"][...] = xp.where(better, loss, state["best"])
@@ -168,17 +214,59 @@ def _decayed(p, g, weight_decay):
     return g + weight_decay * p if weight_decay else g
 
 
+def _require_rates(lr):
+    for _, rate in parameters.leaves(lr):
+        require.number("lr", rate)
+
+
 def _together(params, lr, *trees):
-    """Return (parameter, rate, leaves of the trees) for each leaf of `params`, matched by path."""
-    targets, rates = dict(parameters.leaves(params)), dict(parameters.leaves(lr))
+    """Return (parameter, rate, leaves of the trees) for each leaf of `params`, matched by path.
+
+    Of trees that all are vectors of one form, and a rate for all, it is these vectors.
+    """
+    rates = parameters.leaves(lr)
+    if rates and rates[0][0] == "" and all(isinstance(tree, parameters.Flat) for tree in (params, *trees)):
+        vectors = [_flat(params, tree) for tree in trees]
+        rate = rates[0][1]
+        _require_rate_fits("the parameters", rate, params.flat[..., None])
+        return [(params.flat, rate[..., 0] if hasattr(rate, "ndim") and rate.ndim else rate, *vectors)]
+    targets, rates = dict(parameters.leaves(params)), dict(rates)
     others = [dict(parameters.leaves(tree)) for tree in trees]
     for other in others:
         if other.keys() != targets.keys():
             raise PlasticError(f"the trees differ: {sorted(other.keys() ^ targets.keys())} on one side only")
+        for path, p in targets.items():
+            if other[path].shape != p.shape:
+                where = f"at {path}, the" if path else "the"
+                raise PlasticError(f"{where} gradient or its moments have shape {other[path].shape}, not {p.shape}")
     holders = {path: [prefix for prefix in rates if _lies_under(path, prefix)] for path in targets}
     if not all(holders.values()) or len({prefix for held in holders.values() for prefix in held}) < len(rates):
         raise PlasticError(f"learning rates for {', '.join(rates)} do not fit parameters {', '.join(targets)}")
-    return [(p, rates[holders[path][0]], *(other[path] for other in others)) for path, p in targets.items()]
+    held = {path: rates[holders[path][0]] for path in targets}
+    for path, p in targets.items():
+        _require_rate_fits(path or "the parameter", held[path], p)
+    return [(p, held[path], *(other[path] for other in others)) for path, p in targets.items()]
+
+
+def _flat(params, tree):
+    if tree.form != params.form or tree.flat.shape != params.flat.shape:
+        raise PlasticError(f"the trees differ: {tree} and {params}")
+    return tree.flat
+
+
+def _require_rate_fits(path, rate, p):
+    """Require a number, or an array (..., 1, 1) over the replica axes of p: nothing that broadcasts over units."""
+    shape = getattr(rate, "shape", ())
+    if shape == ():
+        return
+    replicas = p.shape[: max(p.ndim - 2, 0)]
+    if (
+        shape[-2:] != (1, 1)
+        or len(shape) > p.ndim
+        or any(length not in (1, of_p) for length, of_p in zip(shape[-3::-1], replicas[::-1], strict=False))
+    ):
+        wanted = f"a number or {(*replicas, 1, 1)}, one for each replica" if replicas else "a number"
+        raise PlasticError(f"lr has shape {shape}; for {path} of shape {p.shape} it must be {wanted}")
 
 
 def _lies_under(path, prefix):

@@ -6,26 +6,60 @@ n_out), b (..., 1, n_out).
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from plastic import xp
 from plastic.errors import PlasticError
+from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class Affine:
     """An affine map y = x W + b of row vectors x (..., batch, n_in).
 
-    W: weights (..., n_in, n_out), first index input, second output.
-    b: bias (..., 1, n_out), or None.
+    Attributes:
+        W: weights (..., n_in, n_out), first index input, second output.
+        b: bias (..., 1, n_out), or None.
     """
 
     W: Any
     b: Any = None
 
+    def __repr__(self) -> str:
+        return f"Affine W {getattr(self.W, 'shape', None)}, b {getattr(self.b, 'shape', None)}"
 
-def leaves(tree, path=""):
-    """Return the arrays of a tree with their paths: [("layers/0/W", array), ...], in the order of the tree."""
+
+class Flat:
+    """A tree whose leaves are views of one vector: what runs over all of them, an optimizer's step, is one pass.
+
+    A family with such parameters derives a class from this one.
+
+    Attributes:
+        flat: the vector (..., P); its leading axes are those of replicas.
+        tree: the leaves as any other tree holds them; their paths are those of this tree.
+        form: what says how the vector is divided; two trees of one form have the same leaves.
+    """
+
+    flat: Array
+    tree: Tree
+    form: Any
+
+    def like(self, flat: Array) -> "Flat":
+        """Return the tree of this form over another vector."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {self.flat.shape[-1]} numbers, {', '.join(path for path, _ in leaves(self))}"
+
+
+def leaves(tree: Tree, path: str = "") -> list[tuple[str, Array]]:
+    """Return the arrays of a tree with their paths, in the order of the tree.
+
+    Example:
+        >>> [path for path, _ in leaves({"layers": [Affine(xp.zeros((2, 3)), xp.zeros((1, 3)))]})]
+        ['layers/0/W', 'layers/0/b']
+    """
     if tree is None:
         return []
     children = _children(tree)
@@ -34,11 +68,14 @@ def leaves(tree, path=""):
     return [leaf for name, child in children for leaf in leaves(child, f"{path}/{name}" if path else name)]
 
 
-def map(function, tree, *others):
+def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
     """Return a tree of the shape of `tree` whose leaves are function(leaf, leaves of the others at the same path).
 
-    Raises PlasticError where another tree has no leaf at a path of `tree`, or one more.
+    Raises PlasticError where another tree has no leaf at a path of `tree`, or one more. A `Flat` tree gives one of
+    arrays of their own.
     """
+    if isinstance(tree, Flat):
+        return map(function, tree.tree, *(each.tree if isinstance(each, Flat) else each for each in others))
     if tree is None:
         if any(other is not None for other in others):
             raise PlasticError("the trees differ: one has a leaf where another has None")
@@ -64,17 +101,21 @@ def map(function, tree, *others):
     return type(tree)(mapped)
 
 
-def copy(tree):
+def copy(tree: Tree) -> Tree:
     """Return a tree with its own copy of every array."""
+    if isinstance(tree, Flat):
+        return tree.like(tree.flat.copy())
     return map(lambda array: array.copy(), tree)
 
 
-def zeros_like(tree):
+def zeros_like(tree: Tree) -> Tree:
     """Return a tree of zeros of the same shapes and types."""
+    if isinstance(tree, Flat):
+        return tree.like(xp.zeros_like(tree.flat))
     return map(xp.zeros_like, tree)
 
 
-def assign(tree, arrays):
+def assign(tree: Tree, arrays: dict[str, Any]) -> None:
     """Write arrays by path ({"layers/0/W": host or device array}) into the leaves of a tree, in place.
 
     Raises PlasticError, before anything is written, where a path is missing or left over, or a shape differs.
@@ -89,17 +130,19 @@ def assign(tree, arrays):
         target[...] = xp.asarray(arrays[path], dtype=target.dtype)
 
 
-def stack(trees):
+def stack(trees: list[Tree]) -> Tree:
     """Stack equal trees along a new leading replica axis."""
     return map(lambda *arrays: xp.stack(arrays), *trees)
 
 
-def stack_replicas(trees):
+def stack_replicas(trees: list[Tree]) -> Tree:
     """Return the tree of one replica as it is, those of several stacked."""
     return trees[0] if len(trees) == 1 else stack(trees)
 
 
-def _children(tree):
+def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
+    if isinstance(tree, Flat):
+        return _children(tree.tree)
     if isinstance(tree, (list, tuple)):
         return [(str(index), child) for index, child in enumerate(tree)]
     if isinstance(tree, dict):

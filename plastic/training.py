@@ -91,10 +91,12 @@ class Batches:
 
     x (samples, ...), y (samples, ...): arrays of the backend. generators: none for the file order; one generator for
     a shuffled order; several for an order per replica, whose batches are then (replicas, batch, ...). Raises
-    PlasticError if the batch is larger than the set.
+    PlasticError if the batch is larger than the set, or x and y differ in their number of samples.
     """
 
     def __init__(self, x, y, batch_size, generators=()):
+        if len(x) != len(y):
+            raise PlasticError(f"x has {len(x)} samples, but y has {len(y)}")
         if not 1 <= batch_size <= len(x):
             raise PlasticError(f"batch_size {batch_size} is not possible with a training set of {len(x)} samples")
         self.x, self.y, self.batch_size, self.generators = x, y, batch_size, list(generators)

@@ -17,7 +17,7 @@ from plastic.data.catalogue import SOURCES
 from plastic.errors import PlasticError
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Samples x (N, ...) of floating-point numbers with labels y, int64 (N,), from 0 to classes - 1."""
 
@@ -26,6 +26,11 @@ class Dataset:
     test: tuple[np.ndarray, np.ndarray]
     validation: tuple[np.ndarray, np.ndarray] | None
     classes: int
+
+    def __repr__(self) -> str:
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        counts = ", ".join(f"{len(part[0]):,} {name}" for name, part in parts.items() if part is not None)
+        return f"Dataset {self.name}: {counts} samples of shape {self.train[0].shape[1:]}, {self.classes} classes"
 
 
 def names():

@@ -21,13 +21,16 @@ from plastic.runs.surroundings import environment
 __all__ = ["Run", "Trained", "environment", "identity_hash", "load", "results_folder"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Trained:
     """A trained network: the network itself, the config of its run, and predict(x) -> output."""
 
     network: Any
     config: dict
     predict: Callable
+
+    def __repr__(self) -> str:
+        return f"Trained {self.config['family']} {self.config['experiment']}, {self.config['status']}: {self.network}"
 
 
 def load(folder):

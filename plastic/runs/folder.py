@@ -46,6 +46,9 @@ class Run:
         self.options = self.config["options"]
         self._lock = None
 
+    def __repr__(self) -> str:
+        return f"Run {self.folder}, {self.config['status']}"
+
     @classmethod
     def create(cls, results, family, experiment, options, readable="", identity=None):
         """Claim the folder results/<family>/<experiment>-<readable>-<hash>/ and write config.json, status "running".

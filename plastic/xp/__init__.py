@@ -14,8 +14,10 @@ What a backend lacks, or does badly, has one function here with a path per backe
     synchronize           wait for the device
 """
 
+import contextlib
 import functools
 import types
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +34,13 @@ _REFUSED = {
     "load": "files belong to plastic.data and plastic.runs",
     "save": "files belong to plastic.data and plastic.runs",
 }
+_INSIDE = ("Any", "Backend", "PlasticError", "contextlib", "functools", "np", "types", "on_cupy", "on_numpy", "record")
 _PURPOSES = ("init", "data", "shuffle", "task", "noise")
 _MANY, _TINY = 64, 16  # replicas, and entries of a matrix, from and up to which sums are better written out
 _borrowed: set[str] = set()
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module 'plastic.xp' has no attribute {name!r}")
     if name in _REFUSED:
@@ -46,6 +49,11 @@ def __getattr__(name):
     globals()[name] = value
     _borrowed.add(name)
     return value
+
+
+def __dir__() -> list[str]:
+    own = [name for name in globals() if not name.startswith("_") and name not in _INSIDE]
+    return sorted({*own, *(name for name in dir(_backend.namespace) if name[0] != "_" and name not in _REFUSED)})
 
 
 def use(backend="numpy", device=0, dtype=None):
@@ -98,6 +106,14 @@ def asnumpy(array):
 def synchronize():
     """Wait until the device has done all work given to it (nothing to wait for on NumPy)."""
     _backend.synchronize()
+
+
+def underflow_is_ordinary() -> contextlib.ContextDecorator:
+    """Return a decorator, or context, in which underflow raises and warns of nothing, whatever the caller has set.
+
+    A slope of 1e-50 is 0 in float32, and that is right: the public functions of the library run under it.
+    """
+    return np.errstate(under="ignore")
 
 
 def lu_factor(A):
