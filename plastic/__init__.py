@@ -30,8 +30,11 @@ def __dir__() -> list[str]:
     return sorted([*__all__, "__version__", *FAMILIES, *_ROOMS])
 
 
-def load(folder: str) -> "Trained":
-    """Return the trained network of a run folder as `plastic.runs.Trained` (network, config, predict)."""
+def load(folder: str, part: dict[str, Any] | None = None) -> "Trained":
+    """Return the trained network of a run folder as `plastic.runs.Trained` (network, config, predict).
+
+    part: of a grid, which of its networks: {"rule": "pc", "depth": 2}. See `plastic.runs.load`.
+    """
     from plastic import runs
 
-    return runs.load(folder)
+    return runs.load(folder, part)

@@ -6,7 +6,7 @@ misspelt name or a wrong type costs nothing. Only canonical tokens, `--name=repr
 call and writes the help. This is the only file that knows Fire.
 
 A parameter may be annotated as bool, int, float, str, Literal[...], tuple[int, ...] (or float, str), or a union of
-these and None. One without default that is not keyword-only is given by position or by name; all others are options.
+these and None. One that is not keyword-only is given by position or by name; all others are options.
 
     --name=VALUE, --name VALUE   one dash or two, hyphens and underscores alike, the whole name; each option once
     --flag, --no-flag, --noflag  a boolean takes no word after it; --flag=false (true, yes, no, 1, 0) says it too
@@ -53,19 +53,22 @@ _KINDS = {
 _HELP = ("-h", "--help")
 
 
-def run(commands, argv=None, prog=None):
+def run(commands, argv=None, prog=None, default=None, by=None):
     """Run a command line; where it fails, leave the process with an exit code.
 
     commands: a function, or a dict from the names of commands to functions; what the function returns is dropped.
     argv: the words after the name of the program; those of the process by default.
     prog: the name of the program, for the help.
+    default: the command of a line that names none.
+    by: an option that may name the command, too: --action=train.
 
     Exit codes: 2 for a PlasticError of `parse` or of the function, shown as one line `error: ...` on stderr; 130 for
     an interruption from the keyboard; 141 if the reader of the output went away. Any other exception is a bug and keeps
     its traceback.
     """
     try:
-        _serve(commands, sys.argv[1:] if argv is None else list(argv), prog or os.path.basename(sys.argv[0]))
+        words = sys.argv[1:] if argv is None else list(argv)
+        _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
         sys.stdout.flush()
     except PlasticError as error:
         _leave(2, f"error: {error}")
@@ -135,7 +138,7 @@ def _options(function):
         if len(kinds) < len(members):
             raise TypeError(f"{function.__name__}({parameter}): the command line cannot read this annotation")
         required = parameter.default is parameter.empty
-        options[name] = _Option(name, tuple(kinds), required, required and parameter.kind != parameter.KEYWORD_ONLY)
+        options[name] = _Option(name, tuple(kinds), required, parameter.kind != parameter.KEYWORD_ONLY)
     return options
 
 
@@ -233,21 +236,37 @@ def _suggestion(wrong, known, dashes=""):
     return f"; did you mean {dashes}{lower[near[0]]}?" if near else ""
 
 
-def _serve(commands, argv, prog):
+def _serve(commands, argv, prog, default=None, by=None):
     if isinstance(commands, dict):
         if argv and argv[0] in _HELP:
-            return print(_help({name: _component(function) for name, function in commands.items()}, prog))
-        name = argv[0].replace("-", "_") if argv else ""
+            return print(_help_on_all(commands, prog, default))
+        name, argv = _command(argv, by)
+        wrong = f"{name!r} is not a command{_suggestion(name, commands)}" if name else "no command is given"
+        name = (name or default or "").replace("-", "_")
         if name not in commands:
-            wrong = f"{argv[0]!r} is not a command{_suggestion(argv[0], commands)}" if argv else "no command is given"
             raise PlasticError(f"{wrong}; {prog} takes {' | '.join(commands)}")
-        commands, prog, argv = commands[name], f"{prog} {name}", argv[1:]
+        commands, prog = commands[name], f"{prog} {name}"
     if any(word in _HELP for word in argv):
         return print(_help(_component(commands), prog))
     values = parse(commands, argv)
     import fire
 
     fire.Fire(_component(commands), command=[f"--{name}={value!r}" for name, value in values.items()], name=prog)
+
+
+def _command(argv, by):
+    """Return the name of the command in a line, or "", and the words without it."""
+    if argv and not argv[0].startswith("-"):
+        return argv[0], argv[1:]
+    for place, word in enumerate(argv):
+        named = _OPTION.fullmatch(word)
+        if named and by and named[2].replace("-", "_") == by:
+            taken = 1 if named[3] is not None else 2
+            value = named[3] if named[3] is not None else "".join(argv[place + 1 : place + 2])
+            if not value:
+                raise PlasticError(f"--{by} lacks its value")
+            return value, argv[:place] + argv[place + taken :]
+    return "", argv
 
 
 def _component(function):
@@ -265,6 +284,18 @@ def _component(function):
     # each argument on one line, since Fire takes a continuation that holds a colon for another argument
     component.__doc__ = text + heading + re.sub(r"\n {5,}(?=\S)", " ", arguments)
     return component
+
+
+def _help_on_all(commands, prog, default):
+    """Return the help on a family: its commands, or the default one in full and the others after it."""
+    if default is None:
+        return _help({name: _component(function) for name, function in commands.items()}, prog)
+    others = [
+        f"     {prog} {name}\n       {(inspect.getdoc(function) or '').splitlines()[0]}"
+        for name, function in commands.items()
+        if name != default
+    ]
+    return "\n".join([_help(_component(commands[default]), prog), "", "OTHER COMMANDS", *others])
 
 
 def _help(component, prog):

@@ -115,19 +115,26 @@ def zeros_like(tree: Tree) -> Tree:
     return map(xp.zeros_like, tree)
 
 
-def assign(tree: Tree, arrays: dict[str, Any]) -> None:
+def assign(tree: Tree, arrays: dict[str, Any], grown: bool = False) -> None:
     """Write arrays by path ({"layers/0/W": host or device array}) into the leaves of a tree, in place.
 
+    grown: whether a leaf may be longer than its array along one axis, as a record of a longer training is; the array
+    then becomes its beginning.
     Raises PlasticError, before anything is written, where a path is missing or left over, or a shape differs.
     """
     targets = dict(leaves(tree))
     if targets.keys() != arrays.keys():
         raise PlasticError(f"the parameters differ: {sorted(targets.keys() ^ arrays.keys())} on one side only")
     for path, target in targets.items():
-        if target.shape != arrays[path].shape:
+        if target.shape != arrays[path].shape and not (grown and _is_beginning(arrays[path].shape, target.shape)):
             raise PlasticError(f"{path} has shape {target.shape}, but {arrays[path].shape} was given")
     for path, target in targets.items():
-        target[...] = xp.asarray(arrays[path], dtype=target.dtype)
+        target[tuple(map(slice, arrays[path].shape))] = xp.asarray(arrays[path], dtype=target.dtype)
+
+
+def _is_beginning(shape, whole):
+    longer = [a < b for a, b in zip(shape, whole, strict=False) if a != b]
+    return len(shape) == len(whole) and longer == [True]
 
 
 def stack(trees: list[Tree]) -> Tree:

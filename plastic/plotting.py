@@ -1,6 +1,7 @@
 """Helpers that the figures of all families share; matplotlib is imported inside the functions, and pyplot nowhere."""
 
 import io
+import pathlib
 
 import numpy as np
 
@@ -35,12 +36,12 @@ def figure(rows=1, columns=1, width=4.5, height=3.2, **share):
 
 
 def save(fig, path):
-    """Write a figure as a PNG file of 150 dots per inch, atomically.
+    """Write a figure atomically, in the format that the path ends in: .png of 150 dots per inch, .pdf or .svg.
 
     Raises PlasticError where the folder is full or cannot be written.
     """
     image = io.BytesIO()
-    fig.savefig(image, format="png", dpi=150, bbox_inches="tight")
+    fig.savefig(image, format=pathlib.Path(path).suffix[1:].lower(), dpi=150, bbox_inches="tight")
     files.write(path, image.getbuffer())
 
 
@@ -95,6 +96,25 @@ def over_epochs(metrics, names):
 def look(index):
     """Return colour, dashes and width of the curve number `index`, as keywords of matplotlib."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)], "linewidth": 1.6}
+
+
+def labels(runs, names):
+    """Return a label for each run: its name, with the name of its folder where several have the same."""
+    texts = [
+        name if names.count(name) == 1 else f"{name} ({run.folder.name})" for run, name in zip(runs, names, strict=True)
+    ]
+    return [
+        text if texts.count(text) == 1 else f"{text} {1 + texts[:place].count(text)}"
+        for place, text in enumerate(texts)
+    ]
+
+
+def arrays_of(run):
+    """Return the arrays of a run. Raises PlasticError where it has not got to its end, and has none."""
+    found = run.arrays()
+    if not found:
+        raise PlasticError(f"{run.folder} holds no arrays: the run is not finished; go on with --resume={run.folder}")
+    return found
 
 
 def legend(axis):

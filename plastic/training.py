@@ -13,8 +13,10 @@ The clock is the number of steps taken. What is special to an experiment comes i
 
 import contextlib
 import functools
+import itertools
 import signal
 import threading
+import time
 
 import numpy as np
 
@@ -22,7 +24,22 @@ from plastic import parameters, xp
 from plastic.errors import PlasticError
 
 
-def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint_every, replicas, stop=None, advice=""):
+def fit(
+    run,
+    state,
+    source,
+    step,
+    *,
+    steps,
+    evaluate,
+    evaluate_every,
+    checkpoint_every,
+    replicas,
+    shape=None,
+    stop=None,
+    advice="",
+    when_diverged=None,
+):
     """Train to `steps` steps, from the checkpoint of `run` where it has one. Returns the last metrics, as host arrays.
 
     run: the open `plastic.runs.Run`. Metrics go to its metrics.csv, the state to its checkpoint.
@@ -30,9 +47,12 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
         leaf of more than one element has the replica axis first.
     evaluate_every, checkpoint_every: in steps. Step 0 and the last step are always evaluated and saved.
     replicas: what sets the replicas apart, one {column: value} each, for instance {"replica": 0, "seed": 1}.
+    shape: the replica shape where it has several axes, for instance (seeds, rates); `replicas` are in its order.
     stop: stop(metrics) is true when the goal is reached; asked after each evaluation. The metrics are of all replicas,
         those that have diverged too.
     advice: what to try when training diverges, for the message.
+    when_diverged: {metric: value} that a replica has in metrics.csv once it has diverged, where it keeps its rows and
+        training goes to its end whoever has diverged, as in a search over learning rates.
 
     Divergence: the first bad step of every replica is kept on the device and read at evaluations and checkpoints. A
     replica that has diverged gets no more rows in metrics.csv, is recorded in config.json ("diverged": {replica:
@@ -40,7 +60,8 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
     Raises PlasticError when no replica is left. Ctrl-C ends the step in progress, saves, and raises KeyboardInterrupt
     with the way to go on.
     """
-    health = _Health(run, state, replicas, advice)
+    run.begin(steps=steps, trial=lambda: _seconds_a_step(step, source))
+    health = _Health(run, state, replicas, shape or (len(replicas),), advice, when_diverged)
     number, metrics, stopped = 0, None, False
 
     def evaluated():
@@ -48,7 +69,7 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
         with _quiet():
             values = {name: np.asarray(xp.asnumpy(value)) for name, value in evaluate().items()}
         clock = {"step": number, "epoch": number / source.per_epoch}
-        run.log([clock | columns | _of_replica(values, index) for index, columns in health.alive()])
+        run.log([clock | columns | health.shown(values, index) for index, columns in health.logged()])
         return values
 
     def save():
@@ -57,7 +78,7 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
         counters = {"step": number, "stopped": stopped, "metrics": record, "diverged": health.diverged}
         run.save_checkpoint(state, counters | {"source": source.state()})
 
-    if (run.folder / "checkpoint.h5").exists():
+    if run.has_checkpoint():
         counters = run.load_checkpoint(state)
         number, stopped = counters["step"], counters["stopped"]
         metrics = {name: np.asarray(value) for name, value in counters["metrics"].items()}
@@ -65,7 +86,7 @@ def fit(run, state, source, step, *, steps, evaluate, evaluate_every, checkpoint
         run.status("running", **health.details())
         source.restore(counters["source"])
     else:
-        (run.folder / "metrics.csv").unlink(missing_ok=True)  # of a run killed before its first checkpoint
+        run.forget_rows()
         metrics = evaluated()
         save()
     with _deferred_interrupt() as interrupted, _progress_bar(steps, number) as bar, _quiet():
@@ -154,14 +175,24 @@ class Frozen:
 class _Health:
     """Which replicas have diverged, and since which step."""
 
-    def __init__(self, run, state, replicas, advice):
-        self.run, self.state, self.replicas, self.advice = run, state, replicas, advice
+    def __init__(self, run, state, replicas, shape, advice, when_diverged):
+        self.run, self.state, self.replicas, self.shape = run, state, replicas, shape
+        self.advice, self.when_diverged = advice, when_diverged
         self.diverged = {}  # replica -> first bad step
         self._first_bad = None  # on the device, of the replica shape: 0 while all is well
 
     def alive(self):
         """Return (index, columns) of the replicas that have not diverged."""
         return [(index, columns) for index, columns in enumerate(self.replicas) if index not in self.diverged]
+
+    def logged(self):
+        """Return (index, columns) of the replicas that have rows in metrics.csv."""
+        return self.alive() if self.when_diverged is None else list(enumerate(self.replicas))
+
+    def shown(self, values, index):
+        """Return the metrics of one replica."""
+        found = {name: float(value.reshape(-1)[index]) for name, value in values.items()}
+        return found | self.when_diverged if index in self.diverged and self.when_diverged else found
 
     def details(self):
         """Return what config.json says of it."""
@@ -187,7 +218,8 @@ class _Health:
             for path, leaf in parameters.leaves(self.state):
                 for index in self.diverged:
                     if leaf.size > 1:
-                        leaf[index] = xp.asarray(arrays[path][index])
+                        place = np.unravel_index(index, self.shape)
+                        leaf[place] = xp.asarray(arrays[path][place])
 
     def _finite(self, leaf):
         if len(self.replicas) == 1 or leaf.size == 1:
@@ -199,7 +231,7 @@ class _Health:
             index: int(bad) for index, bad in enumerate(np.ravel(first_bad)) if bad > 0 and index not in self.diverged
         }
         self.diverged |= new
-        if new and self.alive():
+        if new and (self.alive() or self.when_diverged is not None):
             self.run.status("running", **self.details())
         elif new:
             self.run.status("diverged", **self.details())
@@ -207,8 +239,15 @@ class _Health:
             raise PlasticError(f"{first}: {self.advice}; the last finite checkpoint is in {self.run.folder}")
 
 
-def _of_replica(values, index):
-    return {name: float(value.reshape(-1)[index]) for name, value in values.items()}
+def _seconds_a_step(step, source):
+    """Take a few steps; return the seconds that one needs."""
+    step(source.next(), 1)  # what is made at the first step is made once
+    start = time.perf_counter()
+    for count in itertools.count(1):
+        step(source.next(), 1 + count)
+        xp.synchronize()
+        if count == 20 or time.perf_counter() - start > 2:
+            return (time.perf_counter() - start) / count
 
 
 def _progress_bar(steps, number):

@@ -9,16 +9,19 @@ A run folder is results/<family>/<experiment>-<readable>-<hash>/ and holds confi
 arrays.h5 and figures. Nothing in it is ever half written, overwritten by another run, or pickled.
 """
 
+import contextlib
 import dataclasses
 import importlib
+import re
 from collections.abc import Callable
 from typing import Any
 
 from plastic.errors import PlasticError
-from plastic.runs.folder import Run, identity_hash, results_folder
+from plastic.runs.experiment import EXPERIMENTS, Spelling, experiment
+from plastic.runs.folder import Part, Run, identity_hash, results_folder
 from plastic.runs.surroundings import environment
 
-__all__ = ["Run", "Trained", "environment", "identity_hash", "load", "results_folder"]
+__all__ = ["Run", "Spelling", "Trained", "environment", "experiment", "identity_hash", "load", "results_folder"]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -33,29 +36,60 @@ class Trained:
         return f"Trained {self.config['family']} {self.config['experiment']}, {self.config['status']}: {self.network}"
 
 
-def load(folder):
+def load(folder, part=None):
     """Return the network that a run folder's checkpoint holds, as `Trained`.
 
-    The family rebuilds it: plastic.<family>.restore(config, arrays by path) -> (network, predict). It lies on the
-    backend and in the precision in use. Raises PlasticError where the folder is no run or damaged, or where its family
-    restores no networks.
+    The experiment rebuilds it, by what its `restore` says. The network lies on the backend and in the precision in use.
+
+    Args:
+        folder: the run folder.
+        part: of a grid, {column: value} of the part that is wanted, {"rule": "pc", "depth": 2} for instance.
+
+    Raises:
+        PlasticError: where the folder is no run or damaged, keeps no network, has parts of which none is named (the
+            message lists them), or is of an experiment that is not known here.
+
+    Example:
+        trained = plastic.load("results/gait/train-GAIT-glyphs-1hidden-reg0.1-seed1-f00ba4aa")
+        outputs = trained.predict(images)
     """
     run = Run(folder)
+    record = of_run(run)
+    if record.restore is None:
+        raise PlasticError(f"{run.folder} is a run of {run.family} {run.experiment}, which keeps no trained network")
+    if "parts" in run.config:
+        run = _part(run, part)
+    elif part is not None:
+        raise PlasticError(f"{run.folder} has no parts; leave {part} out")
     arrays, _ = run.read_checkpoint()
-    network, predict = _family(run).restore(run.config, arrays)
+    options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.options.items()}
+    network, predict = record.restore(arrays, **(run.columns if isinstance(run, Part) else {}) | options)
     return Trained(network, run.config, predict)
 
 
-def _family(run):
-    name = run.family
-    # a config file may come from anywhere: it can name a module of this package and nothing else
-    if isinstance(name, str) and name.isidentifier() and not name.startswith("_"):
-        try:
-            family = importlib.import_module(f"plastic.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"plastic.{name}":
-                raise
-        else:
-            if hasattr(family, "restore"):
-                return family
-    raise PlasticError(f"{run.folder}: the family is {name!r}, which is no package of plastic that restores networks")
+def of_run(run):
+    """Return the `Experiment` that a run is of, importing the one file that describes it.
+
+    Raises PlasticError where it is not known.
+    """
+    key = run.family, run.experiment
+    if key not in EXPERIMENTS and all(isinstance(word, str) and re.fullmatch("[a-z][a-z0-9_]*", word) for word in key):
+        # a config file may come from anywhere: it can name an experiment of this package and nothing else
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(f"plastic.{run.family}.experiments.{run.experiment}")
+    if key not in EXPERIMENTS:
+        raise PlasticError(
+            f"{run.folder} is a run of {run.family} {run.experiment}, which is not known here: import the module in "
+            f"which @experiment({run.family!r}, restore=...) describes it, and call plastic.load again"
+        )
+    return EXPERIMENTS[key]
+
+
+def _part(run, wanted):
+    every = run.config["parts"]
+    found = [k for k, part in enumerate(every) if wanted and all(part.get(n) == v for n, v in wanted.items())]
+    if len(found) != 1:
+        listed = "; ".join(map(str, every))
+        what = "say which by part=" if not wanted else f"{len(found)} of them are {wanted}"
+        raise PlasticError(f"{run.folder} has {len(every)} parts, and {what}: {listed}")
+    return Part(run, found[0], every)

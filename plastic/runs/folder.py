@@ -17,12 +17,19 @@ from plastic.errors import PlasticError
 from plastic.runs import metrics, surroundings
 
 FORMAT = 1
-_NOT_IDENTITY = ("device", "threads", "results", "resume", "jobs")
+_NOT_IDENTITY = ("device", "threads", "results", "resume", "name", "plot", "dry_run", "jobs")
 
 
 def results_folder(option=None):
     """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results."""
     return pathlib.Path(os.path.expanduser(option or os.environ.get("PLASTIC_RESULTS") or "results"))
+
+
+def seed_names(seeds):
+    """Return seeds as text for the name of a run folder."""
+    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{len(seeds)}seeds-from-{seeds[0]}"
+    return "seed" + "+".join(str(seed) for seed in seeds)
 
 
 class Run:
@@ -34,6 +41,9 @@ class Run:
     folder: its path.
     config: the content of config.json; `family`, `experiment` and `options` are parts of it.
     """
+
+    checkpoint = "checkpoint.h5"
+    growing = False  # whether a run that is extended has records that grow with it
 
     def __init__(self, folder):
         """Open a run to read it. Raises PlasticError where config.json is missing, damaged or of another format."""
@@ -58,9 +68,7 @@ class Run:
         identity: the dict that is hashed, by default `options`; see `identity_hash`.
         Where the folder exists, -2, -3, ... is appended. Raises PlasticError where no folder can be made there.
         """
-        readable = re.sub(r"[^\w.=+-]+", "-", readable, flags=re.ASCII).strip("-.")[:100]
-        name = "-".join(filter(None, [experiment, readable, identity_hash(options if identity is None else identity)]))
-        folder = _claim(pathlib.Path(results) / family / name)
+        folder = _claim(cls.planned(results, family, experiment, options if identity is None else identity, readable))
         config = {"format": FORMAT, "family": family, "experiment": experiment, "options": options}
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)  # nothing but what is begun here
@@ -71,6 +79,13 @@ class Run:
             undo.pop_all()
         run._lock = lock
         return run
+
+    @staticmethod
+    def planned(results, family, experiment, identity, readable=""):
+        """Return the folder that `create` would claim first."""
+        readable = re.sub(r"[^\w.=+-]+", "-", readable, flags=re.ASCII).strip("-.")[:100]
+        name = "-".join(filter(None, [experiment, readable, identity_hash(identity)]))
+        return pathlib.Path(results) / family / name
 
     @classmethod
     def resume(cls, folder):
@@ -109,8 +124,33 @@ class Run:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        if self._lock is not None and self.config["status"] == "running":
+            if kind is None:
+                self.status("finished", **self.config.get("details", {}))
+            elif issubclass(kind, KeyboardInterrupt):
+                self.status("interrupted", **self.config.get("details", {}))
         self.close()
+
+    def begin(self, **_):
+        """Do nothing: the run has its folder. (That of a command claims it here; see `plastic.runs.experiment`.)"""
+
+    def extend(self, name, value):
+        """Give the option that says how long training is a larger value; config.json lists the extensions.
+
+        Raises PlasticError where training has ended by a criterion, not by its length.
+        """
+        if self.has_checkpoint() and self.read_checkpoint()[1].get("stopped"):
+            raise PlasticError(f"{self.folder} has met its criterion, and ended there; a longer {name} changes nothing")
+        step = {"from": self.options[name], "to": value, "started": surroundings.now()}
+        self.config["extended"] = [*self.config.get("extended", []), {"option": name} | step]
+        self.options[name] = value
+        self.status("running", **self.config.get("details", {}))
+
+    def parts(self, columns):
+        """Yield a `Part` for each part of a grid, in turn. columns: [{column: value}], what sets the parts apart."""
+        for index in range(len(columns)):
+            yield Part(self, index, columns)
 
     def status(self, text, **details):
         """Set the status in config.json: "running", "finished", "interrupted" or "diverged", the time, and details.
@@ -133,13 +173,21 @@ class Run:
         """Return metrics.csv as a dict column -> list of int, float, str, or None for an empty cell."""
         return metrics.read(self.folder / "metrics.csv")
 
+    def has_checkpoint(self):
+        """Return whether there is a checkpoint to go on from."""
+        return (self.folder / self.checkpoint).exists()
+
+    def forget_rows(self):
+        """Remove metrics.csv: the rows of a run that was killed before its first checkpoint."""
+        self._mine("metrics.csv").unlink(missing_ok=True)
+
     def save_checkpoint(self, tree, counters):
         """Replace checkpoint.h5 by the arrays of a tree and by counters, a JSON-able dict (steps, generator states).
 
         The length of metrics.csv goes with them. The former checkpoint survives a crash at any moment.
         Raises PlasticError where the disk is full; the former checkpoint is then untouched.
         """
-        path = self._mine("checkpoint.h5")
+        path = self._mine(self.checkpoint)
         length = metrics.length(self.folder / "metrics.csv")
         arrays = dict(parameters.leaves(tree))
         files.write_hdf5(path, arrays, counters=files.to_json(counters), metrics_length=length)
@@ -154,11 +202,14 @@ class Run:
         if metrics.length(rows) < length:
             raise PlasticError(f"{rows} is damaged: it is shorter than the {length} bytes it had at the checkpoint")
         try:
-            parameters.assign(tree, arrays)
+            parameters.assign(tree, arrays, grown=self.growing)
         except PlasticError as error:
-            raise PlasticError(f"{self.folder / 'checkpoint.h5'} does not fit: {error}") from None
-        metrics.cut(rows, length)
+            raise PlasticError(f"{self.folder / self.checkpoint} does not fit: {error}") from None
+        self._cut(rows, length)
         return counters
+
+    def _cut(self, rows, length):
+        metrics.cut(rows, length)
 
     def read_checkpoint(self):
         """Return the checkpoint as (arrays by path, counters), changing nothing. Raises PlasticError as above."""
@@ -179,11 +230,44 @@ class Run:
         return self.folder / name
 
     def _checkpoint(self):
-        path = self.folder / "checkpoint.h5"
+        path = self.folder / self.checkpoint
         if not path.exists():
             raise PlasticError(f"{self.folder} holds no checkpoint: the run ended before it wrote the first one")
         arrays, attributes = files.read_hdf5(path)
         return arrays, json.loads(attributes["counters"]), int(attributes["metrics_length"])
+
+
+class Part(Run):
+    """A part of a grid: rows of the run's metrics.csv with columns of its own, and a checkpoint of its own.
+
+    `Run.parts` yields the parts in turn; what has been trained to its end is not trained again.
+    """
+
+    def __init__(self, run, index, columns):
+        self.whole, self.index, self.every, self.columns = run, index, columns, dict(columns[index])
+        self._adopt()
+
+    def _adopt(self):
+        vars(self).update(vars(self.whole))
+        self.checkpoint = f"checkpoint-{self.index}.h5"
+
+    def begin(self, **forecast):
+        """Begin the whole run, if no part of it has begun."""
+        self.whole.begin(**forecast, parts=self.every)
+        self._adopt()
+
+    def log(self, rows):
+        """Append rows with the columns of this part in front."""
+        super().log([self.columns | row for row in rows])
+
+    def forget_rows(self):
+        """Remove the rows of a part that was killed before its first checkpoint."""
+        if self.index == 0:
+            super().forget_rows()  # the rows of later parts are cut by the checkpoint of the part before
+
+    def _cut(self, rows, length):
+        if not (self.folder / f"checkpoint-{self.index + 1}.h5").exists():
+            super()._cut(rows, length)
 
 
 def identity_hash(options):

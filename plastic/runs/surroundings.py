@@ -21,8 +21,9 @@ _MOST_THREADS = 1024
 def environment(device=None, dtype="float32", threads=1):
     """Choose device, working precision and BLAS threads for a `with` block, and put back afterwards what was there.
 
-    device: "cpu", "gpu" (the first one) or the number of a GPU; None takes the environment variable PLASTIC_DEVICE, or
-        else "cpu".
+    device: "cpu", "gpu" (the first one), the number of a GPU, or "auto", which is the first GPU where CuPy proves to
+        work and else the CPU, and says which on stderr; None takes the environment variable PLASTIC_DEVICE, or else
+        "cpu".
     dtype: "float32" or "float64".
     threads: the number of BLAS threads; more than one pays on a quiet machine only.
     Raises PlasticError for a device that does not exist or cannot be used, an unknown dtype, or threads out of range.
@@ -34,7 +35,10 @@ def environment(device=None, dtype="float32", threads=1):
     import threadpoolctl
 
     previous = xp._backend, xp.float_dtype
-    xp.use(backend, device=number, dtype=dtype)
+    if backend == "auto":
+        _use_best(dtype)
+    else:
+        xp.use(backend, device=number, dtype=dtype)
     try:
         with threadpoolctl.threadpool_limits(limits=threads, user_api="blas"):
             yield
@@ -80,13 +84,25 @@ def _parse_device(device):
     if device is None:
         name, value = "PLASTIC_DEVICE", os.environ.get("PLASTIC_DEVICE") or "cpu"
     text = str(value).strip().lower()
+    if text == "auto":
+        return "auto", 0
     if text == "cpu":
         return "numpy", 0
     if text == "gpu":
         return "cupy", 0
     if text.isascii() and text.isdecimal():
         return "cupy", int(text)
-    raise PlasticError(f"{name} is {value!r}; it must be cpu, gpu or the number of a GPU (0, 1, ...)")
+    raise PlasticError(f"{name} is {value!r}; it must be cpu, gpu, the number of a GPU (0, 1, ...) or auto")
+
+
+def _use_best(dtype):
+    try:
+        xp.use("cupy", dtype=dtype)
+    except PlasticError as reason:
+        xp.use("numpy", dtype=dtype)
+        print(f"device: cpu ({reason})", file=sys.stderr)
+    else:
+        print(f"device: {_device_name()}", file=sys.stderr)
 
 
 def _device_name():

@@ -1,0 +1,82 @@
+"""What experiments that classify share: the samples of a data set, and means over many samples, a chunk at a time."""
+
+import dataclasses
+from collections.abc import Callable
+
+from plastic import data, xp
+from plastic.types import Array
+
+CHUNK = 2000
+"""Samples evaluated at once."""
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Samples:
+    """A data set on the device.
+
+    Attributes:
+        name: of the data set.
+        train, test: (x, labels), x (N, ...) in the working precision, labels whole numbers (N,).
+        classes: how many there are.
+    """
+
+    name: str
+    train: tuple[Array, Array]
+    test: tuple[Array, Array]
+    classes: int
+
+    def __repr__(self) -> str:
+        shape = self.train[0].shape[1:]
+        return (
+            f"Samples of {self.name}: {len(self.train[0])} and {len(self.test[0])} of {shape}, {self.classes} classes"
+        )
+
+
+def load(dataset: str, flat: bool = True) -> Samples:
+    """Return the samples of a data set in the working precision.
+
+    Args:
+        dataset: a name or a file, as for `plastic.data.load`.
+        flat: whether each sample becomes a row (n,); otherwise it keeps its shape.
+
+    Returns:
+        The `Samples`.
+
+    Raises:
+        PlasticError: as `plastic.data.load` does.
+    """
+    found = data.load(dataset, dtype=xp.float_dtype.name)
+
+    def put(x, labels):
+        return xp.asarray(x.reshape(len(x), -1) if flat else x), xp.asarray(labels)
+
+    return Samples(found.name, put(*found.train), put(*found.test), found.classes)
+
+
+def means(
+    measure: Callable[..., dict[str, Array]], *arrays: Array, axes: tuple[int, ...] | None = None, chunk: int = CHUNK
+) -> dict[str, Array]:
+    """Return means over all samples of what is measured a chunk at a time.
+
+    Args:
+        measure: measure(*chunks of the arrays) -> {name: mean over the samples of the chunk, of the replica axes}.
+        arrays: samples, labels, and what else belongs to a sample.
+        axes: the axis of samples of each array; 0 by default.
+        chunk: samples at once.
+
+    Returns:
+        {name: mean over the samples}.
+    """
+    axes = axes or (0,) * len(arrays)
+    count = arrays[0].shape[axes[0]]
+    totals: dict[str, Array] = {}
+    for start in range(0, count, chunk):
+        some = [_part(array, axis, start, start + chunk) for array, axis in zip(arrays, axes, strict=True)]
+        for name, value in measure(*some).items():
+            totals[name] = totals.get(name, 0) + value * some[0].shape[axes[0]]
+    return {name: total / count for name, total in totals.items()}
+
+
+def _part(array, axis, start, stop):
+    before = array.ndim + axis if axis < 0 else axis
+    return array[(slice(None),) * before + (slice(start, stop),)]
