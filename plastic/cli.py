@@ -241,7 +241,8 @@ def _serve(commands, argv, prog, default=None, by=None):
         if argv and argv[0] in _HELP:
             return print(_help_on_all(commands, prog, default))
         name, argv = _command(argv, by)
-        wrong = f"{name!r} is not a command{_suggestion(name, commands)}" if name else "no command is given"
+        typed = name or "".join(argv[:1])
+        wrong = f"{typed!r} is not a command{_suggestion(typed, commands)}" if typed else "no command is given"
         name = (name or default or "").replace("-", "_")
         if name not in commands:
             raise PlasticError(f"{wrong}; {prog} takes {' | '.join(commands)}")
@@ -276,6 +277,7 @@ def _component(function):
     def component(*arguments, **options):
         function(*arguments, **options)
 
+    vars(component).clear()  # Fire would show what a function carries as commands of its own
     options, parameters = _options(function), inspect.signature(function).parameters.values()
     # Fire prints the name of an annotated class
     typed = [p.replace(annotation=type(options[p.name].wanted, (), {})) for p in parameters]

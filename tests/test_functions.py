@@ -7,14 +7,19 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import xp
+from plastic.errors import PlasticError
 from plastic.functions import (
+    ACTIVATIONS as BY_NAME,
+)
+from plastic.functions import (
+    Activation,
     accuracy,
+    activation,
+    classification_error,
     hard_tanh,
     hardsigm,
     leaky,
     leaky_relu,
-    leaky_relu_inverse,
-    leaky_relu_slope,
     linear,
     mean_squared_error,
     one_hot,
@@ -23,11 +28,20 @@ from plastic.functions import (
     sigmoid,
     sign_or_one,
     softmax,
+    softmax_cross_entropy,
     softplus,
     tanh,
 )
 
-ELEMENTWISE = [leaky_relu, leaky_relu_inverse, leaky_relu_slope, sign_or_one]
+INVERTIBLE = leaky_relu(0.1, kink=1.0)
+
+
+def leaky_relu_slope(a):
+    """The slope as a rule takes it that has the activity only: v and rho(v) have the same sign."""
+    return INVERTIBLE.slope(a, a)
+
+
+ELEMENTWISE = [INVERTIBLE.value, INVERTIBLE.inverse, leaky_relu_slope, sign_or_one]
 EPS = {"float64": 1e-15, "float32": 1e-6}
 
 
@@ -38,8 +52,8 @@ def at(function, points):
 @pytest.mark.parametrize(
     ("function", "values"),
     [
-        (leaky_relu, [-3.0, -0.1, 0.0, 0.0, 0.5, 2.0]),
-        (leaky_relu_inverse, [-300.0, -10.0, 0.0, 0.0, 0.5, 2.0]),
+        (INVERTIBLE.value, [-3.0, -0.1, 0.0, 0.0, 0.5, 2.0]),
+        (INVERTIBLE.inverse, [-300.0, -10.0, 0.0, 0.0, 0.5, 2.0]),
         (leaky_relu_slope, [0.1, 0.1, 1.0, 1.0, 1.0, 1.0]),
         (sign_or_one, [-1.0, -1.0, 1.0, 1.0, 1.0, 1.0]),
     ],
@@ -53,7 +67,7 @@ def test_minus_zero_counts_as_zero_and_the_next_number_below_does_not(precision)
     assert_array_equal(at(leaky_relu_slope, [-0.0, 0.0]), 1.0)
     assert_array_equal(at(sign_or_one, [-0.0, 0.0, below]), [1.0, 1.0, -1.0])
     assert_allclose(at(leaky_relu_slope, [below]), 0.1, rtol=EPS[precision])
-    for function in (leaky_relu, leaky_relu_inverse):
+    for function in (INVERTIBLE.value, INVERTIBLE.inverse):
         assert_array_equal(at(function, [-0.0, 0.0]), 0.0)
 
 
@@ -72,18 +86,18 @@ def test_the_inverse_undoes_phi_on_both_sides(precision, points):
     z = xp.asarray(np.array(points))
     expected = np.array(points, precision)
     tiny = 10 * float(np.finfo(precision).smallest_normal)  # products below it lose digits
-    for found in (leaky_relu_inverse(leaky_relu(z)), leaky_relu(leaky_relu_inverse(z))):
+    for found in (INVERTIBLE.inverse(INVERTIBLE.value(z)), INVERTIBLE.value(INVERTIBLE.inverse(z))):
         assert_allclose(xp.asnumpy(found), expected, rtol=EPS[precision], atol=tiny)
 
 
 @hypothesis.given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=8), st.sampled_from([-1.0, 1.0]))
 def test_the_slope_is_the_derivative_of_phi_and_one_over_that_of_its_inverse(backend, sizes, side):
     z, h = side * np.array(sizes), 1e-4
-    a = xp.asarray(at(leaky_relu, z))
-    differences = (at(leaky_relu, z + h) - at(leaky_relu, z - h)) / (2 * h)
+    a = xp.asarray(at(INVERTIBLE.value, z))
+    differences = (at(INVERTIBLE.value, z + h) - at(INVERTIBLE.value, z - h)) / (2 * h)
     assert_allclose(xp.asnumpy(leaky_relu_slope(a)), differences, rtol=1e-8)
     a, h = xp.asnumpy(a), 1e-5
-    differences = (at(leaky_relu_inverse, a + h) - at(leaky_relu_inverse, a - h)) / (2 * h)
+    differences = (at(INVERTIBLE.inverse, a + h) - at(INVERTIBLE.inverse, a - h)) / (2 * h)
     assert_allclose(1 / at(leaky_relu_slope, a), differences, rtol=1e-6)
 
 
@@ -144,7 +158,7 @@ def test_activations_by_hand(precision):
 
     At v = log 3 the logistic function is 3/4, which is the slope of softplus there; its value is log 4.
     """
-    for activation, v, expected in [
+    for each, v, expected in [
         (sigm, 0.5, (0.5, 1.0, 0.0)),
         (sigm, 0.5 - np.log(3) / 4, (0.25, 0.75, 1.5)),
         (tanh, 0.0, (0.0, 1.0, 0.0)),
@@ -163,7 +177,7 @@ def test_activations_by_hand(precision):
         (softplus, 0.0, (np.log(2), 0.5, 0.25)),
         (softplus, np.log(3), (np.log(4), 0.75, 0.1875)),
     ]:
-        _, *found = at_points(activation, v)
+        _, *found = at_points(each, v)
         assert_allclose(found, expected, rtol=0, atol=10 * ROUNDING[precision])
 
 
@@ -327,3 +341,96 @@ def test_leaky_writes_where_it_is_told_and_nowhere_else(precision, shape):
     assert_array_equal(xp.asnumpy(rho), before)
     assert leaky.value(v, out=v) is v
     assert_array_equal(xp.asnumpy(v), before)
+
+
+# activations as records
+
+
+def test_an_activation_is_shown_by_its_name_and_found_by_it():
+    for name, each in BY_NAME.items():
+        assert repr(each) == name and activation(name) is each and activation(each) is each
+    with pytest.raises(PlasticError, match=r"'tahn'.*did you mean tanh\?"):
+        activation("tahn")
+    for wrong in (None, 3, np.tanh):
+        with pytest.raises(PlasticError, match="the activation is"):
+            activation(wrong)
+
+
+@hypothesis.given(points_of)
+def test_an_activation_of_ones_own_is_two_lines(backend, points):
+    softsign = Activation("softsign", lambda v: v / (1 + xp.abs(v)), lambda v, rho: (1 - xp.abs(rho)) ** 2)
+    v = xp.asarray(np.array([point for point in points if abs(point) > 1e-2], float))
+    rho, out = softsign.value(v), xp.full(v.shape, np.nan, dtype=v.dtype)
+    assert softsign.value(v, out=out) is out
+    assert_array_equal(xp.asnumpy(out), xp.asnumpy(rho))
+    differences = (xp.asnumpy(softsign.value(v + 1e-5)) - xp.asnumpy(softsign.value(v - 1e-5))) / 2e-5
+    assert_allclose(xp.asnumpy(softsign.slope(v, rho, out=out)), differences, rtol=1e-6)
+    own = v.copy()
+    assert_array_equal(xp.asnumpy(softsign.value(own, out=own)), xp.asnumpy(rho))
+    for missing in (softsign.curvature, softsign.inverse):
+        with pytest.raises(PlasticError, match=r"softsign has no (curvature|inverse)"):
+            missing(v, rho)
+
+
+def test_the_leaky_rectifier_refuses_slopes_that_are_none():
+    for arguments in ((0,), (1,), (-0.1,), (float("nan"),), ("0.1",), (True,), (0.1, 0.5)):
+        with pytest.raises(PlasticError, match=r"leak|kink"):
+            leaky_relu(*arguments)
+
+
+# misuse of losses
+
+
+def test_losses_refuse_what_does_not_belong_together(backend):
+    a = xp.asarray(np.zeros((4, 3)))
+    column, short, floats = (xp.asarray(each) for each in (np.zeros((4, 1), int), np.zeros(3, int), np.zeros(4)))
+    rows = xp.asarray(np.eye(4)[:, :3].astype(int))
+    for labels in (column, short, floats, rows):
+        with pytest.raises(PlasticError, match="labels"):
+            accuracy(a, labels)
+        with pytest.raises(PlasticError, match="labels"):
+            softmax_cross_entropy(a, labels) if labels is not short else softmax_cross_entropy(a, floats)
+    for labels in (np.zeros(4, int), [0, 1, 2, 0]):
+        if backend != "numpy" or isinstance(labels, list):
+            with pytest.raises(PlasticError, match="labels"):
+                one_hot(labels, 3)
+    for classes in (0, 2.5, True, "3"):
+        with pytest.raises(PlasticError, match="classes"):
+            one_hot(short, classes)
+    for target in (a[:1], a[:, :1], a[0], column):
+        for loss in (mean_squared_error, classification_error):
+            with pytest.raises(PlasticError, match="do not belong together"):
+                loss(a, target)
+
+
+def test_labels_out_of_range_are_refused_on_the_host():
+    a = np.zeros((3, 2))
+    for labels in (np.array([0, 1, 2]), np.array([-1, 0, 1])):
+        for call in (accuracy, softmax_cross_entropy, lambda a, labels: one_hot(labels, 2)):
+            with pytest.raises(PlasticError, match=r"labels run from .*2 classes"):
+                call(a, labels)
+
+
+def test_one_hot_of_replicas(precision):
+    found = one_hot(xp.asarray(np.array([[1, 0], [2, 2]])), 3)
+    assert_array_equal(xp.asnumpy(found), np.eye(3)[[[1, 0], [2, 2]]])
+
+
+def test_a_tie_and_a_nan_are_errors(backend):
+    a = xp.asarray(np.array([[1.0, 0.0], [0.5, 0.5], [np.nan, 1.0], [0.0, 2.0]]))
+    y = xp.asarray(np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]))
+    assert float(xp.asnumpy(classification_error(a, y))) == 0.5
+
+
+@pytest.mark.parametrize("far", [1e-30, 1.0, 80.0, 1e4])
+def test_ordinary_values_raise_nothing_under_a_strict_errstate(precision, far):
+    v = xp.asarray(np.array([-far, far, 0.0]))
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        for each in BY_NAME.values():
+            with xp.underflow_is_ordinary():
+                rho = each.value(v)
+                each.slope(v, rho)
+                each.curvature(v, rho)
+    with np.errstate(all="raise"):
+        softmax(v)
+        softmax_cross_entropy(v[None], xp.asarray(np.array([1])))

@@ -448,3 +448,93 @@ def test_without_a_gradient_weights_decay(precision, momentum):
         p = [xp.asarray(start.copy(), dtype=precision)]
         optimizer.step(p, [xp.zeros_like(p[0])], optimizer.init(p))
         assert_allclose(xp.asnumpy(p[0]), expected, rtol=1e-5)
+
+
+# misuse
+
+
+def test_what_would_broadcast_is_refused_before_anything_moves(backend):
+    def parameters_of(*shapes):
+        return {"layers": [xp.ones(shape, dtype="float64") for shape in shapes]}
+
+    params = parameters_of((3, 4), (1, 4), (4, 4))
+    for optimizer in (SGD(0.1), SGD(0.1, momentum=0.9), Adam(0.1)):
+        state = optimizer.init(params)
+        for shapes in (((3, 4), (1, 4), (1, 4)), ((3, 4), (4,), (4, 4)), ((1, 1), (1, 4), (4, 4))):
+            with pytest.raises(PlasticError, match=r"at layers/\d, the gradient"):
+                optimizer.step(params, parameters_of(*shapes), state)
+        for shape in ((4,), (3, 1), (1, 4), (2, 1, 1)):
+            with pytest.raises(PlasticError, match=r"lr has shape"):
+                optimizer.step(params, params, state, lr=xp.ones(shape, dtype="float64"))
+    for leaf in params["layers"]:
+        assert np.all(xp.asnumpy(leaf) == 1)
+
+
+def test_a_rate_for_each_replica_is_a_number_for_its_matrices(backend):
+    W, b = (xp.asarray(np.zeros(shape)) for shape in ((4, 3, 4), (4, 1, 4)))
+    grads = [xp.asarray(np.ones(each.shape)) for each in (W, b)]
+    rates = np.array([1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(PlasticError, match=r"lr has shape \(4,\).*\(4, 1, 1\), one for each replica"):
+        SGD(xp.asarray(rates)).step([W, b], grads, {})
+    SGD(xp.asarray(rates[:, None, None])).step([W, b], grads, {})
+    for each in (W, b):
+        np.testing.assert_array_equal(xp.asnumpy(each), -np.broadcast_to(rates[:, None, None], each.shape))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGD(float("nan")), "lr is nan"),
+        (lambda: SGD("0.1"), "lr is '0.1'"),
+        (lambda: SGD(0.1, momentum=1.0), "momentum is 1"),
+        (lambda: SGD(0.1, weight_decay=-1.0), "weight_decay is -1"),
+        (lambda: Adam(0.1, beta1=1.0), "beta1 is 1"),
+        (lambda: Adam(0.1, beta2=-0.1), "beta2 is -0.1"),
+        (lambda: Adam(0.1, eps=0.0), "eps is 0"),
+        (lambda: Adam([0.1, None, "x"]), "lr is 'x'"),
+    ],
+)
+def test_constants_out_of_range_are_refused(make, message):
+    with pytest.raises(PlasticError, match=message):
+        make()
+
+
+class Pair(parameters.Flat):
+    """W (2, 2) and b (1, 2) of one vector."""
+
+    def __init__(self, flat):
+        self.flat, self.form = flat, (2, 2)
+        lead = flat.shape[:-1]
+        self.tree = {"W": flat[..., :4].reshape(*lead, 2, 2), "b": flat[..., 4:].reshape(*lead, 1, 2)}
+
+    def like(self, flat):
+        return Pair(flat)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [SGD(0.1), SGD(0.1, momentum=0.9), Adam(0.1), Adam.without_correction(0.1)], ids=str
+)
+@pytest.mark.parametrize("lead", [(), (3,)])
+def test_a_flat_tree_learns_as_its_leaves_do(backend, optimizer, lead):
+    rng = np.random.default_rng(0)
+    flat = Pair(xp.asarray(rng.standard_normal((*lead, 6))))
+    apart = parameters.map(lambda leaf: leaf.copy(), flat)
+    assert isinstance(apart, dict) and [path for path, _ in parameters.leaves(flat)] == ["W", "b"]
+    states = [optimizer.init(tree) for tree in (flat, apart)]
+    rates = [0.2] if not lead else [0.2, xp.asarray(np.array([0.1, 0.2, 0.3])[:, None, None])]
+    for lr in [None, *rates, {"W": 0.5, "b": 0.1}]:
+        grads = Pair(xp.asarray(rng.standard_normal((*lead, 6))))
+        optimizer.step(flat, grads, states[0], lr=lr)
+        optimizer.step(apart, parameters.map(lambda leaf: leaf.copy(), grads), states[1], lr=lr)
+    for path, leaf in parameters.leaves(flat):
+        np.testing.assert_allclose(xp.asnumpy(leaf), xp.asnumpy(apart[path]), rtol=1e-12)
+    with pytest.raises(PlasticError, match="differ"):
+        optimizer.step(flat, Pair(xp.asarray(np.zeros((2, 6)))), states[0])
+
+
+def test_adam_survives_gradients_that_underflow(precision):
+    w = xp.asarray(np.ones(3))
+    optimizer = Adam(0.1)
+    with np.errstate(all="raise"):
+        optimizer.step(w, xp.asarray(np.array([1e-30, 0.0, -1e-38])), optimizer.init(w))
+    assert np.all(np.isfinite(xp.asnumpy(w)))

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import types
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from trees import assert_same, host
 import plastic
 from plastic import files, parameters, runs, xp
 from plastic.errors import PlasticError
-from plastic.runs import surroundings
+from plastic.runs import decorator, surroundings
 
 OPTIONS = {"lr": 0.1, "widths": (3, 2), "seed": 0, "device": None, "threads": 1, "results": "results"}
 
@@ -525,35 +524,74 @@ def test_arrays_are_added_and_replaced(run, backend):
     assert_same(arrays, expected)
 
 
-def family(monkeypatch, name, **contents):
-    module = types.ModuleType(f"plastic.{name}")
-    vars(module).update(contents)
-    monkeypatch.setitem(sys.modules, f"plastic.{name}", module)
+def known(monkeypatch, restore, name="train"):
+    """Describe an experiment of a family "fake" for the time of a test."""
+    described = {}
+    for module in (runs, decorator):
+        monkeypatch.setattr(module, "EXPERIMENTS", described)
+    runs.experiment("fake", restore=restore, name=name)(lambda run, *, scale=1: None)
+
+
+def a_run(folder, **checkpoint):
+    with runs.Run.create(folder, "fake", "train", {"scale": 2, "widths": (3, 4)}) as run:
+        run.save_checkpoint(checkpoint, {"step": 1})
+    return run.folder
 
 
 def test_load_gives_the_trained_network(tmp_path, monkeypatch):
-    def restore(config, arrays):
-        W = xp.asarray(arrays["layers/0/W"]) * config["options"]["scale"]
+    def restore(arrays, *, scale, widths):
+        assert widths == (3, 4)
+        W = xp.asarray(arrays["layers/0/W"]) * scale
         return [parameters.Affine(W)], lambda x: x @ W
 
-    family(monkeypatch, "fake", restore=restore)
-    with runs.Run.create(tmp_path, "fake", "train", {"scale": 2}) as run:
-        run.save_checkpoint({"layers": [parameters.Affine(np.eye(2, dtype="float32"))]}, {"step": 1})
-        run.status("finished")
-    trained = plastic.load(run.folder)
-    assert isinstance(trained, runs.Trained)
+    known(monkeypatch, restore)
+    trained = plastic.load(a_run(tmp_path, layers=[parameters.Affine(np.eye(2, dtype="float32"))]))
+    assert isinstance(trained, runs.Trained) and len(repr(trained).splitlines()) == 1
     assert trained.config["status"] == "finished" and (trained.network[0].W == 2 * np.eye(2)).all()
     assert trained.predict(np.ones((1, 2))).tolist() == [[2.0, 2.0]]
+    with pytest.raises(PlasticError, match="has no parts"):
+        plastic.load(a_run(tmp_path), part={"rule": "pc"})
+
+
+def test_load_says_what_to_import_where_it_does_not_know_the_experiment(tmp_path):
+    with pytest.raises(
+        PlasticError, match=r"fake train, which is not known here: import the module .*'fake', restore="
+    ):
+        plastic.load(a_run(tmp_path))
+
+
+def test_load_of_an_experiment_that_keeps_no_network(tmp_path, monkeypatch):
+    known(monkeypatch, None)
+    with pytest.raises(PlasticError, match="fake train, which keeps no trained network"):
+        plastic.load(a_run(tmp_path))
+
+
+def test_load_of_a_part_of_a_grid(tmp_path, monkeypatch):
+    known(monkeypatch, lambda arrays, *, depth, scale, **_: (depth, lambda x: x * arrays["w"] * scale))
+    parts = [{"rule": rule, "depth": depth} for rule in ("pc", "bp") for depth in (1, 2)]
+    with runs.Run.create(tmp_path, "fake", "train", {"scale": 2}) as run:
+        for number, part in enumerate(run.parts(parts)):
+            part.begin()
+            part.log([{"error": number}])
+            part.save_checkpoint({"w": np.array(float(number))}, {"step": 1})
+    trained = plastic.load(run.folder, part={"depth": 2, "rule": "bp"})
+    assert trained.network == 2 and trained.predict(1) == 6
+    assert run.metrics()["rule"] == ["pc", "pc", "bp", "bp"] and run.metrics()["error"] == [0, 1, 2, 3]
+    for wanted, message in ((None, "4 parts, and say which"), ({"depth": 2}, "2 of them"), ({"depth": 7}, "0 of them")):
+        with pytest.raises(PlasticError, match=message) as told:
+            plastic.load(run.folder, part=wanted)
+        assert "'rule': 'bp', 'depth': 1" in str(told.value)
 
 
 @pytest.mark.parametrize(
     "name", ["os", "antigravity", "fake.os", "..os", "../x", "", "__main__", "errors", "nowhere", None, ["gait"], 3]
 )
-def test_load_imports_nothing_but_families(run, monkeypatch, name):
+@pytest.mark.parametrize("key", ["family", "experiment"])
+def test_load_imports_nothing_but_experiments(run, monkeypatch, key, name):
     monkeypatch.delitem(sys.modules, "antigravity", raising=False)
     run.save_checkpoint({}, {})
-    files.write_json(run.folder / "config.json", run.config | {"family": name})
-    with pytest.raises(PlasticError, match="no package of plastic that restores networks"):
+    files.write_json(run.folder / "config.json", run.config | {key: name})
+    with pytest.raises(PlasticError, match=r"not known here|no trained network"):
         plastic.load(run.folder)
     assert "antigravity" not in sys.modules and "plastic.__main__" not in sys.modules
 
@@ -582,10 +620,24 @@ def test_environment_puts_everything_back(backend):
 @pytest.mark.parametrize("device", ["", "tpu", "-1", "1.5", "cuda:0", True, -1, "0x1", "٣"])
 def test_a_bad_device_is_named(device):
     with (
-        pytest.raises(PlasticError, match=r"device is .*; it must be cpu, gpu or the number"),
+        pytest.raises(PlasticError, match=r"device is .*; it must be cpu, gpu, the number"),
         runs.environment(device),
     ):
         pass
+
+
+def test_auto_takes_the_gpu_where_it_works_and_says_which(monkeypatch, capsys):
+    def use(backend="numpy", device=0, dtype=None):
+        asked.append(backend)
+        if backend == "cupy" and not works:
+            raise PlasticError("no GPU here")
+
+    monkeypatch.setattr(xp, "use", use)
+    for works, expected in ((False, ["cupy", "numpy"]), (True, ["cupy"])):
+        asked = []
+        with runs.environment("auto"):
+            assert asked == expected
+        assert capsys.readouterr().err == ("device: cpu\n" if works else "device: cpu (no GPU here)\n")
 
 
 def test_the_device_of_the_environment_variable(monkeypatch):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from plastic import plotting, runs
 from plastic.errors import PlasticError
-from plastic.runs.experiment import say
+from plastic.runs.decorator import say
 
 _FORMATS = (".png", ".pdf", ".svg")
 

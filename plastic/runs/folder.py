@@ -44,6 +44,7 @@ class Run:
 
     checkpoint = "checkpoint.h5"
     growing = False  # whether a run that is extended has records that grow with it
+    _counted = False  # whether the parts of a grid are written down
 
     def __init__(self, folder):
         """Open a run to read it. Raises PlasticError where config.json is missing, damaged or of another format."""
@@ -132,16 +133,27 @@ class Run:
                 self.status("interrupted", **self.config.get("details", {}))
         self.close()
 
-    def begin(self, **_):
-        """Do nothing: the run has its folder. (That of a command claims it here; see `plastic.runs.experiment`.)"""
+    def begin(self, parts=(), **_):
+        """Begin the work. The run has its folder already; that of a command claims it here (`plastic.runs.decorator`).
+
+        parts: of a grid: they are written down, and the rows of steps that are to be repeated are cut away.
+        """
+        if parts and not self._counted:
+            self._counted = True
+            self._cut_to_the_last(parts)
+            self.config["parts"] = [dict(part) for part in parts]
+            self.status("running", **self.config.get("details", {}))
+
+    def require_extensible(self):
+        """Raise PlasticError where training has ended by a criterion, not by its length."""
+        if self.has_checkpoint() and self.read_checkpoint()[1].get("stopped"):
+            raise PlasticError(f"{self.folder} has met its criterion and ended there; more training changes nothing")
 
     def extend(self, name, value):
         """Give the option that says how long training is a larger value; config.json lists the extensions.
 
-        Raises PlasticError where training has ended by a criterion, not by its length.
+        Training that has ended by a criterion is not extended; see `require_extensible`.
         """
-        if self.has_checkpoint() and self.read_checkpoint()[1].get("stopped"):
-            raise PlasticError(f"{self.folder} has met its criterion, and ended there; a longer {name} changes nothing")
         step = {"from": self.options[name], "to": value, "started": surroundings.now()}
         self.config["extended"] = [*self.config.get("extended", []), {"option": name} | step]
         self.options[name] = value
@@ -224,6 +236,15 @@ class Run:
         path = self.folder / "arrays.h5"
         return files.read_hdf5(path)[0] if path.exists() else {}
 
+    def _cut_to_the_last(self, parts):
+        """Cut metrics.csv back to what it was when a part was saved last."""
+        every = [Part(self, index, parts) for index in range(len(parts))]
+        lengths = [part._checkpoint()[2] for part in every if part.has_checkpoint()]
+        if lengths:
+            metrics.cut(self._mine("metrics.csv"), max(lengths))
+        else:
+            self.forget_rows()
+
     def _mine(self, name):
         if self._lock is None:
             raise PlasticError(f"{self.folder} is open for reading only; Run.create and Run.resume write")
@@ -261,13 +282,10 @@ class Part(Run):
         super().log([self.columns | row for row in rows])
 
     def forget_rows(self):
-        """Remove the rows of a part that was killed before its first checkpoint."""
-        if self.index == 0:
-            super().forget_rows()  # the rows of later parts are cut by the checkpoint of the part before
+        """Do nothing: `begin` of the whole run has done it, for all parts at once."""
 
     def _cut(self, rows, length):
-        if not (self.folder / f"checkpoint-{self.index + 1}.h5").exists():
-            super()._cut(rows, length)
+        """Do nothing either: other parts may have added rows since this one was saved."""
 
 
 def identity_hash(options):

@@ -95,7 +95,8 @@ def asarray(values, dtype=None):
     if dtype is None:
         kind = values.dtype if hasattr(values, "dtype") else np.asarray(values).dtype
         dtype = float_dtype if np.issubdtype(kind, np.floating) else kind
-    return _backend.namespace.asarray(values, dtype=dtype)
+    with np.errstate(under="ignore"):
+        return _backend.namespace.asarray(values, dtype=dtype)
 
 
 def asnumpy(array):

@@ -224,10 +224,12 @@ class NewRun(Run):
             returns the seconds that one needs; the parts that a grid has.
         """
         if self.begun:
-            return
+            return super().begin(parts)
         if self.dry_run:
             raise DryRun(self._forecast(steps, trial, len(parts) or 1))
         if self.options.get("resume"):
+            if self.extension:
+                Run(self.options["resume"]).require_extensible()
             run = Run.resume(self.options["resume"])
             if self.extension:
                 run.extend(self.record.length, self.options[self.record.length])
@@ -237,9 +239,7 @@ class NewRun(Run):
             run = Run.create(results, self.family, self.experiment, kept, self._readable())
         vars(self).update(vars(run))
         self.growing = self.extension
-        if parts:
-            self.config["parts"] = [dict(part) for part in parts]
-            self.status("running", **self.config.get("details", {}))
+        super().begin(parts)
 
     def _readable(self) -> str:
         if self.options["name"] is not None:
@@ -265,9 +265,8 @@ class NewRun(Run):
             return lines
         seconds = trial()
         total = f"{steps:,} steps" if parts == 1 else f"{parts} parts of about {steps:,} steps"
-        lines.append(
-            f"{total}, {1e3 * seconds:.3g} ms a step here: about {_duration(steps * seconds * parts)}, evaluations apart"
-        )
+        time = _duration(steps * seconds * parts)
+        lines.append(f"{total}, {1e3 * seconds:.3g} ms a step here: about {time}, evaluations apart")
         return [*lines, f"memory {_peak_memory()} MB at its peak so far"]
 
 

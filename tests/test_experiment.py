@@ -1,0 +1,369 @@
+"""From a function to a command: what `experiment` adds to a function, on a descent that is known in closed form."""
+
+import dataclasses
+import inspect
+import os
+import signal
+from typing import Literal
+
+import numpy as np
+import pytest
+from command_lines import column, error_of, printed, table
+
+import plastic
+from plastic import cli, plotting, require, runs, training, xp
+from plastic.errors import PlasticError
+from plastic.runs import Spelling, decorator, experiment
+from plastic.runs.figure import figure
+
+BROKEN = []
+"""What the figure raises."""
+
+
+def curve(found):
+    if BROKEN:
+        raise BROKEN[0]
+    fig, axis = plotting.figure()
+    for run, label in zip(found, plotting.labels(found, ["loss"] * len(found)), strict=True):
+        epochs, curves = plotting.over_epochs(run.metrics(), {"loss": label})
+        plotting.curves(axis, epochs, curves)
+    return fig
+
+
+def restore(arrays, *, rate, steps, unit):
+    return arrays["w"], lambda x: (x * arrays["w"], rate, unit)
+
+
+SPELLINGS = {
+    "do_plot": Spelling("plot", bool, True, "draw the figures."),
+    "placement": Spelling(None, bool, False, "it has no effect."),
+    "device_label": Spelling("device", int | None, None, "-1 is the CPU.", lambda n: "cpu" if n < 0 else str(n)),
+}
+
+
+@experiment(
+    "toy", draw={"curve": curve}, restore=restore, length="steps", readable="{unit}-{seeds}", spellings=SPELLINGS
+)
+def descent(run, *, steps: int = 20, rate: float = 0.5, unit: Literal["m", "km"] = "m"):
+    """Go downhill: w <- w - rate w.
+
+    Args:
+        steps: steps to take.
+        rate: of the descent.
+        unit: of length.
+    """
+    require.whole("steps", steps)
+    require.number("rate", rate, above=0)
+    w = xp.asarray(np.array([float(seed) for seed in run.seeds]))[:, None]
+
+    def step(_, number):
+        w[...] -= rate * w
+        return w[:, 0].copy()
+
+    training.fit(
+        run,
+        {"w": w},
+        training.Frozen(None),
+        step,
+        steps=steps,
+        evaluate=lambda: {"loss": w[:, 0] ** 2},
+        evaluate_every=5,
+        checkpoint_every=5,
+        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
+        stop=lambda metrics: bool(np.all(metrics["loss"] < 1e-8)),
+    )
+    return [f"loss {float(xp.asnumpy(w)[0, 0]) ** 2:.3g}"]
+
+
+@experiment("toy", length="steps", seed=None, seeds=(1, 2), restore=lambda arrays, *, rate, **_: (arrays["w"], rate))
+def grid(run, *, steps: int = 20, rates: tuple[float, ...] = (0.1, 3e8, 0.5)):
+    """Go downhill at several rates, one of them far too high.
+
+    Args:
+        steps: steps to take.
+        rates: of the descents.
+    """
+    for part in run.parts([{"rate": rate} for rate in rates]):
+        rate, w = part.columns["rate"], xp.asarray(np.array([[1.0, 2.0], [3.0, 4.0]]))
+
+        def step(_, number, rate=rate, w=w):
+            w[...] -= rate * w
+            return w**2
+
+        training.fit(
+            part,
+            {"w": w},
+            training.Frozen(None),
+            step,
+            steps=steps,
+            evaluate=lambda w=w: {"loss": w**2},
+            evaluate_every=5,
+            checkpoint_every=5,
+            replicas=[{"seed": seed, "side": side} for seed in run.seeds for side in (0, 1)],
+            shape=(2, 2),
+            when_diverged={"loss": 1.0},
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """A net.
+
+    Args:
+        width: units.
+        depth: layers.
+    """
+
+    width: int = 3
+    depth: int = 1
+
+
+@experiment("toy", resume=False, seeds=False, dtype="float64")
+def measure(run, which: Literal["a", "b"] | None = None, *, net: Net, scale: float | None = None):
+    """Measure something.
+
+    Args:
+        which: of two things.
+        scale: of the things; by default as many as there are units.
+    """
+    if net.width < 1:
+        raise PlasticError(f"width is {net.width}; it must be at least 1")
+    run.fill(scale=float(net.width) if scale is None else scale)
+    run.begin()
+    run.log([{"which": which or "both", "width": net.width, "value": run.seeds[0]}])
+    run.save_arrays({"x": np.arange(3)})
+
+
+COMMANDS = {"descent": descent, "grid": grid, "measure": measure, "figure": figure}
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    BROKEN.clear()
+
+
+def run(*words):
+    """Run a line that makes a run; return the run and what was printed before."""
+    *others, folder = printed(COMMANDS, list(words), "toy")
+    return runs.Run(folder.removeprefix("run folder ")), others
+
+
+def refused(*words):
+    return error_of(COMMANDS, list(words), "toy")[0]
+
+
+def test_the_signature_and_the_help_have_all_options():
+    names = list(inspect.signature(descent).parameters)
+    assert names[:3] == ["steps", "rate", "unit"] and set(names[3:]) == {*decorator.SHARED, *SPELLINGS}
+    assert list(inspect.signature(grid).parameters)[:3] == ["steps", "rates", "seeds"]
+    assert "plot" not in inspect.signature(grid).parameters and "seed" not in inspect.signature(grid).parameters
+    assert {"which", "width", "depth", "scale"} <= inspect.signature(measure).parameters.keys()
+    assert "resume" not in inspect.signature(measure).parameters
+    for command in (descent, grid, measure):
+        text = "\n".join(printed(COMMANDS, [command.__name__, "--help"], "toy"))
+        for name in inspect.signature(command).parameters:
+            assert (name.upper() if name == "which" else f"--{name}") in text
+    assert "w <- w - rate w" in descent.__doc__ and decorator.SHARED["threads"][1] in descent.__doc__
+
+
+def test_a_run_is_made_reported_and_drawn():
+    found, shown = run("descent", "--steps=5", "--seeds=2,3")
+    assert shown == [f"loss {4 * 2.0**-10:.3g}"]
+    assert found.folder.name.startswith("descent-m-seed2+3-") and found.config["status"] == "finished"
+    assert found.metrics()["loss"] == [4, 9, 4 * 2.0**-10, 9 * 2.0**-10]
+    assert (found.folder / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert not (run("descent", "--steps=5", "--no_plot")[0].folder / "curve.png").exists()
+    assert not (run("descent", "--steps=5", "--do_plot=false", "--placement")[0].folder / "curve.png").exists()
+    assert (
+        descent(steps=5, seeds=(2, 3)).name == f"{found.folder.name}-2"
+    )  # a call from Python, and nothing overwritten
+    assert run("descent", "--steps=5", "--name=mine own")[0].folder.name.startswith("descent-mine-own-")
+
+
+def test_what_is_wrong_is_refused_before_anything_is_written(tmp_path):
+    for words, message in (
+        (["--steps=0"], "steps is 0"),
+        (["--rate=-1"], "rate is -1"),
+        (["--seeds=1,1"], "seeds are"),
+        (["--seed=-1"], "seeds are"),
+        (["--device=toaster"], "device is 'toaster'"),
+        (["--threads=0"], "threads is 0"),
+        (["--device=0", "--device_label=-1"], "say different things"),
+        (["--resume=nowhere"], "cannot read nowhere"),
+        (["--unit=mm"], "--unit takes"),
+    ):
+        assert message in refused("descent", *words)
+    assert "width is 0" in refused("measure", "--width=0")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path):
+    shown = printed(COMMANDS, ["descent", "--steps=7", "--dry_run"], "toy")
+    folder = run("descent", "--steps=7")[0].folder
+    assert {"steps = 7", "rate = 0.5", "seed = 1", f"folder {folder}"} <= set(shown)
+    assert any(line.startswith("7 steps, ") for line in shown) and any("MB" in line for line in shown)
+    assert any("exists" in line for line in printed(COMMANDS, ["descent", "--steps=7", "--dry_run"], "toy"))
+    assert any(line.startswith("3 parts") for line in printed(COMMANDS, ["grid", "--dry_run"], "toy"))
+    assert any("scale = 3.0" in line for line in printed(COMMANDS, ["measure", "--dry_run"], "toy"))
+    assert len(list((tmp_path / "results" / "toy").iterdir())) == 1
+
+
+def test_what_the_body_fills_in_belongs_to_the_identity():
+    found, _ = run("measure", "a", "--width=4")
+    assert found.options["scale"] == 4.0 and found.options["which"] == "a" and found.options["dtype"] == "float64"
+    assert run("measure", "a", "--width=4", "--scale=4")[0].folder.name == f"{found.folder.name}-2"
+    assert found.arrays()["x"].tolist() == [0, 1, 2] and found.config["status"] == "finished"
+    with pytest.raises(PlasticError, match="keeps no trained network"):
+        plastic.load(found.folder)
+
+
+def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():
+    found, _ = run("descent", "--steps=5", "--rate=0.25")
+    assert run("descent", f"--resume={found.folder}")[0].folder == found.folder
+    assert (
+        run("descent", f"--resume={found.folder}", "--rate=0.25", "--steps=5", "--threads=2")[0].metrics()
+        == found.metrics()
+    )
+    assert "rate is 0.5, but the run to resume has 0.25" in refused("descent", f"--resume={found.folder}", "--rate=0.5")
+    assert "steps is 4, but the run to resume has 5" in refused("descent", f"--resume={found.folder}", "--steps=4")
+    assert "is a run of toy descent" in refused("grid", f"--resume={found.folder}")
+
+
+def test_a_finished_run_is_extended_and_equals_one_that_was_long_from_the_start():
+    short, _ = run("descent", "--steps=5")
+    run("descent", f"--resume={short.folder}", "--steps=10")
+    long, _ = run("descent", "--steps=10")
+    again = runs.Run(short.folder)
+    assert again.metrics() == long.metrics() and again.options["steps"] == 10
+    assert again.config["extended"][0] | {"started": 0} == {"option": "steps", "from": 5, "to": 10, "started": 0}
+    assert again.read_checkpoint()[0]["w"] == long.read_checkpoint()[0]["w"]
+    met, _ = run("descent", "--steps=500")
+    assert "has met its criterion" in refused("descent", f"--resume={met.folder}", "--steps=1000")
+    assert runs.Run(met.folder).config["status"] == "finished"
+
+
+def test_a_grid_goes_on_where_a_part_diverges_and_logs_the_published_error():
+    found, _ = run("grid")
+    rows = table(found.folder)
+    assert column(rows, "loss", rate=3e8, step=20) == [1.0] * 4
+    assert column(rows, "loss", rate=0.5, step=20) == [(w * 0.5**20) ** 2 for w in (1, 2, 3, 4)]
+    assert [row["seed"] for row in rows[:4]] == ["1", "1", "2", "2"]
+    assert found.config["status"] == "finished" and found.config["parts"] == [{"rate": r} for r in (0.1, 3e8, 0.5)]
+    network = plastic.load(found.folder, part={"rate": 0.5}).network
+    np.testing.assert_array_equal(network, np.float32([[1, 2], [3, 4]]) * 0.5**20)
+    assert np.all(np.isfinite(plastic.load(found.folder, part={"rate": 3e8}).network))
+
+
+@pytest.mark.parametrize("stop", range(1, 61, 7))
+def test_a_grid_killed_anywhere_resumes_to_the_bit(monkeypatch, stop):
+    whole, _ = run("grid")
+    with monkeypatch.context() as patch:
+        count, save = [0], runs.Run.save_checkpoint
+
+        def killed(self, tree, counters):
+            count[0] += 1
+            if count[0] * 5 > stop:
+                raise SystemExit(137)
+            save(self, tree, counters)
+
+        patch.setattr(runs.Run, "save_checkpoint", killed)
+        with pytest.raises(SystemExit):
+            grid()
+    (cut,) = [each for each in whole.folder.parent.iterdir() if each != whole.folder]
+    assert runs.Run(cut).config["status"] != "finished"
+    run("grid", f"--resume={cut}")
+    assert (cut / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
+    for index in range(3):
+        name = f"checkpoint-{index}.h5"
+        assert (cut / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+def test_a_grid_is_extended_part_by_part():
+    short, _ = run("grid", "--steps=5")
+    run("grid", f"--resume={short.folder}", "--steps=10")
+    long, _ = run("grid", "--steps=10")
+
+    def ordered(folder):
+        return sorted((row["rate"], int(row["step"]), row["seed"], row["side"], row["loss"]) for row in table(folder))
+
+    assert ordered(short.folder) == ordered(long.folder)
+
+
+def test_a_figure_that_cannot_be_drawn_spoils_nothing(capsys):
+    BROKEN.append(ValueError("no \n ink"))
+    with pytest.raises(Exception, match="ink"):
+        curve([])
+    folder = descent(steps=5)
+    captured = capsys.readouterr()
+    assert captured.err == (
+        f"warning: the figure curve was not drawn (ValueError: no ink); later: python -m plastic.toy figure {folder}\n"
+    )
+    assert captured.out.endswith(f"run folder {folder}\n") and runs.Run(folder).config["status"] == "finished"
+    BROKEN.clear()
+    assert printed(COMMANDS, ["figure", str(folder)], "toy") == [str(folder / "curve.png")]
+    assert (folder / "curve.png").exists()
+
+
+def test_figures_of_several_runs(tmp_path):
+    folders = [str(run("descent", "--steps=5", "--no_plot")[0].folder) for _ in range(2)]
+    for kind, magic in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
+        out = tmp_path / f"both.{kind}"
+        assert printed(COMMANDS, ["figure", *folders, f"--out={out}"], "toy") == [str(out)]
+        assert out.read_bytes().startswith(magic)
+    assert "which exists" in refused("figure", *folders, f"--out={out}")
+    assert "must end in" in refused("figure", *folders, "--out=both.txt")
+    assert "out is not given" in refused("figure", *folders)
+    assert "they must all be of one experiment" in refused("figure", folders[0], str(measure()))
+    assert "has no figures" in refused("figure", str(measure()))
+    assert len(set(plotting.labels([runs.Run(each) for each in folders * 2], ["loss"] * 4))) == 4
+
+
+def test_ctrl_c_in_a_measurement_is_an_interrupted_run(monkeypatch):
+    monkeypatch.setattr(runs.Run, "save_arrays", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        measure()
+    (folder,) = os.scandir("results/toy")
+    assert runs.Run(folder.path).config["status"] == "interrupted"
+
+
+def test_a_run_of_ones_own_ends_as_its_block_does(tmp_path):
+    with runs.Run.create(tmp_path, "mine", "try", {}) as own:
+        own.log([{"step": 0}])
+    assert runs.Run(own.folder).config["status"] == "finished"
+    with pytest.raises(ZeroDivisionError), runs.Run.create(tmp_path, "mine", "try", {}) as own:
+        1 / 0  # noqa: B018
+    assert runs.Run(own.folder).config["status"] == "running"  # by nobody: it was killed
+    with pytest.raises(KeyboardInterrupt), runs.Run.create(tmp_path, "mine", "try", {}) as own:
+        raise KeyboardInterrupt
+    assert runs.Run(own.folder).config["status"] == "interrupted"
+
+
+def test_options_that_all_share_cannot_be_a_body_s_own():
+    with pytest.raises(TypeError, match="threads"):
+
+        @experiment("toy")
+        def greedy(run, *, threads: int = 1):
+            """Take."""
+
+
+def test_the_command_line_names_a_command_by_an_option_or_not_at_all():
+    def served(*words):
+        shown = subprocess_free(words)
+        return runs.Run(shown[-1].removeprefix("run folder ")).experiment
+
+    def subprocess_free(words):
+        import contextlib
+        import io
+
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            cli.run(COMMANDS, list(words), prog="toy", default="descent", by="action")
+        return shown.getvalue().splitlines()
+
+    assert served("--steps=5") == "descent" == served("descent", "--steps=5")
+    assert served("--action", "grid", "--steps=5") == served("--steps=5", "-action=grid") == "grid"
+    help_ = "\n".join(subprocess_free(["--help"]))
+    assert "--rate" in help_ and "toy grid" in help_
