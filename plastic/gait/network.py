@@ -13,8 +13,8 @@ first units of the output.
 `net.layers[l - 1]` holds W_l and b_l. Everything may carry leading replica axes: W (R, s, s), b (R, 1, s), a (R, batch,
 s).
 
-A singular W_l has no inverse. Dividing by it is like dividing by 0: the result is not finite, on every backend, and
-what NumPy says about the arithmetic that follows, np.errstate decides.
+A singular W_l has no inverse. To divide by it is like dividing an array by 0: the result is not finite, on every
+backend, and nothing is raised.
 """
 
 import dataclasses

@@ -14,6 +14,7 @@ import numbers
 
 from plastic import parameters, require, xp
 from plastic.affine import transposed
+from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
 PRECISE_ABOVE = 1.0
@@ -35,7 +36,7 @@ def penalty(params: Tree) -> Array:
         An array of the replica axes.
 
     Raises:
-        PlasticError: if a weight matrix is no array of the backend.
+        PlasticError: if there is no weight matrix, or it is not square.
 
     Source: Ahmad et al. 2020.
 
@@ -57,7 +58,7 @@ def gradient(params: Tree) -> Tree:
         A tree like `params`.
 
     Raises:
-        PlasticError: if a weight matrix is no array of the backend.
+        PlasticError: if there is no weight matrix, or it is not square.
 
     Source: Ahmad et al. 2020.
 
@@ -81,7 +82,7 @@ def add_gradient(params: Tree, grads: Tree, strength: float | Array) -> None:
             R computed in float64.
 
     Raises:
-        PlasticError: if the trees differ, or strength is negative or of another shape.
+        PlasticError: if there is no weight matrix, the trees differ, or strength is negative or of another shape.
 
     Source: Ahmad et al. 2020.
 
@@ -106,8 +107,12 @@ def add_gradient(params: Tree, grads: Tree, strength: float | Array) -> None:
 def _matrices(name, tree):
     """Return the weight matrices of a tree: its leaves called W, or the tree itself where it is an array."""
     matrices = [leaf for path, leaf in parameters.leaves(tree) if path.split("/")[-1] in ("W", "")]
+    if not matrices:
+        raise PlasticError(f"{name} holds no weight matrix: give net.parameters, or a matrix W (..., n, n)")
     for W in matrices:
         require.array(f"a weight matrix of {name}", W)
+        if W.ndim < 2 or W.shape[-1] != W.shape[-2]:
+            raise PlasticError(f"{name} holds weights of shape {W.shape}; square matrices are needed")
     return matrices
 
 

@@ -29,8 +29,8 @@ Errors are kept on the units that have one: the units of the output that y names
 others have t = a, e = 0).
 
 A singular W_l has no inverse. TP and GAIT then give the layers below it gradients that are not finite, on every
-backend; the layers from l up are right. Whether NumPy is silent, warns ("invalid value encountered in matmul") or
-raises, np.errstate decides.
+backend; those of layer l and above are right. Nothing is raised, as to look would make a GPU wait, and other replicas
+are not to suffer; NumPy may warn of invalid values in the products that follow, as np.errstate says.
 """
 
 import math
