@@ -107,7 +107,8 @@ def square(
     Raises:
         PlasticError: if the widths are not positive, or differ, or an argument is of another kind.
 
-    Source: Ahmad et al. 2020. The published code seeds each layer by itself, which `experiment.published_layers` does.
+    Source: Ahmad et al. 2020. The published code seeds each layer by itself, see `published_layers` of
+        plastic.gait.experiment.
 
     Example:
         >>> import numpy as np

@@ -37,7 +37,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from plastic import affine, initializers, parameters, require, xp
+from plastic import affine, initializers, require, xp
 from plastic.affine import transposed
 from plastic.errors import PlasticError
 from plastic.functions import sign_or_one
@@ -351,11 +351,10 @@ def _require_batch(net: InvertibleNetwork, x: Any, y: Any, out: Tree, **leading:
     require.targets(y, x, min(columns, outputs), dtype)
     _require_replicas(net, x=x.shape[:-2], y=y.shape[:-2], **leading)
     if out is not None:
-        for path, leaf in parameters.leaves(out):
-            require.array(f"out at {path}", leaf)
-            if leaf.dtype != dtype:
-                raise PlasticError(f"out at {path} is {leaf.dtype}, but the network is {dtype}")
         require.tree("out", out, net.parameters)
+        for grad in out["layers"]:
+            if not grad.W.dtype == grad.b.dtype == dtype:
+                raise PlasticError(f"out holds {grad.W.dtype} and {grad.b.dtype}, but the network is {dtype}")
 
 
 def _require_replicas(net: InvertibleNetwork, **leading: tuple[int, ...]) -> None:
@@ -391,15 +390,16 @@ def _sweep(net: InvertibleNetwork, x: Array, y: Array, send: Callable, out: Tree
     have an error.
     """
     activities = activities_of(net, x, y.shape[-1])
-    grads = parameters.map(xp.empty_like, net.parameters) if out is None else out
+    if out is None:
+        out = {"layers": [Affine(xp.empty_like(layer.W), xp.empty_like(layer.b)) for layer in net.layers]}
     e = activities[-1] - y
     for k in range(len(net.layers)):
         W, a, below = net.layers[-1 - k].W, activities[-1 - k][..., : e.shape[-1]], activities[-2 - k]
         d = 1.0 if net.linear else phi.slope(a, a)
-        _write_gradient(below[..., : W.shape[-2]], d * e, grads["layers"][-1 - k])
+        _write_gradient(below[..., : W.shape[-2]], d * e, out["layers"][-1 - k])
         if k < len(net.layers) - 1:
             e = send(k, W, a, d, e)
-    return grads, activities[-1]
+    return out, activities[-1]
 
 
 def _write_gradient(below: Array, delta: Array, grad: Affine) -> None:

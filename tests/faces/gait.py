@@ -66,9 +66,7 @@ MISUSE = {f"gamma {gamma!r}": lambda net, x, y, gamma=gamma: gait.gait(net, x, y
     "an inverse of an output of few units": lambda net, x, y: gait.inverse(net, 0, x[:, :2], x),
     "an inverse without auxiliary units": lambda net, x, y: gait.inverse(net, 0, gait.forward(net, x)[1], x[:, :2]),
     "division by rows": lambda net, x, y: gait.divide(x, x),
-    "a negative strength": lambda net, x, y: gait.regulariser.add_gradient(
-        net.parameters, gait.bp(net, x, y)[0], -0.1
-    ),
+    "a negative strength": lambda net, x, y: gait.regulariser.add_gradient(net.parameters, gait.bp(net, x, y)[0], -0.1),
     "a strength for each unit": lambda net, x, y: gait.regulariser.add_gradient(
         net.parameters, gait.bp(net, x, y)[0], xp.asarray(np.ones(3))
     ),

@@ -417,6 +417,10 @@ def test_messages_name_what_is_wrong():
     refused(lambda: gait.bp(network, x.astype(np.float64), y), "x is float64", "float32")
     refused(lambda: gait.bp(network, x, y, out=[]), "out", "layers/0/W")
     refused(lambda: gait.bp(network, x, y, out={"layers": network.layers[:1]}), "out", "layers/1/W")
+    scalars = {"layers": [Affine(0.0, 0.0) for _ in range(3)]}
+    refused(lambda: gait.bp(network, x, y, out=scalars), "out at layers/0/W is a float")
+    double = parameters.map(lambda leaf: leaf.astype(np.float64), network.parameters)
+    refused(lambda: gait.bp(network, x, y, out=double), "out holds float64", "float32")
     refused(lambda: gait.gait(network, x, y, gamma=0), "gamma is 0", "above 0 and at most 1")
     refused(lambda: gait.gait(network, x, y, gamma=np.full((2, 1, 1), 0.1)), "replica axes", "gamma (2,)")
     refused(lambda: gait.gait(network, x, y, gamma=np.full((1, 7), 0.1)), "gamma has shape (1, 7)")
@@ -455,3 +459,20 @@ def test_the_regulariser_on_a_tree(backend):
         assert not xp.asnumpy(grad.b).any()
     total = sum(float(xp.asnumpy(regulariser.penalty(layer.W))) for layer in network.layers)
     assert_allclose(xp.asnumpy(regulariser.penalty(network.parameters)), total, rtol=1e-13)
+
+
+def test_the_slope_at_the_kink_is_one(backend):
+    """A blank image and no biases: a = 0 in all layers, delta_l is the error itself."""
+    network = gait.square((6, 6, 6), np.random.default_rng(0))
+    y = xp.asarray(np.eye(6)[:3])
+    for rule in ("bp", "gait"):
+        found = gradients(rule, network, xp.zeros((3, 6)), y)
+        assert_allclose(xp.asnumpy(found[1].b)[0], -np.eye(6)[:3].mean(axis=0))
+
+
+def test_underflow_in_a_deep_network_is_ordinary():
+    network = gait.square((6,) * 22, np.random.default_rng(0))  # gamma^20 = 1e-60
+    x, y = np.random.default_rng(1).random((3, 6), dtype=np.float32), np.eye(6, dtype=np.float32)[:3]
+    with np.errstate(all="raise"):
+        found = gradients("gait", network, x, y)
+    assert all(np.isfinite(grad.W).all() for grad in found)
