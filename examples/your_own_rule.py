@@ -8,48 +8,51 @@ how strong another one is, only whether it excites or inhibits.
 
 import sys
 
+import numpy as np
+
 from plastic import check, data, gait, optimizers, xp
-from plastic.functions import accuracy, leaky_relu_slope, one_hot
+from plastic.functions import accuracy, one_hot
 from plastic.parameters import Affine
 
 
 def sign_symmetry(net, x, y):
-    """Return the gradients of every layer, as each rule does: a list of Affine(dW, db), signed to be subtracted."""
+    """Return (grads, output) as every rule does: grads is a tree like net.parameters, signed to be subtracted."""
     activities, grads = gait.forward(net, x), []
     e = activities[-1] - y
     for layer, a, below in zip(net.layers[::-1], activities[:0:-1], activities[-2::-1], strict=True):
-        delta = leaky_relu_slope(a) * e / len(x)
+        delta = gait.phi.slope(a, a) * e / len(x)
         read = below[:, : len(layer.W)]  # in a tower a layer reads the first units of the one below
         grads.append(Affine(read.T @ delta, delta.sum(axis=0, keepdims=True)))
         V = xp.abs(layer.W).mean() * xp.sign(layer.W)
         e = xp.zeros_like(below)
         e[:, : len(V)] = len(x) * delta @ V.T
-    return grads[::-1]
+    return {"layers": grads[::-1]}, activities[-1]
 
 
 steps = int(sys.argv[1]) if len(sys.argv) > 1 else 300
 glyphs = data.load("glyphs")
 (x, labels), (x_test, labels_test) = glyphs.train, glyphs.test
 x, x_test, y = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1), one_hot(labels, 10)
-net = gait.TowerNetwork.create((784, 200, 10), seed=1)
+net = gait.tower((784, 784, 200, 10), np.random.default_rng(1))
 adam = optimizers.Adam(lr=3e-4)
-moments = adam.init(net.layers)
+state = adam.init(net.parameters)
 for step in range(steps):
     batch = slice(50 * step % len(x), 50 * step % len(x) + 50)
-    adam.step(net.layers, sign_symmetry(net, x[batch], y[batch]), moments)
-print(f"test accuracy {100 * accuracy(gait.forward(net, x_test)[-1], labels_test):.2f} %")
+    grads, _ = sign_symmetry(net, x[batch], y[batch])
+    adam.step(net.parameters, grads, state)
+print(f"test accuracy {100 * accuracy(gait.predict(net, x_test), labels_test):.2f} %")
 
-ours, bp = sign_symmetry(net, x[:50], y[:50]), gait.bp(net, x[:50], y[:50])
+(ours, _), (bp, _) = sign_symmetry(net, x[:50], y[:50]), gait.bp(net, x[:50], y[:50])
 for path, value in check.cosine(ours, bp).items():
-    print(f"layer {path}: cosine with BP {value:.2f}, signs that agree {check.sign_agreement(ours, bp)[path]:.2f}")
+    print(f"{path}: cosine with BP {value:.2f}, signs that agree {check.sign_agreement(ours, bp)[path]:.2f}")
 
 # Is the backpropagation that we compare with right? Differences of its loss say so, in float64.
 xp.use(dtype="float64")
-small = gait.TowerNetwork.create((12, 11, 10), seed=1)
+small = gait.tower((12, 12, 11, 10), np.random.default_rng(1))
 x, y = x[:5, 300:312].astype("float64"), y[:5].astype("float64")
 errors = check.gradient(
-    lambda layers: ((gait.forward(gait.TowerNetwork(layers), x)[-1] - y) ** 2).sum() / 10,
-    small.layers,
-    gait.bp(small, x, y),
+    lambda parameters: ((gait.predict(small, x) - y) ** 2).sum() / 10,
+    small.parameters,
+    gait.bp(small, x, y)[0],
 )
 print(f"BP against finite differences: largest relative error {max(errors.values()):.0e}")

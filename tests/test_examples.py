@@ -29,7 +29,9 @@ def test_python_in_the_readme():
     of_gait, of_ep, of_eprop, of_gle, of_pc = blocks
     names = {}
     exec(of_gait, names)
-    assert [grad.W.shape for grad in names["grads"]] == [(784, 784)] * 5
+    assert [grad.W.shape for grad in names["grads"]["layers"]] == [(784, 784)] * 5
+    assert names["output"].shape == (50, 10)
+    assert all(abs(names["cosine"][f"layers/{place}/W"] - 1) < 1e-3 for place in range(5))
     np.testing.assert_allclose(names["below"], names["activities"][4], atol=1e-4)
     names = {}
     exec(of_ep, names)

@@ -31,7 +31,8 @@ def batch_of(case, seed=1, lead=()):
 
 
 def called(case, rule, net, x, y, **more):
-    return case.family.RULES[rule](net, x, y, **case.rules[rule], **more)
+    constants = case.rules[rule]
+    return case.family.RULES[rule](net, x, y, **(constants(net) if callable(constants) else constants), **more)
 
 
 def assert_close(found, expected, tolerance):

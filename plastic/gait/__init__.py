@@ -1,28 +1,47 @@
 """GAIT-prop and target propagation on invertible networks, with backpropagation and feedback alignment beside them.
 
-    net = gait.SquareNetwork.create(784, hidden=4, seed=1)
-    grads = gait.gait(net, x, y)                            # or gait.bp, gait.tp
-    for layer, grad in zip(net.layers, grads):
-        layer.W -= 0.1 * grad.W
+    net = gait.square((784, 784, 784), generator)            # or gait.tower((784, 784, 500, 200, 10), generator)
+    output = gait.predict(net, x, classes=10)
+    grads, output = gait.gait(net, x, y, gamma=1e-3)         # or gait.bp, gait.tp, gait.fa, gait.dfa
+    state = optimizer.init(net.parameters)
+    optimizer.step(net.parameters, grads, state)
+    check.cosine(grads, gait.bp(net, x, y)[0])
+
+`gait.regulariser` has the soft orthogonality under which GAIT-prop follows backpropagation.
 
 Ahmad, van Gerven, Ambrogioni: GAIT-prop: A biologically plausible learning rule derived from backpropagation of error.
 Advances in Neural Information Processing Systems 33, 2020.
 """
 
-from plastic.gait.network import SquareNetwork, TowerNetwork, forward, inverse, restore
+from collections.abc import Callable
+
+from plastic.gait import regulariser
+from plastic.gait.network import InvertibleNetwork, divide, forward, inverse, phi, predict, restore, square, tower
 from plastic.gait.rules import bp, dfa, dfa_feedback, fa, fa_feedback, gait, tp
 
+NETWORKS: dict[str, Callable] = {"square": square, "tower": tower}
+RULES: dict[str, Callable] = {"bp": bp, "tp": tp, "gait": gait, "fa": fa, "dfa": dfa}
+STEPS: dict[str, Callable] = {}
+
 __all__ = [
-    "SquareNetwork",
-    "TowerNetwork",
+    "NETWORKS",
+    "RULES",
+    "STEPS",
+    "InvertibleNetwork",
     "bp",
     "dfa",
     "dfa_feedback",
+    "divide",
     "fa",
     "fa_feedback",
     "forward",
     "gait",
     "inverse",
+    "phi",
+    "predict",
+    "regulariser",
     "restore",
+    "square",
+    "tower",
     "tp",
 ]

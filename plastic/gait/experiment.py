@@ -7,11 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import check, data, parameters, runs, training, xp
+from plastic import check, data, parameters, require, runs, training, xp
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.gait import figures, regulariser, rules
-from plastic.gait.network import SquareNetwork, TowerNetwork, check_widths, forward
+from plastic.gait.network import InvertibleNetwork, predict, random_layer, require_no_growth
+from plastic.initializers import legacy_generator
 from plastic.optimizers import Adam
 from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names, seeds_of
 
@@ -53,9 +54,9 @@ def train(
 
     Args:
         algorithm: BP (backpropagation), TP (target propagation), GAIT (GAIT-prop), FA or DFA ((direct) feedback
-        alignment).
+            alignment).
         dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-        y_test.
+            y_test.
         seed: seed of everything random. As published, layer l = 0, 1, .. draws its weights from seed + l, and the
             output layer of a square network from the seed of the last hidden layer, so these two start equal.
         seeds: several seeds, trained side by side in one run as replicas; replaces seed.
@@ -87,7 +88,7 @@ def train(
     _check(options)
     with runs.environment(device, options["dtype"], threads):
         task = _Task(options)
-        options |= {"batch_size": task.source.batch_size, "classes": task.classes}
+        options |= {"batch_size": task.source.batch_size, "classes": task.classes, "n_inputs": task.network.n_inputs}
         with runs.Run.resume(resume) if resume else _new_run(options) as run:
             task.train(run)
             figures.save_singular_values(run, task.network.layers)
@@ -111,7 +112,8 @@ def _check(options):
     if options["widths"] is not None:
         if not options["tower"]:
             raise PlasticError("widths are those of a tower: add --tower, or leave them out")
-        check_widths(options["widths"])
+        require.sizes(options["widths"], least=1, name="widths")
+        require_no_growth(options["widths"])
     if sizes is not None:
         _check_sizes(options, *sizes)
     if options["load"] is not None and not os.path.exists(os.path.join(options["load"], "checkpoint.h5")):
@@ -152,8 +154,8 @@ class _Task:
         self.network = self._network(n_inputs)
         self.rule = self._rule([generator.init for generator in generators])
         self.optimizer = Adam.without_correction(options["learning_rate"])
-        self.grads = rules.empty_gradients(self.network)
-        self.state = {"layers": self.network.layers, "moments": self.optimizer.init(self.network.layers)}
+        self.grads = parameters.zeros_like(self.network.parameters)
+        self.state = self.network.parameters | {"moments": self.optimizer.init(self.network.parameters)}
 
     def train(self, run):
         """Train as the options say, or go on from the checkpoint."""
@@ -176,9 +178,9 @@ class _Task:
         """Update the parameters once; return the sum of the first layer's bias gradients, finite while all is well."""
         self.rule(self.network, *batch, out=self.grads)
         if self.options["orthogonal_reg"] > 0:
-            regulariser.add_gradient(self.network.layers, self.grads, self.options["orthogonal_reg"])
-        self.optimizer.step(self.network.layers, self.grads, self.state["moments"])
-        return xp.sum(self.grads[0].b, axis=(-2, -1))
+            regulariser.add_gradient(self.network.parameters, self.grads, self.options["orthogonal_reg"])
+        self.optimizer.step(self.network.parameters, self.grads, self.state["moments"])
+        return xp.sum(self.grads["layers"][0].b, axis=(-2, -1))
 
     def evaluate(self):
         """Return accuracy and mean squared error on both sets, and each layer's cosine with BP on the first batch."""
@@ -187,31 +189,23 @@ class _Task:
             correct = squares = 0
             for start in range(0, len(x), _CHUNK):
                 chunk = labels[start : start + _CHUNK]
-                a = forward(self.network, x[start : start + _CHUNK], self.classes)[-1]
+                a = predict(self.network, x[start : start + _CHUNK], classes=self.classes)
                 correct = correct + xp.sum(xp.argmax(a, axis=-1) == chunk, axis=-1)
                 squares = squares + xp.sum((a - one_hot(chunk, self.classes)) ** 2, axis=(-2, -1))
             metrics[f"{name}_accuracy"] = correct / len(x)
             metrics[f"{name}_mse"] = squares / (len(x) * self.classes)
         x, y = (array[: self.source.batch_size] for array in (self.source.x, self.source.y))
-        cosines = check.cosine(self.rule(self.network, x, y), rules.bp(self.network, x, y))
-        return metrics | {f"cosine_{k + 1}": cosines[f"{k}/W"] for k in range(len(self.network.layers))}
+        cosines = check.cosine(self.rule(self.network, x, y)[0], rules.bp(self.network, x, y)[0])
+        return metrics | {f"cosine_{k + 1}": cosines[f"layers/{k}/W"] for k in range(len(self.network.layers))}
 
     def _network(self, n_inputs):
         options = self.options
-        common = {
-            "orthogonal": options["orthogonal_init"] or options["orthogonal_reg"] == 0,
-            "linear": options["linear"],
-        }
-        if options["tower"]:
-            networks = [TowerNetwork.create(options["widths"] or _TOWER, seed=seed, **common) for seed in self.seeds]
-        else:
-            networks = [
-                SquareNetwork.create(n_inputs, options["nb_layers"], seed=seed, **common) for seed in self.seeds
-            ]
-        network = networks[0]
-        network.layers = parameters.stack_replicas([each.layers for each in networks])
+        widths = (options["widths"] or _TOWER) if options["tower"] else (n_inputs,) * (options["nb_layers"] + 1)
+        orthogonal = options["orthogonal_init"] or options["orthogonal_reg"] == 0
+        layers = [published_layers(widths, seed, not options["tower"], orthogonal) for seed in self.seeds]
+        network = InvertibleNetwork(parameters.stack_replicas(layers), n_inputs, options["linear"])
         if options["load"] is not None:
-            _load(network.layers, options["load"])
+            _load(network, options["load"])
         return network
 
     def _rule(self, generators):
@@ -227,11 +221,28 @@ class _Task:
         return {"BP": rules.bp, "TP": rules.tp}[name]
 
 
-def _load(layers, folder):
+def published_layers(widths, seed, square, orthogonal):
+    """Return the layers of one network as the published code draws them; biases are 0.
+
+    Layer l = 0, 1, .. draws from the legacy NumPy generator of seed + l. The output layer of a square network takes the
+    seed of the last hidden layer again, so that these two start equal.
+
+    widths: the widths (s_1, .., s_L) of the layers, at least two in a square network.
+    seed: the seed of the first layer.
+    square: whether the network is square, rather than a tower.
+    orthogonal: random orthogonal matrices; otherwise Xavier's.
+    """
+    seeds = [seed + place for place in range(len(widths))]
+    if square:
+        seeds[-1] = seeds[-2]
+    return [random_layer(s, legacy_generator(each), orthogonal) for s, each in zip(widths, seeds, strict=True)]
+
+
+def _load(network, folder):
     arrays, _ = runs.Run(folder).read_checkpoint()
     try:
         parameters.assign(
-            {"layers": layers}, {path: array for path, array in arrays.items() if path.startswith("layers/")}
+            network.parameters, {path: array for path, array in arrays.items() if path.startswith("layers/")}
         )
     except PlasticError as error:
         raise PlasticError(f"load: the network of {folder} is another one: {error}") from None

@@ -6,7 +6,10 @@ from plastic import plotting, runs, xp
 
 
 def save_singular_values(run, layers):
-    """Keep the singular values of every weight matrix, largest first, in arrays.h5 as "singular_values/l", l = 1..L."""
+    """Keep the singular values of every weight matrix, largest first, in arrays.h5 as "singular_values/l", l = 1..L.
+
+    run: the open run. layers: those of its network.
+    """
     values = [np.linalg.svd(xp.asnumpy(layer.W), compute_uv=False) for layer in layers]
     run.save_arrays({f"singular_values/{number}": each for number, each in enumerate(values, 1)})
 
@@ -21,7 +24,10 @@ def draw(folder):
 
 
 def learning_curves(metrics):
-    """Accuracy and mean squared error on both sets over the epochs; over replicas the mean and the range."""
+    """Accuracy and mean squared error on both sets over the epochs; over replicas the mean and the range.
+
+    metrics: the columns of metrics.csv.
+    """
     fig, (left, right) = plotting.figure(columns=2)
     labels = {"train": "training set", "test": "test set"}
     epochs, accuracy = plotting.over_epochs(metrics, {f"{name}_accuracy": label for name, label in labels.items()})
@@ -33,7 +39,10 @@ def learning_curves(metrics):
 
 
 def cosines(metrics):
-    """Cosine between the updates of the rule and of backpropagation, per layer; over replicas mean and range."""
+    """Cosine between the updates of the rule and of backpropagation, per layer; over replicas mean and range.
+
+    metrics: the columns of metrics.csv.
+    """
     fig, axis = plotting.figure(width=5.5)
     labels = {name: name.replace("cosine_", "layer ") for name in metrics if name.startswith("cosine_")}
     epochs, values = plotting.over_epochs(metrics, labels)
@@ -44,7 +53,10 @@ def cosines(metrics):
 
 
 def singular_values(arrays):
-    """Singular values of each weight matrix at the end, largest first; one line per replica."""
+    """Singular values of each weight matrix at the end, largest first; one line per replica.
+
+    arrays: the content of arrays.h5, by path.
+    """
     fig, axis = plotting.figure(width=5.5)
     layers = range(1, len(arrays) + 1)
     values = {layer: np.atleast_2d(arrays[f"singular_values/{layer}"]) for layer in layers}

@@ -5,140 +5,373 @@ Notation, as in the paper but with row vectors: a_0 is the input, and for l = 1.
     z_l = a_{l-1}[:s_l] W_l + b_l        a_l = phi(z_l),   phi the leaky rectifier, on the output layer too
     a_{l-1}[:s_l] = (phi^{-1}(a_l) - b_l) W_l^{-1}         the inverse of the layer
 
-W_l (s_l, s_l) has its input first and its output second. In a *square* network all widths s_l are equal. In a *tower*
-they
-do not grow: layer l reads the first s_l units of the layer below; the others, the auxiliary units, feed nothing
-forward, and keep what an inverse needs to give back the whole layer. Classes are read from the first units of the
-output.
+W_l (s_l, s_l) has its input first and its output second. In a *square* network all widths s_l equal n_0, the width of
+the input. In a *tower* they do not grow: layer l reads the first s_l units of the layer below. The others, the
+auxiliary units, feed nothing forward; an inverse needs them to give back the whole layer. Classes are read from the
+first units of the output.
 
-`network.layers[l - 1]` holds W_l and b_l. All of it may carry leading replica axes: W (R, s, s), b (R, 1, s), a (R,
-batch, s).
+`net.layers[l - 1]` holds W_l and b_l. Everything may carry leading replica axes: W (R, s, s), b (R, 1, s), a (R, batch,
+s).
+
+A singular W_l has no inverse. To divide by it is like dividing an array by 0: the result is not finite, on every
+backend, and nothing is raised.
 """
 
 import dataclasses
 import itertools
+from collections.abc import Callable
+from typing import Any
 
-from plastic import initializers, xp
+from plastic import functions, initializers, require, xp
+from plastic.affine import transposed
 from plastic.errors import PlasticError
-from plastic.functions import leaky_relu, leaky_relu_inverse
+from plastic.initializers import Generator
 from plastic.parameters import Affine
+from plastic.types import Array, Tree
+
+LEAK = 0.1
+"""The slope of phi below zero."""
+
+phi = functions.leaky_relu(LEAK, kink=1.0)
+"""The leaky rectifier of the paper. Its slope is taken from the activity, `phi.slope(a, a)`: a has the sign of z."""
 
 
-@dataclasses.dataclass
-class _InvertibleNetwork:
+@dataclasses.dataclass(repr=False)
+class InvertibleNetwork:
+    """A network of square layers whose widths do not grow; `square` and `tower` draw one.
+
+    Attributes:
+        layers: W_l (..., s_l, s_l) and b_l (..., 1, s_l) of each layer, with the same replica axes.
+        n_inputs: the width n_0 of the input, at least s_1.
+        linear: whether phi is the identity rather than the leaky rectifier.
+
+    Raises:
+        PlasticError: if the layers do not fit together.
+
+    Source: Ahmad et al. 2020.
+
+    Example:
+        >>> InvertibleNetwork([Affine(xp.ones((3, 3)), xp.zeros((1, 3)))], n_inputs=5)
+        InvertibleNetwork 5-3, leaky 0.1
+    """
+
     layers: list[Affine]
-    linear: bool = False  # phi = identity
+    n_inputs: int
+    linear: bool = False
+
+    def __post_init__(self) -> None:
+        require.choice("linear", self.linear, (True, False))
+        _require_layers(self.layers)
+        require.sizes(self.sizes, name="n_inputs, followed by the widths of the layers,")
+        require_no_growth(self.sizes)
 
     @property
-    def widths(self):
-        """The widths s_1 .. s_L."""
-        return [layer.W.shape[-1] for layer in self.layers]
+    def sizes(self) -> tuple[int, ...]:
+        """The widths (n_0, s_1, .., s_L), the input's first."""
+        return (self.n_inputs, *(layer.W.shape[-1] for layer in self.layers))
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """The replica axes of the parameters, () for a single network."""
+        return self.layers[0].W.shape[:-2]
+
+    @property
+    def parameters(self) -> dict[str, list[Affine]]:
+        """The tree of the parameters, {"layers": [Affine(W_1, b_1), .., Affine(W_L, b_L)]}."""
+        return {"layers": self.layers}
+
+    def __repr__(self) -> str:
+        several = f", replicas {self.replicas}" if self.replicas else ""
+        widths = "-".join(map(str, self.sizes))
+        return f"{type(self).__name__} {widths}, {'linear' if self.linear else phi}{several}"
 
 
-class SquareNetwork(_InvertibleNetwork):
-    """A network of L = hidden + 1 square layers of one width."""
+def square(
+    sizes: tuple[int, ...] | list[int],
+    generator: Generator | list[Generator],
+    *,
+    orthogonal: bool = True,
+    linear: bool = False,
+) -> InvertibleNetwork:
+    """Return a network whose layers are all as wide as its input.
 
-    @classmethod
-    def create(cls, width, hidden=1, seed=1, orthogonal=True, linear=False):
-        """Return a new network with zero biases and random weights.
+    Args:
+        sizes: the widths (n_0, s_1, .., s_L), all equal; (784, 784, 784) has one hidden layer.
+        generator: draws the weights, layer by layer; a list of generators makes one replica with each.
+        orthogonal: weights are random orthogonal matrices; otherwise Xavier's, W_ij ~ N(0, 1 / n_0). Biases are 0.
+        linear: phi is the identity rather than the leaky rectifier.
 
-        width: units of every layer. hidden: hidden layers, at least 1.
-        orthogonal: random orthogonal matrices; otherwise Xavier, W_ij ~ N(0, 1 / width).
-        Layer l of the hidden layers, l = 0.., draws from the legacy NumPy generator of seed + l, and the output layer
-        uses the
-        seed of the last hidden layer again, so that these two start equal: both are as in the published code.
-        Raises PlasticError if there is no hidden layer or no unit.
-        """
-        if hidden < 1 or width < 1:
-            raise PlasticError(f"a square network needs width >= 1 and hidden >= 1, not {width} and {hidden}")
-        seeds = [seed + layer for layer in range(hidden)] + [seed + hidden - 1]
-        return cls([_layer(width, layer_seed, orthogonal) for layer_seed in seeds], linear)
+    Returns:
+        The network, in the working precision.
 
+    Raises:
+        PlasticError: if the widths are not positive, or differ, or an argument is of another kind.
 
-class TowerNetwork(_InvertibleNetwork):
-    """A network of square layers whose widths do not grow."""
+    Source: Ahmad et al. 2020. The published code seeds each layer by itself, see `published_layers` of
+        plastic.gait.experiment.
 
-    @classmethod
-    def create(cls, widths, seed=1, orthogonal=True, linear=False):
-        """Return a new network of layers of `widths` (s_1, .., s_L); layer l = 0.. draws from seed + l. Otherwise as
-        `SquareNetwork`.
-
-        Raises PlasticError if a width is larger than the one before it.
-        """
-        check_widths(widths)
-        return cls([_layer(width, seed + layer, orthogonal) for layer, width in enumerate(widths)], linear)
-
-
-def check_widths(widths):
-    """Raise PlasticError unless the widths of a tower are positive and do not grow."""
-    if not widths or min(widths) < 1:
-        raise PlasticError(f"widths must be positive numbers, not {tuple(widths)}")
-    for below, above in itertools.pairwise(widths):
-        if above > below:
-            raise PlasticError(f"the widths of a tower must not grow: {above} follows {below} in {tuple(widths)}")
-
-
-def _layer(width, seed, orthogonal):
-    generator = initializers.legacy_generator(seed)
-    draw = (
-        initializers.orthogonal(generator, width) if orthogonal else initializers.xavier_normal(generator, width, width)
-    )
-    return Affine(xp.asarray(draw), xp.zeros((1, width), dtype=xp.float_dtype))
-
-
-def forward(network, x, classes=None):
-    """Return the activities [a_0, a_1, .., a_L], a_l (..., batch, s_l), of a batch x (..., batch, n_0), n_0 >= s_1.
-
-    classes: compute only so many units of the output layer, the first ones; a_L is then (..., batch, classes).
+    Example:
+        >>> import numpy as np
+        >>> square((4, 4, 4), np.random.default_rng(0))
+        InvertibleNetwork 4-4-4, leaky 0.1
     """
-    *hidden, last = network.layers
+    require.sizes(sizes)
+    if len(set(sizes)) > 1:
+        raise PlasticError(
+            f"sizes is {tuple(sizes)}; a square network has one width, {(sizes[0],) * len(sizes)}: for widths that "
+            "shrink take gait.tower"
+        )
+    return _drawn(sizes, generator, orthogonal, linear)
+
+
+def tower(
+    sizes: tuple[int, ...] | list[int],
+    generator: Generator | list[Generator],
+    *,
+    orthogonal: bool = True,
+    linear: bool = False,
+) -> InvertibleNetwork:
+    """Return a network whose widths do not grow from the input to the output.
+
+    Args:
+        sizes: the widths (n_0, s_1, .., s_L), none larger than the one before it. The published network is (784, 784,
+            500, 200, 10).
+        generator: draws the weights, layer by layer; a list of generators makes one replica with each.
+        orthogonal: weights are random orthogonal matrices; otherwise Xavier's, W_ij ~ N(0, 1 / s_l). Biases are 0.
+        linear: phi is the identity rather than the leaky rectifier.
+
+    Returns:
+        The network, in the working precision.
+
+    Raises:
+        PlasticError: if the widths are not positive, or grow, or an argument is of another kind.
+
+    Source: Ahmad et al. 2020.
+
+    Example:
+        >>> import numpy as np
+        >>> tower((6, 4, 3), [np.random.default_rng(seed) for seed in (0, 1)], linear=True)
+        InvertibleNetwork 6-4-3, linear, replicas (2,)
+    """
+    require.sizes(sizes)
+    require_no_growth(sizes)
+    return _drawn(sizes, generator, orthogonal, linear)
+
+
+@xp.underflow_is_ordinary()
+def predict(net: InvertibleNetwork, x: Array, *, classes: int | None = None) -> Array:
+    """Return the output a_L of a network.
+
+    Args:
+        net: the network.
+        x: inputs (..., batch, n_0).
+        classes: compute only so many units of the output layer, the first ones; by default all.
+
+    Returns:
+        The output (..., batch, s_L), or (..., batch, classes).
+
+    Raises:
+        PlasticError: if x does not fit the network, or there are not so many units.
+
+    Source: Ahmad et al. 2020.
+
+    Example:
+        >>> import numpy as np
+        >>> predict(square((4, 4, 4), np.random.default_rng(0)), xp.zeros((2, 4), dtype="float32"), classes=3).shape
+        (2, 3)
+    """
+    return forward(net, x, classes)[-1]
+
+
+@xp.underflow_is_ordinary()
+def forward(net: InvertibleNetwork, x: Array, classes: int | None = None) -> list[Array]:
+    """Return the activities of all layers: a_l = phi(a_{l-1}[:s_l] W_l + b_l).
+
+    Args:
+        net: the network.
+        x: inputs a_0 (..., batch, n_0).
+        classes: compute only so many units of the output layer, the first ones; by default all.
+
+    Returns:
+        The list [a_0, a_1, .., a_L], a_l (..., batch, s_l); a_L is (..., batch, classes) if that is given.
+
+    Raises:
+        PlasticError: if x does not fit the network, or there are not so many units.
+
+    Source: Ahmad et al. 2020.
+
+    Example:
+        >>> import numpy as np
+        >>> net = tower((5, 4, 3), np.random.default_rng(0))
+        >>> [a.shape for a in forward(net, xp.zeros((2, 5), dtype="float32"))]
+        [(2, 5), (2, 4), (2, 3)]
+    """
+    require_input(net, x)
+    if classes is not None:
+        require.whole("classes", classes, most=net.sizes[-1])
+    return activities_of(net, x, classes)
+
+
+def require_input(net: InvertibleNetwork, x: Any) -> None:
+    """Raise PlasticError unless x is an input (..., batch, n_0) of the network `net`."""
+    require.rows("x", x, net.n_inputs, net.layers[0].W.dtype)
+    require.replicas(network=net.replicas, x=x.shape[:-2])
+
+
+def activities_of(net: InvertibleNetwork, x: Array, classes: int | None) -> list[Array]:
+    """Return what `forward` returns for the same `net`, `x` and `classes`, without checking them."""
+    *hidden, last = net.layers
     activities = [x]
     for layer in [*hidden, Affine(last.W[..., :classes], last.b[..., :classes])]:
-        activities.append(_activity(layer, activities[-1], network.linear))
+        z = activities[-1][..., : layer.W.shape[-2]] @ layer.W
+        z += layer.b
+        activities.append(z if net.linear else phi.value(z))
     return activities
 
 
-def inverse(network, index, y, a_below):
-    """Return the activity (..., batch, n_{l-1}) that layer l maps to y (..., batch, s_l): the inverse of that layer.
+@xp.underflow_is_ordinary()
+def inverse(net: InvertibleNetwork, index: int, y: Array, a_below: Array) -> Array:
+    """Return the activity that a layer maps to y: a_{l-1}[:s_l] = (phi^{-1}(y) - b_l) W_l^{-1}.
 
-    index: l - 1, the place of the layer in `network.layers`.
-    a_below: the activity of layer l-1 in the forward pass; its auxiliary units are taken as they are.
+    Args:
+        net: the network.
+        index: the place of the layer in `net.layers`, l - 1.
+        y: activity (..., batch, s_l) of the layer, or a target of it.
+        a_below: activity (..., batch, n_{l-1}) of the layer below in the forward pass, n_{l-1} = n_0 or s_{l-1}. Its
+            auxiliary units are taken as they are.
+
+    Returns:
+        The activity (..., batch, n_{l-1}) of the layer below; not finite if W_l is singular.
+
+    Raises:
+        PlasticError: if there is no such layer, or y or a_below do not fit it.
+
+    Source: Ahmad et al. 2020.
+
+    Example:
+        >>> import numpy as np
+        >>> net = tower((4, 3), np.random.default_rng(0))
+        >>> a_0, a_1 = forward(net, xp.asarray([[1.0, 2.0, 3.0, 4.0]]))
+        >>> inverse(net, 0, a_1, a_0).round(3).tolist()
+        [[1.0, 2.0, 3.0, 4.0]]
     """
-    layer = network.layers[index]
-    z = y if network.linear else leaky_relu_inverse(y)
+    require.whole("index", index, least=0, most=len(net.layers) - 1)
+    layer, dtype = net.layers[index], net.layers[0].W.dtype
+    require.rows("y", y, layer.W.shape[-1], dtype)
+    require.rows("a_below", a_below, net.sizes[index], dtype)
+    if y.shape[-2] != a_below.shape[-2]:
+        raise PlasticError(f"y has {y.shape[-2]} rows, but a_below has {a_below.shape[-2]}")
+    leading = require.replicas(network=net.replicas, y=y.shape[:-2], a_below=a_below.shape[:-2])
+    z = y if net.linear else phi.inverse(y)
     read = divide(z - layer.b, layer.W)
-    return xp.concatenate([read, a_below[..., read.shape[-1] :]], axis=-1)
+    whole = xp.empty((*leading, *a_below.shape[-2:]), dtype=dtype)
+    whole[...] = a_below
+    whole[..., : read.shape[-1]] = read
+    return whole
 
 
-def divide(g, W):
-    """Return g W^{-1} for rows g (..., batch, n), by LU factorisation in the working precision: no inverse is formed.
+@xp.underflow_is_ordinary()
+def divide(g: Array, W: Array) -> Array:
+    """Return g W^{-1} by LU factorisation in the working precision: no inverse is formed.
 
-    W is (n, n), or has the leading axes of g.
+    Args:
+        g: rows (..., batch, n).
+        W: a square matrix (n, n), or one for each replica (..., n, n).
+
+    Returns:
+        The quotient (..., batch, n); not finite if W is singular.
+
+    Raises:
+        PlasticError: if W is not square, or g does not fit it.
+
+    Example:
+        >>> divide(xp.asarray([[2.0, 6.0]]), xp.asarray([[2.0, 0.0], [0.0, 3.0]])).tolist()
+        [[1.0, 2.0]]
     """
+    require.array("W", W)
+    if W.ndim < 2 or W.shape[-1] != W.shape[-2] or W.dtype.kind != "f":
+        raise PlasticError(f"W is {W.dtype} of shape {W.shape}; a square matrix of floating-point numbers is needed")
+    require.rows("g", g, W.shape[-1], W.dtype)
+    leading = require.replicas(W=W.shape[:-2], g=g.shape[:-2])
+    if W.ndim == 2:
+        return quotient(g, W)
+    return quotient(xp.broadcast_to(g, (*leading, *g.shape[-2:])), xp.broadcast_to(W, (*leading, *W.shape[-2:])))
+
+
+def quotient(g: Array, W: Array) -> Array:
+    """Return what `divide` returns for the same g and W, without checking them; W is (n, n) or has the axes of g."""
     rows = g.reshape(-1, g.shape[-1]) if W.ndim == 2 else g
-    solution = xp.lu_solve(xp.lu_factor(W), xp.swapaxes(rows, -1, -2), transpose=True)
-    return xp.swapaxes(solution, -1, -2).reshape(g.shape)
+    solution = xp.lu_solve(xp.lu_factor(W), transposed(rows), transpose=True)
+    return transposed(solution).reshape(g.shape)
 
 
-def restore(config, arrays):
-    """Return (network, predict) from the config of a run and the arrays of its checkpoint; see `plastic.load`.
+def random_layer(width: int, generator: Generator, orthogonal: bool) -> Affine:
+    """Return a layer of `width` units with weights drawn by `generator`, orthogonal or else Xavier's, and zero bias."""
+    W = initializers.orthogonal(generator, width) if orthogonal else initializers.xavier_normal(generator, width, width)
+    return Affine(xp.asarray(W), xp.zeros((1, width), dtype=xp.float_dtype))
 
-    predict(x) takes images (batch, ...) of the host, scaled as in training, to the outputs of the classes (...,
-    batch, classes).
+
+def require_no_growth(sizes: tuple[int, ...] | list[int]) -> None:
+    """Raise PlasticError unless none of the widths `sizes` is larger than the one before it."""
+    for below, above in itertools.pairwise(sizes):
+        if above > below:
+            raise PlasticError(f"the widths of a tower must not grow: {above} follows {below} in {tuple(sizes)}")
+
+
+def restore(config: dict[str, Any], arrays: dict[str, Any]) -> tuple[InvertibleNetwork, Callable[[Any], Any]]:
+    """Rebuild the network of a run; see `plastic.load`.
+
+    Args:
+        config: the config.json of the run.
+        arrays: the arrays of its checkpoint, by path.
+
+    Returns:
+        (network, predict); predict(x) takes images (batch, ...) of the host, scaled as in training, to the outputs of
+        the classes (..., batch, classes).
+
+    Raises:
+        PlasticError: if the run was made by an earlier version.
     """
     options = config["options"]
-    kind = TowerNetwork if options["tower"] else SquareNetwork
+    if "n_inputs" not in options:
+        raise PlasticError(
+            "the run was made by an earlier version of plastic.gait, which kept no n_inputs; train it again"
+        )
     places = range(sum(path.startswith("layers/") and path.endswith("/W") for path in arrays))
     layers = [Affine(*(xp.asarray(arrays[f"layers/{place}/{name}"]) for name in ("W", "b"))) for place in places]
-    network = kind(layers, options["linear"])
+    net = InvertibleNetwork(layers, options["n_inputs"], options["linear"])
 
-    def predict(x):
-        return xp.asnumpy(forward(network, xp.asarray(x.reshape(len(x), -1)), options["classes"])[-1])
+    def predict_images(x: Any) -> Any:
+        return xp.asnumpy(predict(net, xp.asarray(x.reshape(len(x), -1)), classes=options["classes"]))
 
-    return network, predict
+    return net, predict_images
 
 
-def _activity(layer, below, linear):
-    z = below[..., : layer.W.shape[-2]] @ layer.W
-    z += layer.b
-    return z if linear else leaky_relu(z)
+def _drawn(sizes, generator, orthogonal, linear):
+    require.choice("orthogonal", orthogonal, (True, False))
+    require.choice("linear", linear, (True, False))
+
+    def draw(each: Generator) -> Tree:
+        return [random_layer(width, each, orthogonal) for width in sizes[1:]]
+
+    return InvertibleNetwork(initializers.replicas(draw, generator), sizes[0], linear)
+
+
+def _require_layers(layers):
+    if not isinstance(layers, list | tuple) or not layers or not all(isinstance(each, Affine) for each in layers):
+        raise PlasticError("layers must be a list of parameters.Affine(W, b), one for each layer")
+    for place, layer in enumerate(layers):
+        for name in ("W", "b"):
+            require.array(f"layers[{place}].{name}", getattr(layer, name))
+        W, b, first = layer.W, layer.b, layers[0].W
+        if W.ndim < 2 or W.shape[-1] != W.shape[-2] or b.shape != (*W.shape[:-2], 1, W.shape[-1]):
+            raise PlasticError(
+                f"layers[{place}] has W {W.shape} and b {b.shape}; W (..., s, s) and b (..., 1, s) are needed"
+            )
+        if W.shape[:-2] != first.shape[:-2] or 0 in W.shape:
+            raise PlasticError(f"layers[{place}] has the replica axes {W.shape[:-2]}, the first {first.shape[:-2]}")
+        if first.dtype.kind != "f" or not W.dtype == b.dtype == first.dtype:
+            raise PlasticError(
+                f"layers[{place}] has W of {W.dtype} and b of {b.dtype}; all layers need one precision, that of the "
+                f"first, {first.dtype}"
+            )

@@ -19,7 +19,7 @@ import timing
 from scipy.linalg import get_lapack_funcs
 
 from plastic import gait, parameters
-from plastic.gait import regulariser, rules
+from plastic.gait import regulariser
 from plastic.optimizers import Adam
 
 WIDTH, HIDDEN, BATCH, CLASSES = 784, 4, 60, 10
@@ -31,15 +31,15 @@ def make_step(rule, strength):
     rng = np.random.default_rng(0)
     x = rng.random((BATCH, WIDTH), dtype=np.float32)
     y = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, BATCH)]
-    network = gait.SquareNetwork.create(WIDTH, HIDDEN)
+    network = gait.square((WIDTH,) * (HIDDEN + 2), np.random.default_rng(1))
     optimizer = Adam.without_correction(1e-5)
-    state, grads = optimizer.init(network.layers), rules.empty_gradients(network)
+    state, grads = optimizer.init(network.parameters), parameters.zeros_like(network.parameters)
 
     def step():
-        getattr(gait, rule)(network, x, y, out=grads)
+        gait.RULES[rule](network, x, y, out=grads)
         if strength:
-            regulariser.add_gradient(network.layers, grads, strength)
-        optimizer.step(network.layers, grads, state)
+            regulariser.add_gradient(network.parameters, grads, strength)
+        optimizer.step(network.parameters, grads, state)
 
     return network, state, step
 
@@ -111,9 +111,9 @@ def test_memory_of_a_step(rule, strength):
     """At its peak a step holds at most twice the parameters, moments and activities, all of them counted."""
     network, state, step = make_step(rule, strength)
     step()
-    needed = sum(leaf.nbytes for _, leaf in parameters.leaves([network.layers, state]))
+    needed = sum(leaf.nbytes for _, leaf in parameters.leaves([network.parameters, state]))
     needed += (HIDDEN + 2) * BATCH * WIDTH * 4
-    gradients = sum(leaf.nbytes for _, leaf in parameters.leaves(network.layers))
+    gradients = sum(leaf.nbytes for _, leaf in parameters.leaves(network.parameters))
     tracemalloc.start()
     step()
     peak = tracemalloc.get_traced_memory()[1]

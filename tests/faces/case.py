@@ -14,7 +14,8 @@ class Case:
 
     family: the package. network: its name in NETWORKS. sizes: what the constructor takes first. constants: by keyword.
     positional: what else the constructor takes between the sizes and the generator, usually nothing.
-    rules: {name in RULES: constants of a call}; all that fit this network. predict: constants of `predict`.
+    rules: {name in RULES: constants of a call, or a function of the net that gives them}; all that fit this network.
+    predict: constants of `predict`.
     batch: batch(rng, lead) -> host arrays (x, y), floats, x (*lead, [T,] B, n_0) with B >= 3, y as the rules take it.
     outputs: the number of units of the output layer. time: whether x has an axis of time.
     spikes: whether x may be boolean. replicas: whether the network may have replica axes.
@@ -29,7 +30,7 @@ class Case:
     network: str
     sizes: tuple[int, ...]
     batch: Callable[..., tuple[np.ndarray, np.ndarray]]
-    rules: dict[str, dict[str, Any]]
+    rules: dict[str, Any]
     outputs: int
     constants: dict[str, Any] = dataclasses.field(default_factory=dict)
     predict: dict[str, Any] = dataclasses.field(default_factory=dict)

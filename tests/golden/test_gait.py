@@ -15,11 +15,19 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import data, gait, xp
 from plastic.functions import accuracy, mean_squared_error, one_hot
 from plastic.gait import regulariser
+from plastic.gait.experiment import published_layers
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
 GOLDEN = "gait_*.npz"
-RULES = {"bp": gait.bp, "tp": gait.tp, "gait": gait.gait}
+
+
+def _gradients_of_layers(rule):
+    """Return the rule as a function that returns the gradients of the layers, a list, and no output."""
+    return lambda *batch, **constants: rule(*batch, **constants)[0]["layers"]
+
+
+RULES = {name: _gradients_of_layers(gait.RULES[name]) for name in ("bp", "tp", "gait")}
 
 
 def test_golden(golden):
@@ -169,10 +177,10 @@ def check_init(numbers):
     n, seeds = int(numbers["n"]), [int(seed) for seed in numbers["seeds"]]
     for seed in seeds:
         for kind, orthogonal in (("xavier", False), ("ortho", True)):
-            network = gait.SquareNetwork.create(n, hidden=1, seed=seed, orthogonal=orthogonal)
-            close(network.layers[0].W, numbers[f"{kind}_{seed}"], 1e-13)
-    network = gait.SquareNetwork.create(n, hidden=3, seed=seeds[0], orthogonal=False)
-    for layer, affine in enumerate(network.layers):
+            layers = published_layers((n, n), seed, square=True, orthogonal=orthogonal)
+            close(layers[0].W, numbers[f"{kind}_{seed}"], 1e-13)
+    layers = published_layers((n,) * 4, seeds[0], square=True, orthogonal=False)
+    for layer, affine in enumerate(layers):
         close(affine.W[0], numbers[f"sq3_xavier_row0_{layer}"], 1e-13)
         assert not affine.b.any()
 
@@ -190,10 +198,9 @@ def check_mnist(numbers):
 
 def check_mnist_configuration(numbers, name, x, labels):
     hidden, seed, lam, lr, tower, linear, batch = numbers[f"{name}cfg"]
-    if tower:
-        network = gait.TowerNetwork.create((784, 500, 200, 10), seed=int(seed), linear=bool(linear))
-    else:
-        network = gait.SquareNetwork.create(784, hidden=int(hidden), seed=int(seed), linear=bool(linear))
+    widths = (784, 500, 200, 10) if tower else (784,) * (int(hidden) + 1)
+    layers = published_layers(widths, int(seed), square=not tower, orthogonal=True)
+    network = gait.InvertibleNetwork(layers, 784, bool(linear))
     assert tower or len(network.layers) == hidden + 1
     rule, L = name.split("_")[0], len(network.layers)
     for layer, affine in enumerate(network.layers):
@@ -260,11 +267,11 @@ def _network(numbers):
         assert numbers["tower"] == (len(set(numbers["widths"].tolist())) > 1)
         assert_array_equal(numbers["onehot"].argmax(axis=-1), numbers["labels"])
     affine = [Affine(numbers[f"W0_{layer}"].copy(), numbers[f"b0_{layer}"][None].copy()) for layer in layers]
-    return gait.TowerNetwork(affine, linear=bool(numbers.get("linear", 0)))
+    return gait.InvertibleNetwork(affine, numbers["x"].shape[-1], linear=bool(numbers.get("linear", 0)))
 
 
 def _rule(name, numbers):
-    return functools.partial(gait.gait, gamma=float(numbers["gamma"])) if name == "gait" else RULES[name]
+    return functools.partial(RULES["gait"], gamma=float(numbers["gamma"])) if name == "gait" else RULES[name]
 
 
 def _target(y, a):
@@ -273,7 +280,7 @@ def _target(y, a):
 
 def _deltas(network, x, y, gamma):
     """Return delta_l per sample: the bias gradients of batches of one."""
-    single = [gait.gait(network, x[[sample]], y[[sample]], gamma=gamma) for sample in range(len(x))]
+    single = [RULES["gait"](network, x[[sample]], y[[sample]], gamma=gamma) for sample in range(len(x))]
     return [np.concatenate([grads[layer].b for grads in single]) for layer in range(len(network.layers))]
 
 
