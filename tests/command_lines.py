@@ -7,9 +7,25 @@ import json
 import pathlib
 import re
 
+import numpy as np
 import pytest
+import strict
 
 from plastic import cli, runs
+from plastic.runs import surroundings
+
+
+def clusters(folder, shape=(16,), samples=(300, 100), classes=10):
+    """Make a data set of clusters, one for each class, as an .npz file; return its path."""
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(classes, *shape))
+    arrays = {}
+    for split, count in zip(("train", "test"), samples, strict=True):
+        y = generator.permutation(np.arange(count) % classes)
+        arrays |= {f"x_{split}": centres[y] + 0.4 * generator.normal(size=(count, *shape)), f"y_{split}": y}
+    path = folder / "toy.npz"
+    np.savez(path, **arrays)
+    return path
 
 
 def printed(commands, words, prog):
@@ -61,6 +77,12 @@ def ends_well_or_in_one_line(commands, words, prog, folders):
     assert re.fullmatch(r"error: [^\n]+\n", errors.getvalue())
     assert sorted(folders()) == before or "diverged" in errors.getvalue()
     return None
+
+
+def on_backend(monkeypatch, name):
+    """Let commands run on "numpy", "strict" or "cupy", whatever device they name; to be undone by the fixture."""
+    backend = {"strict": (strict.backend, 0), "cupy": ("cupy", 0), "numpy": ("numpy", 0)}[name]
+    monkeypatch.setattr(surroundings, "_parse_device", lambda device: backend)
 
 
 def in_an_empty_folder(tmp_path, monkeypatch, request, figures):

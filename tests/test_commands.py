@@ -20,14 +20,13 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
-import strict
-from command_lines import error_of, kept, printed, table
+from command_lines import error_of, kept, on_backend, printed, table
 from hypothesis import strategies as st
 
 import plastic
 from plastic import cli, runs, training, xp
 from plastic.errors import PlasticError
-from plastic.runs import decorator, surroundings
+from plastic.runs import decorator
 
 FAMILIES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("*.py") if path.stem != "case")
 LINES = [line for name in FAMILIES for line in importlib.import_module(f"commands.{name}").LINES]
@@ -146,7 +145,7 @@ def test_the_strict_backend_computes_the_same(line, paths, monkeypatch):
     words = [*words_of(line, paths), *(() if any("dtype" in word for word in line.words) else ("--dtype=float64",))]
     on_numpy, _ = run(line, words)
     with monkeypatch.context() as patch:
-        patch.setattr(surroundings, "_parse_device", lambda device: (strict.backend, 0))
+        on_backend(patch, "strict")
         on_strict, _ = run(line, words)
     assert on_strict.folder != on_numpy.folder
     found, expected = on_strict.metrics(), on_numpy.metrics()
@@ -423,3 +422,74 @@ def test_a_full_disk_is_told_in_one_line(line, paths, monkeypatch):
         error, _ = error_of(main_of(line.family).COMMANDS, [line.command, *words_of(line, paths)], "plastic")
     assert "No space left on device" in error
     assert xp.backend() == "numpy"
+
+
+KILLER = """
+import os, signal, sys
+# run the command line again and again, each time in a fork that kills itself at one call that changes a file
+import h5py, fire, scipy.linalg
+from plastic import cli
+from plastic.gait.__main__ import COMMANDS
+folder, *words = sys.argv[1:]
+
+def armed(name, when):
+    real = getattr(os, name)
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left == 0 and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = real(*arguments, **options)
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(os, name, call)
+
+for point in map(int, os.environ["POINTS"].split(",")):
+    child = os.fork()
+    if child == 0:
+        left = point
+        for name in ("fsync", "replace"):
+            armed(name, "before" if point % 2 else "after")
+        started = os.path.exists(folder)
+        cli.run(COMMANDS, ["train", f"--resume={folder}"] if started else ["train", *words])
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    print(point, "killed" if os.WIFSIGNALED(status) else "ended", flush=True)
+"""
+
+
+def test_runs_killed_while_they_write_go_on_to_the_bit(paths):
+    """SIGKILL before and after each of the first flushes and renames of a run, then at later ones."""
+    line = next(line for line in LINES if line.family == "gait")
+    words = [word for word in words_of(line, paths) if not word.startswith("--nb_epochs")] + ["--nb_epochs=12"]
+    undisturbed, _ = run(line, words)
+    folder = Path("killed/gait") / undisturbed.folder.name
+    points = [*range(4, 24), 40, 41]
+    variables = os.environ | {
+        "PYTHONPATH": str(Path(plastic.__file__).parents[1]),
+        "POINTS": ",".join(map(str, points)),
+    }
+    arguments = [sys.executable, "-c", KILLER, str(folder), *words, "--results=killed", "--no_plot"]
+    done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=300, check=False)
+    assert [each.split()[1] for each in done.stdout.splitlines()][:10] == ["killed"] * 10, done.stderr
+    assert "Traceback" not in done.stderr
+    run(line, [f"--resume={folder}"])
+    assert content(folder) == content(undisturbed.folder)
+
+
+def test_the_exit_code_of_the_process(paths, tmp_path):
+    variables = os.environ | {"PYTHONPATH": str(Path(plastic.__file__).parents[1]), "PYTHONWARNINGS": "error"}
+    line = next(line for line in LINES if line.family == "gait")
+    for words, code in ((["--nb_epoch=1"], 2), (["--tower", "--widths=10,16"], 2), (["--help"], 0)):
+        arguments = [sys.executable, "-m", "plastic.gait", *words_of(line, paths), *words]
+        done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == code and not list(tmp_path.iterdir())
+        assert re.fullmatch(r"error: [^\n]+\n", done.stderr) if code else done.stderr == ""
+    arguments = [sys.executable, "-m", "plastic.gait", *words_of(line, paths)]
+    variables["PLASTIC_RESULTS"] = "elsewhere"
+    done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and done.stderr == ""
+    folder = Path(done.stdout.splitlines()[-1].removeprefix("run folder "))
+    assert folder.parent == Path("elsewhere/gait")
+    assert content(folder) == content(run(line, words_of(line, paths))[0].folder)

@@ -16,7 +16,7 @@ Advances in Neural Information Processing Systems 33, 2020.
 from collections.abc import Callable
 
 from plastic.gait import regulariser
-from plastic.gait.network import InvertibleNetwork, divide, forward, inverse, phi, predict, restore, square, tower
+from plastic.gait.network import InvertibleNetwork, divide, forward, inverse, phi, predict, square, tower
 from plastic.gait.rules import bp, dfa, dfa_feedback, fa, fa_feedback, gait, tp
 
 NETWORKS: dict[str, Callable] = {"square": square, "tower": tower}
@@ -40,7 +40,6 @@ __all__ = [
     "phi",
     "predict",
     "regulariser",
-    "restore",
     "square",
     "tower",
     "tp",

@@ -19,7 +19,6 @@ backend, and nothing is raised.
 
 import dataclasses
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 from plastic import functions, initializers, require, xp
@@ -108,7 +107,7 @@ def square(
         PlasticError: if the widths are not positive, or differ, or an argument is of another kind.
 
     Source: Ahmad et al. 2020. The published code seeds each layer by itself, see `published_layers` of
-        plastic.gait.experiment.
+        plastic.gait.experiments.train.
 
     Example:
         >>> import numpy as np
@@ -316,35 +315,6 @@ def require_no_growth(sizes: tuple[int, ...] | list[int]) -> None:
     for below, above in itertools.pairwise(sizes):
         if above > below:
             raise PlasticError(f"the widths of a tower must not grow: {above} follows {below} in {tuple(sizes)}")
-
-
-def restore(config: dict[str, Any], arrays: dict[str, Any]) -> tuple[InvertibleNetwork, Callable[[Any], Any]]:
-    """Rebuild the network of a run; see `plastic.load`.
-
-    Args:
-        config: the config.json of the run.
-        arrays: the arrays of its checkpoint, by path.
-
-    Returns:
-        (network, predict); predict(x) takes images (batch, ...) of the host, scaled as in training, to the outputs of
-        the classes (..., batch, classes).
-
-    Raises:
-        PlasticError: if the run was made by an earlier version.
-    """
-    options = config["options"]
-    if "n_inputs" not in options:
-        raise PlasticError(
-            "the run was made by an earlier version of plastic.gait, which kept no n_inputs; train it again"
-        )
-    places = range(sum(path.startswith("layers/") and path.endswith("/W") for path in arrays))
-    layers = [Affine(*(xp.asarray(arrays[f"layers/{place}/{name}"]) for name in ("W", "b"))) for place in places]
-    net = InvertibleNetwork(layers, options["n_inputs"], options["linear"])
-
-    def predict_images(x: Any) -> Any:
-        return xp.asnumpy(predict(net, xp.asarray(x.reshape(len(x), -1)), classes=options["classes"]))
-
-    return net, predict_images
 
 
 def _drawn(sizes, generator, orthogonal, linear):

@@ -211,6 +211,11 @@ class NewRun(Run):
         self.options |= values
 
     @property
+    def resuming(self) -> bool:
+        """Whether the run goes on from a checkpoint, in which its arrays are."""
+        return bool(self.options.get("resume")) and Run(self.options["resume"]).has_checkpoint()
+
+    @property
     def begun(self) -> bool:
         """Whether the run has its folder."""
         return self._lock is not None

@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import data, gait, xp
 from plastic.functions import accuracy, mean_squared_error, one_hot
 from plastic.gait import regulariser
-from plastic.gait.experiment import published_layers
+from plastic.gait.experiments.train import published_layers
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 

@@ -1,0 +1,1 @@
+"""The experiments of Ahmad et al. 2020."""

@@ -1,0 +1,79 @@
+"""The figures of training: of one run with all its layers, of several runs side by side as curves of their own."""
+
+import numpy as np
+
+from plastic import plotting
+
+
+def learning_curves(runs):
+    """Accuracy and mean squared error on both sets over the epochs; over replicas the mean and the range."""
+    fig, (left, right) = plotting.figure(columns=2)
+    for axis, measured, scale in ((left, "accuracy", 100), (right, "mse", 1)):
+        sets = {f"{name}_{measured}": label for name, label in (("train", "training set"), ("test", "test set"))}
+        for epochs, curves in _over_epochs(runs, lambda run, sets=sets: sets):
+            plotting.curves(axis, epochs, {label: scale * values for label, values in curves.items()})
+    left.set(xlabel="epoch", ylabel="accuracy (%)", title="Classification")
+    right.set(xlabel="epoch", ylabel="mean squared error", yscale="log", title="Error")
+    return fig
+
+
+def cosines(runs):
+    """Cosine between the updates of the rule and of backpropagation, per layer; over replicas mean and range."""
+    fig, axis = plotting.figure(width=5.5)
+    smallest = 1.0
+    for epochs, curves in _over_epochs(runs, _layers):
+        plotting.curves(axis, epochs, curves)
+        smallest = min([smallest, *(np.nanmin(each, initial=1.0) for each in curves.values())])
+    axis.set(xlabel="epoch", ylabel="cosine with backpropagation", ylim=(min(0.9, smallest - 0.05), 1.01))
+    axis.set_title("Direction of the updates")
+    return fig
+
+
+def singular_values(runs):
+    """Singular values of each weight matrix at the end, largest first; one line per replica."""
+    fig, axis = plotting.figure(width=5.5)
+    count, everything = 0, []
+    for run, name in zip(runs, _names(runs), strict=True):
+        for path, values in plotting.arrays_of(run).items():
+            layer = f"layer {path.rpartition('/')[2]}"
+            for replica, row in enumerate(np.atleast_2d(values)):
+                label = None if replica else f"{name}{layer}"
+                axis.plot(np.linspace(0, 1, len(row)), row, label=label, **plotting.look(count))
+                everything.append(row)
+            count += 1
+    everything = np.concatenate(everything)
+    if everything.max() > 5 * everything.min():
+        axis.set_yscale("log")
+    axis.set(xlabel="rank of the singular value (fraction of the width)", ylabel="singular value")
+    axis.set_title("Weights after training")
+    plotting.legend(axis)
+    return fig
+
+
+ALL = {"learning_curves": learning_curves, "cosines": cosines, "singular_values": singular_values}
+"""The figures by the names of their files."""
+
+
+def _layers(run):
+    return {name: name.replace("cosine_", "layer ") for name in run.metrics() if name.startswith("cosine_")}
+
+
+def _over_epochs(runs, columns):
+    """Return [(epochs, {label: values})], all curves of one look in one entry where the runs have the same epochs.
+
+    columns: a function of a run that gives {column: label}.
+    """
+    found = []
+    for run, name in zip(runs, _names(runs), strict=True):
+        epochs, curves = plotting.over_epochs(run.metrics(), columns(run))
+        found.append((epochs, {f"{name}{label}": values for label, values in curves.items()}))
+    if all(np.array_equal(epochs, found[0][0]) for epochs, _ in found):
+        return [(found[0][0], {label: values for _, curves in found for label, values in curves.items()})]
+    return found
+
+
+def _names(runs):
+    """Return what each run is called in front of its labels: nothing where there is one run."""
+    if len(runs) == 1:
+        return [""]
+    return [f"{label}, " for label in plotting.labels(runs, [run.options["algorithm"] for run in runs])]

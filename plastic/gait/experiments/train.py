@@ -1,0 +1,246 @@
+"""The published task: images to classes, by one of the rules on a square or a tower network."""
+
+import functools
+import os
+import pathlib
+from typing import Literal
+
+import numpy as np
+
+from plastic import check, classifier, data, parameters, require, runs, training, xp
+from plastic.data.sources import Batches
+from plastic.errors import PlasticError
+from plastic.functions import accuracy, mean_squared_error, one_hot
+from plastic.gait import regulariser, rules
+from plastic.gait.experiments import figures
+from plastic.gait.network import InvertibleNetwork, predict, random_layer, require_no_growth
+from plastic.initializers import legacy_generator
+from plastic.optimizers import Adam
+from plastic.parameters import Affine
+
+_TOWER = (784, 500, 200, 10)
+
+
+def restore(arrays, *, n_inputs, linear, classes, **_):
+    """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
+
+    predict(x) takes images (batch, ...) of the host, scaled as in training, to the outputs of the classes (..., batch,
+    classes).
+    """
+    places = range(sum(path.startswith("layers/") and path.endswith("/W") for path in arrays))
+    layers = [Affine(*(xp.asarray(arrays[f"layers/{place}/{name}"]) for name in ("W", "b"))) for place in places]
+    net = InvertibleNetwork(layers, n_inputs, linear)
+    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(x.reshape(len(x), -1)), classes=classes))
+
+
+def _readable(*, algorithm, dataset, tower, nb_layers, orthogonal_reg, seeds, **_):
+    shape = "tower" if tower else f"{nb_layers}hidden"
+    return f"{algorithm}-{pathlib.Path(dataset).stem}-{shape}-reg{orthogonal_reg:g}-{seeds}"
+
+
+@runs.experiment("gait", draw=figures.ALL, restore=restore, length="nb_epochs", readable=_readable)
+def train(
+    run,
+    *,
+    algorithm: Literal["BP", "TP", "GAIT", "FA", "DFA"] = "BP",
+    dataset: str = "MNIST",
+    orthogonal_reg: float = 0.0,
+    orthogonal_init: bool = False,
+    nb_epochs: int = 100,
+    nb_layers: int = 1,
+    learning_rate: float = 1e-4,
+    linear: bool = False,
+    tower: bool = False,
+    widths: tuple[int, ...] | None = None,
+    gamma: float = 1e-3,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    eval_every: int | None = None,
+    load: str | None = None,
+):
+    """Train an invertible network to classify images by BP, TP, GAIT-prop, FA or DFA (Ahmad et al. 2020).
+
+    The run folder, results/gait/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and three figures.
+    The metrics are the accuracy and the true mean squared error on training and test set, and for each layer the
+    cosine between the update of the rule and that of backpropagation, both without regulariser, on the first training
+    batch. (The published code logs as its loss the square of a mean, not the mean of squares; that quirk is dropped.)
+    As published, layer l = 0, 1, .. draws its weights from seed + l, and the output layer of a square network from the
+    seed of the last hidden layer, so these two start equal. lambda above 1 has its Gram matrix in float64 in either
+    precision.
+
+    Args:
+        algorithm: BP (backpropagation), TP (target propagation), GAIT (GAIT-prop), FA or DFA ((direct) feedback
+            alignment).
+        dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
+            y_test.
+        orthogonal_reg: strength lambda of the soft orthogonality. As published, 0 makes the initial weights orthogonal
+            whatever orthogonal_init says.
+        orthogonal_init: orthogonal initial weights rather than Xavier's.
+        nb_epochs: epochs to train.
+        nb_layers: hidden layers of the square network; a tower ignores it, as published.
+        learning_rate: step size of Adam, which is as published: without bias correction, beta2 = 0.99.
+        linear: no leaky rectifier.
+        tower: layers that narrow (784, 500, 200, 10) rather than square ones.
+        widths: other widths for the tower, input side first, not growing.
+        gamma: how far a GAIT target moves from the activity.
+        batch_size: samples per batch; by default a thousandth of the training set, as published.
+        shuffle: a new order of the samples in every epoch; by default the file's order, as published.
+        eval_every: steps between two evaluations; by default an epoch (the published code takes 10 steps).
+        load: a run folder whose parameters the training starts from, with fresh moments.
+    """
+    for name, value in (("nb_epochs", nb_epochs), ("nb_layers", nb_layers)):
+        require.whole(name, value)
+    for name, value in (("batch_size", batch_size), ("eval_every", eval_every)):
+        if value is not None:
+            require.whole(name, value)
+    require.number("learning_rate", learning_rate, above=0)
+    require.number("orthogonal_reg", orthogonal_reg, least=0)
+    require.number("gamma", gamma, above=0, most=1)
+    _require_widths(widths, tower)
+    if load is not None and not os.path.exists(os.path.join(load, "checkpoint.h5")):
+        raise PlasticError(f"load is {load!r}, which is no run folder with a checkpoint.h5")
+    wanted = _Widths(tower, widths or _TOWER, nb_layers)
+    if (known := data.sizes(dataset)) is not None:
+        wanted.require_data(*known, batch_size)
+    samples = classifier.load(dataset)
+    x, labels = samples.train
+    wanted.require_data(len(x), x.shape[1], samples.classes, batch_size)
+    batch_size = batch_size or max(1, len(x) // 1000)
+    run.fill(batch_size=batch_size, classes=samples.classes, n_inputs=x.shape[1])
+
+    orthogonal = orthogonal_init or orthogonal_reg == 0
+    net = _network(wanted.of(x.shape[1]), run.seeds, not tower, orthogonal, linear, x.shape[1])
+    if load is not None and not run.resuming:
+        _load(net, load)
+    generators = run.generators()
+    rule = _rule(algorithm, net, samples.classes, [each.init for each in generators], gamma)
+    optimizer, grads = Adam.without_correction(learning_rate), parameters.zeros_like(net.parameters)
+    state = net.parameters | {"moments": optimizer.init(net.parameters)}
+    y = one_hot(labels, samples.classes)
+    source = Batches(x, y, batch_size, [each.shuffle for each in generators] if shuffle else ())
+
+    def step(batch, number):
+        rule(net, *batch, out=grads)
+        if orthogonal_reg > 0:
+            regulariser.add_gradient(net.parameters, grads, orthogonal_reg)
+        optimizer.step(net.parameters, grads, state["moments"])
+        return xp.sum(grads["layers"][0].b, axis=(-2, -1))  # finite while all is well
+
+    training.fit(
+        run,
+        state,
+        source,
+        step,
+        steps=nb_epochs * source.per_epoch,
+        evaluate=functools.partial(_evaluate, net, rule, samples, (x[:batch_size], y[:batch_size])),
+        evaluate_every=eval_every or source.per_epoch,
+        checkpoint_every=source.per_epoch,
+        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
+        advice="try a smaller learning_rate, or a smaller orthogonal_reg",
+    )
+    run.save_arrays(_singular_values(net))
+    return [_report(run)]
+
+
+class _Widths:
+    """The widths that are asked for: of a tower, or of so many hidden layers as wide as the input."""
+
+    def __init__(self, tower, widths, nb_layers):
+        self.tower, self.widths, self.nb_layers = tower, widths, nb_layers
+
+    def of(self, n_inputs):
+        """Return (s_1, .., s_L) for an input of n_inputs units."""
+        return self.widths if self.tower else (n_inputs,) * (self.nb_layers + 1)
+
+    def require_data(self, samples, n_inputs, classes, batch_size):
+        """Raise PlasticError where batches or widths do not fit the data."""
+        if batch_size is not None and batch_size > samples:
+            raise PlasticError(f"batch_size is {batch_size}, but the training set has {samples} samples")
+        first, output = self.of(n_inputs)[0], self.of(n_inputs)[-1]
+        if first > n_inputs:
+            raise PlasticError(f"widths {self.widths} need {first} inputs, but the data have {n_inputs}; give --widths")
+        if output < classes:
+            raise PlasticError(f"an output layer of {output} units is too small for the {classes} classes of the data")
+
+
+def _require_widths(widths, tower):
+    if widths is None:
+        return
+    if not tower:
+        raise PlasticError("widths are those of a tower: add --tower, or leave them out")
+    require.sizes(widths, least=1, name="widths")
+    require_no_growth(widths)
+
+
+def _evaluate(net, rule, samples, first):
+    """Return accuracy and mean squared error on both sets, and each layer's cosine with BP on the first batch."""
+
+    def measure(x, labels):
+        a = predict(net, x, classes=samples.classes)
+        return {"accuracy": accuracy(a, labels), "mse": mean_squared_error(a, one_hot(labels, samples.classes))}
+
+    metrics = {
+        f"{name}_{measured}": value
+        for name, part in (("train", samples.train), ("test", samples.test))
+        for measured, value in classifier.means(measure, *part).items()
+    }
+    cosines = check.cosine(rule(net, *first)[0], rules.bp(net, *first)[0])
+    return metrics | {f"cosine_{k + 1}": cosines[f"layers/{k}/W"] for k in range(len(net.layers))}
+
+
+def _network(widths, seeds, square, orthogonal, linear, n_inputs):
+    layers = [published_layers(widths, seed, square, orthogonal) for seed in seeds]
+    return InvertibleNetwork(parameters.stack_replicas(layers), n_inputs, linear)
+
+
+def _rule(algorithm, net, classes, generators, gamma):
+    if algorithm == "GAIT":
+        return functools.partial(rules.gait, gamma=gamma)
+    if algorithm == "FA":
+        draws = [rules.fa_feedback(net, each) for each in generators]
+        return functools.partial(rules.fa, feedback=parameters.stack_replicas(draws))
+    if algorithm == "DFA":
+        draws = [rules.dfa_feedback(net, classes, each) for each in generators]
+        return functools.partial(rules.dfa, feedback=parameters.stack_replicas(draws))
+    return {"BP": rules.bp, "TP": rules.tp}[algorithm]
+
+
+def published_layers(widths, seed, square, orthogonal):
+    """Return the layers of one network as the published code draws them; biases are 0.
+
+    Layer l = 0, 1, .. draws from the legacy NumPy generator of seed + l. The output layer of a square network takes the
+    seed of the last hidden layer again, so that these two start equal.
+
+    widths: the widths (s_1, .., s_L) of the layers, at least two in a square network.
+    seed: the seed of the first layer.
+    square: whether the network is square, rather than a tower.
+    orthogonal: random orthogonal matrices; otherwise Xavier's.
+    """
+    seeds = [seed + place for place in range(len(widths))]
+    if square:
+        seeds[-1] = seeds[-2]
+    return [random_layer(s, legacy_generator(each), orthogonal) for s, each in zip(widths, seeds, strict=True)]
+
+
+def _load(net, folder):
+    arrays, _ = runs.Run(folder).read_checkpoint()
+    layers = {path: array for path, array in arrays.items() if path.startswith("layers/")}
+    try:
+        parameters.assign(net.parameters, layers)
+    except PlasticError as error:
+        raise PlasticError(f"load: the network of {folder} is another one: {error}") from None
+
+
+def _singular_values(net):
+    """Return the singular values of every weight matrix, largest first, {"singular_values/l": values}, l = 1..L."""
+    values = [np.linalg.svd(xp.asnumpy(layer.W), compute_uv=False) for layer in net.layers]
+    return {f"singular_values/{number}": each for number, each in enumerate(values, 1)}
+
+
+def _report(run):
+    metrics = run.metrics()
+    last = [step == metrics["step"][-1] for step in metrics["step"]]  # the rows of the replicas that have not diverged
+    train_accuracy, test_accuracy = (
+        100 * np.mean(np.compress(last, metrics[f"{name}_accuracy"])) for name in ("train", "test")
+    )
+    return f"test accuracy {test_accuracy:.2f} % (training {train_accuracy:.2f} %)"
