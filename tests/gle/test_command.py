@@ -234,6 +234,20 @@ def test_a_time_constant_at_its_least_is_named():
     assert "w -1.0000 -0.5000, tau_m 0.3000 0.9000; the teacher" in line
 
 
+@pytest.mark.parametrize("prospective, window", [(True, 0), (False, 0), (False, 3), (False, 20)])
+def test_time_constants_are_held_from_the_end_of_the_step_with_which_learning_begins(prospective, window):
+    """As published: that step is taken with those at the start, the next, the first that learns, with the least."""
+    xp.use(dtype="float64")
+    begin, least = 8, 10 * 0.02
+    lesson = chain.Lesson(prospective, window, (0.05, 0.9, 0.5, 0.9), begin, 2, 0.02, 0.5, 0.0)
+    seen = []
+    for s, x in enumerate(np.random.default_rng(3).uniform(-1, 1, (begin + 5, 2, 1))):
+        lesson.step(s, x)
+        seen.append(lesson.student.tau_m[0].tolist())
+    assert seen[begin - 1] == [0.05, 0.9]
+    assert seen[begin:] == [[least, 0.9]] * 5
+
+
 def test_a_chain_that_starts_as_the_teacher_stays_there():
     for model in MODELS:
         _, (line,) = command(LINE, f"--model={model} --start=1,2,1,2 --dtype=float64")
