@@ -528,12 +528,12 @@ def stretched(x):
 
 def test_gsc_by_hand():
     """A loop over epochs, batches and steps gives metrics.csv, the weights, and the accuracy on the test set."""
-    words = "--dtype=float64 --seed=4 --learning_rate=2 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
+    words = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
     folder, (line,) = command(WORDS, words)
     xp.use(dtype="float64")
     generator, speech = xp.generator(4), tiny_words("FSDD", seed=4)
     layers = gle.uniform_layers(generator.init, (6, 10, 10, 10, 3))
-    hand = ByHand(word_network(layers), 2 * 0.05 * 625 / 800, 0, 0.1)
+    hand = ByHand(word_network(layers), 0.1 * 0.05 * 625 / 800, 0, 0.1)
     hand.state = gle.State(hand.network, 6)
     source = Batches(speech.train, 8000, 6, 6, [generator.data], speech.noise)
 
