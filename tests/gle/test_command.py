@@ -566,9 +566,9 @@ def test_gsc_by_hand():
 )  # fmt: skip
 def test_the_rate_is_lowered_where_the_loss_of_the_right_set_has_stopped_falling(line, watched, patience, factor):
     """For each seed by its own loss, and not by the loss before training."""
-    folder, _ = command(line, "--max_epochs=12 --dtype=float64 --seeds=3,8")
+    folder, _ = command(line, "--max_epochs=12 --dtype=float64 --seeds=3,4,5,6,7,8")
     lowered = set()
-    for seed in (3, 8):
+    for seed in range(3, 9):
         rates, losses = (column(table(folder), name, seed=seed) for name in ("learning_rate", f"{watched}_loss"))
         best, bad, rate = np.inf, 0, rates[0]
         for epoch, (found, loss) in enumerate(zip(rates, losses, strict=True)):
@@ -578,8 +578,7 @@ def test_the_rate_is_lowered_where_the_loss_of_the_right_set_has_stopped_falling
                 if bad > patience:
                     rate, bad = rate * factor, 0
         lowered.add(tuple(rates))
-        assert rates[-1] < rates[0]
-    assert len(lowered) == 2 or "gsc" in line
+    assert len(lowered) > 1  # each seed is judged by its own loss
 
 
 def test_the_smallest_rates_are_lowered_for_words():
