@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import filelock
 import numpy as np
 import pytest
 import threadpoolctl
@@ -180,6 +181,15 @@ def test_one_process_at_a_time_and_the_killed_do_not_count(tmp_path):
         assert not list(run.folder.glob(".*.part"))
         with pytest.raises(PlasticError, match="in use"):
             runs.Run.resume(folder)
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    def without_locks(*_, **__):
+        raise NotImplementedError  # as filelock before 3.24 does
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", without_locks)
+    with pytest.raises(PlasticError, match="its file system has no locks; PLASTIC_RESULTS can name another folder"):
+        runs.Run.create(tmp_path, "gait", "train", OPTIONS)
 
 
 def test_a_run_opened_to_read_does_not_write(run):

@@ -393,7 +393,7 @@ def refusal(monkeypatch, module, device=0):
 
 def test_without_cupy_the_message_names_the_extra(monkeypatch):
     message = refusal(monkeypatch, None)
-    assert "not installed" in message and "pip install 'plastic[gpu]'" in message
+    assert "not installed" in message and "pip install 'plastic-learning[gpu]'" in message
 
 
 def test_without_a_gpu_or_driver(monkeypatch):
@@ -404,7 +404,7 @@ def test_without_a_gpu_or_driver(monkeypatch):
 @pytest.mark.parametrize("missing", [dict(multiply=NO_CUBLAS), dict(factorise=NO_CUSOLVER), dict(reduce=NO_NVRTC)])
 def test_without_its_cuda_libraries(monkeypatch, missing):
     message = refusal(monkeypatch, fake_cupy(**missing))
-    assert "cannot open shared object file" in message and "pip install 'plastic[gpu]'" in message
+    assert "cannot open shared object file" in message and "pip install 'plastic-learning[gpu]'" in message
 
 
 @pytest.mark.parametrize(("gpus", "device"), [(1, 1), (2, 7), (1, -1)])

@@ -12,20 +12,20 @@ _BOX = 20  # an undeformed digit fits a box of this many pixels, as in MNIST
 _DRAWN = 4  # a digit is drawn with this many dots per pixel,
 _KEPT = 2  # and its distance field, which is smooth, kept with this many
 _CHUNK = 500  # images deformed at a time, so that temporaries fit the cache
-_FONTS = tuple(
+_FONTS = tuple(  # all of them in every version of matplotlib that setup.cfg allows
     f"{family}{style}.ttf"
     for family, styles in {
         "DejaVuSans": ("", "-Bold", "-Oblique", "-BoldOblique"),
         "DejaVuSansMono": ("", "-Bold", "-Oblique", "-BoldOblique"),
         "DejaVuSerif": ("", "-Bold", "-Italic", "-BoldItalic"),
         "STIXGeneral": ("", "Bol", "Italic", "BolIta"),
-        "cm": ("r10", "b10", "ss10", "ti10", "tt10"),
+        "cm": ("r10", "b10", "ss10", "tt10"),
     }.items()
     for style in styles
 )
 
-# The ranges of the draws, tuned so that a softmax regression trained to convergence reaches about 85 % on the test set
-# and an MLP with 256 hidden units about 98 %. What costs the linear classifier most is that digits move.
+# The ranges of the draws, tuned so that a softmax regression trained to convergence reaches about 87 % on the test set
+# and an MLP with 256 hidden units 97.5 %. What costs the linear classifier most is that digits move.
 _ROTATION = (-0.3, 0.3)  # radians
 _SHEAR = (-0.2, 0.2)
 _SCALE = (0.85, 1.15)  # pixels of the drawn digit per pixel of the image, for height and width on their own

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from plastic import files
 from plastic.errors import PlasticError
 
-FORMAT = 1  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
+FORMAT = 2  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _HEAD = 512  # bytes before the HDF5 data, the "user block", which HDF5 leaves to us: the format and a checksum
 
@@ -58,12 +58,16 @@ def note(text):
 
 @contextlib.contextmanager
 def writing(folder):
-    """Turn an OSError of the block into a PlasticError that names the folder."""
+    """Turn an OSError of the block, or a lack of locks, into a PlasticError that names the folder."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         raise PlasticError(f"cannot write to {folder}: {reason}; PLASTIC_DATASETS can name another folder") from None
+    except NotImplementedError:  # of filelock before 3.24; later it makes do with the existence of a file
+        raise PlasticError(
+            f"cannot lock {folder}: its file system has no locks; PLASTIC_DATASETS can name another folder"
+        ) from None
 
 
 def settle(part, path):

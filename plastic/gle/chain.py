@@ -33,7 +33,8 @@ class Lesson:
     window: 0 for gle and bp, else the steps of a window of BPTT.
     start: tau_0, tau_1, w_0, w_1 of the student at first, a host array (4,) or (seeds, 4).
     begin: learning begins after this step. With gle and bp the student has the teacher's tau_m in the first half of
-        the time before, which shows what wrong weights alone do.
+        the time before, which shows what wrong weights alone do. As published, its tau_m may start below LEAST steps,
+        and is held there from the end of this step on.
     lr: of Adam.    beta: of the nudge.
     """
 
@@ -70,6 +71,8 @@ class Lesson:
             self.tape.after(position, state)
         if s > self.begin:
             self._learn(s, position + 1 if self.window else 1)
+        if learns:
+            xp.maximum(student.tau_m, LEAST * student.dt, out=student.tau_m)
         return y, d
 
     def _first_of_window(self, s):
@@ -84,4 +87,3 @@ class Lesson:
             truncated.gradient(student, self.tape, count, self.beta, self.grads)
         if not self.window or s % self.window == 0:
             self.optimizer.step(student.parameters.vector, self.grads.vector, self.moments)
-        xp.maximum(student.tau_m, LEAST * student.dt, out=student.tau_m)

@@ -5,7 +5,6 @@ which its sines are a little slow; `times` gives these.
 """
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 
 def times(n, T):
@@ -38,6 +37,8 @@ def moved(wave, shifts, smooth, start, stop):
     steps = np.arange(first, last).reshape(-1, *[1] * np.ndim(shifts))
     samples = wave[(steps - np.asarray(shifts)) % n]
     if smooth:
+        from scipy.ndimage import gaussian_filter1d
+
         samples = gaussian_filter1d(samples, smooth, axis=0)
     return samples[start - first : stop - first]
 

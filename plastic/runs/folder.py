@@ -330,4 +330,8 @@ def _acquire(folder):
             lock.acquire(blocking=False)
         except filelock.Timeout:
             raise PlasticError(f"{folder} is in use: another process runs in it") from None
+        except NotImplementedError:  # of filelock before 3.24; later it makes do with the existence of a file
+            raise PlasticError(
+                f"cannot lock {folder}: its file system has no locks; PLASTIC_RESULTS can name another folder"
+            ) from None
     return lock

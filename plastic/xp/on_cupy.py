@@ -5,6 +5,8 @@ import functools
 from plastic.errors import PlasticError
 from plastic.xp.record import Backend
 
+INSTALL = "pip install 'plastic-learning[gpu]'"
+
 
 def cupy_backend(device):
     """Return the CuPy backend on a GPU, proved to work. Raises PlasticError that says what is missing elsewhere."""
@@ -12,7 +14,7 @@ def cupy_backend(device):
         import cupy
     except ImportError as error:
         raise PlasticError(
-            f"the GPU needs CuPy, which is not installed ({error}); install it with: pip install 'plastic[gpu]'"
+            f"the GPU needs CuPy, which is not installed ({error}); install it with: {INSTALL}"
         ) from None
     try:
         cupy.cuda.Device(device).use()
@@ -73,4 +75,4 @@ def _what_cupy_misses(cupy, device, error):
         )
     if not 0 <= device < count:
         return f"device {device} does not exist: this machine has {count} GPU(s), numbered from 0"
-    return f"the GPU does not work ({reason}); its CUDA libraries come with: pip install 'plastic[gpu]'"
+    return f"the GPU does not work ({reason}); its CUDA libraries come with: {INSTALL}"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import filelock
 import h5py
 import numpy as np
 import pytest
@@ -143,6 +144,16 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PlasticError, match=f"cannot write to {tmp_path}/file: .*PLASTIC_DATASETS"):
         store.arrays_of(tmp_path / "file" / "tiny.h5", never)
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(filelock.FileLock, "acquire", without_locks)
+    with pytest.raises(PlasticError, match=f"cannot lock {tmp_path}: its file system has no locks; PLASTIC_DATASETS"):
+        store.arrays_of(tmp_path / "tiny.h5", never)
+
+
+def without_locks(*_, **__):
+    raise NotImplementedError  # as filelock before 3.24 does
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

@@ -159,7 +159,7 @@ CONSERVATIVE = [
 ]
 
 
-@pytest.mark.parametrize("kind, activation", CONSERVATIVE, ids=str)
+@pytest.mark.parametrize("kind, activation", CONSERVATIVE, ids=lambda part: getattr(part, "name", part))
 def test_ep_tends_to_bptt(kind, activation):
     """In a gradient system at rest K nudged steps give BPTT through K steps, up to beta, or centered up to beta^2."""
     if activation is identity:

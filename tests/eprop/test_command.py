@@ -431,7 +431,7 @@ def test_the_gradient_check_stops_a_run_with_a_broken_rule(monkeypatch, tmp_path
     ["", "--norandom_feedback", "--eprop_or_bptt=bptt --nostop_z_gradients", "--seeds=1,2,3 --dtype=float64"],
 )
 def test_patterns_are_learned(words):
-    line = "pattern --n_in=20 --n_rec=20 --seq_len=200 --n_iter=100 --print_every=50 --learning_rate=2e-3 --reg=10"
+    line = "pattern --n_in=20 --n_rec=20 --seq_len=200 --n_iter=200 --print_every=100 --learning_rate=2e-3 --reg=10"
     rows = table(command(line, words)[0])
     for seed in {row["seed"] for row in rows}:
         first, _, last = column(rows, "loss", seed=seed)

@@ -48,6 +48,8 @@ def _without_effect(stem, name):
         return int(name.split("_")[-1]) <= 12 - 5  # noise, or nearly: too far from the output of twelve layers
     if stem == "eprop_evidence_inputs" and name.startswith(("stat_", "x_packed", "input_nums")):
         return True  # statistics, and spikes, of which one per cent more or less lies within the standard errors
+    if stem in ("gait_cross", "gait_sq_ortho") and name.startswith("ortho_g_"):
+        return True  # rounding alone: the weights are orthogonal
     if name == "params_names":
         return True
     if stem.startswith("ep_") and name in ("note", "seed", "mnist_t10k_index", "model", "activation"):

@@ -104,7 +104,7 @@ def check_lag_line(numbers):
         before, out = tau_and_w(lesson.student.parameters), state.output[:, 0].copy()
         y, d = lesson.step(s, x[s][:, None])
         after = tau_and_w(lesson.student.parameters)
-        before = before if s > begin else after  # until then it is given its time constants at the start of a step
+        before = before if s > begin // 2 else after  # until then it is given its time constants at the start of a step
         found.note(s, y=y[:, 0], out=out, loss=np.mean(d**2), params_before=before)
         for k in range(2):
             arrays = {"u": state.u, "v": state.v, "r": state.r, "pu": state.u_ahead, "pv": state.e_ahead}
