@@ -33,7 +33,8 @@ def measure(options):
         dataset = task.load_data(options)
         x, y = batch(options, dataset, generator.shuffle.permutation(len(dataset.train[0])))
     network = task.build(options, generator.init)
-    comparison = Comparison(network, x, y, options["T"], options["Kmax"], options["beta"], options["tolerance"])
+    T, K = options["T"], options["Kmax"]
+    comparison = Comparison(network, x, y, T=T, K=K, beta=options["beta"], tolerance=options["tolerance"])
     rows, arrays = _neurons(comparison, options, generator.noise)
     more_rows, more_arrays = _synapses(comparison, options, generator.noise)
     return rows + more_rows, arrays | more_arrays
@@ -53,8 +54,8 @@ def _neurons(comparison, options, generator):
 
 
 def _synapses(comparison, options, generator):
-    labels = task.connections(comparison.network)
-    sizes = {path: leaf.size for path, leaf in parameters.leaves(comparison.network.wiring.parameters)}
+    labels = task.connections(comparison.net)
+    sizes = {path: leaf.size for path, leaf in parameters.leaves(comparison.net.parameters)}
     some = _FEW_SYNAPSES if options["toymodel"] or options["C_tab"] else _SYNAPSES
     chosen = {
         label: np.sort(generator.choice(sizes[path], min(some, sizes[path]), replace=False)) for label, path in labels

@@ -15,9 +15,10 @@ def agreement(network, x, y, options, beta):
 
     p1: EP's update and BPTT's gradient descent have the same sign, neither being 0. p2: both are 0.
     """
-    T, K, tolerance = options["T"], options["Kmax"], options["tolerance"]
-    ep, _ = rules.ep(network, x, y, T, K, beta, options["nudging"] == "centered", tolerance)
-    bptt, _ = rules.bptt(network, x, y, T, task.truncation(options), tolerance)
+    common = {"T": options["T"], "tolerance": options["tolerance"]}
+    centered = options["nudging"] == "centered"
+    ep, _ = rules.eqprop(network, x, y, K=options["Kmax"], beta=beta, centered=centered, **common)
+    bptt, _ = rules.bptt(network, x, y, steps=task.truncation(options), **common)
     D, N = dict(parameters.leaves(ep)), dict(parameters.leaves(bptt))
     return {label: sign_agreement(N[path], D[path]) for label, path in task.connections(network)}
 

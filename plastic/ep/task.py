@@ -2,9 +2,11 @@
 
 import dataclasses
 
-from plastic import data, functions, parameters, xp
+import numpy as np
+
+from plastic import data, parameters, xp
 from plastic.ep import networks
-from plastic.ep.relaxation import Relaxation
+from plastic.ep.rules import predict as outputs_of
 from plastic.errors import PlasticError
 
 
@@ -41,7 +43,7 @@ def load_data(options):
 
 def build(options, generator):
     """Return the network of the options with weights drawn from the generator."""
-    activation = getattr(functions, options["activation_function"])
+    phi, dt, clamp = options["activation_function"], options["dt"], options["clamp"]
     sizes = options["size_tab"][::-1]
     if options["C_tab"]:
         return networks.convolutional(
@@ -52,13 +54,13 @@ def build(options, generator):
             F=options["Fconv"],
             padding=(options["Fconv"] - 1) // 2 if options["padding"] else 0,
             pooling=options["Fpool"],
-            activation=activation,
+            phi=phi,
         )
     if options["toymodel"]:
-        return networks.toy(sizes, generator, activation, options["dt"], options["clamp"])
+        return networks.toy(sizes, generator, phi=phi, dt=dt, clamp=clamp)
     if options["discrete"]:
-        return networks.prototypical(sizes, generator, activation, options["dt"])
-    return networks.energy(sizes, generator, activation, options["dt"], options["clamp"], options["consistent"])
+        return networks.prototypical(sizes, generator, phi=phi, dt=dt)
+    return networks.energy(sizes, generator, phi=phi, dt=dt, clamp=clamp, consistent=options["consistent"])
 
 
 def with_parameters(network, tree):
@@ -104,17 +106,15 @@ def restore(config, arrays):
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
     network = build(options, xp.generator(0).init)
     held = {path.removeprefix("parameters/"): xp.asarray(array) for path, array in arrays.items()}
-    paths = iter([path for path, _ in parameters.leaves(network.wiring.parameters)])
-    network = with_parameters(network, parameters.map(lambda _: held[next(paths)], network.wiring.parameters))
+    paths = iter([path for path, _ in parameters.leaves(network.parameters)])
+    network = with_parameters(network, parameters.map(lambda _: held[next(paths)], network.parameters))
 
     def predict(x):
-        x = xp.asarray(x.reshape(len(x), *options["input_shape"]))
-        outputs = []
-        for each, _ in replicas(network):
-            w = Relaxation(each, x)
-            w.begin(x)
-            w.run(options["T"], tolerance=options["tolerance"])
-            outputs.append(w.output)
+        if not np.ndim(x) or not len(x) or np.size(x[0]) != np.prod(options["input_shape"]):
+            raise PlasticError(f"x has shape {np.shape(x)}; samples of shape {options['input_shape']} are needed")
+        x = xp.asarray(np.reshape(x, (len(x), *options["input_shape"])))
+        free = {"T": options["T"], "tolerance": options["tolerance"]}
+        outputs = [outputs_of(each, x, **free) for each, _ in replicas(network)]
         return xp.asnumpy(outputs[0] if len(outputs) == 1 else xp.stack(outputs))
 
     return network, predict
@@ -122,7 +122,7 @@ def restore(config, arrays):
 
 def replicas(network):
     """Return [(network, index)] that a relaxation can take at once: all replicas of a dense net, each one of others."""
-    tree = network.wiring.parameters
+    tree = network.parameters
     if "convolutions" not in tree or tree["convolutions"][0].W.ndim == 4:
         return [(network, ...)]
     count = len(tree["convolutions"][0].W)
