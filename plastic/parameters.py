@@ -6,6 +6,7 @@ n_out), b (..., 1, n_out).
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +148,11 @@ def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
         return [(str(index), child) for index, child in enumerate(tree)]
     if isinstance(tree, dict):
         return [(str(name), child) for name, child in tree.items()]
-    if dataclasses.is_dataclass(tree):
-        return [(field.name, getattr(tree, field.name)) for field in dataclasses.fields(tree)]
-    return None
+    names = _field_names(type(tree))
+    return None if names is None else [(name, getattr(tree, name)) for name in names]
+
+
+@functools.cache
+def _field_names(kind: type) -> list[str] | None:
+    """Return the names of a dataclass's fields, or None of another type; trees are walked in every step of training."""
+    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None

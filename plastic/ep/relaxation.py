@@ -5,7 +5,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from plastic import parameters, require, xp
+from plastic import require, xp
 from plastic.ep.dynamics import Network
 from plastic.errors import PlasticError
 from plastic.types import Array
@@ -107,7 +107,7 @@ class Relaxation:
 
     def _start(self, x):
         wiring = self.net.wiring
-        weights = [leaf for _, leaf in parameters.leaves(wiring.parameters)]
+        weights = wiring.weights
         if len(weights) != len(self._coupled) or any(a is not b for a, b in zip(weights, self._coupled, strict=True)):
             self.couple = wiring.coupling(self.r, self.a, self.switches)  # it holds the weights that it was made with
             self._coupled = weights
@@ -129,8 +129,15 @@ class Relaxation:
             PlasticError: if one of them is something else, or beta is given without y, or y without beta.
         """
         require.whole("steps", steps, least=0)
-        beta = self._nudge(beta, y)
-        tolerance = require.scalar("tolerance", tolerance, least=0)
+        self.advance(steps, self._nudge(beta, y), y, require.scalar("tolerance", tolerance, least=0))
+
+    def advance(self, steps: int, beta: Any = 0.0, y: Array | None = None, tolerance: float = 0.0) -> None:
+        """Make steps of the network as `run` does, but without its checks: for rules, which have made them.
+
+        Args:
+            steps, y, tolerance: as for `run`.
+            beta: what `nudge_strength` gives.
+        """
         if not tolerance:
             for _ in range(steps):
                 self.net.step(self, beta, y)

@@ -110,16 +110,17 @@ def eqprop(
     require.whole("T", T)
     require.whole("K", K)
     require.choice("centered", centered, (True, False))
+    tolerance = require.scalar("tolerance", tolerance, least=0)
     w = begin(net, x, y, out, work)
     beta = nudge_strength("beta", beta, w.leading, w.s.dtype)
-    w.run(T, tolerance=tolerance)
-    output, free = w.output.copy(), w.s.copy()
-    minus = None if centered else _end(w)
-    w.run(K, beta=beta, y=y, tolerance=tolerance)
+    w.advance(T, tolerance=tolerance)
+    output, minus = w.output.copy(), _end(w)
+    free = w.s.copy() if centered else None
+    w.advance(K, beta, y, tolerance)
     plus = _end(w)
-    if minus is None:
+    if centered:
         w.s[...] = free
-        w.run(K, beta=-beta, y=y, tolerance=tolerance)
+        w.advance(K, -beta, y, tolerance)
         minus = _end(w)
     scale = -1 / ((2 if centered else 1) * beta * y.shape[-2])
     grads = net.wiring.contrast(plus[0], minus[0], w.r_0, (plus[1], minus[1]), scale, out)
@@ -173,10 +174,11 @@ def bptt(
     """
     require.whole("T", T)
     require.whole("steps", steps)
+    tolerance = require.scalar("tolerance", tolerance, least=0)
     w = begin(net, x, y, out, work)
     net.require_differentiable()
     steps = min(steps, T)
-    w.run(T - steps, tolerance=tolerance)
+    w.advance(T - steps, tolerance=tolerance)
     trajectory = w.record(steps)
     deltas = xp.empty_like(trajectory.s)
     for t, _, delta in net.sweep(trajectory, loss_gradient(w, y)):

@@ -484,7 +484,6 @@ def test_each_replica_rests_on_its_own(backend, look, monkeypatch):
     _, x, _ = make("energy", batch=3)
     tolerance = 3e-4
     w = Relaxation(together, x)
-    w.begin(x)
     w.run(500, tolerance=tolerance)
     for index, network in enumerate(each):
         alone = Relaxation(network, x)

@@ -79,4 +79,4 @@ class PrototypicalNetwork(Network):
             delta *= self.dt
             yield t, adjoint, delta
             couple()
-            adjoint = (1 - self.dt) * adjoint + received
+            adjoint = received.copy() if self.dt == 1 else (1 - self.dt) * adjoint + received

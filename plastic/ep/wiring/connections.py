@@ -35,6 +35,8 @@ def require_connections(connections: dict[str, Any], axes: int) -> None:
         require.array(f"{path}/W", layer.W)
         require.array(f"{path}/b", layer.b)
         leading = layer.W.shape[:-axes]
+        if leading != first.W.shape[:-axes]:
+            raise PlasticError(f"{path} has the replica axes {leading}, but others have {first.W.shape[:-axes]}")
         if layer.W.ndim < axes or layer.b.shape != (*leading, 1, layer.W.shape[-1]):
             raise PlasticError(
                 f"{path} has W of shape {layer.W.shape} and b of shape {layer.b.shape}; b must be "

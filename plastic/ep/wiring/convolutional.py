@@ -105,6 +105,11 @@ class Convolutional:
         return {"convolutions": self.convolutions, "classifier": self.classifier}
 
     @property
+    def weights(self) -> list[Array]:
+        """The filters and the weights of the classifier, the input side first."""
+        return [layer.W for layer in (*self.convolutions, *self.classifier)]
+
+    @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of one input: (rows, columns, channels)."""
         return self.size, self.size, self.convolutions[0].W.shape[-2]

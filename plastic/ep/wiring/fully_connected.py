@@ -68,6 +68,11 @@ class FullyConnected:
         return {"layers": self.layers} if self.skip is None else {"layers": self.layers, "skip": self.skip}
 
     @property
+    def weights(self) -> list[Array]:
+        """The weights, the input side first."""
+        return [layer.W for layer in self.layers]
+
+    @property
     def inputs(self) -> int:
         """The number of inputs, n_0."""
         return self.layers[0].W.shape[-2]
@@ -137,7 +142,7 @@ class FullyConnected:
     def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
         """Return a function of no arguments that writes the coupling, without the drive, of flat r into flat a."""
         r_of, a_of = self.split(r), self.split(a)
-        W = [layer.W for layer in self.layers]
+        W = self.weights
         products = [(r_of[k - 1], W[k], a_of[k]) for k in range(1, len(W))]
         products.append((r_of[1], affine.transposed(W[1]), a_of[0]))
         more = [
