@@ -6,7 +6,6 @@ n_out), b (..., 1, n_out).
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -152,7 +151,11 @@ def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
     return None if names is None else [(name, getattr(tree, name)) for name in names]
 
 
-@functools.cache
 def _field_names(kind: type) -> list[str] | None:
     """Return the names of a dataclass's fields, or None of another type; trees are walked in every step of training."""
-    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None
+    if kind not in _NAMES:
+        _NAMES[kind] = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None
+    return _NAMES[kind]
+
+
+_NAMES: dict[type, list[str] | None] = {}

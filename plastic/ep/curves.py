@@ -155,7 +155,7 @@ class Distance:
 
     @xp.underflow_is_ordinary()
     def add(self, n: Array, d: Array) -> None:
-        """Take in the next point of both curves, arrays of one shape."""
+        """Take in the next points n and d of the two curves, arrays of one shape."""
         self._difference = self._difference + (n - d) ** 2
         self._first, self._second = self._first + n * n, self._second + d * d
 
@@ -186,6 +186,8 @@ def distances(n: Array, d: Array) -> Array:
         >>> distances(xp.asarray([[2.0], [0.0]]), xp.asarray([[1.0], [0.0]])).tolist()
         [0.5]
     """
+    require.array("n", n)
+    require.array("d", d)
     if n.shape != d.shape or n.ndim == 0 or len(n) == 0:
         raise PlasticError(f"curves of shape {n.shape} and {d.shape} cannot be compared; both must be (K, ...)")
     distance = Distance()

@@ -12,13 +12,13 @@ _SYNAPSES, _FEW_SYNAPSES = 10, 5
 
 
 def batch(options, dataset, order):
-    """Return the first batch (x, y) of the training set in an order."""
+    """Return the first batch (x, y) of the training set of `dataset` in an order, of the size in `options`."""
     x, labels = (array[order[: options["batch_size"]]] for array in dataset.train)
     return xp.asarray(x), one_hot(xp.asarray(labels), options["size_tab"][0])
 
 
 def toy_batch(options, generator):
-    """Return x ~ U(0, 1), and y with the same random class for all samples."""
+    """Return x ~ U(0, 1), and y with one random class for all samples, of the sizes in `options`, by `generator`."""
     shape = options["batch_size"], options["size_tab"][-1]
     x, label = generator.random(shape), generator.integers(options["size_tab"][0])
     return xp.asarray(x), one_hot(xp.asarray(np.full(shape[0], label)), options["size_tab"][0])
@@ -85,7 +85,7 @@ def _statistics(distance):
 
 
 def report(rows):
-    """Print the mean distance of every layer and connection, and the residual beside it."""
+    """Print rows: the mean distance of every layer and connection, and the residual beside it."""
     print(f"{'':8}{'RMSE':>10}{'std':>10}  free-phase residual")
     for row in rows:
         residual = "" if row["residual"] is None else f"{row['residual']:.1e}"

@@ -14,6 +14,12 @@ def agreement(network, x, y, options, beta):
     """Return {label: (p1, p2)} for every weight matrix, in per cent of its entries.
 
     p1: EP's update and BPTT's gradient descent have the same sign, neither being 0. p2: both are 0.
+
+    Args:
+        network: the network.
+        x, y: a batch, as the rules take it.
+        options: those of the command: T, Kmax, tolerance and nudging.
+        beta: strength of the nudge.
     """
     common = {"T": options["T"], "tolerance": options["tolerance"]}
     centered = options["nudging"] == "centered"
@@ -24,14 +30,14 @@ def agreement(network, x, y, options, beta):
 
 
 def sign_agreement(N, D):
-    """Return (p1, p2) of two arrays; see `agreement`."""
+    """Return (p1, p2) of two arrays N and D; see `agreement`."""
     same = (xp.sign(N) == xp.sign(D)) & (N != 0)
     shares = xp.stack([xp.mean(each.astype(N.dtype)) for each in (same, (N == 0) & (D == 0))])
     return tuple(float(share) for share in xp.asnumpy(100 * shares))
 
 
 def measure(options):
-    """Return (rows of metrics.csv, one per trial and weight matrix; arrays of arrays.h5, one value per trial)."""
+    """Return (rows of metrics.csv, one per trial and weight matrix; arrays of arrays.h5) for the options."""
     generator = xp.generator(options["seed"])
     dataset = task.load_data(options)
     network = task.build(options, generator.init)
@@ -50,7 +56,7 @@ def measure(options):
 
 
 def report(rows):
-    """Print every trial, then mean and standard deviation over the trials."""
+    """Print rows: every trial, then mean and standard deviation over the trials."""
     labels = dict.fromkeys(row["array"] for row in rows)
     print("per cent of the synapses in which EP and BPTT agree: in all (same sign, both zero)")
     for trial in range(1, TRIALS + 1):

@@ -69,12 +69,12 @@ def with_parameters(network, tree):
 
 
 def truncation(options):
-    """Return how many steps BPTT goes back: Kmax + 1 in fully connected nets, Kmax in the others, as published."""
+    """Return how many steps BPTT goes back by the options: Kmax + 1 if fully connected, else Kmax, as published."""
     return options["Kmax"] + (0 if options["C_tab"] or options["toymodel"] else 1)
 
 
 def by_rate(options, network):
-    """Return the learning rates as a tree for the optimizer: `lr_tab` counts connections from the output."""
+    """Return the rates in `options` as a tree for `network`: `lr_tab` counts connections from the output."""
     rates = list(options["lr_tab"])
     if not options["C_tab"]:
         return {"layers": rates[::-1]}
@@ -83,7 +83,7 @@ def by_rate(options, network):
 
 
 def connections(network):
-    """Return [(label, path of the weights), ...] in the order of the paper, from the output on."""
+    """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
     wiring = network.wiring
     if hasattr(wiring, "convolutions"):
         N, M = len(wiring.classifier), len(wiring.convolutions)
@@ -96,10 +96,19 @@ def connections(network):
 
 
 def restore(config, arrays):
-    """Return (network, predict) from the config of a run and the arrays of its checkpoint; see `plastic.load`.
+    """Return the network of a training run; see `plastic.load`.
 
-    predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
-    free steps. The parameters of several replicas (seeds; BPTT before EP) are stacked, as are their outputs.
+    Args:
+        config: the config of the run.
+        arrays: {path: host array}, those of its checkpoint.
+
+    Returns:
+        (network, predict): predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs
+        (..., batch, n_L) after T free steps, on the host. The parameters of several replicas (seeds; BPTT before EP)
+        are stacked, as are their outputs.
+
+    Raises:
+        PlasticError: if the run has no trained network.
     """
     if config["experiment"] != "train":
         raise PlasticError(f"a run of ep {config['experiment']} has no trained network")

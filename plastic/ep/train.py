@@ -80,7 +80,7 @@ class Task:
         self.groups = self._groups()
 
     def train(self, run):
-        """Train as the options say, or go on from the checkpoint."""
+        """Train as the options say, or go on from the checkpoint of the run."""
         per_epoch = self.source.per_epoch
         columns = [{"seed": seed, "method": method} for method in self.methods for seed in self.seeds]
         training.fit(
@@ -97,7 +97,7 @@ class Task:
         )
 
     def step(self, batch, number):
-        """Update the parameters once; return the loss of each replica on the batch, before the update."""
+        """Make update `number` (1, 2, ..) on a batch; return the loss of each replica on it, before the update."""
         x, y, signs = batch
         online, losses = self.state["online"], []
         if (number - 1) % self.every == 0:
@@ -173,7 +173,10 @@ class Task:
 
 
 def arrays(metrics):
-    """Return the curves of errors for arrays.h5: epochs/EP (epochs,), train_error/EP (seeds, epochs), test_error/EP."""
+    """Return {path in arrays.h5: curve} of the errors in `metrics`.
+
+    epochs/EP (epochs,), train_error/EP and test_error/EP (seeds, epochs), and the same for BPTT.
+    """
     found = {}
     for method, (epochs, values) in error_curves(metrics).items():
         found |= {f"epochs/{method}": epochs} | {f"{name}/{method}": each for name, each in values.items()}
@@ -181,7 +184,7 @@ def arrays(metrics):
 
 
 def report(run):
-    """Print the last and the best test error of every method, means over the replicas that are left."""
+    """Print the last and the best test error of a run by every method, means over the replicas that are left."""
     metrics = run.metrics()
     methods, steps = np.array(metrics["method"]), np.array(metrics["step"])
     for method in dict.fromkeys(metrics["method"]):

@@ -703,9 +703,9 @@ def test_the_batch_of_curves(toy, monkeypatch):
     """The first one of a shuffled epoch; that of the toy model is uniform and shares one class."""
     batches, comparison = [], plotcurves.Comparison
 
-    def spy(network, x, y, *more):
+    def spy(network, x, y, **more):
         batches.append((x, y))
-        return comparison(network, x, y, *more)
+        return comparison(network, x, y, **more)
 
     monkeypatch.setattr(plotcurves, "Comparison", spy)
     for words, shape in (("--size_tab 4 8 100", (5, 100)), ("--C_tab 3 1 --size_tab 4 --Fconv 3", (5, 10, 10, 1)),

@@ -46,8 +46,9 @@ def map_sizes(size: int, convolutions: int, F: int, padding: int, pooling: int) 
         convolved = size + 2 * padding - F + 1
         if convolved < pooling:
             raise PlasticError(
-                f"nothing is left after convolution {number}: {size} rows, {padding} rows of padding and Fconv {F} "
-                f"leave {max(convolved, 0)} rows, and Fpool is {pooling}; take fewer convolutions, or smaller filters"
+                f"nothing is left after convolution {number}: of {size} rows with padding {padding}, filters of {F} "
+                f"rows (Fconv) leave {max(convolved, 0)}, and a pooling window has {pooling} (Fpool); take fewer "
+                "convolutions or smaller filters"
             )
         size = convolved // pooling
         sizes.append((convolved, size))
@@ -202,7 +203,7 @@ class Convolutional:
             a[...] = layer.b
 
     def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function that finds the switches of flat r and writes the coupling without the drive into flat a."""
+        """Return a function that writes the coupling of flat r, without the drive, into flat a, and its `switches`."""
 
         def through(convolved: Array, number: int, out: Array) -> None:
             pool(convolved, self.pooling, out=out, switch=switches[number])
@@ -210,7 +211,7 @@ class Convolutional:
         return self._coupling(r, a, switches, through)
 
     def adjoint_coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return the function that writes the coupling of flat r at fixed switches, without the drive, into flat a."""
+        """Return a function that writes the coupling of flat r at fixed `switches`, without the drive, into flat a."""
 
         def through(convolved: Array, number: int, out: Array) -> None:
             gather(convolved, switches[number], self.pooling, out=out)

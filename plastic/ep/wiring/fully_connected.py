@@ -140,7 +140,10 @@ class FullyConnected:
             others[-1] += self.skip.b
 
     def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function of no arguments that writes the coupling, without the drive, of flat r into flat a."""
+        """Return a function of no arguments that writes the coupling, without the drive, of flat r into flat a.
+
+        `switches` are the pooling switches; there are none here.
+        """
         r_of, a_of = self.split(r), self.split(a)
         W = self.weights
         products = [(r_of[k - 1], W[k], a_of[k]) for k in range(1, len(W))]
