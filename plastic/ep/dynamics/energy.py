@@ -80,7 +80,8 @@ class EnergyNetwork(Network):
     def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
         """Walk back over the steps of a trajectory; yield (t, lambda, delta) for each t, the last first.
 
-        lambda is dL/ds after step t, and delta, a buffer, what the step gives to dL/da:
+        lambda is dL/ds after step t, and delta what the step gives to dL/da; both are buffers that the next step may
+        write into:
 
             m = lambda [0 <= v <= 1], v the state before clamping;      m = lambda without clamp
             delta_k = dt rho'(s_k) m_k,   delta_L = dt m_L unless consistent

@@ -61,7 +61,8 @@ class PrototypicalNetwork(Network):
     def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
         """Walk back over the steps of a trajectory; yield (t, lambda, delta) for each t, the last first.
 
-        lambda is dL/ds after step t, and delta, a buffer, what the step gives to dL/du:
+        lambda is dL/ds after step t, and delta what the step gives to dL/du; both are buffers that the next step
+        writes into:
 
             delta_k = dt rho'(u_k) lambda_k,    lambda_k <- (1 - dt) lambda_k + (coupling of delta)_k
 
@@ -79,4 +80,4 @@ class PrototypicalNetwork(Network):
             delta *= self.dt
             yield t, adjoint, delta
             couple()
-            adjoint = received.copy() if self.dt == 1 else (1 - self.dt) * adjoint + received
+            adjoint = received if self.dt == 1 else (1 - self.dt) * adjoint + received
