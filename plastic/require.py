@@ -185,15 +185,18 @@ def choice(name: str, value: Any, known: Iterable[Any]) -> None:
 
 
 def tree(name: str, found: Tree, like: Tree) -> None:
-    """Require a tree with the paths and shapes of another."""
+    """Require a tree with the paths, shapes and precisions of another."""
     leaves, wanted = dict(parameters.leaves(found)), dict(parameters.leaves(like))
     if leaves.keys() != wanted.keys():
         odd = ", ".join(sorted(path or "an array" for path in leaves.keys() ^ wanted.keys()))
         raise PlasticError(f"{name} is another tree than the parameters: {odd} on one side only")
     for path, leaf in leaves.items():
+        where = f"{name} at {path}" if path else name
+        array(where, leaf)
         if leaf.shape != wanted[path].shape:
-            where = f"{name} at {path}" if path else name
             raise PlasticError(f"{where} has shape {leaf.shape}; the parameter has {wanted[path].shape}")
+        if leaf.dtype != wanted[path].dtype:
+            raise PlasticError(f"{where} is {leaf.dtype}; the parameter is {wanted[path].dtype}")
 
 
 def _described(value: Any) -> str:

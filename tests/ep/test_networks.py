@@ -238,6 +238,8 @@ def test_numbers_of_numpy_keep_the_precision():
         ("centered", {"centered": 2}),
         ("work", {"work": 3}),
         ("out", {"out": []}),
+        ("out at layers/0/W", {"out": {"layers": [Affine(1.0, 2.0), Affine(3.0, 4.0)]}}),
+        ("out at layers/0/W", {"out": {"layers": [Affine(np.zeros((6, 5)), np.zeros((1, 5)))] * 2}}),
     ],
     ids=str,
 )
