@@ -13,8 +13,7 @@ import sys
 import numpy as np
 
 from plastic import check, data, ep, training
-from plastic.ep import networks
-from plastic.functions import one_hot
+from plastic.functions import accuracy, one_hot
 from plastic.optimizers import SGD
 
 dataset = data.load("glyphs")
@@ -26,20 +25,18 @@ print(f"{'beta':>8}{'consistent':>12}{'centered':>12}{'as published':>14}   rela
 for beta in (0.5, 0.1, 0.02):
     errors = []
     for consistent, centered in ((True, False), (True, True), (False, False)):
-        net = networks.energy((784, 64, 10), np.random.default_rng(1), clamp=False, consistent=consistent)
+        net = ep.energy((784, 64, 10), np.random.default_rng(1), clamp=False, consistent=consistent)
         exact, _ = ep.bptt(net, x[:20], y[:20], T=300, steps=20)
-        update, _ = ep.ep(net, x[:20], y[:20], T=300, K=20, beta=beta, centered=centered)
+        update, _ = ep.eqprop(net, x[:20], y[:20], T=300, K=20, beta=beta, centered=centered)
         errors.append(float(check.relative_rmse(update, exact)["layers/0/W"]))
     print(f"{beta:8}{errors[0]:12.4f}{errors[1]:12.4f}{errors[2]:14.4f}")
 
-net = networks.prototypical((784, 128, 10), np.random.default_rng(1))
+net = ep.prototypical((784, 128, 10), np.random.default_rng(1))
 optimizer, work = SGD({"layers": [0.08, 0.04]}), ep.Relaxation(net, x[:20])
 batches = training.Batches(x, y, 20, [np.random.default_rng(2)])
 for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 1500):
-    grads, _ = ep.ep(net, *batches.next(), T=30, K=10, beta=0.5, work=work)
-    optimizer.step(net.wiring.parameters, grads, {})
+    grads, _ = ep.eqprop(net, *batches.next(), T=30, K=10, beta=0.5, work=work)
+    optimizer.step(net.parameters, grads, {})
 
-rest = ep.Relaxation(net, x_test)
-rest.begin(x_test)
-rest.run(30)
-print(f"test accuracy {100 * np.mean(rest.output.argmax(axis=1) == test_labels):.2f} %")
+output = ep.predict(net, x_test, T=30)
+print(f"test accuracy {100 * accuracy(output, test_labels):.2f} %")

@@ -154,6 +154,15 @@ def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
         return [(str(index), child) for index, child in enumerate(tree)]
     if isinstance(tree, dict):
         return [(str(name), child) for name, child in tree.items()]
-    if dataclasses.is_dataclass(tree):
-        return [(field.name, getattr(tree, field.name)) for field in dataclasses.fields(tree)]
-    return None
+    names = _field_names(type(tree))
+    return None if names is None else [(name, getattr(tree, name)) for name in names]
+
+
+def _field_names(kind: type) -> list[str] | None:
+    """Return the names of a dataclass's fields, or None of another type; trees are walked in every step of training."""
+    if kind not in _NAMES:
+        _NAMES[kind] = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None
+    return _NAMES[kind]
+
+
+_NAMES: dict[type, list[str] | None] = {}

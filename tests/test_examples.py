@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plastic import require
+
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTS = {"gle_in_time": "GLE                    loss", "prospective_configuration": "predictive coding  1.00"}
@@ -35,9 +37,9 @@ def test_python_in_the_readme():
     np.testing.assert_allclose(names["below"], names["activities"][4], atol=1e-4)
     names = {}
     exec(of_ep, names)
-    for layer, grad in zip(names["net"].wiring.layers, names["grads"]["layers"], strict=True):
-        assert layer.W.shape == grad.W.shape
+    require.tree("grads", names["grads"], names["net"].parameters)
     assert names["output"].shape == (20, 10)
+    assert all(0 < cosine <= 1 for cosine in names["cosine"].values())
     assert [layer.shape for layer in names["comparison"].neurons()[0]] == [(80, 10), (80, 512)]
     names = {}
     exec(of_eprop, names)

@@ -209,6 +209,8 @@ def test_misuse_of_the_network_is_told(backend, case):
     make = case.family.NETWORKS[case.network]
     generator = np.random.default_rng(0)
     for sizes in ((), (3,), 5, (*case.sizes[:-1], 0), (*case.sizes[:-1], -2), (*case.sizes[:-1], 2.5), "784"):
+        if sizes == (3,) and case.positional:
+            continue  # sizes of what follows convolutions: one will do
         with pytest.raises(PlasticError):
             make(*case.positional, sizes, generator, **case.constants)
     for seed in (1, None, "1", [1, 2], []):

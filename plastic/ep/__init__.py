@@ -1,18 +1,49 @@
 """Equilibrium propagation and its baseline, backpropagation through time (Ernoult et al. 2019).
 
-    net = ep.networks.energy((784, 512, 10), generator)     # or prototypical, toy, convolutional
-    grads, output = ep.ep(net, x, y, T=100, K=12, beta=0.5)
-    grads, output = ep.bptt(net, x, y, T=100, steps=13)
-    comparison = ep.Comparison(net, x, y, T=800, K=80, beta=0.001)      # the two, step by step
+    net = ep.energy((784, 512, 10), generator)                         # or prototypical, toy, convolutional
+    output = ep.predict(net, x, T=100)
+    grads, output = ep.eqprop(net, x, y, T=100, K=12, beta=0.5)
+    grads, output = ep.bptt(net, x, y, T=100, steps=12)
+    comparison = ep.Comparison(net, x, y, T=800, K=80, beta=0.001)     # the two, step by step
+
+A network is a wiring (parameters and a symmetric coupling of the states, `plastic.ep.wiring`) with dynamics (one step,
+and its adjoint, `plastic.ep.dynamics`), so that both rules (`plastic.ep.rules`) run on any pair.
 
 Ernoult, Grollier, Querlioz, Bengio, Scellier: Updates of equilibrium prop match gradients of backprop through time in
 an RNN with static input. Advances in Neural Information Processing Systems 32, 2019.
 """
 
-from plastic.ep import networks
-from plastic.ep.curves import Comparison
-from plastic.ep.relaxation import Relaxation, Tape
-from plastic.ep.rules import bptt, ep
+from plastic.ep.curves import Comparison, distances
+from plastic.ep.dynamics import EnergyNetwork, Network, PrototypicalNetwork
+from plastic.ep.networks import convolutional, energy, prototypical, toy
+from plastic.ep.relaxation import Relaxation, Trajectory
+from plastic.ep.rules import bptt, eqprop, predict
 from plastic.ep.task import restore
+from plastic.ep.wiring import Convolutional, FullyConnected
 
-__all__ = ["Comparison", "Relaxation", "Tape", "bptt", "ep", "networks", "restore"]
+NETWORKS = {"toy": toy, "energy": energy, "prototypical": prototypical, "convolutional": convolutional}
+RULES = {"eqprop": eqprop, "bptt": bptt}
+STEPS: dict = {}
+
+__all__ = [
+    "NETWORKS",
+    "RULES",
+    "STEPS",
+    "Comparison",
+    "Convolutional",
+    "EnergyNetwork",
+    "FullyConnected",
+    "Network",
+    "PrototypicalNetwork",
+    "Relaxation",
+    "Trajectory",
+    "bptt",
+    "convolutional",
+    "distances",
+    "energy",
+    "eqprop",
+    "predict",
+    "prototypical",
+    "restore",
+    "toy",
+]

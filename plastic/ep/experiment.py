@@ -8,7 +8,7 @@ import numpy as np
 
 from plastic import data, runs
 from plastic.ep import figures, plotcurves, recipe, train
-from plastic.ep.networks import map_sizes
+from plastic.ep.wiring.convolutional import map_sizes
 from plastic.errors import PlasticError
 from plastic.runs.options import check_at_least_one, check_seeds, resumed, seed_names
 

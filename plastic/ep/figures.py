@@ -24,7 +24,7 @@ def draw(folder):
 
 
 def error_curves(metrics):
-    """Return {method: (epochs, {"train_error": values (seeds, epochs), "test_error": ...})}."""
+    """Return {method: (epochs, {"train_error": values (seeds, epochs), "test_error": ...})} of the metrics of a run."""
     curves = {}
     for method in sorted(set(metrics["method"]), key=["EP", "BPTT"].index):
         chosen = [place for place, each in enumerate(metrics["method"]) if each == method]
@@ -35,7 +35,7 @@ def error_curves(metrics):
 
 
 def errors(metrics):
-    """Training and test error over the epochs, one panel per method; over seeds the mean and the range."""
+    """Draw metrics: training and test error over the epochs, a panel per method; over seeds the mean and the range."""
     curves = error_curves(metrics)
     fig, axes = plotting.figure(columns=len(curves), sharey=True)
     for axis, (method, (epochs, values)) in zip(np.ravel(axes), curves.items(), strict=True):
@@ -49,7 +49,7 @@ def errors(metrics):
 
 
 def rmse(metrics):
-    """Mean distance between the curves of EP and of BPTT, a bar for each layer and each connection."""
+    """Draw metrics: mean distance between the curves of EP and of BPTT, a bar for each layer and each connection."""
     fig, axis = plotting.figure(width=1.6 + 0.7 * len(metrics["array"]))
     is_layer = [name.startswith("s^") for name in metrics["array"]]
     places = np.arange(len(is_layer)) + np.where(is_layer, 0, 1)
@@ -64,7 +64,7 @@ def rmse(metrics):
 
 
 def neurons(arrays):
-    """Neural updates over time, a panel for each layer: BPTT solid, EP dashed."""
+    """Draw arrays: neural updates over time, a panel for each layer, BPTT solid, EP dashed."""
     panels = {}
     layers = sorted(int(name.removeprefix("nS/")) for name in arrays if name.startswith("nS/"))
     for layer in layers:
@@ -77,7 +77,7 @@ def neurons(arrays):
 
 
 def synapses(arrays):
-    """Synaptic updates over time, a panel for each connection: BPTT solid, EP dashed."""
+    """Draw arrays: synaptic updates over time, a panel for each connection, BPTT solid, EP dashed."""
     labels = [name.removeprefix("NT/") for name in arrays if name.startswith("NT/")]
     panels = {}
     for label in sorted(labels, key=_from_the_output):
@@ -88,7 +88,7 @@ def synapses(arrays):
 
 
 def signs(metrics):
-    """Share of the synapses in which EP and BPTT agree, per connection: mean over the trials."""
+    """Draw metrics: share of the synapses in which EP and BPTT agree, per connection, the mean over the trials."""
     labels = list(dict.fromkeys(metrics["array"]))
     fig, axis = plotting.figure(width=1.6 + 0.9 * len(labels))
     names = np.array(metrics["array"])

@@ -12,13 +12,13 @@ _SYNAPSES, _FEW_SYNAPSES = 10, 5
 
 
 def batch(options, dataset, order):
-    """Return the first batch (x, y) of the training set in an order."""
+    """Return the first batch (x, y) of the training set of `dataset` in an order, of the size in `options`."""
     x, labels = (array[order[: options["batch_size"]]] for array in dataset.train)
     return xp.asarray(x), one_hot(xp.asarray(labels), options["size_tab"][0])
 
 
 def toy_batch(options, generator):
-    """Return x ~ U(0, 1), and y with the same random class for all samples."""
+    """Return x ~ U(0, 1), and y with one random class for all samples, of the sizes in `options`, by `generator`."""
     shape = options["batch_size"], options["size_tab"][-1]
     x, label = generator.random(shape), generator.integers(options["size_tab"][0])
     return xp.asarray(x), one_hot(xp.asarray(np.full(shape[0], label)), options["size_tab"][0])
@@ -33,7 +33,8 @@ def measure(options):
         dataset = task.load_data(options)
         x, y = batch(options, dataset, generator.shuffle.permutation(len(dataset.train[0])))
     network = task.build(options, generator.init)
-    comparison = Comparison(network, x, y, options["T"], options["Kmax"], options["beta"], options["tolerance"])
+    T, K = options["T"], options["Kmax"]
+    comparison = Comparison(network, x, y, T=T, K=K, beta=options["beta"], tolerance=options["tolerance"])
     rows, arrays = _neurons(comparison, options, generator.noise)
     more_rows, more_arrays = _synapses(comparison, options, generator.noise)
     return rows + more_rows, arrays | more_arrays
@@ -53,8 +54,8 @@ def _neurons(comparison, options, generator):
 
 
 def _synapses(comparison, options, generator):
-    labels = task.connections(comparison.network)
-    sizes = {path: leaf.size for path, leaf in parameters.leaves(comparison.network.wiring.parameters)}
+    labels = task.connections(comparison.net)
+    sizes = {path: leaf.size for path, leaf in parameters.leaves(comparison.net.parameters)}
     some = _FEW_SYNAPSES if options["toymodel"] or options["C_tab"] else _SYNAPSES
     chosen = {
         label: np.sort(generator.choice(sizes[path], min(some, sizes[path]), replace=False)) for label, path in labels
@@ -84,7 +85,7 @@ def _statistics(distance):
 
 
 def report(rows):
-    """Print the mean distance of every layer and connection, and the residual beside it."""
+    """Print rows: the mean distance of every layer and connection, and the residual beside it."""
     print(f"{'':8}{'RMSE':>10}{'std':>10}  free-phase residual")
     for row in rows:
         residual = "" if row["residual"] is None else f"{row['residual']:.1e}"

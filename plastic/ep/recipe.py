@@ -14,23 +14,30 @@ def agreement(network, x, y, options, beta):
     """Return {label: (p1, p2)} for every weight matrix, in per cent of its entries.
 
     p1: EP's update and BPTT's gradient descent have the same sign, neither being 0. p2: both are 0.
+
+    Args:
+        network: the network.
+        x, y: a batch, as the rules take it.
+        options: those of the command: T, Kmax, tolerance and nudging.
+        beta: strength of the nudge.
     """
-    T, K, tolerance = options["T"], options["Kmax"], options["tolerance"]
-    ep, _ = rules.ep(network, x, y, T, K, beta, options["nudging"] == "centered", tolerance)
-    bptt, _ = rules.bptt(network, x, y, T, task.truncation(options), tolerance)
+    common = {"T": options["T"], "tolerance": options["tolerance"]}
+    centered = options["nudging"] == "centered"
+    ep, _ = rules.eqprop(network, x, y, K=options["Kmax"], beta=beta, centered=centered, **common)
+    bptt, _ = rules.bptt(network, x, y, steps=task.truncation(options), **common)
     D, N = dict(parameters.leaves(ep)), dict(parameters.leaves(bptt))
     return {label: sign_agreement(N[path], D[path]) for label, path in task.connections(network)}
 
 
 def sign_agreement(N, D):
-    """Return (p1, p2) of two arrays; see `agreement`."""
+    """Return (p1, p2) of two arrays N and D; see `agreement`."""
     same = (xp.sign(N) == xp.sign(D)) & (N != 0)
     shares = xp.stack([xp.mean(each.astype(N.dtype)) for each in (same, (N == 0) & (D == 0))])
     return tuple(float(share) for share in xp.asnumpy(100 * shares))
 
 
 def measure(options):
-    """Return (rows of metrics.csv, one per trial and weight matrix; arrays of arrays.h5, one value per trial)."""
+    """Return (rows of metrics.csv, one per trial and weight matrix; arrays of arrays.h5) for the options."""
     generator = xp.generator(options["seed"])
     dataset = task.load_data(options)
     network = task.build(options, generator.init)
@@ -49,7 +56,7 @@ def measure(options):
 
 
 def report(rows):
-    """Print every trial, then mean and standard deviation over the trials."""
+    """Print rows: every trial, then mean and standard deviation over the trials."""
     labels = dict.fromkeys(row["array"] for row in rows)
     print("per cent of the synapses in which EP and BPTT agree: in all (same sign, both zero)")
     for trial in range(1, TRIALS + 1):

@@ -13,58 +13,222 @@ s^beta, and compares the two ends:
                   order beta^2 rather than beta (Laborieux et al. 2021)
 
 BPTT differentiates L through the last steps, the state before them taken as a constant. Memory grows with these steps,
-not with T.
-
-Every rule returns (gradients, output): gradients a tree of the shape of `network.wiring.parameters`, signed to be
-subtracted; output s_L(T) (..., batch, n_L). `work`, a `Relaxation(network, x)`, and `out`, a tree of gradients, are
-buffers that spare allocations. tolerance: see `Relaxation.run`; 0 makes all T steps.
+not with T. In a gradient system at rest, EP with K nudged steps gives BPTT through K steps as beta goes to 0 (Ernoult
+et al. 2019, theorem 1).
 """
 
-from plastic import xp
-from plastic.ep.relaxation import Relaxation
+from typing import Any
+
+from plastic import require, xp
+from plastic.ep.dynamics import Network
+from plastic.ep.relaxation import Relaxation, nudge_strength, require_network
+from plastic.errors import PlasticError
+from plastic.types import Array, Tree
 
 
-def ep(network, x, y, T, K, beta, centered=False, tolerance=0.0, work=None, out=None):
-    """Equilibrium propagation: T free steps, K nudged ones; with `centered`, K more towards the other side.
+@xp.underflow_is_ordinary()
+def predict(net: Network, x: Array, *, T: int, tolerance: float = 0.0) -> Array:
+    """Return the outputs of a network after T free steps, s_L(T).
 
-    beta: a number other than 0, or one per replica (..., 1, 1); random-sign nudging is a matter of its sign.
+    Args:
+        net: the network.
+        x: inputs (..., batch, n_0); of a convolutional network images (batch, rows, columns, channels), or their rows.
+        T: steps of the free phase, from the all-zero state.
+        tolerance: a replica whose largest change in a step is not above it has come to rest; 0 makes all steps.
+
+    Returns:
+        An array (..., batch, n_L).
+
+    Raises:
+        PlasticError: if an argument does not fit.
+
+    Source: Ernoult et al. 2019.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import ep, xp
+        >>> net = ep.prototypical((784, 512, 10), np.random.default_rng(0))
+        >>> ep.predict(net, xp.zeros((20, 784), dtype=xp.float_dtype), T=40).shape
+        (20, 10)
     """
-    w = Relaxation(network, x) if work is None else work
-    r_0 = w.begin(x)
+    require.whole("T", T)
+    w = Relaxation(net, x)
     w.run(T, tolerance=tolerance)
-    output, free = w.output.copy(), w.s.copy()
-    minus = _end(w) if not centered else None
-    w.run(K, beta, y, tolerance)
+    return w.output.copy()
+
+
+@xp.underflow_is_ordinary()
+def eqprop(
+    net: Network,
+    x: Array,
+    y: Array,
+    *,
+    T: int,
+    K: int,
+    beta: Any,
+    centered: bool = False,
+    tolerance: float = 0.0,
+    out: Tree = None,
+    work: Relaxation | None = None,
+) -> tuple[Tree, Array]:
+    """Equilibrium propagation: T free steps, then K nudged ones, and the contrast of the two ends.
+
+        grads = -(1 / beta B) (dPhi/dtheta at s^beta, minus that at s*)
+        grads = -(1 / 2 beta B) (dPhi/dtheta at s^beta, minus that at s^{-beta})          with `centered`
+
+    Args:
+        net: the network, which does not change.
+        x: inputs (..., batch, n_0); of a convolutional network images (batch, rows, columns, channels), or their rows.
+        y: targets (..., batch, n_L), one-hot rows for classes.
+        T: steps of the free phase, from the all-zero state to s*.
+        K: steps of a nudged phase, from s* to s^beta.
+        beta: strength of the nudge, a number other than 0, or an array (..., 1, 1) with one for each replica. For
+            random-sign nudging, draw its sign for each batch.
+        centered: a second nudged phase, from s* to s^{-beta}: an error of order beta^2 rather than beta.
+        tolerance: a replica whose largest change in a step is not above it has come to rest; 0 makes all steps.
+        out: a tree of gradients to write into.
+        work: a `Relaxation` of this network on a batch of this shape, whose buffers are used.
+
+    Returns:
+        (grads, output): a tree of the shape of `net.parameters`, means over the batch, signed to be subtracted; and the
+        output of the free phase (..., batch, n_L).
+
+    Raises:
+        PlasticError: if an argument does not fit.
+
+    Source: Scellier and Bengio 2017; Ernoult et al. 2019; centered: Laborieux et al. 2021.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import ep, xp
+        >>> net = ep.prototypical((784, 512, 10), np.random.default_rng(0))
+        >>> x, y = xp.zeros((20, 784), dtype=xp.float_dtype), xp.ones((20, 10), dtype=xp.float_dtype)
+        >>> grads, output = ep.eqprop(net, x, y, T=40, K=15, beta=0.1)
+        >>> grads["layers"]
+        [Affine W (784, 512), b (1, 512), Affine W (512, 10), b (1, 10)]
+    """
+    require.whole("T", T)
+    require.whole("K", K)
+    require.choice("centered", centered, (True, False))
+    tolerance = require.scalar("tolerance", tolerance, least=0)
+    w = begin(net, x, y, out, work)
+    beta = nudge_strength("beta", beta, w.leading, w.s.dtype)
+    w.advance(T, tolerance=tolerance)
+    output, minus = w.output.copy(), _end(w)
+    free = w.s.copy() if centered else None
+    w.advance(K, beta, y, tolerance)
     plus = _end(w)
     if centered:
         w.s[...] = free
-        w.run(K, -beta, y, tolerance)
+        w.advance(K, -beta, y, tolerance)
         minus = _end(w)
     scale = -1 / ((2 if centered else 1) * beta * y.shape[-2])
-    grads = network.wiring.contrast(plus[0], minus[0], r_0, (plus[1], minus[1]), scale, out)
-    return grads, output
+    grads = net.wiring.contrast(plus[0], minus[0], w.r_0, (plus[1], minus[1]), scale, out)
+    return grads if out is None else out, output
 
 
-def bptt(network, x, y, T, steps, tolerance=0.0, work=None, out=None):
-    """Backpropagation through the last `steps` (all, if these are more than T) of T free steps."""
-    w = Relaxation(network, x) if work is None else work
-    r_0 = w.begin(x)
+@xp.underflow_is_ordinary()
+def bptt(
+    net: Network,
+    x: Array,
+    y: Array,
+    *,
+    T: int,
+    steps: int,
+    tolerance: float = 0.0,
+    out: Tree = None,
+    work: Relaxation | None = None,
+) -> tuple[Tree, Array]:
+    """Backpropagation through time: the gradient of L through the last steps of T free ones.
+
+        grads = dL/dtheta,    L = (1 / 2B) sum over the batch of |s_L(T) - y|^2,    s(T - steps) a constant
+
+    Args:
+        net: the network, which does not change. An energy-based one needs an activation with a curvature.
+        x: inputs (..., batch, n_0); of a convolutional network images (batch, rows, columns, channels), or their rows.
+        y: targets (..., batch, n_L), one-hot rows for classes.
+        T: steps of the free phase, from the all-zero state.
+        steps: how many of them to go back, the last ones; all, if these are more than T. Memory grows with them.
+        tolerance: a replica whose largest change in a step is not above it has come to rest, before the steps that are
+            gone back; 0 makes all steps.
+        out: a tree of gradients to write into.
+        work: a `Relaxation` of this network on a batch of this shape, whose buffers are used.
+
+    Returns:
+        (grads, output): a tree of the shape of `net.parameters`, means over the batch, signed to be subtracted; and the
+        output of the free phase (..., batch, n_L).
+
+    Raises:
+        PlasticError: if an argument does not fit, or the activation has no curvature where it is needed.
+
+    Source: Ernoult et al. 2019.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import ep, xp
+        >>> net = ep.prototypical((784, 512, 10), np.random.default_rng(0))
+        >>> x, y = xp.zeros((20, 784), dtype=xp.float_dtype), xp.ones((20, 10), dtype=xp.float_dtype)
+        >>> grads, output = ep.bptt(net, x, y, T=40, steps=15)
+        >>> grads["layers"]
+        [Affine W (784, 512), b (1, 512), Affine W (512, 10), b (1, 10)]
+    """
+    require.whole("T", T)
+    require.whole("steps", steps)
+    tolerance = require.scalar("tolerance", tolerance, least=0)
+    w = begin(net, x, y, out, work)
+    net.require_differentiable()
     steps = min(steps, T)
-    w.run(T - steps, tolerance=tolerance)
-    tape = w.record(steps)
-    deltas = xp.empty_like(tape.s)
-    for t, _, delta in network.sweep(tape, loss_gradient(w, y)):
+    w.advance(T - steps, tolerance=tolerance)
+    trajectory = w.record(steps)
+    deltas = xp.empty_like(trajectory.s)
+    for t, _, delta in net.sweep(trajectory, loss_gradient(w, y)):
         deltas[..., t, :] = delta
-    grads = network.wiring.gradients(deltas, network.sent(tape.s), r_0, tape.switches, out)
-    return grads, w.output.copy()
+    grads = net.wiring.gradients(deltas, net.sent(trajectory.s), w.r_0, trajectory.switches, out)
+    return grads if out is None else out, w.output.copy()
 
 
-def loss_gradient(w, y):
-    """Return dL/ds at the end of a relaxation, flat: (s_L - y) / B on the output, 0 on the other layers."""
+def loss_gradient(w: Relaxation, y: Array) -> Array:
+    """Return dL/ds at the end of a relaxation, flat (..., P): (s_L - y) / B on the output, 0 on the other layers.
+
+    Args:
+        w: the relaxation.
+        y: targets (..., batch, n_L).
+    """
     adjoint = xp.zeros_like(w.s)
-    w.network.wiring.split(adjoint)[-1][...] = (w.output - y) / y.shape[-2]
+    w.net.wiring.split(adjoint)[-1][...] = (w.output - y) / y.shape[-2]
     return adjoint
 
 
+def begin(net: Network, x: Array, y: Array, out: Tree = None, work: Relaxation | None = None) -> Relaxation:
+    """Return a relaxation at its beginning, after the checks of what a rule takes.
+
+    Args:
+        net: the network.
+        x: inputs (..., batch, n_0), with no more replica axes than the network.
+        y: targets (..., batch, n_L).
+        out: a tree of gradients that will be written into.
+        work: the relaxation to use; without it there is a new one.
+
+    Raises:
+        PlasticError: if an argument does not fit.
+    """
+    require_network(net)
+    if work is None:
+        work = Relaxation(net, x)
+    elif not isinstance(work, Relaxation) or work.net is not net:
+        found = "one of another" if isinstance(work, Relaxation) else f"a {type(work).__name__}"
+        raise PlasticError(f"work must be a Relaxation of this network, {net}, but it is {found}")
+    else:
+        work.begin(x)
+    if work.leading != net.wiring.leading:
+        raise PlasticError(
+            f"x has the replica axes {x.shape[:-2]}, but the network has {net.wiring.leading}, and so do its gradients"
+        )
+    work.require_targets(y)
+    if out is not None:
+        require.tree("out", out, net.parameters)
+    return work
+
+
 def _end(w):
-    return w.network.sent(w.s.copy()), [switch.copy() for switch in w.switches]
+    return w.net.sent(w.s.copy()), [switch.copy() for switch in w.switches]

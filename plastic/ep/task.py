@@ -2,9 +2,11 @@
 
 import dataclasses
 
-from plastic import data, functions, parameters, xp
+import numpy as np
+
+from plastic import data, parameters, xp
 from plastic.ep import networks
-from plastic.ep.relaxation import Relaxation
+from plastic.ep.rules import predict as outputs_of
 from plastic.errors import PlasticError
 
 
@@ -41,7 +43,7 @@ def load_data(options):
 
 def build(options, generator):
     """Return the network of the options with weights drawn from the generator."""
-    activation = getattr(functions, options["activation_function"])
+    phi, dt, clamp = options["activation_function"], options["dt"], options["clamp"]
     sizes = options["size_tab"][::-1]
     if options["C_tab"]:
         return networks.convolutional(
@@ -52,13 +54,13 @@ def build(options, generator):
             F=options["Fconv"],
             padding=(options["Fconv"] - 1) // 2 if options["padding"] else 0,
             pooling=options["Fpool"],
-            activation=activation,
+            phi=phi,
         )
     if options["toymodel"]:
-        return networks.toy(sizes, generator, activation, options["dt"], options["clamp"])
+        return networks.toy(sizes, generator, phi=phi, dt=dt, clamp=clamp)
     if options["discrete"]:
-        return networks.prototypical(sizes, generator, activation, options["dt"])
-    return networks.energy(sizes, generator, activation, options["dt"], options["clamp"], options["consistent"])
+        return networks.prototypical(sizes, generator, phi=phi, dt=dt)
+    return networks.energy(sizes, generator, phi=phi, dt=dt, clamp=clamp, consistent=options["consistent"])
 
 
 def with_parameters(network, tree):
@@ -67,12 +69,12 @@ def with_parameters(network, tree):
 
 
 def truncation(options):
-    """Return how many steps BPTT goes back: Kmax + 1 in fully connected nets, Kmax in the others, as published."""
+    """Return how many steps BPTT goes back by the options: Kmax + 1 if fully connected, else Kmax, as published."""
     return options["Kmax"] + (0 if options["C_tab"] or options["toymodel"] else 1)
 
 
 def by_rate(options, network):
-    """Return the learning rates as a tree for the optimizer: `lr_tab` counts connections from the output."""
+    """Return the rates in `options` as a tree for `network`: `lr_tab` counts connections from the output."""
     rates = list(options["lr_tab"])
     if not options["C_tab"]:
         return {"layers": rates[::-1]}
@@ -81,7 +83,7 @@ def by_rate(options, network):
 
 
 def connections(network):
-    """Return [(label, path of the weights), ...] in the order of the paper, from the output on."""
+    """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
     wiring = network.wiring
     if hasattr(wiring, "convolutions"):
         N, M = len(wiring.classifier), len(wiring.convolutions)
@@ -94,27 +96,34 @@ def connections(network):
 
 
 def restore(config, arrays):
-    """Return (network, predict) from the config of a run and the arrays of its checkpoint; see `plastic.load`.
+    """Return the network of a training run; see `plastic.load`.
 
-    predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
-    free steps. The parameters of several replicas (seeds; BPTT before EP) are stacked, as are their outputs.
+    Args:
+        config: the config of the run.
+        arrays: {path: host array}, those of its checkpoint.
+
+    Returns:
+        (network, predict): predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs
+        (..., batch, n_L) after T free steps, on the host. The parameters of several replicas (seeds; BPTT before EP)
+        are stacked, as are their outputs.
+
+    Raises:
+        PlasticError: if the run has no trained network.
     """
     if config["experiment"] != "train":
         raise PlasticError(f"a run of ep {config['experiment']} has no trained network")
     options = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
     network = build(options, xp.generator(0).init)
     held = {path.removeprefix("parameters/"): xp.asarray(array) for path, array in arrays.items()}
-    paths = iter([path for path, _ in parameters.leaves(network.wiring.parameters)])
-    network = with_parameters(network, parameters.map(lambda _: held[next(paths)], network.wiring.parameters))
+    paths = iter([path for path, _ in parameters.leaves(network.parameters)])
+    network = with_parameters(network, parameters.map(lambda _: held[next(paths)], network.parameters))
 
     def predict(x):
-        x = xp.asarray(x.reshape(len(x), *options["input_shape"]))
-        outputs = []
-        for each, _ in replicas(network):
-            w = Relaxation(each, x)
-            w.begin(x)
-            w.run(options["T"], tolerance=options["tolerance"])
-            outputs.append(w.output)
+        if not np.ndim(x) or not len(x) or np.size(x[0]) != np.prod(options["input_shape"]):
+            raise PlasticError(f"x has shape {np.shape(x)}; samples of shape {options['input_shape']} are needed")
+        x = xp.asarray(np.reshape(x, (len(x), *options["input_shape"])))
+        free = {"T": options["T"], "tolerance": options["tolerance"]}
+        outputs = [outputs_of(each, x, **free) for each, _ in replicas(network)]
         return xp.asnumpy(outputs[0] if len(outputs) == 1 else xp.stack(outputs))
 
     return network, predict
@@ -122,7 +131,7 @@ def restore(config, arrays):
 
 def replicas(network):
     """Return [(network, index)] that a relaxation can take at once: all replicas of a dense net, each one of others."""
-    tree = network.wiring.parameters
+    tree = network.parameters
     if "convolutions" not in tree or tree["convolutions"][0].W.ndim == 4:
         return [(network, ...)]
     count = len(tree["convolutions"][0].W)

@@ -69,7 +69,7 @@ class Task:
         self.every = options["eval_every"] or self.source.per_epoch
 
         networks = [task.build(options, each.init) for each in generators]
-        trees = [each.wiring.parameters for each in networks] * len(self.methods)
+        trees = [each.parameters for each in networks] * len(self.methods)
         self.parameters = parameters.stack_replicas(trees)
         self.network = task.with_parameters(networks[0], self.parameters)
         self.grads = parameters.zeros_like(self.parameters)
@@ -78,10 +78,9 @@ class Task:
         online["samples"] = xp.zeros((), dtype=xp.float_dtype)
         self.state = {"parameters": self.parameters, "online": online}
         self.groups = self._groups()
-        self.parts = [(place, network, {}) for network, place in task.replicas(self.network)]
 
     def train(self, run):
-        """Train as the options say, or go on from the checkpoint."""
+        """Train as the options say, or go on from the checkpoint of the run."""
         per_epoch = self.source.per_epoch
         columns = [{"seed": seed, "method": method} for method in self.methods for seed in self.seeds]
         training.fit(
@@ -98,7 +97,7 @@ class Task:
         )
 
     def step(self, batch, number):
-        """Update the parameters once; return the loss of each replica on the batch, before the update."""
+        """Make update `number` (1, 2, ..) on a batch; return the loss of each replica on it, before the update."""
         x, y, signs = batch
         online, losses = self.state["online"], []
         if (number - 1) % self.every == 0:
@@ -127,14 +126,10 @@ class Task:
         for start in range(0, len(x), size):
             some, classes = x[start : start + size], labels[start : start + size]
             y = one_hot(classes, options["size_tab"][0])
-            for place, network, works in self.parts:
-                if len(some) not in works:
-                    works[len(some)] = Relaxation(network, some)
-                w = works[len(some)]
-                w.begin(some)
-                w.run(options["T"], tolerance=options["tolerance"])
-                wrong[place] += xp.sum(xp.argmax(w.output, axis=-1) != classes, axis=-1).astype(wrong.dtype)
-                squares[place] += xp.sum((w.output - y) ** 2, axis=(-2, -1))
+            for network, place in task.replicas(self.network):
+                output = rules.predict(network, some, T=options["T"], tolerance=options["tolerance"])
+                wrong[place] += xp.sum(xp.argmax(output, axis=-1) != classes, axis=-1).astype(wrong.dtype)
+                squares[place] += xp.sum((output - y) ** 2, axis=(-2, -1))
         online = self.state["online"]
         return {
             "test_error": 100 * wrong / len(x),
@@ -148,15 +143,16 @@ class Task:
         options = self.options
         if group.work is None:
             group.work = Relaxation(group.network, x)
-        T, K, common = options["T"], options["Kmax"], (options["tolerance"], group.work, group.grads)
+        common = {"T": options["T"], "tolerance": options["tolerance"], "work": group.work, "out": group.grads}
         if group.method == "BPTT":
-            return rules.bptt(group.network, x, y, T, task.truncation(options), *common)[1]
+            return rules.bptt(group.network, x, y, steps=task.truncation(options), **common)[1]
         beta = options["beta"]
         if self.random and group.seed is ... and len(self.seeds) > 1:
             beta = xp.asarray(beta * np.reshape(signs, (-1, 1, 1)))
         elif self.random:
             beta *= signs[0 if group.seed is ... else group.seed]
-        return rules.ep(group.network, x, y, T, K, beta, options["nudging"] == "centered", *common)[1]
+        centered = options["nudging"] == "centered"
+        return rules.eqprop(group.network, x, y, K=options["Kmax"], beta=beta, centered=centered, **common)[1]
 
     def _groups(self):
         seeds = len(self.seeds)
@@ -177,7 +173,10 @@ class Task:
 
 
 def arrays(metrics):
-    """Return the curves of errors for arrays.h5: epochs/EP (epochs,), train_error/EP (seeds, epochs), test_error/EP."""
+    """Return {path in arrays.h5: curve} of the errors in `metrics`.
+
+    epochs/EP (epochs,), train_error/EP and test_error/EP (seeds, epochs), and the same for BPTT.
+    """
     found = {}
     for method, (epochs, values) in error_curves(metrics).items():
         found |= {f"epochs/{method}": epochs} | {f"{name}/{method}": each for name, each in values.items()}
@@ -185,7 +184,7 @@ def arrays(metrics):
 
 
 def report(run):
-    """Print the last and the best test error of every method, means over the replicas that are left."""
+    """Print the last and the best test error of a run by every method, means over the replicas that are left."""
     metrics = run.metrics()
     methods, steps = np.array(metrics["method"]), np.array(metrics["step"])
     for method in dict.fromkeys(metrics["method"]):

@@ -21,17 +21,15 @@ import numpy as np
 import pytest
 import timing
 
-from plastic import functions, parameters
-from plastic.ep import bptt, ep, networks
-from plastic.ep.relaxation import Relaxation
+from plastic import ep, parameters
 from plastic.optimizers import SGD
 
 BATCH = 20
 CASES = {
-    "P-1h": (lambda rng: networks.prototypical((784, 512, 10), rng), 40, 15, 0.1, 15),
-    "EB-2h": (lambda rng: networks.energy((784, 512, 512, 10), rng), 400, 40, 0.5, 9),
+    "P-1h": (lambda rng: ep.prototypical((784, 512, 10), rng), 40, 15, 0.1, 15),
+    "EB-2h": (lambda rng: ep.energy((784, 512, 512, 10), rng), 400, 40, 0.5, 9),
     "P-conv": (
-        lambda rng: networks.convolutional((1, 32, 64), (10,), rng, activation=functions.hardsigm),
+        lambda rng: ep.convolutional((1, 32, 64), (10,), rng, phi="hardsigm"),
         200,
         10,
         0.4,
@@ -48,14 +46,14 @@ def make_step(case, rule):
     shape = (BATCH, 28, 28, 1) if case == "P-conv" else (BATCH, 784)
     x = rng.random(shape, dtype=np.float32)
     y = np.eye(10, dtype=np.float32)[rng.integers(0, 10, BATCH)]
-    tree = network.wiring.parameters
-    optimizer, work, out = SGD(1e-4), Relaxation(network, x), parameters.zeros_like(tree)
+    tree = network.parameters
+    optimizer, work, out = SGD(1e-4), ep.Relaxation(network, x), parameters.zeros_like(tree)
 
     def step():
         if rule == "EP":
-            grads, _ = ep(network, x, y, T, K, beta, work=work, out=out)
+            grads, _ = ep.eqprop(network, x, y, T=T, K=K, beta=beta, work=work, out=out)
         else:
-            grads, _ = bptt(network, x, y, T, _back(case, K), work=work, out=out)
+            grads, _ = ep.bptt(network, x, y, T=T, steps=_back(case, K), work=work, out=out)
         optimizer.step(tree, grads, {})
 
     return step

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import plastic
 from plastic import data, parameters, runs, xp
-from plastic.ep import experiment, figures, networks, plotcurves, recipe, rules, train
+from plastic.ep import energy, experiment, figures, plotcurves, recipe, rules, train
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.optimizers import SGD
@@ -222,33 +222,33 @@ def test_rates_and_sizes_are_counted_from_the_output(toy):
 
 def test_how_far_bptt_goes_back(toy, monkeypatch):
     """BPTT goes back Kmax + 1 steps in training, Kmax in convolutional nets, as published."""
-    steps, bptt = [], rules.bptt
+    gone_back, bptt = [], rules.bptt
 
-    def spy(network, x, y, T, back, *more):
-        steps.append((T, back))
-        return bptt(network, x, y, T, back, *more)
+    def spy(*batch, T, steps, **more):
+        gone_back.append((T, steps))
+        return bptt(*batch, T=T, steps=steps, **more)
 
     monkeypatch.setattr(rules, "bptt", spy)
     for network, expected in (("energy", 4), ("prototypical", 4), ("one convolution", 3)):
-        steps.clear()
+        gone_back.clear()
         command(f"--dataset={toy}", *TINY, NETWORKS[network], "--training_method=BPTT")
-        assert steps == [(8, expected)] * 6, network
-        steps.clear()
+        assert gone_back == [(8, expected)] * 6, network
+        gone_back.clear()
         command(f"--dataset={toy}", *TINY, NETWORKS[network], "--action=recipe")
-        assert steps == [(8, expected)] * 20, network
+        assert gone_back == [(8, expected)] * 20, network
 
 
 @pytest.mark.parametrize("seeds", ["--seed=3", "--seeds=3,4"])
 @pytest.mark.parametrize("network", ["energy", "one convolution"])
 def test_nudging(toy, monkeypatch, network, seeds):
     """beta as given; with a sign for each batch and seed, both signs; centered, both in one batch."""
-    asked, ep = [], rules.ep
+    asked, eqprop = [], rules.eqprop
 
-    def spy(network, x, y, T, K, beta, centered, *more):
+    def spy(*batch, beta, centered, **more):
         asked.append((np.ravel(beta), centered))
-        return ep(network, x, y, T, K, beta, centered, *more)
+        return eqprop(*batch, beta=beta, centered=centered, **more)
 
-    monkeypatch.setattr(rules, "ep", spy)
+    monkeypatch.setattr(rules, "eqprop", spy)
     for nudging, signs in (("one-sided", {0.5}), ("random-sign", {0.5, -0.5}), ("centered", {0.5})):
         asked.clear()
         command(f"--dataset={toy}", *TINY, seeds, NETWORKS[network], f"--nudging={nudging}")
@@ -303,11 +303,11 @@ def test_the_training_error_is_that_of_each_batch_before_its_update(toy, method,
         (each.reshape(len(each), -1), labels)
         for each, labels in (getattr(data.load(toy, dtype="float64"), name) for name in ("train", "test"))
     )
-    network = networks.energy((100, 8, 4), generator.init)
+    network = energy((100, 8, 4), generator.init)
     optimizer = SGD({"layers": [0.1, 0.05]})
 
     def tested():
-        _, output = rules.bptt(network, x_test, one_hot(test_labels, 4), 8, 1)
+        _, output = rules.bptt(network, x_test, one_hot(test_labels, 4), T=8, steps=1)
         return 100 * np.mean(output.argmax(axis=1) != test_labels), np.sum((output - one_hot(test_labels, 4)) ** 2) / 50
 
     rows = [(0, *tested())]
@@ -318,13 +318,13 @@ def test_the_training_error_is_that_of_each_batch_before_its_update(toy, method,
         chosen = order[20 * ((step - 1) % 3) :][:20]
         y = one_hot(labels[chosen], 4)
         if method == "EP":
-            grads, output = rules.ep(network, x[chosen], y, 8, 3, 0.5)
+            grads, output = rules.eqprop(network, x[chosen], y, T=8, K=3, beta=0.5)
         else:
-            grads, output = rules.bptt(network, x[chosen], y, 8, 4)
+            grads, output = rules.bptt(network, x[chosen], y, T=8, steps=4)
         wrong += np.sum(output.argmax(axis=1) != labels[chosen])
         loss += np.sum((output - y) ** 2) / 2
         samples += 20
-        optimizer.step(network.wiring.parameters, grads, {})
+        optimizer.step(network.parameters, grads, {})
         if step % every == 0 or step == 6:
             rows.append((step, *tested(), 100 * wrong / samples, loss / samples))
             wrong, loss, samples = 0, 0.0, 0
@@ -335,7 +335,7 @@ def test_the_training_error_is_that_of_each_batch_before_its_update(toy, method,
             assert [float(row["train_error"]), float(row["train_loss"])] == pytest.approx(online)
         else:
             assert row["train_error"] in ("", "nan") and row["train_loss"] in ("", "nan")
-    for path, array in parameters.leaves(network.wiring.parameters):
+    for path, array in parameters.leaves(network.parameters):
         np.testing.assert_allclose(parameters_of(folder)[f"parameters/{path}"], array, atol=1e-12)
 
 
@@ -703,9 +703,9 @@ def test_the_batch_of_curves(toy, monkeypatch):
     """The first one of a shuffled epoch; that of the toy model is uniform and shares one class."""
     batches, comparison = [], plotcurves.Comparison
 
-    def spy(network, x, y, *more):
+    def spy(network, x, y, **more):
         batches.append((x, y))
-        return comparison(network, x, y, *more)
+        return comparison(network, x, y, **more)
 
     monkeypatch.setattr(plotcurves, "Comparison", spy)
     for words, shape in (("--size_tab 4 8 100", (5, 100)), ("--C_tab 3 1 --size_tab 4 --Fconv 3", (5, 10, 10, 1)),

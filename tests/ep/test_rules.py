@@ -10,10 +10,8 @@ import pytest
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from plastic import check, functions, parameters, xp
-from plastic.ep import Comparison, bptt, ep, networks, relaxation
-from plastic.ep.curves import distances
-from plastic.ep.relaxation import Relaxation
+from plastic import check, ep, functions, parameters, xp
+from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop, relaxation
 from plastic.ep.task import with_parameters
 from plastic.errors import PlasticError
 from plastic.functions import Activation
@@ -27,16 +25,16 @@ identity = Activation(
 
 SIZES = (7, 6, 5, 3)
 KINDS = {
-    "energy": functools.partial(networks.energy, SIZES),
-    "energy, unclamped": functools.partial(networks.energy, SIZES, clamp=False),
-    "energy, consistent": functools.partial(networks.energy, SIZES, consistent=True),
-    "one hidden layer": functools.partial(networks.energy, (7, 6, 3), dt=0.5),
-    "toy": functools.partial(networks.toy, (7, 6, 3), clamp=False),
-    "prototypical": functools.partial(networks.prototypical, SIZES),
-    "leaky": functools.partial(networks.prototypical, SIZES, dt=0.3),
-    "conv": functools.partial(networks.convolutional, (1, 2, 3), (3,), size=11, F=3),
-    "conv, padded": functools.partial(networks.convolutional, (2, 3, 2), (4, 3), size=7, F=3, padding=1),
-    "one conv": functools.partial(networks.convolutional, (1, 2), (3,), size=6, F=3),
+    "energy": functools.partial(ep.energy, SIZES),
+    "energy, unclamped": functools.partial(ep.energy, SIZES, clamp=False),
+    "energy, consistent": functools.partial(ep.energy, SIZES, consistent=True),
+    "one hidden layer": functools.partial(ep.energy, (7, 6, 3), dt=0.5),
+    "toy": functools.partial(ep.toy, (7, 6, 3), clamp=False),
+    "prototypical": functools.partial(ep.prototypical, SIZES),
+    "leaky": functools.partial(ep.prototypical, SIZES, dt=0.3),
+    "conv": functools.partial(ep.convolutional, (1, 2, 3), (3,), size=11, F=3),
+    "conv, padded": functools.partial(ep.convolutional, (2, 3, 2), (4, 3), size=7, F=3, padding=1),
+    "one conv": functools.partial(ep.convolutional, (1, 2), (3,), size=6, F=3),
 }
 
 
@@ -44,9 +42,9 @@ def make(kind, activation="tanh", seed=0, batch=4, scale=1.0):
     """A network, a batch of inputs and one-hot targets, on the backend in use."""
     rng = np.random.default_rng(seed)
     activation = getattr(functions, activation) if isinstance(activation, str) else activation
-    network = KINDS[kind](rng, activation=activation)
-    parameters.map(lambda leaf: _multiply(leaf, scale), network.wiring.parameters)
-    if isinstance(network.wiring, networks.Convolutional):
+    network = KINDS[kind](rng, phi=activation)
+    parameters.map(lambda leaf: _multiply(leaf, scale), network.parameters)
+    if isinstance(network.wiring, ep.Convolutional):
         shape = (network.wiring.size,) * 2 + (network.wiring.convolutions[0].W.shape[2],)
     else:
         shape = (network.wiring.layers[0].W.shape[0],)
@@ -80,27 +78,25 @@ def test_bptt_is_the_gradient_of_the_loss_after_a_truncated_relaxation(backend, 
     """The state before the last steps is a constant; with T = steps there is nothing before them."""
     network, x, y = make(kind, activation)
     w = Relaxation(network, x)
-    w.begin(x)
     w.run(T - steps)
     start = w.s.copy()
 
     def loss(tree):
         w = Relaxation(network, x)  # its parameters are those of `tree`, moved in place
-        w.begin(x)
         w.s[...] = start
         w.run(steps)
         return xp.sum((w.output - y) ** 2) / (2 * len(x))
 
-    grads, output = bptt(network, x, y, T, steps)
+    grads, output = bptt(network, x, y, T=T, steps=steps)
     entries = 40 if backend == "numpy" else 4  # the stand-in is slow
-    check.gradient(loss, network.wiring.parameters, grads, max_entries=entries)
+    check.gradient(loss, network.parameters, grads, max_entries=entries)
     w.run(steps)
     assert_array_equal(xp.asnumpy(output), xp.asnumpy(w.output))
 
 
 def test_bptt_through_more_steps_than_there_are_takes_all():
     network, x, y = make("energy")
-    assert error(bptt(network, x, y, 6, 7)[0], bptt(network, x, y, 6, 6)[0]) == 0
+    assert error(bptt(network, x, y, T=6, steps=7)[0], bptt(network, x, y, T=6, steps=6)[0]) == 0
 
 
 @pytest.mark.parametrize("clamp", [False, True])
@@ -111,13 +107,12 @@ def test_a_clamped_state_lets_no_gradient_through(clamp):
     network = dataclasses.replace(network, clamp=clamp)
 
     def loss(tree):
-        return np.sum((bptt(network, x, y, 6, 6)[1] - y) ** 2) / (2 * len(x))
+        return np.sum((bptt(network, x, y, T=6, steps=6)[1] - y) ** 2) / (2 * len(x))
 
     w = Relaxation(network, x)
-    w.begin(x)
     w.run(5)
     assert np.any(w.s == 0) == clamp and np.any(w.s < 0) != clamp
-    check.gradient(loss, network.wiring.parameters, bptt(network, x, y, 6, 6)[0], max_entries=40)
+    check.gradient(loss, network.parameters, bptt(network, x, y, T=6, steps=6)[0], max_entries=40)
 
 
 @pytest.mark.parametrize("place", [0.0, 1.0])
@@ -126,9 +121,9 @@ def test_a_state_exactly_at_a_bound_is_not_held_there(place):
     xp.use(dtype="float64")
     network, x, y = make("energy", "hardsigm")
     network = dataclasses.replace(network, dt=1.0)
-    parameters.map(lambda leaf: _multiply(leaf, 0.0), network.wiring.parameters)
+    parameters.map(lambda leaf: _multiply(leaf, 0.0), network.parameters)
     network.wiring.layers[-1].b += place  # s_L = place at every step
-    grads, output = bptt(network, x, y, 3, 3)
+    grads, output = bptt(network, x, y, T=3, steps=3)
     assert np.all(output == place)
     assert_allclose(grads["layers"][-1].b[0], (place - y).mean(axis=0))
 
@@ -141,7 +136,6 @@ def at_rest(kind, activation):
     xp.use(dtype="float64")
     network, x, y = make(kind, activation)
     w = Relaxation(network, x)
-    w.begin(x)
     w.run(3000)
     before = w.s.copy()
     w.run(1)
@@ -168,9 +162,11 @@ def test_ep_tends_to_bptt(kind, activation):
         network, x, y = at_rest(kind, activation)
         if kind.startswith("energy"):
             network = dataclasses.replace(network, clamp=False)
-    exact, _ = bptt(network, x, y, 3000, 12)
+    exact, _ = bptt(network, x, y, T=3000, steps=12)
     for centered, order in ((False, 1), (True, 2)):
-        coarse, fine = (error(ep(network, x, y, 3000, 12, beta, centered)[0], exact) for beta in (0.04, 0.004))
+        coarse, fine = (
+            error(eqprop(network, x, y, T=3000, K=12, beta=beta, centered=centered)[0], exact) for beta in (0.04, 0.004)
+        )
         assert fine < 0.05
         assert coarse / fine == pytest.approx(10**order, rel=0.15)
 
@@ -180,7 +176,7 @@ def test_the_published_output_layer_keeps_ep_away_from_bptt():
     xp.use(dtype="float64")
     network, x, y = make("energy, unclamped", "sigm")
     errors = [
-        error(ep(net, x, y, 3000, 12, 1e-4, True)[0], bptt(net, x, y, 3000, 12)[0])
+        error(eqprop(net, x, y, T=3000, K=12, beta=1e-4, centered=True)[0], bptt(net, x, y, T=3000, steps=12)[0])
         for net in (network, dataclasses.replace(network, consistent=True))
     ]
     assert errors[0] > 0.05 and errors[1] < 1e-5
@@ -193,7 +189,6 @@ def test_the_consistent_field_is_minus_the_gradient_of_the_energy():
     network = dataclasses.replace(network, clamp=False, dt=1e-3)
     beta, rng = 0.7, np.random.default_rng(1)
     w = Relaxation(network, x)
-    w.begin(x)
     w.s[...] = rng.random(w.s.shape)
 
     def rho(v):
@@ -208,7 +203,7 @@ def test_the_consistent_field_is_minus_the_gradient_of_the_energy():
         return np.array(0.5 * np.sum(s * s) - phi + 0.5 * beta * np.sum((y - layers[-1]) ** 2))
 
     s = w.s.copy()
-    w.run(1, beta, y)
+    w.run(1, beta=beta, y=y)
     check.gradient(energy, s, (s - w.s) / network.dt, tolerance=1e-5)
 
 
@@ -217,7 +212,7 @@ def test_the_curves_of_a_gradient_system_coincide(kind):
     xp.use(dtype="float64")
     network, x, y = make(kind, "tanh")
     network = dataclasses.replace(network, clamp=False)
-    comparison = Comparison(network, x, y, 3000, 15, 1e-5)
+    comparison = Comparison(network, x, y, T=3000, K=15, beta=1e-5)
     assert max(residual.max() for residual in comparison.residual) < 1e-15
     for n, d in zip(*comparison.neurons(), strict=True):
         assert distances(n, d).max() < 1e-2 and distances(n, d).mean() < 1e-3
@@ -230,8 +225,8 @@ def test_the_curves_of_a_gradient_system_coincide(kind):
 
 def literal_ep(network, x, y, T, K, beta):
     """EP of a dense net as the paper writes it, one layer after another, with differences of products."""
-    rho = network.activation.value
-    is_energy = isinstance(network, networks.EnergyNetwork)
+    rho = network.phi.value
+    is_energy = isinstance(network, ep.EnergyNetwork)
     send = rho if is_energy else (lambda s: s)
     layers, skip = network.wiring.layers, network.wiring.skip
     L = len(layers)
@@ -248,7 +243,7 @@ def literal_ep(network, x, y, T, K, beta):
             if not is_energy:
                 g = rho(a) - s[k]
             elif k + 1 < L or network.consistent:
-                g = network.activation.slope(s[k], rho(s[k])) * a - s[k]
+                g = network.phi.slope(s[k], rho(s[k])) * a - s[k]
             else:
                 g = a - s[k]
             if k + 1 == L:
@@ -286,14 +281,14 @@ def test_ep_is_what_the_paper_writes(seed, widths, batch, kind, activation, clam
     xp.use(dtype="float64")
     rng, activation = np.random.default_rng(seed), getattr(functions, activation)
     if kind == "toy":
-        network = networks.toy(widths[:3], rng, activation, dt, clamp)
+        network = ep.toy(widths[:3], rng, phi=activation, dt=dt, clamp=clamp)
     elif kind == "prototypical":
-        network = networks.prototypical(widths, rng, activation, dt)
+        network = ep.prototypical(widths, rng, phi=activation, dt=dt)
     else:
-        network = networks.energy(widths, rng, activation, dt, clamp, consistent=kind == "consistent")
+        network = ep.energy(widths, rng, phi=activation, dt=dt, clamp=clamp, consistent=kind == "consistent")
     x = rng.standard_normal((batch, widths[0]))
     y = rng.random((batch, network.wiring.layers[-1].W.shape[1]))
-    found, expected = ep(network, x, y, 7, 4, beta)[0], literal_ep(network, x, y, 7, 4, beta)
+    found, expected = eqprop(network, x, y, T=7, K=4, beta=beta)[0], literal_ep(network, x, y, 7, 4, beta)
     for (path, a), (_, b) in zip(parameters.leaves(found), parameters.leaves(expected), strict=True):
         assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=path)
 
@@ -332,7 +327,7 @@ def test_the_coupling_is_symmetric_and_its_gradients_are_those_of_its_form(backe
 def stacked(kind, count, activation="tanh"):
     """`count` networks with the same data, and the one network that holds them as replicas."""
     each = [make(kind, activation, seed)[0] for seed in range(count)]
-    tree = parameters.stack([network.wiring.parameters for network in each])
+    tree = parameters.stack([network.parameters for network in each])
     return each, with_parameters(each[0], tree)
 
 
@@ -345,8 +340,8 @@ def test_replicas_equal_separate_runs(backend, kind, centered):
     betas = [0.3, -0.2, 0.1]
     beta = xp.asarray(np.reshape(betas, (3, 1, 1)))
     for rule in (
-        lambda network, b: ep(network, x, y, 9, 4, b, centered),
-        lambda network, b: bptt(network, x, y, 9, 4),
+        lambda network, b: eqprop(network, x, y, T=9, K=4, beta=b, centered=centered),
+        lambda network, b: bptt(network, x, y, T=9, steps=4),
     ):
         grads, output = rule(together, beta)
         for index, network in enumerate(each):
@@ -360,9 +355,9 @@ def test_replicas_with_batches_of_their_own(backend):
     each, together = stacked("prototypical", 3)
     data = [make("prototypical", seed=seed, batch=3)[1:] for seed in range(3)]
     x, y = (xp.stack(arrays) for arrays in zip(*data, strict=True))
-    grads, _ = ep(together, x, y, 9, 4, 0.3)
+    grads, _ = eqprop(together, x, y, T=9, K=4, beta=0.3)
     for index, (network, batch) in enumerate(zip(each, data, strict=True)):
-        expected, _ = ep(network, *batch, 9, 4, 0.3)
+        expected, _ = eqprop(network, *batch, T=9, K=4, beta=0.3)
         for (path, a), (_, b) in zip(parameters.leaves(grads), parameters.leaves(expected), strict=True):
             assert_allclose(xp.asnumpy(a[index]), xp.asnumpy(b), rtol=1e-9, atol=1e-12, err_msg=path)
 
@@ -370,10 +365,10 @@ def test_replicas_with_batches_of_their_own(backend):
 def test_curves_of_replicas(backend):
     each, together = stacked("energy", 3)
     _, x, y = make("energy", batch=3)
-    found = Comparison(together, x, y, 9, 4, 0.3)
+    found = Comparison(together, x, y, T=9, K=4, beta=0.3)
     last = list(found.synapses())[-1]
     for index, network in enumerate(each):
-        expected = Comparison(network, x, y, 9, 4, 0.3)
+        expected = Comparison(network, x, y, T=9, K=4, beta=0.3)
         for curve, other in zip(found.neurons(), expected.neurons(), strict=True):
             for layer, other_layer in zip(curve, other, strict=True):
                 assert_allclose(xp.asnumpy(layer[:, index]), xp.asnumpy(other_layer), rtol=1e-9, atol=1e-12)
@@ -389,15 +384,13 @@ def test_curves_of_replicas(backend):
 def test_a_result_does_not_depend_on_what_the_buffers_held(precision, kind, rule):
     network, x, y = make(kind, "sigm")
     call = {
-        "ep": lambda x, y, **buffers: ep(network, x, y, 8, 3, 0.4, **buffers),
-        "centered": lambda x, y, **buffers: ep(network, x, y, 8, 3, 0.4, True, **buffers),
-        "bptt": lambda x, y, **buffers: bptt(network, x, y, 8, 3, **buffers),
+        "ep": lambda x, y, **buffers: eqprop(network, x, y, T=8, K=3, beta=0.4, **buffers),
+        "centered": lambda x, y, **buffers: eqprop(network, x, y, T=8, K=3, beta=0.4, centered=True, **buffers),
+        "bptt": lambda x, y, **buffers: bptt(network, x, y, T=8, steps=3, **buffers),
     }[rule]
-    before = [
-        xp.asnumpy(array).copy() for array in (x, y, *dict(parameters.leaves(network.wiring.parameters)).values())
-    ]
+    before = [xp.asnumpy(array).copy() for array in (x, y, *dict(parameters.leaves(network.parameters)).values())]
     expected, output = call(x, y)
-    work, out = Relaxation(network, x), parameters.zeros_like(network.wiring.parameters)
+    work, out = Relaxation(network, x), parameters.zeros_like(network.parameters)
     call(x + 1, 1 - y, work=work, out=out)
     found, again = call(x, y, work=work, out=out)
     assert_array_equal(xp.asnumpy(again), xp.asnumpy(output))
@@ -405,7 +398,7 @@ def test_a_result_does_not_depend_on_what_the_buffers_held(precision, kind, rule
         assert a.dtype == xp.float_dtype
         assert_array_equal(xp.asnumpy(a), xp.asnumpy(b), err_msg=path)
         assert_array_equal(xp.asnumpy(a), xp.asnumpy(c), err_msg=path)
-    after = [xp.asnumpy(array) for array in (x, y, *dict(parameters.leaves(network.wiring.parameters)).values())]
+    after = [xp.asnumpy(array) for array in (x, y, *dict(parameters.leaves(network.parameters)).values())]
     for a, b in zip(after, before, strict=True):
         assert_array_equal(a, b)
 
@@ -416,7 +409,7 @@ def test_float32_agrees_with_float64(kind):
     for dtype in ("float64", "float32"):
         xp.use(dtype=dtype)
         network, x, y = make(kind, "sigm")
-        found[dtype] = ep(network, x, y, 30, 8, 0.3)[0], bptt(network, x, y, 30, 8)[0]
+        found[dtype] = eqprop(network, x, y, T=30, K=8, beta=0.3)[0], bptt(network, x, y, T=30, steps=8)[0]
     for single, double in zip(found["float32"], found["float64"], strict=True):
         assert error(single, double) < 1e-4
 
@@ -425,7 +418,7 @@ def test_small_differences_survive_float32():
     """At beta = 1e-3 products differ in their last digits only; the difference form keeps what the states keep."""
     xp.use(dtype="float64")
     rng = np.random.default_rng(0)
-    wiring = networks.energy((20, 30, 10), rng).wiring
+    wiring = ep.energy((20, 30, 10), rng).wiring
     x = rng.random((20, 20))
     minus = rng.random(20 * 40).astype(np.float32)
     plus = (minus + 1e-4 * rng.standard_normal(minus.shape)).astype(np.float32)
@@ -447,7 +440,6 @@ def test_a_relaxation_may_end_when_it_has_come_to_rest(backend):
     w, full = Relaxation(network, x), Relaxation(network, x)
     calls = _counted(w)
     for each, tolerance in ((w, 1e-9), (full, 0.0)):
-        each.begin(x)
         each.run(2000, tolerance=tolerance)
     assert 20 < len(calls) < 1000 and len(calls) % relaxation._LOOK_EVERY == 0
     assert_allclose(xp.asnumpy(w.s), xp.asnumpy(full.s), atol=1e-7)
@@ -462,8 +454,7 @@ def test_a_tolerance_that_nothing_meets_changes_nothing(backend):
         for tolerance in (0.0, 1e-300):
             w = Relaxation(network, x)
             calls = _counted(w)
-            w.begin(x)
-            w.run(steps, 0.3, y, tolerance)
+            w.run(steps, beta=0.3, y=y, tolerance=tolerance)
             assert len(calls) == steps
             states.append(xp.asnumpy(w.s))
         assert_array_equal(*states)
@@ -471,7 +462,7 @@ def test_a_tolerance_that_nothing_meets_changes_nothing(backend):
 
 def _counted(w):
     """Count the steps of a relaxation."""
-    calls, network = [], w.network
+    calls, network = [], w.net
 
     class Counting:
         def __getattr__(self, name):
@@ -481,7 +472,7 @@ def _counted(w):
             calls.append(1)
             network.step(*arguments)
 
-    w.network = Counting()
+    w.net = Counting()
     return calls
 
 
@@ -493,11 +484,9 @@ def test_each_replica_rests_on_its_own(backend, look, monkeypatch):
     _, x, _ = make("energy", batch=3)
     tolerance = 3e-4
     w = Relaxation(together, x)
-    w.begin(x)
     w.run(500, tolerance=tolerance)
     for index, network in enumerate(each):
         alone = Relaxation(network, x)
-        alone.begin(x)
         for _ in range(500):
             before = alone.s.copy()
             alone.run(1)
@@ -516,7 +505,7 @@ def test_memory_does_not_grow_with_the_free_phase(kind, rule):
 
     def peak(T):
         tracemalloc.start()
-        ep(network, x, y, T, 5, 0.3) if rule == "ep" else bptt(network, x, y, T, 5)
+        eqprop(network, x, y, T=T, K=5, beta=0.3) if rule == "ep" else bptt(network, x, y, T=T, steps=5)
         size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return size
@@ -528,13 +517,13 @@ def test_memory_does_not_grow_with_the_free_phase(kind, rule):
 @pytest.mark.parametrize(
     "build, message",
     [
-        (lambda rng: networks.energy((7, 3), rng), "no hidden layer"),
-        (lambda rng: networks.prototypical((7,), rng), "no hidden layer"),
-        (lambda rng: networks.toy((7, 5, 4, 3), rng), "toy model"),
-        (lambda rng: networks.convolutional((1,), (3,), rng), "a convolution"),
-        (lambda rng: networks.convolutional((1, 2), (), rng), "a layer"),
-        (lambda rng: networks.convolutional((1, 2, 3), (3,), rng, size=8), "nothing is left after convolution 2"),
-        (lambda rng: networks.convolutional((1, 2), (3,), rng, size=5, F=5), "nothing is left after convolution 1"),
+        (lambda rng: ep.energy((7, 3), rng), "no hidden layer"),
+        (lambda rng: ep.prototypical((7,), rng), "sizes"),
+        (lambda rng: ep.toy((7, 5, 4, 3), rng), "toy model"),
+        (lambda rng: ep.convolutional((1,), (3,), rng), "channels"),
+        (lambda rng: ep.convolutional((1, 2), (), rng), "sizes"),
+        (lambda rng: ep.convolutional((1, 2, 3), (3,), rng, size=8), "nothing is left after convolution 2"),
+        (lambda rng: ep.convolutional((1, 2), (3,), rng, size=5, F=5), "nothing is left after convolution 1"),
     ],
 )
 def test_networks_that_cannot_be(build, message):
@@ -545,9 +534,9 @@ def test_networks_that_cannot_be(build, message):
 def test_initial_parameters_are_uniform_within_one_over_the_root_of_the_inputs():
     xp.use(dtype="float64")
     rng = np.random.default_rng(0)
-    tree = networks.convolutional((1, 32, 64), (50, 10), rng).wiring.parameters
+    tree = ep.convolutional((1, 32, 64), (50, 10), rng).parameters
     fan_in = {"convolutions/0": 25, "convolutions/1": 800, "classifier/0": 1024, "classifier/1": 50}
-    tree |= networks.toy((300, 400, 200), rng).wiring.parameters
+    tree |= ep.toy((300, 400, 200), rng).parameters
     fan_in |= {"layers/0": 300, "layers/1": 400, "skip": 300}
     for path, leaf in parameters.leaves(tree):
         bound = fan_in[path.rpartition("/")[0]] ** -0.5

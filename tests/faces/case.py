@@ -13,7 +13,7 @@ class Case:
     """A network of a family.
 
     family: the package. network: its name in NETWORKS. sizes: what the constructor takes first. constants: by keyword.
-    positional: what else the constructor takes between the sizes and the generator, usually nothing.
+    positional: what the constructor takes before the sizes, usually nothing: the channels of convolutions.
     rules: {name in RULES: constants of a call, or a function of the net that gives them}; all that fit this network.
     predict: constants of `predict`.
     batch: batch(rng, lead) -> host arrays (x, y), floats, x (*lead, [T,] B, n_0) with B >= 3, y as the rules take it.

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from plastic import functions, parameters, xp
+from plastic import ep, functions, parameters, xp
 from plastic.convolution import conv, pad
-from plastic.ep import Comparison, bptt, ep, networks, recipe, task
-from plastic.ep.curves import Distance, distances
-from plastic.ep.relaxation import Relaxation
+from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop, recipe, task
+from plastic.ep.curves import Distance
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 
@@ -41,8 +40,8 @@ def check_batch(numbers):
     check_states(numbers, reader)
     T, K, beta = (numbers[name].item() for name in ("T", "K", "beta"))
     found = {
-        "ep": ep(reader.network, reader.x, reader.y, T, K, beta),
-        "bptt": bptt(reader.network, reader.x, reader.y, T, numbers["bptt_steps"].item()),
+        "ep": eqprop(reader.network, reader.x, reader.y, T=T, K=K, beta=beta),
+        "bptt": bptt(reader.network, reader.x, reader.y, T=T, steps=numbers["bptt_steps"].item()),
     }
     assert numbers["bptt_steps"] == K + (numbers["model"] in ("energy", "prototypical"))
     check_updates(numbers, reader, found)
@@ -91,14 +90,13 @@ def check_pooling(numbers, reader, star):
 def check_states(numbers, reader):
     """The free trajectory from zero and the nudged one, with the loss, the residual and the switches at their ends."""
     w = Relaxation(reader.network, reader.x)
-    w.begin(reader.x)
     for phase, steps, nudge in (
-        ("free", int(numbers["T"]), ()),
-        ("nudge", int(numbers["K"]), (float(numbers["beta"]), reader.y)),
+        ("free", int(numbers["T"]), {}),
+        ("nudge", int(numbers["K"]), {"beta": float(numbers["beta"]), "y": reader.y}),
     ):
         times = _times(numbers, phase)
         for t in range(1, steps + 1):
-            w.run(1, *nudge)
+            w.run(1, **nudge)
             if t in times:
                 for layer, state in enumerate(reader.states(w.s)):
                     close(state, numbers[f"s_{phase}_t{t}_{layer}"], STATES)
@@ -139,7 +137,7 @@ def check_updates(numbers, reader, found):
 def check_curves(numbers, reader):
     """nS, dS in full; NT and DT at some times and columns; the distances over all times and entries."""
     T, K, beta = (numbers[name].item() for name in ("T", "K", "beta"))
-    comparison = Comparison(reader.network, reader.x, reader.y, T, K, beta)
+    comparison = Comparison(reader.network, reader.x, reader.y, T=T, K=K, beta=beta)
     assert_allclose(np.array(comparison.residual), numbers["fixed_point_residual"], rtol=1e-6, atol=1e-14)
     n, d = comparison.neurons()
     for layer in range(len(n)):
@@ -189,7 +187,7 @@ def check_training(numbers):
             loss = np.sum((output - y) ** 2) / (2 * test)
             assert_allclose(loss, numbers[f"printed_test_loss_{rule}"][epoch], atol=0.51e-4)
         close(output, numbers[f"final_{rule}_test_output"], EP)
-        named = reader.named(reader.network.wiring.parameters)
+        named = reader.named(reader.network.parameters)
         for name in _names(numbers, f"final_{rule}_", named):
             close(named[name], numbers[f"final_{rule}_{name}"], EP)
 
@@ -216,15 +214,15 @@ class Reader:
         if self.model == "conv":
             kernels, dense = ([self._affine(name) for name in names] for names in self._conv_names())
             padding, pooling = int(self.numbers["padding"]), int(self.numbers["Fpool"])
-            wiring = networks.Convolutional(kernels, dense, self.x.shape[1], padding, pooling)
-            return networks.PrototypicalNetwork(wiring, activation, dt)
+            wiring = ep.Convolutional(kernels, dense, self.x.shape[1], padding, pooling)
+            return ep.PrototypicalNetwork(wiring, activation, dt)
         if self.model == "toy":
-            wiring = networks.Dense([self._affine("1x"), self._affine("01")], skip=self._affine("0x"))
-            return networks.EnergyNetwork(wiring, activation, dt, clamp, consistent=True)
-        wiring = networks.Dense([self._affine(str(k)) for k in reversed(range(len(self.numbers["sizes"]) - 1))])
+            wiring = ep.FullyConnected([self._affine("1x"), self._affine("01")], skip=self._affine("0x"))
+            return ep.EnergyNetwork(wiring, activation, dt, clamp, consistent=True)
+        wiring = ep.FullyConnected([self._affine(str(k)) for k in reversed(range(len(self.numbers["sizes"]) - 1))])
         if self.model == "energy":
-            return networks.EnergyNetwork(wiring, activation, dt, clamp)
-        return networks.PrototypicalNetwork(wiring, activation, dt)
+            return ep.EnergyNetwork(wiring, activation, dt, clamp)
+        return ep.PrototypicalNetwork(wiring, activation, dt)
 
     def _conv_names(self):
         maps = len(self.numbers["channels"]) - 1
@@ -285,29 +283,26 @@ class Reader:
     def learn(self, rule, x, y):
         """Return (gradients, output) of a rule, as in training."""
         if rule == "ep":
-            return ep(self.network, x, y, self.T, self.K, self.beta)
-        return bptt(self.network, x, y, self.T, self.K + (self.model != "conv"))
+            return eqprop(self.network, x, y, T=self.T, K=self.K, beta=self.beta)
+        return bptt(self.network, x, y, T=self.T, steps=self.K + (self.model != "conv"))
 
     def step(self, grads):
         """Change the parameters by one step of gradient descent, with the rates of the file."""
         rates = [float(rate) for rate in self.numbers["lr"]]
         options = {"C_tab": self.model == "conv", "lr_tab": rates}
-        SGD(task.by_rate(options, self.network)).step(self.network.wiring.parameters, grads, {})
+        SGD(task.by_rate(options, self.network)).step(self.network.parameters, grads, {})
 
     def after_step(self, grads):
         """Return the parameters by name after a step that is not kept."""
         before = self.network
-        tree = parameters.copy(before.wiring.parameters)
+        tree = parameters.copy(before.parameters)
         self.network = task.with_parameters(before, tree)
         self.step(grads)
         self.network = before
         return self.named(tree)
 
     def predict(self, x):
-        w = Relaxation(self.network, x)
-        w.begin(x)
-        w.run(self.T)
-        return w.output
+        return ep.predict(self.network, x, T=self.T)
 
 
 def statistics(distance, numbers, kind):

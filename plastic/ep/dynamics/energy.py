@@ -1,0 +1,123 @@
+"""Energy-based dynamics (Scellier and Bengio 2017; the energy-based setting of Ernoult et al. 2019).
+
+With r_k = rho(s_k) sent by every layer, r_0 = rho(x) by the input, and a_k = dPhi/dr_k received (see
+`plastic.ep.wiring.fully_connected`), one step of length dt is
+
+    g_k = rho'(s_k) a_k - s_k                                             k < L
+    g_L = a_L - s_L + beta (y - s_L)                                      the nudge in the second phase only
+    s_k <- s_k + dt g_k,    clamped to [0, 1] if asked for
+
+In the published code, and here by default, the output has no factor rho'(s_L), although its rho(s_L) goes down and into
+the weight updates: the field is then not the gradient of one energy, and the updates match those of BPTT only roughly,
+at any precision. With `consistent`, g_L = rho'(s_L) a_L - s_L + beta (y - s_L) and g = -dE/ds with
+
+    E = 1/2 sum |s_k|^2 - Phi(rho(s)) + beta/2 |y - s_L|^2
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from plastic import require, xp
+from plastic.ep.dynamics.network import Network, Recorded, Relaxing
+from plastic.types import Array
+
+
+@dataclasses.dataclass(repr=False)
+class EnergyNetwork(Network):
+    """A network with energy-based dynamics.
+
+    Args:
+        wiring: a `FullyConnected`: parameters and couplings.
+        phi: the activation rho of all layers, or its name. BPTT needs its curvature.
+        dt: the length of a step, above 0 and at most 1.
+        clamp: keep every state in [0, 1].
+        consistent: rho' in the output dynamics too, so that the network follows the gradient of its energy.
+
+    Raises:
+        PlasticError: if one of them is something else.
+    """
+
+    dt: float = 0.2
+    clamp: bool = True
+    consistent: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require.choice("clamp", self.clamp, (True, False))
+        require.choice("consistent", self.consistent, (True, False))
+
+    def _more(self) -> str:
+        return ("" if self.clamp else ", unclamped") + (", consistent" if self.consistent else "")
+
+    def sent(self, s: Array) -> Array:
+        """Return rho(s), what states or inputs s send to other layers."""
+        return self.phi.value(s)
+
+    def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step of a relaxation.
+
+        Args:
+            w: the relaxation, whose state moves.
+            beta: the strength of the nudge, a number or one for each replica, (..., 1, 1).
+            y: where to, (..., batch, n_L); without it there is no nudge.
+        """
+        self.phi.value(w.s, out=w.r)
+        self.phi.slope(w.s, w.r, out=w.slope)
+        w.couple()
+        w.a += w.drive
+        xp.multiply(w.a, w.slope, out=w.g)
+        if not self.consistent:
+            w.g_output[...] = w.a_output
+        w.g -= w.s
+        if y is not None:
+            w.g_output += beta * (y - w.output)
+        w.g *= self.dt
+        w.s += w.g
+        if self.clamp:
+            xp.clip(w.s, 0, 1, out=w.s)
+
+    def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
+        """Walk back over the steps of a trajectory; yield (t, lambda, delta) for each t, the last first.
+
+        lambda is dL/ds after step t, and delta what the step gives to dL/da; both are buffers that the next step may
+        write into:
+
+            m = lambda [0 <= v <= 1], v the state before clamping;      m = lambda without clamp
+            delta_k = dt rho'(s_k) m_k,   delta_L = dt m_L unless consistent
+            lambda_k <- (1 - dt) m_k + dt rho''(s_k) a_k m_k + rho'(s_k) (coupling of delta)_k
+
+        without the term in rho'' for an output that is not consistent.
+
+        Args:
+            trajectory: consecutive free steps.
+            adjoint: lambda at their end, flat.
+        """
+        dt, rho = self.dt, self.phi.value(trajectory.s)
+        slope = self.phi.slope(trajectory.s, rho)
+        bend = self.phi.curvature(trajectory.s, rho) * trajectory.a
+        field = slope * trajectory.a
+        gain = slope.astype(trajectory.s.dtype)
+        if not self.consistent:
+            for each, value in ((field, self.wiring.split(trajectory.a)[-1]), (bend, 0), (gain, 1)):
+                self.wiring.split(each)[-1][...] = value
+        if self.clamp:
+            v = trajectory.s + dt * (field - trajectory.s)
+            free = (v >= 0) & (v <= 1)
+        m, delta, received = adjoint.copy(), xp.empty_like(adjoint), xp.empty_like(adjoint)
+        switches = [xp.empty_like(each[0]) for each in trajectory.switches]
+        couple = self.wiring.adjoint_coupling(delta, received, switches)
+        for t in reversed(range(trajectory.s.shape[-2])):
+            trajectory.recall_switches(t, switches)
+            m[...] = adjoint * free[..., t, :] if self.clamp else adjoint
+            xp.multiply(gain[..., t, :], m, out=delta)
+            delta *= dt
+            yield t, adjoint, delta
+            couple()
+            received *= slope[..., t, :]
+            adjoint = (1 - dt + dt * bend[..., t, :]) * m + received
+
+    def require_differentiable(self) -> None:
+        """Raise PlasticError if the activation has no curvature, which `sweep` needs."""
+        one = xp.ones(1, dtype=xp.float_dtype)
+        self.phi.curvature(one, self.phi.value(one))

@@ -1,0 +1,90 @@
+"""What a network is, whatever its dynamics: a wiring, an activation and a time step."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from plastic import functions, require
+from plastic.ep.wiring import Convolutional, FullyConnected
+from plastic.errors import PlasticError
+from plastic.functions import Activation
+from plastic.types import Array, Tree
+
+
+class Relaxing(Protocol):
+    """What a step needs of a relaxation; see `plastic.ep.Relaxation`."""
+
+    s: Array
+    r: Array
+    a: Array
+    drive: Array
+    slope: Array
+    g: Array
+    output: Array
+    a_output: Array
+    g_output: Array
+
+    def couple(self) -> None:
+        """Write what the layers receive from each other into a."""
+
+
+class Recorded(Protocol):
+    """What `sweep` needs of a trajectory; see `plastic.ep.Trajectory`."""
+
+    s: Array
+    a: Array
+    switches: list[Array]
+
+    def recall_switches(self, t: int, switches: Sequence[Array]) -> None:
+        """Read the switches of step t into `switches`."""
+
+
+@dataclasses.dataclass(repr=False)
+class Network:
+    """A network without its dynamics, which `EnergyNetwork` and `PrototypicalNetwork` add.
+
+    Args:
+        wiring: a `FullyConnected` or `Convolutional`: parameters and couplings.
+        phi: the activation rho of all layers, or its name.
+        dt: the length of a step, above 0 and at most 1.
+
+    Raises:
+        PlasticError: if one of them is something else.
+    """
+
+    wiring: FullyConnected | Convolutional
+    phi: Activation
+    dt: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.wiring, FullyConnected | Convolutional):
+            raise PlasticError(f"wiring is a {type(self.wiring).__name__}, not a FullyConnected or Convolutional")
+        self.phi = functions.activation(self.phi)
+        self.dt = require.scalar("dt", self.dt, above=0, most=1)
+
+    def __repr__(self) -> str:
+        replicas = f", replicas {self.wiring.leading}" if self.wiring.leading else ""
+        return f"{type(self).__name__} {self.wiring.layout}, {self.phi}, dt {self.dt:g}{self._more()}{replicas}"
+
+    def _more(self) -> str:
+        return ""
+
+    @property
+    def parameters(self) -> dict[str, Tree]:
+        """The tree of all parameters: {"layers", "skip" in the toy model}, or {"convolutions", "classifier"}."""
+        return self.wiring.parameters
+
+    def sent(self, s: Array) -> Array:
+        """Return what states or inputs s send to other layers."""
+        raise NotImplementedError
+
+    def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step of the relaxation w, nudged by beta towards y if there is a y."""
+        raise NotImplementedError
+
+    def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
+        """Walk back over the steps of a trajectory with the adjoint at its end."""
+        raise NotImplementedError
+
+    def require_differentiable(self) -> None:
+        """Raise PlasticError if the activation lacks a derivative that `sweep` needs."""

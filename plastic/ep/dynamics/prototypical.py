@@ -1,0 +1,83 @@
+"""Prototypical dynamics (the prototypical setting of Ernoult et al. 2019): a map whose layers send their state itself.
+
+With r_k = s_k, r_0 = x, and u_k = dPhi/ds_k received (see `plastic.ep.wiring.fully_connected`), one step is
+
+    g_k = rho(u_k) - s_k,    g_L = rho(u_L) - s_L + beta (y - s_L)        the nudge in the second phase only
+    s_k <- s_k + dt g_k
+
+The paper's map, s_k <- rho(u_k), is dt = 1; smaller dt make it leaky, which is how the published code runs fully
+connected nets. The map is the gradient of a function of s only where rho is linear. Otherwise EP and BPTT differ even
+at rest and for small beta: a disturbance of the state is multiplied by rho' where it arrives, an adjoint where it
+leaves.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from plastic import xp
+from plastic.ep.dynamics.network import Network, Recorded, Relaxing
+from plastic.types import Array
+
+
+@dataclasses.dataclass(repr=False)
+class PrototypicalNetwork(Network):
+    """A network with prototypical dynamics.
+
+    Args:
+        wiring: a `FullyConnected` or `Convolutional`: parameters and couplings.
+        phi: the activation rho of all layers, or its name.
+        dt: the length of a step, above 0 and at most 1, which is the paper's map.
+
+    Raises:
+        PlasticError: if one of them is something else.
+    """
+
+    def sent(self, s: Array) -> Array:
+        """Return what states or inputs s send to other layers: themselves."""
+        return s
+
+    def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step of a relaxation.
+
+        Args:
+            w: the relaxation, whose state moves.
+            beta: the strength of the nudge, a number or one for each replica, (..., 1, 1).
+            y: where to, (..., batch, n_L); without it there is no nudge.
+        """
+        w.couple()
+        w.a += w.drive
+        nudge = None if y is None else self.dt * beta * (y - w.output)
+        if self.dt == 1:
+            self.phi.value(w.a, out=w.s)
+        else:
+            self.phi.value(w.a, out=w.g)
+            w.g -= w.s
+            w.g *= self.dt
+            w.s += w.g
+        if nudge is not None:
+            w.output += nudge
+
+    def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
+        """Walk back over the steps of a trajectory; yield (t, lambda, delta) for each t, the last first.
+
+        lambda is dL/ds after step t, and delta what the step gives to dL/du; both are buffers that the next step
+        writes into:
+
+            delta_k = dt rho'(u_k) lambda_k,    lambda_k <- (1 - dt) lambda_k + (coupling of delta)_k
+
+        Args:
+            trajectory: consecutive free steps.
+            adjoint: lambda at their end, flat.
+        """
+        slope = self.phi.slope(trajectory.a, self.phi.value(trajectory.a))
+        delta, received = xp.empty_like(adjoint), xp.empty_like(adjoint)
+        switches = [xp.empty_like(each[0]) for each in trajectory.switches]
+        couple = self.wiring.adjoint_coupling(delta, received, switches)
+        for t in reversed(range(trajectory.s.shape[-2])):
+            trajectory.recall_switches(t, switches)
+            xp.multiply(adjoint, slope[..., t, :], out=delta)
+            delta *= self.dt
+            yield t, adjoint, delta
+            couple()
+            adjoint = received if self.dt == 1 else (1 - self.dt) * adjoint + received

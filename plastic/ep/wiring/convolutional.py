@@ -1,0 +1,333 @@
+"""Convolutional wiring with symmetric (tied) weights: convolutions with max-pooling, then a classifier.
+
+Maps s_0 (the input), s_1 .. s_M are (batch, rows, columns, channels) after pooling; the vectors of the classifier
+follow. Up goes a convolution with its maximum over each window, down goes the adjoint: unpooling at the switches of the
+same step, then the transposed convolution:
+
+    a_m = pool(conv(s_{m-1}, K_m)) + e_m + conv^T(unpool(s_{m+1}), K_{m+1}),    m < M
+    a_M = pool(conv(s_{M-1}, K_M)) + e_M + reshape(s_{M+1} D_1^T)               and the classifier as `FullyConnected`
+
+(Ernoult et al. 2019, appendix on convolutional nets). Flat arrays, `drive`, couplings and gradients mean what they do
+in `plastic.ep.wiring.fully_connected`. At fixed switches the coupling is symmetric; `switches` holds the last ones,
+those of the first convolution, constant like the input, in front. There are no replica axes.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from plastic import affine, parameters, require, xp
+from plastic.convolution import conv, conv_adjoint, crop, gather, kernel_gradient, pad, pool, unpool
+from plastic.ep.wiring.connections import require_chain, require_connections, tied_gradient
+from plastic.errors import PlasticError
+from plastic.parameters import Affine
+from plastic.types import Array, Tree
+
+_LARGEST_WINDOW = 16  # rows: a switch is a byte
+
+
+def map_sizes(size: int, convolutions: int, F: int, padding: int, pooling: int) -> list[tuple[int, int]]:
+    """Return [(rows of the convolved map, rows of the pooled map), ...] of square maps, the input side first.
+
+    Args:
+        size: rows of the input.
+        convolutions: how many there are.
+        F: rows of a filter.
+        padding: rows of zeros around each map.
+        pooling: rows of a pooling window.
+
+    Raises:
+        PlasticError: if a map is smaller than a filter or a window.
+    """
+    sizes = []
+    for number in range(1, convolutions + 1):
+        convolved = size + 2 * padding - F + 1
+        if convolved < pooling:
+            raise PlasticError(
+                f"nothing is left after convolution {number}: of {size} rows with padding {padding}, filters of {F} "
+                f"rows (Fconv) leave {max(convolved, 0)}, and a pooling window has {pooling} (Fpool); take fewer "
+                "convolutions or smaller filters"
+            )
+        size = convolved // pooling
+        sizes.append((convolved, size))
+    return sizes
+
+
+@dataclasses.dataclass(repr=False)
+class Convolutional:
+    """Convolutions and a classifier.
+
+    Args:
+        convolutions: K_m (F, F, channels in, channels out) and e_m (1, channels out), the input side first.
+        classifier: D_i (units below, units) and d_i (1, units); below the first is the last map, flattened.
+        size: rows and columns of the input.
+        padding: rows of zeros around each map.
+        pooling: rows of a pooling window, from 1 to 16.
+
+    Raises:
+        PlasticError: if the shapes do not fit together, the precisions differ, or nothing is left of a map.
+    """
+
+    convolutions: list[Affine]
+    classifier: list[Affine]
+    size: int
+    padding: int = 0
+    pooling: int = 2
+
+    def __post_init__(self) -> None:
+        require.whole("size", self.size)
+        require.whole("padding", self.padding, least=0)
+        require.whole("pooling", self.pooling, most=_LARGEST_WINDOW)
+        if not self.convolutions or not self.classifier:
+            raise PlasticError("a convolution and a layer of the classifier are needed")
+        for name, layers, axes in (("convolutions", self.convolutions, 4), ("classifier", self.classifier, 2)):
+            require_connections({f"{name}/{place}": layer for place, layer in enumerate(layers)}, axes)
+            for below, above in itertools.pairwise(layers):
+                require_chain(below.W.shape[-1], above.W.shape[-2], "the next layer")
+        filters = {layer.W.shape[-4:-2] for layer in self.convolutions}
+        if len(filters) > 1 or len(set(*filters)) > 1:
+            raise PlasticError(f"the filters have {filters} rows and columns; all must be squares of one size")
+        last_map = self.shapes[len(self.convolutions) - 1]
+        require_chain(math.prod(last_map), self.classifier[0].W.shape[-2], "the classifier")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.layout}"
+
+    @property
+    def layout(self) -> str:
+        """The shapes from the input on, as in 28x28x1-12x12x32-4x4x64-10."""
+        return "-".join("x".join(map(str, shape)) for shape in (self.input_shape, *self.shapes))
+
+    @property
+    def parameters(self) -> dict[str, Tree]:
+        """The tree of all parameters."""
+        return {"convolutions": self.convolutions, "classifier": self.classifier}
+
+    @property
+    def weights(self) -> list[Array]:
+        """The filters and the weights of the classifier, the input side first."""
+        return [layer.W for layer in (*self.convolutions, *self.classifier)]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape of one input: (rows, columns, channels)."""
+        return self.size, self.size, self.convolutions[0].W.shape[-2]
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs, rows times columns times channels."""
+        return math.prod(self.input_shape)
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs, n_N."""
+        return self.classifier[-1].W.shape[-1]
+
+    @property
+    def dtype(self) -> Any:
+        """The precision of the parameters."""
+        return self.classifier[0].W.dtype
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        """The replica axes of the parameters; a network that runs has none."""
+        return self.classifier[0].W.shape[:-2]
+
+    @property
+    def map_sizes(self) -> list[tuple[int, int]]:
+        """(rows of the convolved map, rows of the pooled map) of every convolution."""
+        F = self.convolutions[0].W.shape[-3]
+        return map_sizes(self.size, len(self.convolutions), F, self.padding, self.pooling)
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shape of one sample's activity in each layer: [(z, z, C), .., (n,), ..]."""
+        channels = [layer.W.shape[-1] for layer in self.convolutions]
+        maps = [(z, z, C) for (_, z), C in zip(self.map_sizes, channels, strict=True)]
+        return [*maps, *((layer.W.shape[-1],) for layer in self.classifier)]
+
+    def input_of(self, x: Any) -> Array:
+        """Return inputs x, images (batch, rows, columns, channels) or their rows (batch, n_0), as images.
+
+        Raises PlasticError if x is something else, or if the network has replica axes.
+        """
+        if self.leading:
+            raise PlasticError(f"a convolutional network has no replica axes, but this one has {self.leading}")
+        require.array("x", x)
+        if x.shape[1:] not in (self.input_shape, (self.inputs,)):
+            rows, columns, channels = self.input_shape
+            images = f"images (batch, {rows}, {columns}, {channels}), or rows (batch, {self.inputs}) of them"
+            hints = {
+                (rows, columns): "; give them an axis of channels: x[..., None]",
+                (channels, rows, columns): "; the channels come last: xp.moveaxis(x, 1, -1)",
+            }
+            hint = "; a single image is x[None]" if x.shape == self.input_shape else hints.get(x.shape[1:], "")
+            raise PlasticError(f"x has shape {x.shape}; {images}, are needed{hint}")
+        require.rows("x", x.reshape(len(x), self.inputs), self.inputs, self.dtype)
+        return x.reshape(len(x), *self.input_shape)
+
+    def split(self, flat: Array) -> list[Array]:
+        """Return the layers of a flat array (..., P) as views (..., batch, *shape)."""
+        shapes = self.shapes
+        units = [math.prod(shape) for shape in shapes]
+        batch = flat.shape[-1] // sum(units)
+        ends = [batch * end for end in itertools.accumulate(units, initial=0)]
+        return [
+            flat[..., start:end].reshape(*flat.shape[:-1], batch, *shape)
+            for start, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
+        ]
+
+    def zeros(self, r_0: Array) -> Array:
+        """Return the flat array of zeros for inputs r_0 (batch, rows, columns, channels)."""
+        return xp.zeros(len(r_0) * sum(math.prod(shape) for shape in self.shapes), dtype=r_0.dtype)
+
+    def switches(self, batch: int) -> list[Array]:
+        """Return buffers for the pooling switches of a batch, (batch, z, z, C) for each convolution."""
+        return [xp.zeros((batch, *shape), dtype=xp.uint8) for shape in self.shapes[: len(self.convolutions)]]
+
+    def drive(self, r_0: Array, out: Array, switches: Sequence[Array]) -> None:
+        """Write what the input and the biases contribute, constant while the input stands.
+
+        Args:
+            r_0: what the input sends, (batch, rows, columns, channels).
+            out: the flat array (P,) that the pooled convolution of the input and all biases are written into.
+            switches: the pooling switches; the first are set.
+        """
+        layers = self.split(out)
+        first = self.convolutions[0]
+        pool(conv(pad(r_0, self.padding), first.W), self.pooling, out=layers[0], switch=switches[0])
+        layers[0] += first.b
+        for layer, a in zip([*self.convolutions[1:], *self.classifier], layers[1:], strict=True):
+            a[...] = layer.b
+
+    def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
+        """Return a function that writes the coupling of flat r, without the drive, into flat a, and its `switches`."""
+
+        def through(convolved: Array, number: int, out: Array) -> None:
+            pool(convolved, self.pooling, out=out, switch=switches[number])
+
+        return self._coupling(r, a, switches, through)
+
+    def adjoint_coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
+        """Return a function that writes the coupling of flat r at fixed `switches`, without the drive, into flat a."""
+
+        def through(convolved: Array, number: int, out: Array) -> None:
+            gather(convolved, switches[number], self.pooling, out=out)
+
+        return self._coupling(r, a, switches, through)
+
+    def _coupling(self, r, a, switches, through):
+        sent, received = self.split(r), self.split(a)
+        maps = len(self.convolutions)
+        steps = [self._buffers(number, sent) for number in range(1, maps)]
+        vectors = [layer.reshape(len(layer), -1) for layer in sent[maps - 1 :]]
+        sums = [layer.reshape(len(layer), -1) for layer in received[maps - 1 :]]
+        products = []
+        for below, layer in enumerate(self.classifier):
+            products.append((vectors[below], layer.W, xp.empty_like(sums[below + 1]), sums[below + 1]))
+            products.append((vectors[below + 1], layer.W.T, xp.empty_like(sums[below]), sums[below]))
+
+        def couple():
+            a[...] = 0
+            for number, (K, padded, columns, convolved, unpooled, up, down) in enumerate(steps, 1):
+                conv(pad(sent[number - 1], self.padding, out=padded), K, out=convolved, columns=columns)
+                through(convolved, number, up)
+                received[number] += up
+                unpool(sent[number], switches[number], self.pooling, out=unpooled)
+                received[number - 1] += crop(conv_adjoint(unpooled, K, out=down, columns=columns), self.padding)
+            for vector, weights, buffer, out in products:
+                xp.matmul(vector, weights, out=buffer)
+                out += buffer
+
+        return couple
+
+    def _buffers(self, number, sent):
+        """Return the kernel of a convolution and buffers: padded input, columns, two maps, what goes up, what down."""
+        K, below = self.convolutions[number].W, sent[number - 1]
+        F, _, n_in, n_out = K.shape
+        padded = xp.zeros_like(pad(below, self.padding))
+        h = self.map_sizes[number][0]
+        columns = xp.empty((len(below), h, h, F, F, n_in), dtype=K.dtype)
+        convolved, unpooled = (xp.zeros((len(below), h, h, n_out), dtype=K.dtype) for _ in range(2))
+        return K, padded, columns, convolved, unpooled, xp.empty_like(sent[number]), xp.empty_like(padded)
+
+    def gradients(
+        self, delta: Array, r: Array, r_0: Array, switches: Sequence[Array], out: Tree = None
+    ) -> dict[str, Tree]:
+        """Return the sum over batch and time of d/dtheta of delta . (coupling at r), a tree like the parameters.
+
+        Args:
+            delta, r: flat trajectories (time, P).
+            r_0: what the input sends, (batch, rows, columns, channels).
+            switches: trajectories (time, batch, z, z, C) of the pooling switches.
+            out: a tree of the parameters to write into.
+        """
+        d, s = self.split(delta), self.split(r)
+
+        def kernel(number):
+            pairs = [
+                (s[number - 1][t], d[number][t], d[number - 1][t], s[number][t], switches[number][t])
+                for t in range(len(delta))
+            ]
+            return sum(
+                self._kernel_gradient(below, above, switch, number)
+                + self._kernel_gradient(other_below, other_above, switch, number)
+                for below, above, other_below, other_above, switch in pairs
+            )
+
+        return self._tree(delta, r, r_0, switches[0][0], kernel, out)
+
+    def contrast(
+        self, plus: Array, minus: Array, r_0: Array, switches: Any, scale: Any, out: Tree = None
+    ) -> dict[str, Tree]:
+        """Return scale (the terms of `gradients` that are of second order in the state, at plus, minus those at minus).
+
+        Args:
+            plus, minus: flat states (P,).
+            r_0: what the input sends, (batch, rows, columns, channels).
+            switches: (those of plus, those of minus), each of its own last step.
+            scale: a number.
+            out: a tree of the parameters to write into.
+        """
+        above, below = self.split(plus), self.split(minus)
+
+        def kernel(number):
+            gradient = self._kernel_gradient(above[number - 1], above[number], switches[0][number], number)
+            gradient -= self._kernel_gradient(below[number - 1], below[number], switches[1][number], number)
+            gradient *= scale
+            return gradient
+
+        difference, mean = scale * (plus - minus), 0.5 * (plus + minus)
+        return self._tree(difference[None], mean[None], r_0, switches[0][0], kernel, out)
+
+    def _kernel_gradient(self, below, above, switch, number):
+        h, n_out = self.map_sizes[number][0], above.shape[-1]
+        unpooled = xp.zeros((len(above), h, h, n_out), dtype=above.dtype)
+        return kernel_gradient(pad(below, self.padding), unpool(above, switch, self.pooling, unpooled))
+
+    def _tree(self, delta, r, r_0, first_switch, kernel, out):
+        """Return all gradients: kernels by the function `kernel`, the others from the trajectories."""
+        maps = len(self.convolutions)
+        total = self.split(xp.sum(delta, axis=0))
+        kernels = [self._kernel_gradient(r_0, total[0], first_switch, 0)]
+        kernels += [kernel(number) for number in range(1, maps)]
+        biases = [xp.sum(layer, axis=(0, 1, 2))[None] for layer in total[:maps]]
+        d, s = (
+            [affine.rows(layer.reshape(*layer.shape[:2], -1)) for layer in self.split(each)[maps - 1 :]]
+            for each in (delta, r)
+        )
+        classifier = [
+            Affine(tied_gradient(s[k - 1], s[k], d[k - 1], d[k]), affine.bias_gradient(each))
+            for k, each in enumerate(total[maps:], 1)
+        ]
+        grads = {
+            "convolutions": [Affine(K, e) for K, e in zip(kernels, biases, strict=True)],
+            "classifier": classifier,
+        }
+        if out is None:
+            return grads
+        for (_, buffer), (_, grad) in zip(parameters.leaves(out), parameters.leaves(grads), strict=True):
+            buffer[...] = grad
+        return out
