@@ -13,8 +13,9 @@ import test_gle_full
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import functions, xp
-from plastic.gle import chain, inputs, lagged, microcircuit
-from plastic.gle.network import Network, State, step
+from plastic.gle import inputs, lag_features, lagline_student, lagnet_students
+from plastic.gle.dynamics import State, step, step_through_all_layers
+from plastic.gle.networks import Network
 from plastic.gle.sequences import SequenceTask
 from plastic.optimizers import SGD, Adam, Plateau
 from plastic.parameters import Affine
@@ -52,21 +53,23 @@ def check_net(numbers):
     layers = [affine(numbers[f"W0_{k}"], numbers[f"b0_{k}"] if bias else None) for k in range(L)]
     phi, gamma = [PHI[name] for name in numbers["phi"].tolist()], numbers["gamma"].tolist()
     tau_m, tau_r = ([numbers[f"{name}_{k}"] for k in range(L)] for name in ("tau_m", "tau_r"))
-    network = Network.create(layers, phi, tau_m, tau_r, p["dt"], gamma, p["prospective"], learn_tau)
+    network = Network.from_layers(layers, phi, tau_m, tau_r, p["dt"], gamma, p["prospective"], learn_tau)
     assert network.sizes == tuple(numbers["sizes"].tolist())
-    grads, vector = network.parameters.zeros_like(), network.parameters.vector
+    take = step_through_all_layers if p["full_forward"] else step
     optimizer = {"none": None, "sgd": SGD(p["lr"], p["momentum"]), "adam": Adam(p["lr"])}[p["opt"]]
-    moments = optimizer and optimizer.init(vector)
+    moments = optimizer and optimizer.init(network.parameters)
     state = State(network, numbers["B"][0].item())
     found = Found(numbers)
     for t, batch in enumerate(numbers["B"].tolist()):
         state = state.resized(batch)
         x, y = numbers["x"][t, :batch], numbers["y"][t, :batch]
-        error = p["beta"] * delta(p["loss"], state.output, y) if numbers["has_target"][t] else None
-        found.note(t, out=step(network, state, x, error, grads, p["full_forward"]))
+        error = p["beta"] * delta(p["loss"], state.output, y) if numbers["has_target"][t] else 0 * state.output
+        came = np.concatenate([state.E[:, : -error.shape[1]], error], axis=1) * state.q
+        grads, out = take(network, state, x, -error if numbers["has_target"][t] else None)
+        found.note(t, out=out)
         for k, part in enumerate(network.columns):
             arrays = {"u": state.u, "v": state.v, "r": state.r, "rp": state.q}
-            arrays |= {"pu": state.u_ahead, "pv": state.e_ahead, "ie": state.e}
+            arrays |= {"pu": state.u_ahead, "pv": state.e_ahead, "ie": came}
             found.note(t, **{f"{name}_{k}": array[:, part] for name, array in arrays.items()})
             down = state.E[:, network.columns[k - 1]] if k else state.e_ahead[:, part] @ network.layers[0].W.T
             found.note(t, **{f"eb_{k}": down, f"gW_{k}": grads.layers[k].W.T})
@@ -75,7 +78,7 @@ def check_net(numbers):
             if learn_tau:
                 found.note(t, **{f"gtau_{k}": grads.tau_m[0, part]})
         if optimizer:
-            optimizer.step(vector, grads.vector, moments)
+            optimizer.step(network.parameters, grads, moments)
             if learn_tau:
                 np.maximum(network.tau_m, 10 * p["dt"], out=network.tau_m)
             for k, part in enumerate(network.columns):
@@ -97,8 +100,10 @@ def check_lag_line(numbers):
     window = p["truncation"] if p["truncation"] > 1 else 0
     prospective = not np.array_equal(numbers["pv_0"], numbers["v_0"])
     begin, updates, found = round(p["T_init"] / p["dt"]), numbers["update_step"].tolist(), Found(numbers)
-    with mock.patch.multiple(chain, GAMMA=p["gamma"], TAU_R=p["tau_r"]):
-        lesson = chain.Lesson(prospective, window, numbers["init"], begin, x.shape[1], p["dt"], p["beta"], p["lr"])
+    with mock.patch.multiple(lagline_student, GAMMA=p["gamma"], TAU_R=p["tau_r"]):
+        lesson = lagline_student.Student(
+            prospective, window, numbers["init"], begin, x.shape[1], p["dt"], p["beta"], p["lr"]
+        )
     state, grads = lesson.state, lesson.grads
     for s in range(len(x)):
         before, out = tau_and_w(lesson.student.parameters), state.output[:, 0].copy()
@@ -128,7 +133,7 @@ def check_lag_line_input(numbers):
         begins = np.flatnonzero((first == 1) & (np.roll(first, 1) == -1))
         assert_array_equal(begins, rises)
         assert_array_equal(np.flatnonzero((first == -1) & (np.roll(first, 1) == 1)), (begins + width) % n)
-    chain.Lesson(True, 0, numbers["init"], 1, 1, 0.01, 1e-2, 1e-4)  # time constants it can begin with
+    lagline_student.Student(True, 0, numbers["init"], 1, 1, 0.01, 1e-2, 1e-4)  # time constants it can begin with
 
 
 def check_lag_net(numbers):
@@ -137,7 +142,7 @@ def check_lag_net(numbers):
     N, found = len(x), Found(numbers)
     assert_close(inputs.times(N, p["T"]), numbers["time"])
     assert_close(inputs.sines(N, p["T"], numbers["freqs_hz"]), x)
-    lesson = microcircuit.Lesson(
+    lesson = lagnet_students.Students(
         numbers["W0_init"].T,
         N,
         p["start"],
@@ -151,7 +156,7 @@ def check_lag_net(numbers):
     network, state = lesson.network, lesson.state
     for k, layer in enumerate(network.layers):
         assert_close(layer.W[0].T, numbers[f"W_teacher_{k}"])
-        for student in (microcircuit.GLE, microcircuit.AM) if k else ():
+        for student in (lagnet_students.GLE, lagnet_students.AM) if k else ():
             assert_close(layer.W[student].T, numbers[f"W_student_{k}"])
     parts, updates = network.columns, []
     for s in range(N):
@@ -163,7 +168,7 @@ def check_lag_net(numbers):
             found.note(s, **{f"gle_pv_{k}": state.e_ahead[1, 0, part], f"gle_ie_{k}": state.e[1, 0, part]})
             found.note(s, **{f"am_rp_{k}": lesson.past["q"][s, 0, part], f"am_rpre_{k}": below})
         if s > 0 and s % (p["start"] if s <= p["start"] else p["update_every"]) == 0:
-            found.note(len(updates), am_grad=lesson.gradient[microcircuit.AM][0])
+            found.note(len(updates), am_grad=lesson.gradient[lagnet_students.AM][0])
             updates.append(s)
     assert len(updates) == len(numbers["am_grad"])
     for k, part in enumerate(parts):
@@ -181,15 +186,15 @@ def check_sequences(numbers):
     between, dt = [functions.tanh] * (len(layers) - 2), numbers["dt"].item()
     if "lag_out" in numbers:
         phi = [functions.tanh, *between, functions.linear]
-        network = Network.create(layers, phi, 2.0, 2.0, dt, prospective=False, memoryless=True)
+        network = Network.from_layers(layers, phi, 2.0, 2.0, dt, prospective=False, memoryless=True)
         check_lag_features(numbers)
     else:
         phi = [functions.linear, *between, functions.linear]
         tau_m, tau_r = ([numbers[name]] * (len(layers) - 1) + [1.2] for name in ("tau_m", "tau_r"))
-        network = Network.create(layers, phi, tau_m, tau_r, dt)
+        network = Network.from_layers(layers, phi, tau_m, tau_r, dt)
 
     def prepare(x):
-        return np.moveaxis(lagged.lag_features(x[..., None]) if "lag_out" in numbers else x[..., None], 1, 0)
+        return np.swapaxes(lag_features.lag_features(x[..., None]) if "lag_out" in numbers else x[..., None], 0, 1)
 
     batches, _, batch, _ = numbers["out"].shape
     source = mock.Mock(per_epoch=batches)
@@ -214,13 +219,13 @@ def check_sequences(numbers):
 
 def check_lag_features(numbers):
     """The constants of the fixed lag net, and its output for each batch from rest."""
-    lags, dt = lagged.lag_net(), numbers["dt"].item()
+    lags, dt = lag_features.lag_net(), numbers["dt"].item()
     for part in lags.columns:
         assert_close(lags.tau_m[0, part], numbers["lag_tau_m"])
         assert_close(lags.tau_r[0, part], numbers["lag_tau_r"])
     assert_close(lags.dt, dt)
     expected = np.moveaxis(numbers["lag_out"], 2, 1)  # batches, samples, steps
-    assert_close(lagged.lag_features(numbers["x"][..., None]), expected.reshape(-1, *expected.shape[2:]))
+    assert_close(lag_features.lag_features(numbers["x"][..., None]), expected.reshape(-1, *expected.shape[2:]))
 
 
 def check_functions(numbers):
