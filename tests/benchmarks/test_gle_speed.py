@@ -140,13 +140,13 @@ def test_lag_line(benchmark, model):
     steps = 800
     rng = np.random.default_rng(0)
     window = round(lagline_student.WINDOWS.get(model, 0) / 0.01)
-    student = lagline_student.Student(model == "gle", window, (0.4, 0.6, 0.5, 0.9), 1, BATCH, 0.01, 0.01, 1e-4)
+    learner = lagline_student.Student(model == "gle", window, (0.4, 0.6, 0.5, 0.9), 1, BATCH, 0.01, 0.01, 1e-4)
     x = rng.standard_normal((steps, BATCH, 1)).astype(np.float32)
     begun = [0]
 
     def path():
         for x_t in x:
-            student.step(begun[0], x_t)
+            learner.step(begun[0], x_t)
             begun[0] += 1
 
     timing.ratio(benchmark, f"lag line, {model}, {steps} steps", path, make_lag_line_floor(x))

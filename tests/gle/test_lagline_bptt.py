@@ -135,19 +135,19 @@ def test_a_student_learns_from_windows_by_the_gradient_of_each(window):
     xp.use(dtype="float64")
     rng, begin, batch, beta = np.random.default_rng(6), 5, 2, 0.5
     x = rng.standard_normal((30, batch, 1))
-    student = Student(False, window, np.array([0.7, 0.8, 0.5, 0.9]), begin, batch, 0.01, beta, 0.0)
+    learner = Student(False, window, np.array([0.7, 0.8, 0.5, 0.9]), begin, batch, 0.01, beta, 0.0)
     updates, start = [], begin
     for s in range(30):
         if s == start:
-            state = {name: array.copy() for name, array in student.state.tree.items()}
+            state = {name: array.copy() for name, array in learner.state.tree.items()}
             targets = []
-        student.grads.flat[...] = 0.0
-        y, _ = student.step(s, x[s])
+        learner.grads.flat[...] = 0.0
+        y, _ = learner.step(s, x[s])
         if s >= begin:
             targets.append(y)
-        if student.grads.flat.any():
-            expected = gradient(student.student, state, x[start : s + 1], np.array(targets), beta)
-            assert_allclose(student.grads.flat, expected.flat, rtol=1e-12)
+        if learner.grads.flat.any():
+            expected = gradient(learner.student, state, x[start : s + 1], np.array(targets), beta)
+            assert_allclose(learner.grads.flat, expected.flat, rtol=1e-12)
             updates.append(s)
             start = s + 1
     first = next(s for s in range(begin + 1, 30) if s % window == 0)
@@ -161,10 +161,10 @@ def test_seeds_side_by_side_learn_as_each_alone(precision, window):
     x = np.random.default_rng(7).standard_normal((30, 2, 1))
 
     def learn(start):
-        student = Student(window == 0, window, start, 9, 2, 0.01, 0.5, 1e-3)
-        differences = np.array([xp.asnumpy(student.step(s, xp.asarray(x[s]))[1]) for s in range(len(x))])
-        assert student.student.parameters.flat.dtype == precision
-        return differences, xp.asnumpy(student.student.parameters.flat)
+        learner = Student(window == 0, window, start, 9, 2, 0.01, 0.5, 1e-3)
+        differences = np.array([xp.asnumpy(learner.step(s, xp.asarray(x[s]))[1]) for s in range(len(x))])
+        assert learner.student.parameters.flat.dtype == precision
+        return differences, xp.asnumpy(learner.student.parameters.flat)
 
     differences, learned = learn(starts)
     rtol = 1e-10 if precision == "float64" else 1e-3

@@ -93,7 +93,7 @@ def check_net(numbers):
 
 
 def check_lag_line(numbers):
-    """gle_lagline: a lesson of the lag line by GLE, instantaneous backpropagation, or truncated BPTT."""
+    """gle_lagline: a student on the lag line by GLE, instantaneous backpropagation, or truncated BPTT."""
     p, x = constants(numbers), numbers["x"]
     assert len(x) == int((p["T_init"] + p["T_train"]) / p["dt"])  # cut, as published
     assert p["truncation"] >= 1
@@ -101,14 +101,14 @@ def check_lag_line(numbers):
     prospective = not np.array_equal(numbers["pv_0"], numbers["v_0"])
     begin, updates, found = round(p["T_init"] / p["dt"]), numbers["update_step"].tolist(), Found(numbers)
     with mock.patch.multiple(lagline_student, GAMMA=p["gamma"], TAU_R=p["tau_r"]):
-        lesson = lagline_student.Student(
+        learner = lagline_student.Student(
             prospective, window, numbers["init"], begin, x.shape[1], p["dt"], p["beta"], p["lr"]
         )
-    state, grads = lesson.state, lesson.grads
+    state, grads = learner.state, learner.grads
     for s in range(len(x)):
-        before, out = tau_and_w(lesson.student.parameters), state.output[:, 0].copy()
-        y, d = lesson.step(s, x[s][:, None])
-        after = tau_and_w(lesson.student.parameters)
+        before, out = tau_and_w(learner.student.parameters), state.output[:, 0].copy()
+        y, d = learner.step(s, x[s][:, None])
+        after = tau_and_w(learner.student.parameters)
         before = before if s > begin else after  # until then it is given its time constants at the start of a step
         found.note(s, y=y[:, 0], out=out, loss=np.mean(d**2), params_before=before)
         for k in range(2):
@@ -137,12 +137,12 @@ def check_lag_line_input(numbers):
 
 
 def check_lag_net(numbers):
-    """gle_lagnet: a lesson of the lag net by GLE and by the adjoint method, their errors and lambda."""
+    """gle_lagnet: students of the lag net by GLE and by the adjoint method, their errors and lambda."""
     p, x = constants(numbers), numbers["x"]
     N, found = len(x), Found(numbers)
     assert_close(inputs.times(N, p["T"]), numbers["time"])
     assert_close(inputs.sines(N, p["T"], numbers["freqs_hz"]), x)
-    lesson = lagnet_students.Students(
+    learner = lagnet_students.Students(
         numbers["W0_init"].T,
         N,
         p["start"],
@@ -153,28 +153,30 @@ def check_lag_net(numbers):
         p["lr_am"],
         p["momentum"],
     )
-    network, state = lesson.network, lesson.state
+    network, state = learner.network, learner.state
     for k, layer in enumerate(network.layers):
         assert_close(layer.W[0].T, numbers[f"W_teacher_{k}"])
         for student in (lagnet_students.GLE, lagnet_students.AM) if k else ():
             assert_close(layer.W[student].T, numbers[f"W_student_{k}"])
     parts, updates = network.columns, []
     for s in range(N):
-        target, gle, am = lesson.step(s, x[s].item())[:, 0, 0]
+        E, q = state.E[1, 0].copy(), state.q[1, 0].copy()
+        target, gle, am = learner.step(s, x[s].item())[:, 0, 0]
+        came = np.append(E[:-1], target - gle) * q
         found.note(s, target=target, gle_out=gle, am_out=am, gle_loss=(gle - target) ** 2, am_loss=(am - target) ** 2)
-        found.note(s, **{f"{name}_W0": lesson.W[k][0] for name, k in (("gle", 1), ("am", 2))})
+        found.note(s, **{f"{name}_W0": learner.W[k][0] for name, k in (("gle", 1), ("am", 2))})
         for k, part in enumerate(parts):
             below = x[s] if k == 0 else state.r[2, 0, parts[k - 1]]
-            found.note(s, **{f"gle_pv_{k}": state.e_ahead[1, 0, part], f"gle_ie_{k}": state.e[1, 0, part]})
-            found.note(s, **{f"am_rp_{k}": lesson.past["q"][s, 0, part], f"am_rpre_{k}": below})
+            found.note(s, **{f"gle_pv_{k}": state.e_ahead[1, 0, part], f"gle_ie_{k}": came[part]})
+            found.note(s, **{f"am_rp_{k}": learner.past["q"][s, 0, part], f"am_rpre_{k}": below})
         if s > 0 and s % (p["start"] if s <= p["start"] else p["update_every"]) == 0:
-            found.note(len(updates), am_grad=lesson.gradient[lagnet_students.AM][0])
+            found.note(len(updates), am_grad=learner.gradient[lagnet_students.AM][0])
             updates.append(s)
     assert len(updates) == len(numbers["am_grad"])
     for k, part in enumerate(parts):
         assert len(numbers[f"am_lambda_{k}"]) == updates[-1]
         for s in range(updates[-1]):
-            found.note(s, **{f"am_lambda_{k}": lesson.past["lam"][s, 0, part]})
+            found.note(s, **{f"am_lambda_{k}": learner.past["lam"][s, 0, part]})
     weights = [f"W_{who}_{k}" for who in ("teacher", "student") for k in range(3)]
     assert found.compare() == numbers.keys() - {"time", "x", "W0_init", "freqs_hz", *weights, *p}
 
