@@ -62,9 +62,9 @@ class State:
         self.net, self.batch = net, batch
         shape = (*net.lead, batch, sum(net.sizes[1:]))
         self.u, self.v, self.r, self.q, self.E = (xp.zeros(shape, dtype=xp.float_dtype) for _ in range(5))
-        self.u_ahead, self.e_ahead, self.drive, self._scaled = (xp.zeros_like(self.u) for _ in range(4))
-        arrays = (self.r, self.E, self.u_ahead, self.e_ahead, self._scaled)
-        self._r, self._E, self._u_ahead, self._e_ahead, self._scaled_by_layer = (
+        self.u_ahead, self.e_ahead, self.drive = (xp.zeros_like(self.u) for _ in range(3))
+        arrays = (self.r, self.E, self.u_ahead, self.e_ahead)
+        self._r, self._E, self._u_ahead, self._e_ahead = (
             [array[..., columns] for columns in net.columns] for array in arrays
         )
         self.output = self._r[-1]
@@ -249,7 +249,7 @@ def step_through_all_layers(
     """
     s, grads, steps = state, gradients_to_write(net, out), net.steps()
     _errors(net, s, steps, err)
-    xp.multiply(s.e_ahead, -1 / s.batch, out=s._scaled)
+    scaled = s.e_ahead * (-1 / s.batch)
     for k, (columns, layer) in enumerate(zip(net.columns, net.layers, strict=True)):
         rho, u_ahead, r = x if k == 0 else s._r[k - 1], s._u_ahead[k], s._r[k]
         xp.matmul(rho, layer.W, out=u_ahead)
@@ -257,13 +257,13 @@ def step_through_all_layers(
             u_ahead += layer.b
         if net.gamma is not None:
             u_ahead += net.gamma[..., columns] * s._e_ahead[k]
-        affine.weight_gradient(rho, s._scaled_by_layer[k], out=grads.layers[k].W)
+        affine.weight_gradient(rho, scaled[..., columns], out=grads.layers[k].W)
         if not net.memoryless:
             dt_m, r_m = (each[..., columns] for each in steps[:2])
             _follow(u_ahead, s.u[..., columns], dt_m, r_m, s.drive[..., columns])
         net.phi[k].value(u_ahead, out=r)
         s.q[..., columns] = net.phi[k].slope(u_ahead, r)
-    _gradients_of_neurons(net, s, grads)
+    _gradients_of_neurons(net, s, grads, scaled)
     return grads, s.output
 
 
@@ -354,18 +354,18 @@ def _currents(net, s, x):
 
 
 def _gradients(net, s, x, grads):
-    xp.multiply(s.e_ahead, -1 / s.batch, out=s._scaled)
+    scaled = s.e_ahead * (-1 / s.batch)
     for k, layer in enumerate(grads.layers):
-        affine.weight_gradient(x if k == 0 else s._r[k - 1], s._scaled_by_layer[k], out=layer.W)
-    _gradients_of_neurons(net, s, grads)
+        affine.weight_gradient(x if k == 0 else s._r[k - 1], scaled[..., net.columns[k]], out=layer.W)
+    _gradients_of_neurons(net, s, grads, scaled)
 
 
-def _gradients_of_neurons(net, s, grads):
+def _gradients_of_neurons(net, s, grads, scaled):
     """Gradients of biases and time constants; -e~ du/dt has the sign of scaled * drive."""
     if grads.b is not None:
-        affine.bias_gradient(s._scaled, out=grads.b)
+        affine.bias_gradient(scaled, out=grads.b)
     if grads.tau_m is not None:
-        xp.divide(-xp.sum(s._scaled * s.drive, axis=-2, keepdims=True), net.tau_m, out=grads.tau_m)
+        xp.divide(-xp.sum(scaled * s.drive, axis=-2, keepdims=True), net.tau_m, out=grads.tau_m)
 
 
 def _follow(goal, low, rate, ahead, difference):
