@@ -280,14 +280,14 @@ def history(net: Network, steps: int, *shape: int) -> tuple[Array, Array]:
 
 
 def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
-    """Require a network, and inputs x (..., T, batch, n_0) for it; return the replica axes, which are the network's."""
+    """Require a network `net`, and inputs x (..., T, batch, n_0) for it; return the replica axes, which are its own."""
     _require_network(net)
     require.rows("x", x, net.sizes[0], net.parameters.flat.dtype, time=True)
     return require_replicas(net, x=x)
 
 
 def require_replicas(net: Network, **sequences: Array) -> tuple[int, ...]:
-    """Require that the replica axes of sequences (..., T, batch, n) are those of the network, of 1 or absent."""
+    """Require that the replica axes of sequences (..., T, batch, n) are those of `net`, of 1 or absent; return those."""
     lead = require.replicas(network=net.lead, **{name: array.shape[:-3] for name, array in sequences.items()})
     if lead != net.lead:
         found = ", ".join(f"{name} has {array.shape[:-3]}" for name, array in sequences.items())
@@ -296,7 +296,7 @@ def require_replicas(net: Network, **sequences: Array) -> tuple[int, ...]:
 
 
 def gradients_to_write(net: Network, out: Any) -> Parameters:
-    """Return `out`, where it is of the form of the parameters of a network, or new gradients where it is None."""
+    """Return `out`, which must be of the form of the parameters of `net`, or new gradients where it is None."""
     if out is None:
         return parameters.zeros_like(net.parameters)
     held = net.parameters

@@ -25,8 +25,12 @@ PUBLISHED_SEED, PUBLISHED = 0, (0.30742282, 0.63407868, 0.49009341, 0.89644474)
 """The seed of the published run, and the tau_0, tau_1, w_0, w_1 it begins with."""
 BLOCK, ROW = 100, 10  # Euler steps: in one step of training; from one record to the next
 EVERY = 50  # steps of training from one evaluation to the next
-TRACES = ("input", "target", "output", "u_0", "u_1", "v_0", "v_1")
-TRACES += ("u_ahead_0", "u_ahead_1", "r_0", "r_1", "e_ahead_0", "e_ahead_1")
+TRACES = (
+    "input",
+    "target",
+    "output",
+    *(f"{name}_{k}" for name in ("u", "v", "u_ahead", "r", "e_ahead") for k in range(2)),
+)
 
 
 class Task:
@@ -91,7 +95,7 @@ class Task:
             self.d[s - start] = d[..., 0]
             if recorded:
                 trace[row, ..., 0], trace[row, ..., 1] = x[..., 0, 0], y[..., 0, 0]
-                for k, name in enumerate(("u", "v", "u_ahead", "r", "e_ahead")):
+                for k, name in enumerate(OF_NEURONS):
                     trace[row, ..., 3 + 2 * k : 5 + 2 * k] = getattr(learner.state, name)[..., 0, :]
         loss = xp.mean(self.d[: stop - start] ** 2, axis=-1)
         self.by_time["loss"][start // ROW : math.ceil(stop / ROW)] = loss[::ROW]

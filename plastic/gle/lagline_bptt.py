@@ -30,7 +30,7 @@ from plastic.types import Array
 
 
 class Tape:
-    """What the adjoint needs of the steps of a window.
+    """What the adjoint needs of the steps of a window, for a network `net`, a number of steps, and a batch size.
 
     Arrays over time (steps, ..., batch, 2) of both neurons: r, q before a step, drive (I - u) and u_ahead within it;
     and (steps, ..., batch): x, d, E (of neuron 0), e (of neuron 1). tree: the same with replica axes first.
@@ -81,4 +81,4 @@ def gradient(net: Network, tape: Tape, count: int, beta: float, out: Parameters)
             H[t - 1] = z_0 * q_0[t]
     out.layers[0].W[..., 0, 0] = xp.sum(c[..., 0] * x, axis=(0, -1))
     out.layers[1].W[..., 0, 0] = xp.sum(c[..., 1] * r[..., 0] + H * e, axis=(0, -1))
-    out.tau_m[...] = -xp.sum(c * drive, axis=(0, -2))[..., None, :] / tau
+    xp.divide(-xp.sum(c * drive, axis=(0, -2))[..., None, :], tau, out=out.tau_m)

@@ -21,7 +21,10 @@ LEAST = 10  # steps: no membrane time constant goes below
 
 
 def chain(tau_m, w, dt, prospective=False, learn_tau=False):
-    """Return the net with tau_m (..., 2) and w (..., 2), host arrays; their leading axis is that of seeds."""
+    """Return the net with tau_m (..., 2) and w (..., 2), host arrays; their leading axis is that of seeds.
+
+    dt, prospective, learn_tau: as for `plastic.gle.network`.
+    """
     tau_m, w = np.asarray(tau_m, dtype=float), np.asarray(w, dtype=float)
     layers = [Affine(w[..., k, None, None]) for k in range(2)]
     return Network.from_layers(layers, "softplus", tau_m[..., None, :], TAU_R, dt, GAMMA, prospective, learn_tau)
@@ -30,10 +33,12 @@ def chain(tau_m, w, dt, prospective=False, learn_tau=False):
 class Student:
     """A student that learns from its teacher, step by step.
 
+    prospective: whether the errors of the student are, as with gle.
     window: 0 for gle and bp, else the steps of a window of BPTT.
     start: tau_0, tau_1, w_0, w_1 of the student at first, a host array (4,) or (seeds, 4).
     begin: learning begins after this step. With gle and bp the student has the teacher's tau_m in the first half of
         the time before, which shows what wrong weights alone do.
+    batch, dt: samples, and the length of a step.
     lr: of Adam.    beta: of the nudge.
     """
 

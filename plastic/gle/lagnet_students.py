@@ -23,7 +23,11 @@ GLE, AM = 1, 2
 
 
 def replicas(first, gamma, dt):
-    """Return the three replicas; first: W_0 of both students at first, a host array (..., 1, 2)."""
+    """Return the three replicas.
+
+    first: W_0 of both students at first, a host array (..., 1, 2).    dt: the length of a step.
+    gamma: how strongly errors nudge the hidden neurons of teacher and GLE student.
+    """
     first = np.asarray(first, dtype=float)
     lead = first.shape[:-2]
     layers = [Affine(np.broadcast_to(W, (*lead, 3, *np.shape(W))).copy()) for W in TEACHER]
@@ -40,7 +44,7 @@ class Students:
     first: W_0 of the students at first, (1, 2) or (seeds, 1, 2).    steps: how many there are.
     start: GLE learns after this step, the adjoint method from it on.    every: steps between two of its updates, and
         of its windows; before, one window of `start` steps gives no update but says where the error is.
-    lr_gle, lr_am, momentum: of gradient descent.    textbook: see `plastic.gle.adjoint_dynamics`.
+    dt, gamma: as for `replicas`.    lr_gle, lr_am, momentum: of gradient descent.    textbook: see `plastic.gle.adjoint_dynamics`.
     """
 
     def __init__(self, first, steps, start, every, dt, gamma, lr_gle, lr_am, momentum, textbook=False):

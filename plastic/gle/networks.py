@@ -76,7 +76,7 @@ class Network:
             Network 2-1, tanh, dt 0.1
         """
         sizes, lead = _checked_layers(layers)
-        phi = _activations(phi, len(layers))
+        each_phi = _activations(phi, len(layers))
         dt = _checked_step(dt)
         for name, value in (("prospective", prospective), ("learn_tau", learn_tau), ("memoryless", memoryless)):
             require.choice(name, value, (True, False))
@@ -93,7 +93,7 @@ class Network:
         held = Parameters(xp.asarray(vector, dtype=xp.float_dtype), sizes, bool(bias), bool(learn_tau))
         tau_m = held.tau_m if learn_tau else xp.asarray(tau_m)
         gamma = xp.asarray(gamma) if np.any(gamma) else None
-        return cls(held, phi, tau_m, xp.asarray(tau_r), dt, gamma, bool(prospective), bool(memoryless))
+        return cls(held, each_phi, tau_m, xp.asarray(tau_r), dt, gamma, bool(prospective), bool(memoryless))
 
     def __post_init__(self) -> None:
         self.sizes: tuple[int, ...] = self.parameters.form[0]
@@ -124,9 +124,8 @@ class Network:
     def replica(self, k: int) -> "Network":
         """Return the network of replica k, along the last replica axis; its parameters are views of these."""
         held = self.parameters.like(self.parameters.flat[..., k, :])
-        arrays = (self.tau_m, self.tau_r, self.gamma)
-        tau_m, tau_r, gamma = (None if array is None else array[..., k, :, :] for array in arrays)
-        tau_m = tau_m if held.tau_m is None else held.tau_m
+        tau_m, tau_r = (array[..., k, :, :] for array in (self.tau_m, self.tau_r))
+        gamma = None if self.gamma is None else self.gamma[..., k, :, :]
         return dataclasses.replace(self, parameters=held, tau_m=tau_m, tau_r=tau_r, gamma=gamma)
 
     def steps(self) -> tuple[Array, Array, Array, Array]:
@@ -196,9 +195,12 @@ def network(
 
 
 def uniform_layers(generator: Generator, sizes: tuple[int, ...], bias: bool = True) -> list[Affine]:
-    """Return [Affine] of host arrays for a network of these sizes, the input first, drawn from U(-c, c).
+    """Return [Affine] of host arrays, weights and biases drawn from U(-c, c) with c = 1 / sqrt(n_{l-1}).
 
-    c = 1 / sqrt(n_{l-1}), of weights and of biases, which there are none of without `bias`.
+    Args:
+        generator: a generator of random numbers.
+        sizes: the widths of the layers, the input first.
+        bias: whether there are biases.
     """
     return [
         Affine(uniform_fan_in(generator, (a, b), a), uniform_fan_in(generator, (1, b), a) if bias else None)
@@ -215,7 +217,7 @@ def _activations(phi, count):
 
 def _groups(phi, columns):
     """Return [(activation, columns)] with neighbouring layers of one activation taken together."""
-    groups: list[tuple[Activation, slice]] = []
+    groups = []
     for each, where in zip(phi, columns, strict=True):
         if groups and groups[-1][0] is each:
             groups[-1] = (each, slice(groups[-1][1].start, where.stop))

@@ -54,7 +54,7 @@ class Parameters(parameters.Flat):
         self.tree: dict[str, Any] = {"layers": self.layers, "tau_m": self.tau_m}
 
     def like(self, flat: Array) -> "Parameters":
-        """Return parameters of the same form over another vector."""
+        """Return parameters of the same form over another vector `flat`."""
         return Parameters(flat, *self.form)
 
 

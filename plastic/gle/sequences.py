@@ -19,7 +19,7 @@ class SequenceTask:
     source: next() gives (x, labels), x as `prepare` takes it, labels (..., batch).
     prepare: prepare(x) gives the input of all steps, (..., T, batch, n_0).
     sets: {"test": (x, labels)}, evaluated after each epoch; labels (N,).    watched: whose loss lowers the rate.
-    schedule: a `Plateau`.    batch, chunk: sequences in a batch of training and of evaluation.
+    schedule: a `Plateau`.    learning_rate: at first.    batch, chunk: sequences in a batch of training and of evaluation.
     """
 
     def __init__(self, options, network, source, prepare, sets, watched, schedule, learning_rate, batch, chunk):
@@ -37,7 +37,7 @@ class SequenceTask:
         }
 
     def train(self, run):
-        """Train as the options say, or go on from the checkpoint."""
+        """Train in a folder `run` as the options say, or go on from its checkpoint."""
         per_epoch = self.source.per_epoch
         training.fit(
             run,
@@ -53,7 +53,7 @@ class SequenceTask:
         )
 
     def step(self, batch, number):
-        """Learn from a batch of sequences, in every step of them; return a vital sign."""
+        """Learn from a batch of sequences, the `number`-th, in every step of them; return a vital sign."""
         self.number = number
         x, labels = batch
         total = self.learn(self.prepare(x), labels)
@@ -84,7 +84,7 @@ class SequenceTask:
         return outputs
 
     def score(self, x, labels):
-        """Return (loss, accuracy) on sequences: the mean cross-entropy of all steps, and the part that is right."""
+        """Return (loss, accuracy) on sequences x with their labels: the mean cross-entropy of all steps, and what is right."""
         loss = right = 0
         for start in range(0, len(x), self.chunk):
             some = labels[start : start + self.chunk]
