@@ -287,7 +287,7 @@ def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
 
 
 def require_replicas(net: Network, **sequences: Array) -> tuple[int, ...]:
-    """Require that the replica axes of sequences (..., T, batch, n) are those of `net`, of 1 or absent; return those."""
+    """Require that replica axes of sequences (..., T, batch, n) are those of `net`, of 1 or absent; return those."""
     lead = require.replicas(network=net.lead, **{name: array.shape[:-3] for name, array in sequences.items()})
     if lead != net.lead:
         found = ", ".join(f"{name} has {array.shape[:-3]}" for name, array in sequences.items())

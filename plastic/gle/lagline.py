@@ -25,12 +25,8 @@ PUBLISHED_SEED, PUBLISHED = 0, (0.30742282, 0.63407868, 0.49009341, 0.89644474)
 """The seed of the published run, and the tau_0, tau_1, w_0, w_1 it begins with."""
 BLOCK, ROW = 100, 10  # Euler steps: in one step of training; from one record to the next
 EVERY = 50  # steps of training from one evaluation to the next
-TRACES = (
-    "input",
-    "target",
-    "output",
-    *(f"{name}_{k}" for name in ("u", "v", "u_ahead", "r", "e_ahead") for k in range(2)),
-)
+OF_NEURONS = ("u", "v", "u_ahead", "r", "e_ahead")
+TRACES = ("input", "target", "output", *(f"{name}_{k}" for name in OF_NEURONS for k in range(2)))
 
 
 class Task:

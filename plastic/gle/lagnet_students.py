@@ -44,7 +44,8 @@ class Students:
     first: W_0 of the students at first, (1, 2) or (seeds, 1, 2).    steps: how many there are.
     start: GLE learns after this step, the adjoint method from it on.    every: steps between two of its updates, and
         of its windows; before, one window of `start` steps gives no update but says where the error is.
-    dt, gamma: as for `replicas`.    lr_gle, lr_am, momentum: of gradient descent.    textbook: see `plastic.gle.adjoint_dynamics`.
+    dt, gamma: as for `replicas`.    lr_gle, lr_am, momentum: of gradient descent.
+    textbook: see `plastic.gle.adjoint_dynamics`.
     """
 
     def __init__(self, first, steps, start, every, dt, gamma, lr_gle, lr_am, momentum, textbook=False):

@@ -19,7 +19,8 @@ class SequenceTask:
     source: next() gives (x, labels), x as `prepare` takes it, labels (..., batch).
     prepare: prepare(x) gives the input of all steps, (..., T, batch, n_0).
     sets: {"test": (x, labels)}, evaluated after each epoch; labels (N,).    watched: whose loss lowers the rate.
-    schedule: a `Plateau`.    learning_rate: at first.    batch, chunk: sequences in a batch of training and of evaluation.
+    schedule: a `Plateau`.    learning_rate: at first.
+    batch, chunk: sequences in a batch of training and of evaluation.
     """
 
     def __init__(self, options, network, source, prepare, sets, watched, schedule, learning_rate, batch, chunk):
@@ -84,7 +85,7 @@ class SequenceTask:
         return outputs
 
     def score(self, x, labels):
-        """Return (loss, accuracy) on sequences x with their labels: the mean cross-entropy of all steps, and what is right."""
+        """Return (loss, accuracy) on sequences x with labels: mean cross-entropy of all steps, and fraction right."""
         loss = right = 0
         for start in range(0, len(x), self.chunk):
             some = labels[start : start + self.chunk]
