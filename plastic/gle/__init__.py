@@ -14,11 +14,12 @@ PATENT NOTICE: the authors of the published code state that its procedures are r
 that unauthorized use may infringe. Before you use this family for other than research, ask them.
 """
 
-from plastic.gle.dynamics import State, evolve, predict, step
+from plastic.gle.dynamics import evolve, predict, step
 from plastic.gle.networks import Network, network
 from plastic.gle.parameters import Parameters
 from plastic.gle.restoring import restore
 from plastic.gle.rules import adjoint, bptt
+from plastic.gle.state import State
 
 NETWORKS = {"network": network}
 RULES = {"bptt": bptt, "adjoint": adjoint}

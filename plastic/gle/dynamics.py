@@ -1,4 +1,4 @@
-"""The dynamics of generalized latent equilibrium (GLE): state, and one Euler step (Ellenberger et al. 2024).
+"""The dynamics of generalized latent equilibrium (GLE), by Euler steps (Ellenberger et al. 2024).
 
 A neuron has a membrane potential u, a rate r = phi(u~) of its *prospective* potential u~, and an error. With rho_l the
 rates of the layer below (the input for the first), all per sample,
@@ -27,79 +27,8 @@ from plastic import affine, parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.gle.networks import Network
 from plastic.gle.parameters import Parameters
+from plastic.gle.state import State, require_network
 from plastic.types import Array
-
-
-class State:
-    """The state of a network on a batch, and what its last step computed; owned by the caller, changed by `step`.
-
-    At first, and after `reset`, all is 0, phi'(u~) too, so the first step sends no errors.
-
-    Args:
-        net: the network.
-        batch: the number of samples, at least 1.
-
-    Attributes:
-        u: membrane potential.    r: rate.    q: phi'(u~).    v: low-passed error.    E: error from the layer above, in
-            the columns of the layer that it comes to. These are the state; all are (..., batch, N).
-        u_ahead, e_ahead: u~ and e~ of the last step.    drive: I - u of the last step (0 in memoryless networks).
-        output: the rates of the output layer (..., batch, n_L), a view of r.
-
-    Raises:
-        PlasticError: if net is no network, or batch no whole number of at least 1.
-
-    Example:
-        >>> import numpy as np
-        >>> from plastic import gle
-        >>> net = gle.network((1, 5, 2), np.random.default_rng(0), phi="tanh", tau_m=1.0, tau_r=0.2, dt=0.1)
-        >>> gle.State(net, batch=4)
-        State of Network 1-5-2, tanh, dt 0.1, batch 4
-    """
-
-    def __init__(self, net: Network, batch: int) -> None:
-        _require_network(net)
-        require.whole("batch", batch)
-        self.net, self.batch = net, batch
-        shape = (*net.lead, batch, sum(net.sizes[1:]))
-        self.u, self.v, self.r, self.q, self.E = (xp.zeros(shape, dtype=xp.float_dtype) for _ in range(5))
-        self.u_ahead, self.e_ahead, self.drive = (xp.zeros_like(self.u) for _ in range(3))
-        arrays = (self.r, self.E, self.u_ahead, self.e_ahead)
-        self._r, self._E, self._u_ahead, self._e_ahead = (
-            [array[..., columns] for columns in net.columns] for array in arrays
-        )
-        self.output = self._r[-1]
-
-    def __repr__(self) -> str:
-        return f"State of {self.net}, batch {self.batch}"
-
-    @property
-    def tree(self) -> dict[str, Array]:
-        """The arrays that make the state: {"u", "v", "r", "q", "E"}."""
-        return {"u": self.u, "v": self.v, "r": self.r, "q": self.q, "E": self.E}
-
-    def reset(self) -> None:
-        """Forget everything: be as at first."""
-        for array in self.tree.values():
-            array[...] = 0
-
-    def take(self, other: "State") -> None:
-        """Be as another state of the network is; as `other.resized(self.batch)` where its batch is of another size."""
-        for array, theirs in zip(self.tree.values(), other.resized(self.batch).tree.values(), strict=True):
-            array[...] = theirs
-
-    def resized(self, batch: int) -> "State":
-        """Return the state for a batch of another size: rows are dropped at the end, or taken again from the first.
-
-        So do the published experiments between training and test sets, rather than begin anew. Of the same size, it is
-        this state itself.
-        """
-        if batch == self.batch:
-            return self
-        state = State(self.net, batch)
-        rows = xp.arange(batch) % self.batch
-        for array, mine in zip(state.tree.values(), self.tree.values(), strict=True):
-            array[...] = mine[..., rows, :]
-        return state
 
 
 @xp.underflow_is_ordinary()
@@ -267,21 +196,9 @@ def step_through_all_layers(
     return grads, s.output
 
 
-def history(net: Network, steps: int, *shape: int) -> tuple[Array, Array]:
-    """Return (kept, view) of one array of zeros for what changes over time: replica axes first, and time first.
-
-    Args:
-        net: the network, whose replica axes lead.
-        steps: how many there are.
-        shape: of what is kept of each step.
-    """
-    kept = xp.zeros((*net.lead, steps, *shape), dtype=xp.float_dtype)
-    return kept, xp.moveaxis(kept, len(net.lead), 0)
-
-
 def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
     """Require a network `net`, and inputs x (..., T, batch, n_0) for it; return the replica axes, which are its own."""
-    _require_network(net)
+    require_network(net)
     require.rows("x", x, net.sizes[0], net.parameters.flat.dtype, time=True)
     return require_replicas(net, x=x)
 
@@ -303,11 +220,6 @@ def gradients_to_write(net: Network, out: Any) -> Parameters:
     if not isinstance(out, Parameters) or out.form != held.form or out.flat.shape != held.flat.shape:
         raise PlasticError(f"out is {out!r:.80}; make it by parameters.zeros_like(net.parameters)")
     return out
-
-
-def _require_network(net):
-    if not isinstance(net, Network):
-        raise PlasticError(f"net is a {type(net).__name__}; it must be a Network, as gle.network makes it")
 
 
 def _euler_step(net, s, x, err, grads):

@@ -8,9 +8,9 @@ import numpy as np
 from plastic import training, xp
 from plastic.errors import PlasticError
 from plastic.gle import figures, inputs
-from plastic.gle.dynamics import history
 from plastic.gle.lagline_student import LEAST, WINDOWS, Student
 from plastic.gle.options import check_steps
+from plastic.gle.state import history
 from plastic.runs.command import run_task
 from plastic.runs.options import (
     check_above_zero,

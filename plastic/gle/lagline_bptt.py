@@ -23,9 +23,9 @@ step, all 0 at the end of the window, and p, c, z those by u~, I, e within it,
 """
 
 from plastic import xp
-from plastic.gle.dynamics import State, history
 from plastic.gle.networks import Network
 from plastic.gle.parameters import Parameters
+from plastic.gle.state import State, history
 from plastic.types import Array
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from plastic import parameters, xp
 from plastic.gle import lagline_bptt
-from plastic.gle.dynamics import State, advance, evolve, step
+from plastic.gle.dynamics import advance, evolve, step
 from plastic.gle.networks import Network
+from plastic.gle.state import State
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 

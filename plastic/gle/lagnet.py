@@ -8,9 +8,9 @@ import numpy as np
 from plastic import training, xp
 from plastic.errors import PlasticError
 from plastic.gle import figures, inputs
-from plastic.gle.dynamics import history
 from plastic.gle.lagnet_students import AM, GLE, TEACHER, Students
 from plastic.gle.options import check_steps
+from plastic.gle.state import history
 from plastic.initializers import uniform_fan_in
 from plastic.runs.command import run_task
 from plastic.runs.options import (

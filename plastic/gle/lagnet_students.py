@@ -11,8 +11,9 @@ import numpy as np
 
 from plastic import parameters, xp
 from plastic.gle import adjoint_dynamics
-from plastic.gle.dynamics import State, evolve, history, step
+from plastic.gle.dynamics import evolve, step
 from plastic.gle.networks import Network
+from plastic.gle.state import State, history
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 

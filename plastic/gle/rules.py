@@ -23,9 +23,10 @@ in each layer (`plastic.gle.adjoint_dynamics`). Its gradient tends to that of ba
 
 from plastic import affine, require, xp
 from plastic.gle import adjoint_dynamics
-from plastic.gle.dynamics import State, advance, gradients_to_write, require_replicas, require_sequences
+from plastic.gle.dynamics import advance, gradients_to_write, require_replicas, require_sequences
 from plastic.gle.networks import Network
 from plastic.gle.parameters import Parameters
+from plastic.gle.state import State
 from plastic.types import Array
 
 

@@ -6,7 +6,8 @@ a sequence begins in what the one before left, as published.
 
 from plastic import parameters, training, xp
 from plastic.functions import accuracy, softmax, softmax_cross_entropy
-from plastic.gle.dynamics import State, predict, step
+from plastic.gle.dynamics import predict, step
+from plastic.gle.state import State
 from plastic.optimizers import Adam
 from plastic.runs.options import seeds_of
 

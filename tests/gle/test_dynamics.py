@@ -11,18 +11,11 @@ from scipy.special import expit
 
 from plastic import functions, parameters, xp
 from plastic.errors import PlasticError
-from plastic.gle.dynamics import (
-    State,
-    advance,
-    evolve,
-    forget_errors,
-    history,
-    predict,
-    step,
-    step_through_all_layers,
-)
+from plastic.gle.dynamics import advance, evolve, forget_errors, predict, step, step_through_all_layers
 from plastic.gle.networks import Network, network, uniform_layers
 from plastic.gle.parameters import Parameters
+from plastic.gle.state import State, history
+from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
 STEP = {False: step, True: step_through_all_layers}
@@ -651,3 +644,19 @@ def test_a_history_is_kept_by_replica_and_seen_by_time(precision):
     view[1] = 1.0
     assert_array_equal(xp.asnumpy(array)[:, 1], 1)
     assert xp.asnumpy(array).sum() == 2 * 12
+
+
+def test_steps_raise_nothing_where_everything_underflows(precision):
+    """Errors that die away, inputs of 0 and saturated rates are ordinary."""
+    constants = {"phi": ["tanh", "softplus", "sigmoid"], "tau_m": 0.5, "tau_r": 0.2, "dt": 0.1, "learn_tau": True}
+    with np.errstate(all="raise"):
+        net = network((2, 3, 3, 2), np.random.default_rng(0), **constants, gamma=0.1)
+        state, adam = State(net, 3), Adam(1e-3)
+        moments = adam.init(net.parameters)
+        for t in range(1000):
+            x = xp.full((3, 2), (1.0, 1e-30, 0.0, 1e3)[t // 250], dtype=xp.float_dtype)
+            err = functions.softmax(state.output) if t % 250 < 3 else None
+            grads, output = step(net, state, x, err)
+            adam.step(net.parameters, grads, moments)
+            net.tau_m[...] = xp.maximum(net.tau_m, 0.1)
+    assert np.isfinite(xp.asnumpy(net.parameters.flat)).all() and np.isfinite(xp.asnumpy(output)).all()

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from plastic import check, functions, parameters, xp
-from plastic.gle.dynamics import State, evolve, step
+from plastic.gle.dynamics import evolve, step
 from plastic.gle.networks import Network
+from plastic.gle.state import State
 from plastic.parameters import Affine
 
 PHI = [functions.tanh, functions.sigmoid, functions.softplus, functions.linear]

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, functions, parameters, xp
-from plastic.gle.dynamics import State, predict, step
+from plastic.gle.dynamics import predict, step
 from plastic.gle.networks import Network, network
 from plastic.gle.rules import adjoint, bptt
+from plastic.gle.state import State
 
 SOFTSIGN = functions.Activation("softsign", lambda v: v / (1 + xp.abs(v)), lambda v, rho: (1 - xp.abs(rho)) ** 2)
 PHI = [functions.tanh, functions.linear, functions.softplus, functions.sigmoid, SOFTSIGN]

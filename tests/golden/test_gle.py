@@ -14,9 +14,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import functions, xp
 from plastic.gle import inputs, lag_features, lagline_student, lagnet_students
-from plastic.gle.dynamics import State, step, step_through_all_layers
+from plastic.gle.dynamics import step, step_through_all_layers
 from plastic.gle.networks import Network
 from plastic.gle.sequences import SequenceTask
+from plastic.gle.state import State
 from plastic.optimizers import SGD, Adam, Plateau
 from plastic.parameters import Affine
 
