@@ -11,20 +11,34 @@ import sys
 
 import numpy as np
 
-from plastic.gle import chain, inputs
+from plastic import gle, optimizers
+from plastic.gle import inputs
+from plastic.parameters import Affine
 
-DT, BATCH, BEGIN = 0.01, 20, 500
+DT, BATCH, BEGIN, BETA = 0.01, 20, 500, 0.01
+
+
+def chain(w, tau_m, **options):
+    """Return a chain of two softplus neurons that look ahead by 0.1; errors nudge their membranes."""
+    layers = [Affine(np.array([[each]])) for each in w]
+    return gle.Network.from_layers(layers, "softplus", list(tau_m), tau_r=0.1, dt=DT, gamma=1.0, **options)
 
 
 def learn(prospective, duration):
     """Return (loss over the last tenth, w, tau_m) of a student after some time units."""
+    teacher, net = chain((1.0, 2.0), (1.0, 2.0)), chain((0.5, 0.9), (0.3, 0.6), prospective=prospective, learn_tau=True)
+    optimizer = optimizers.Adam(1e-4)
+    moments, state = optimizer.init(net.parameters), gle.State(net, BATCH)
     steps = BEGIN + round(duration / DT)
     x = inputs.step_function(steps, DT, np.arange(BATCH) * 10).astype(np.float32)[..., None]
-    start = (0.3, 0.6, 0.5, 0.9)  # tau_0, tau_1, w_0, w_1; the teacher has 1, 2, 1, 2
-    lesson = chain.Lesson(prospective, 0, start, BEGIN, BATCH, DT, beta=0.01, lr=1e-4)
-    loss = [np.mean(lesson.step(s, x_s)[1] ** 2) for s, x_s in enumerate(x)]
-    w = [float(layer.W.item()) for layer in lesson.student.layers]
-    return np.mean(loss[-steps // 10 :]), w, lesson.student.tau_m.ravel()
+    y, loss = gle.predict(teacher, x), []
+    for s in range(steps):
+        grads, output = gle.step(net, state, x[s], BETA * (state.output - y[s]))
+        if s > BEGIN:
+            optimizer.step(net.parameters, grads, moments)
+            np.maximum(net.tau_m, 10 * DT, out=net.tau_m)
+        loss.append(np.mean((output - y[s]) ** 2))
+    return np.mean(loss[-steps // 10 :]), [layer.W.item() for layer in net.layers], net.tau_m.ravel()
 
 
 duration = float(sys.argv[1]) if len(sys.argv) > 1 else 1000.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plastic import require
+from plastic import parameters, require
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -48,9 +48,10 @@ def test_python_in_the_readme():
     assert np.any(names["grads"]["W_rec"])
     names = {}
     exec(of_gle, names)
-    for layer, grad in zip(names["net"].layers, names["grads"].layers, strict=True):
-        assert layer.W.shape == grad.W.shape and np.any(grad.W)
+    require.tree("grads", names["grads"], names["net"].parameters)
+    assert all(np.any(leaf) for _, leaf in parameters.leaves(names["grads"]))
     assert names["output"].shape == (100, 10) and np.all(np.isfinite(names["output"]))
+    assert names["outputs"].shape == (40, 100, 10) and all(value > 0.5 for value in names["cosines"].values())
     names = {}
     exec(of_pc, names)
     assert [grad.W.shape for grad in names["grads"]] == [(784, 64), (64, 64), (64, 10)]

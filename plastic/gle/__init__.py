@@ -1,19 +1,42 @@
 """Generalized latent equilibrium (GLE): backpropagation through space and time by local dynamics.
 
-    network = gle.Network.create(layers, phi, tau_m, tau_r, dt)
-    state, grads = gle.State(network, batch), network.parameters.zeros_like()
-    output = gle.step(network, state, x, error, grads)      one Euler step; error: beta (y - output) of the state before
-    optimizer.step(network.parameters.vector, grads.vector, moments)
+    net = gle.network((1, 50, 10), generator, phi=["tanh", "linear"], tau_m=1.2, tau_r=0.2, dt=0.2)
+    outputs = gle.predict(net, x)                        of every step
+    state = gle.State(net, batch)
+    grads, output = gle.step(net, state, x_t, err)       one Euler step; err: beta dL/doutput at state.output before it
+    optimizer.step(net.parameters, grads, moments)       weights move in every step
+    grads, outputs = gle.bptt(net, x, y)                 what GLE approximates forward in time; gle.adjoint: likewise
 
 Ellenberger, Haider, Jordan, Max, Jaras, Kriener, Benitez, Petrovici: Backpropagation through space, time and the brain.
-arXiv 2403.16933, 2024; Nature Communications, 2025.
+arXiv 2403.16933, 2024; Nature Communications, 2025. The equations are in `plastic.gle.dynamics`.
 
 PATENT NOTICE: the authors of the published code state that its procedures are registered for patent protection, and
 that unauthorized use may infringe. Before you use this family for other than research, ask them.
 """
 
-from plastic.gle.learned import Parameters
-from plastic.gle.network import Network, State, advance, respond, settle, step, uniform_layers
+from plastic.gle.dynamics import evolve, predict, step
+from plastic.gle.networks import Network, network
+from plastic.gle.parameters import Parameters
 from plastic.gle.restoring import restore
+from plastic.gle.rules import adjoint, bptt
+from plastic.gle.state import State
 
-__all__ = ["Network", "Parameters", "State", "advance", "respond", "restore", "settle", "step", "uniform_layers"]
+NETWORKS = {"network": network}
+RULES = {"bptt": bptt, "adjoint": adjoint}
+STEPS = {"step": step}
+
+__all__ = [
+    "NETWORKS",
+    "RULES",
+    "STEPS",
+    "Network",
+    "Parameters",
+    "State",
+    "adjoint",
+    "bptt",
+    "evolve",
+    "network",
+    "predict",
+    "restore",
+    "step",
+]

@@ -4,13 +4,13 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import functions, parameters, xp
+from plastic import parameters, xp
 from plastic.data import speech
 from plastic.data.speech.batches import Batches, fixed
 from plastic.data.speech.features import mel_filters, stretch
 from plastic.errors import PlasticError
 from plastic.gle import figures
-from plastic.gle.network import Network, uniform_layers
+from plastic.gle.networks import Network, uniform_layers
 from plastic.gle.sequences import SequenceTask
 from plastic.optimizers import Plateau
 from plastic.runs.command import run_task
@@ -34,13 +34,13 @@ def network(layers):
     """Return the network with these layers, [Affine] of host arrays: three hidden layers, the first of them linear."""
     hidden = layers[0].W.shape[-1] // len(GROUPS)
     tau_m, tau_r = (np.repeat(each, hidden) for each in zip(*GROUPS, strict=True))
-    phi = [functions.linear, functions.tanh, functions.tanh, functions.linear]
-    return Network.create(layers, phi, [tau_m] * 3 + [GROUPS[0][0]], [tau_r] * 3 + [GROUPS[0][1]], DT)
+    phi = ["linear", "tanh", "tanh", "linear"]
+    return Network.from_layers(layers, phi, [tau_m] * 3 + [GROUPS[0][0]], [tau_r] * 3 + [GROUPS[0][1]], DT)
 
 
 def prepare(x):
-    """Return spectrograms (..., batch, frames, n_mels) as the input of all steps, (T, ..., batch, n_mels)."""
-    return xp.ascontiguousarray(xp.moveaxis(stretch(x, STRETCH), -2, 0))
+    """Return spectrograms (..., batch, frames, n_mels) as the input of all steps, (..., T, batch, n_mels)."""
+    return xp.ascontiguousarray(xp.swapaxes(stretch(x, STRETCH), -2, -3))
 
 
 class Task(SequenceTask):

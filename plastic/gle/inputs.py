@@ -15,6 +15,7 @@ def times(n, T):
 def step_function(n, dt, shifts, smooth=5):
     """Return square waves (n, batch) of -1 and +1: pulses of length 2, as far apart, each sample moved by its shift.
 
+    n, dt: the number of steps and the length of one.
     shifts: (batch,) whole numbers of steps; samples are moved around the end.
     smooth: standard deviation in steps of the Gaussian by which they are smoothed; 0 for none.
     """
@@ -22,7 +23,7 @@ def step_function(n, dt, shifts, smooth=5):
 
 
 def square_wave(n, dt):
-    """Return the wave (n,) of `step_function`, not moved and not smoothed."""
+    """Return the wave (n,) of `step_function`, in steps of dt, not moved and not smoothed."""
     width = int(2 / dt)
     wave = np.full(n, -1.0)
     for start in pulse_starts(n, width):
@@ -31,7 +32,10 @@ def square_wave(n, dt):
 
 
 def moved(wave, shifts, smooth, start, stop):
-    """Return steps `start` to before `stop` of a wave (n,), moved by shifts (...,) and smoothed: (steps, ...)."""
+    """Return steps `start` to before `stop` of a wave (n,), moved by shifts (...,): (steps, ...).
+
+    smooth: as for `step_function`.
+    """
     n, margin = len(wave), 4 * smooth  # where the Gaussian is cut off
     first, last = max(start - margin, 0), min(stop + margin, n)
     steps = np.arange(first, last).reshape(-1, *[1] * np.ndim(shifts))
@@ -44,7 +48,7 @@ def moved(wave, shifts, smooth, start, stop):
 
 
 def pulse_starts(n, width):
-    """Return where the pulses begin: evenly spaced over n steps, in single precision as published, cut to steps."""
+    """Return where pulses of `width` steps begin: evenly spaced over n steps, in float32 as published, cut to steps."""
     last = int(n / width / 2)
     k, spacing = np.arange(last + 1), float(np.float32(n) / np.float32(last))
     first_half = k < (last + 1) // 2  # the published spacing goes from both ends to the middle
@@ -52,7 +56,10 @@ def pulse_starts(n, width):
 
 
 def ornstein_uhlenbeck(generator, n, dt, batch=1, tau=1.0, sigma=0.5, mean=0.0):
-    """Return paths (n, batch) of dx = (mean - x) dt / tau + sigma sqrt(2 / tau) dW, by Euler's method from the mean."""
+    """Return paths (n, batch) of dx = (mean - x) dt / tau + sigma sqrt(2 / tau) dW, by Euler's method from the mean.
+
+    generator: of the noise.
+    """
     noise = sigma * np.sqrt(2 * dt / tau) * generator.standard_normal((n, batch))
     x = np.empty((n, batch))
     now = np.full(batch, mean)
@@ -63,5 +70,5 @@ def ornstein_uhlenbeck(generator, n, dt, batch=1, tau=1.0, sigma=0.5, mean=0.0):
 
 
 def sines(n, T, frequencies):
-    """Return the sum over k of sin(2 pi f_k t), shape (n,)."""
+    """Return the sum over k of sin(2 pi f_k t), shape (n,), at n `times` up to T, of the frequencies f_k."""
     return np.sum(np.sin(2 * np.pi * np.asarray(frequencies) * times(n, T)[:, None]), axis=-1)

@@ -8,9 +8,9 @@ import numpy as np
 from plastic import training, xp
 from plastic.errors import PlasticError
 from plastic.gle import figures, inputs
-from plastic.gle.chain import LEAST, WINDOWS, Lesson
-from plastic.gle.network import history
-from plastic.gle.running import check_steps
+from plastic.gle.lagline_student import LEAST, WINDOWS, Student
+from plastic.gle.options import check_steps
+from plastic.gle.state import history
 from plastic.runs.command import run_task
 from plastic.runs.options import (
     check_above_zero,
@@ -25,12 +25,12 @@ PUBLISHED_SEED, PUBLISHED = 0, (0.30742282, 0.63407868, 0.49009341, 0.89644474)
 """The seed of the published run, and the tau_0, tau_1, w_0, w_1 it begins with."""
 BLOCK, ROW = 100, 10  # Euler steps: in one step of training; from one record to the next
 EVERY = 50  # steps of training from one evaluation to the next
-TRACES = ("input", "target", "output", "u_0", "u_1", "v_0", "v_1")
-TRACES += ("u_ahead_0", "u_ahead_1", "r_0", "r_1", "e_ahead_0", "e_ahead_1")
+OF_NEURONS = ("u", "v", "u_ahead", "r", "e_ahead")
+TRACES = ("input", "target", "output", *(f"{name}_{k}" for name in OF_NEURONS for k in range(2)))
 
 
 class Task:
-    """The input, the `Lesson` in blocks of steps, and records of every tenth step of the first sample of a batch."""
+    """The input, the `Student` in blocks of steps, and records of every tenth step of the first sample of a batch."""
 
     def __init__(self, options):
         self.options, self.seeds, dt = options, seeds_of(options), options["dt"]
@@ -44,17 +44,17 @@ class Task:
         window = round(WINDOWS.get(options["model"], 0) / dt)
         begin, beta = round(options["t_init"] / dt), options["beta"]
         lr = options["learning_rate"] / beta * max(window, 1)
-        self.lesson = Lesson(options["model"] == "gle", window, starts, begin, batch, dt, beta, lr)
+        self.learner = Student(options["model"] == "gle", window, starts, begin, batch, dt, beta, lr)
         self._records()
-        self.state = self.lesson.tree | {"records": self.kept, "sum": self.sum, "count": self.count}
+        self.state = self.learner.tree | {"records": self.kept, "sum": self.sum, "count": self.count}
 
     def _records(self):
-        student, rows = self.lesson.student, math.ceil(self.total / ROW)
+        student, rows = self.learner.student, math.ceil(self.total / ROW)
         shapes = {"trace": (len(TRACES),), "parameters": (4,), "loss": ()}
         both = {name: history(student, rows, *shape) for name, shape in shapes.items()}
         self.kept = {name: kept for name, (kept, _) in both.items()}
-        self.over_time = {name: view for name, (_, view) in both.items()}
-        lead = student.tau_m.shape[:-2]
+        self.by_time = {name: view for name, (_, view) in both.items()}
+        lead = student.lead
         self.sum, self.count = xp.zeros((*lead, 1), dtype=xp.float_dtype), xp.zeros((), dtype=xp.float_dtype)
         self.d = xp.zeros((BLOCK, *lead, self.options["batch_size"]), dtype=xp.float_dtype)
 
@@ -76,7 +76,7 @@ class Task:
 
     def step(self, _, number):
         """Take a block of steps; return a vital sign."""
-        lesson, trace, parameters = self.lesson, self.over_time["trace"], self.over_time["parameters"]
+        learner, trace, parameters = self.learner, self.by_time["trace"], self.by_time["parameters"]
         start = (number - 1) * BLOCK
         stop = min(start + BLOCK, self.total)
         if (number - 1) % EVERY == 0:
@@ -85,23 +85,23 @@ class Task:
         for s in range(start, stop):
             x, row, recorded = block[s - start], s // ROW, s % ROW == 0
             if recorded:
-                parameters[row] = lesson.student.parameters.vector
-                trace[row, ..., 2] = lesson.state.output[..., 0, 0]
-            y, d = lesson.step(s, x)
+                parameters[row] = learner.student.parameters.flat
+                trace[row, ..., 2] = learner.state.output[..., 0, 0]
+            y, d = learner.step(s, x)
             self.d[s - start] = d[..., 0]
             if recorded:
                 trace[row, ..., 0], trace[row, ..., 1] = x[..., 0, 0], y[..., 0, 0]
-                for k, name in enumerate(("u", "v", "u_ahead", "r", "e_ahead")):
-                    trace[row, ..., 3 + 2 * k : 5 + 2 * k] = getattr(lesson.state, name)[..., 0, :]
+                for k, name in enumerate(OF_NEURONS):
+                    trace[row, ..., 3 + 2 * k : 5 + 2 * k] = getattr(learner.state, name)[..., 0, :]
         loss = xp.mean(self.d[: stop - start] ** 2, axis=-1)
-        self.over_time["loss"][start // ROW : math.ceil(stop / ROW)] = loss[::ROW]
+        self.by_time["loss"][start // ROW : math.ceil(stop / ROW)] = loss[::ROW]
         self.sum += xp.sum(loss, axis=0)[..., None]
         self.count += stop - start
         return xp.sum(loss, axis=0)
 
     def evaluate(self):
         """Return the loss, a mean over the steps since the last evaluation, and what is learned."""
-        vector = self.lesson.student.parameters.vector
+        vector = self.learner.student.parameters.flat
         values = {name: vector[..., k].copy() for k, name in enumerate(("w_0", "w_1", "tau_0", "tau_1"))}
         return {"loss": (self.sum / xp.maximum(self.count, 1))[..., 0]} | values
 

@@ -8,9 +8,9 @@ import numpy as np
 from plastic import training, xp
 from plastic.errors import PlasticError
 from plastic.gle import figures, inputs
-from plastic.gle.microcircuit import AM, GLE, TEACHER, Lesson
-from plastic.gle.network import history
-from plastic.gle.running import check_steps
+from plastic.gle.lagnet_students import AM, GLE, TEACHER, Students
+from plastic.gle.options import check_steps
+from plastic.gle.state import history
 from plastic.initializers import uniform_fan_in
 from plastic.runs.command import run_task
 from plastic.runs.options import (
@@ -31,14 +31,14 @@ STUDENTS = {"gle": GLE, "am": AM}
 
 
 class Task:
-    """The input, the `Lesson` in blocks of steps, and records of every step."""
+    """The input, the `Students` in blocks of steps, and records of every step."""
 
     def __init__(self, options):
         self.options, self.seeds, dt = options, seeds_of(options), options["dt"]
         self.total = round(options["t"] / dt)
         self.x = inputs.sines(self.total, options["t"], np.array(ANGULAR) / (2 * np.pi))
         first = np.stack([_first(options, seed) for seed in self.seeds])
-        self.lesson = Lesson(
+        self.students = Students(
             first if len(self.seeds) > 1 else first[0],
             self.total,
             options["start_learning_step"],
@@ -50,11 +50,11 @@ class Task:
             options["momentum"],
             options["boundary"] == "textbook",
         )
-        one = self.lesson.network.replica(GLE)
+        one = self.students.network.replica(GLE)
         both = {name: history(one, self.total, n) for name, n in {"output": 3, "e": 2, "w_gle": 2, "w_am": 2}.items()}
         self.kept = {name: kept for name, (kept, _) in both.items()}
-        self.over_time = {name: view for name, (_, view) in both.items()}
-        self.state = self.lesson.tree | {"records": self.kept}
+        self.by_time = {name: view for name, (_, view) in both.items()}
+        self.state = self.students.tree | {"records": self.kept}
         self.span = slice(0, 1)
 
     def train(self, run):
@@ -74,13 +74,13 @@ class Task:
 
     def step(self, _, number):
         """Take a block of steps; return a vital sign."""
-        lesson, kept = self.lesson, self.over_time
+        students, kept = self.students, self.by_time
         start = (number - 1) * BLOCK
         stop = min(start + BLOCK, self.total)
         for s in range(start, stop):
-            kept["output"][s] = lesson.step(s, float(self.x[s]))[..., 0, 0]
-            kept["e"][s] = lesson.state.e_ahead[..., GLE, 0, :2]
-            kept["w_gle"][s], kept["w_am"][s] = (lesson.W[k][..., 0, :] for k in (GLE, AM))
+            kept["output"][s] = students.step(s, float(self.x[s]))[..., 0, 0]
+            kept["e"][s] = students.state.e_ahead[..., GLE, 0, :2]
+            kept["w_gle"][s], kept["w_am"][s] = (students.W[k][..., 0, :] for k in (GLE, AM))
         self.span = slice((number - 1) // EVERY * EVERY * BLOCK, stop)
         return xp.sum(kept["output"][start:stop], axis=(0, -1))
 
@@ -90,12 +90,12 @@ class Task:
         for name, student in STUDENTS.items():
             d = self.kept["output"][..., self.span, 0] - self.kept["output"][..., self.span, student]
             metrics[f"loss_{name}"] = xp.mean(d * d, axis=-1)
-            metrics |= {f"w{k}_{name}": self.lesson.W[student][..., 0, k].copy() for k in range(2)}
+            metrics |= {f"w{k}_{name}": self.students.W[student][..., 0, k].copy() for k in range(2)}
         return metrics
 
     def arrays(self):
         """Return the records of all steps: time, input, teacher, output, error e~ or lambda, and w of both students."""
-        output, lam = self.kept["output"], self.lesson.kept["lam"][..., 0, :2]
+        output, lam = self.kept["output"], self.students.kept["lam"][..., 0, :2]
         arrays = {"time": inputs.times(self.total, self.options["t"]), "input": self.x, "teacher": output[..., 0]}
         arrays |= {f"output/{name}": output[..., student] for name, student in STUDENTS.items()}
         arrays |= {"error/gle": self.kept["e"], "error/am": lam}

@@ -4,11 +4,11 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import data, functions, parameters, training, xp
+from plastic import data, parameters, training, xp
 from plastic.errors import PlasticError
 from plastic.gle import figures
-from plastic.gle.lagged import lag_features
-from plastic.gle.network import Network, uniform_layers
+from plastic.gle.lag_features import lag_features
+from plastic.gle.networks import Network, uniform_layers
 from plastic.gle.sequences import SequenceTask
 from plastic.optimizers import Plateau
 from plastic.runs.command import run_task
@@ -28,13 +28,13 @@ def network(architecture, layers):
     static_lagnet: two hidden layers of tanh, instantaneous (tau_m = tau_r), behind the fixed lag net.
     """
     if architecture == "static_lagnet":
-        phi = [functions.tanh, functions.tanh, functions.linear]
-        return Network.create(layers, phi, 2.0, 2.0, DT, prospective=False, memoryless=True)
+        phi = ["tanh", "tanh", "linear"]
+        return Network.from_layers(layers, phi, 2.0, 2.0, DT, prospective=False, memoryless=True)
     lagged = _LAGGED[architecture]
     tau_m = np.repeat([0.6, 1.2, 1.2], [lagged // 2, lagged // 2, _EQUAL[architecture]])
     tau_r = np.repeat([DT, 1.2], [lagged, _EQUAL[architecture]])
-    phi = [functions.linear] + [functions.tanh] * 5 + [functions.linear]
-    return Network.create(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], DT)
+    phi = ["linear", *["tanh"] * 5, "linear"]
+    return Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], DT)
 
 
 def sizes(architecture):
@@ -59,7 +59,7 @@ def task(options):
         options,
         network(architecture, layers),
         source=training.Batches(x, labels, batch, [each.shuffle for each in generators]),
-        prepare=time_first,
+        prepare=steps_first,
         sets=held,
         watched="validation" if options["validation"] else "test",
         schedule=Plateau(patience=2, factor=0.5),
@@ -75,9 +75,9 @@ def features(architecture, x):
     return lag_features(x) if architecture == "static_lagnet" else x
 
 
-def time_first(x):
-    """Return sequences (..., batch, T, n_0) as (T, ..., batch, n_0)."""
-    return xp.ascontiguousarray(xp.moveaxis(x, -2, 0))
+def steps_first(x):
+    """Return sequences (..., batch, T, n_0) as (..., T, batch, n_0)."""
+    return xp.ascontiguousarray(xp.swapaxes(x, -2, -3))
 
 
 def mnist1d(

@@ -3,8 +3,7 @@
 import numpy as np
 
 from plastic import xp
-from plastic.gle import chain, gsc, microcircuit, mnist1d
-from plastic.gle.network import State, respond
+from plastic.gle import dynamics, gsc, lagline_student, lagnet_students, mnist1d
 from plastic.parameters import Affine
 
 
@@ -13,16 +12,15 @@ def restore(config, arrays):
 
     predict(x) begins at rest. Of mnist1d, x are samples (batch, 360) of the host, of gsc spectrograms (batch, frames,
     n_mels), as training has them; it returns the outputs summed over the steps (..., batch, classes). Of lagline and
-    lagnet, x is an input over time (T, batch); it returns the outputs over time (T, ..., batch), of lagnet those of
+    lagnet, x is an input over time (T, batch); it returns the outputs over time (..., T, batch), of lagnet those of
     teacher, GLE student and AM student. Replicas (seeds) come in front.
     """
     network, prepare = _KINDS[config["experiment"]](config["options"], arrays)
 
     def predict(x):
-        x = prepare(xp.asarray(x))
-        outputs = respond(network, State(network, x.shape[-2]), x)
+        outputs = dynamics.predict(network, prepare(xp.asarray(x)))
         sequences = config["experiment"] in ("mnist1d", "gsc")
-        return xp.asnumpy(xp.sum(outputs, axis=0) if sequences else outputs[..., 0])
+        return xp.asnumpy(xp.sum(outputs, axis=-3) if sequences else outputs[..., 0])
 
     return network, predict
 
@@ -30,7 +28,7 @@ def restore(config, arrays):
 def _mnist1d(options, arrays):
     architecture = options["architecture"]
     features = mnist1d.features
-    return mnist1d.network(architecture, _layers(arrays)), lambda x: mnist1d.time_first(features(architecture, x))
+    return mnist1d.network(architecture, _layers(arrays)), lambda x: mnist1d.steps_first(features(architecture, x))
 
 
 def _gsc(options, arrays):
@@ -39,14 +37,14 @@ def _gsc(options, arrays):
 
 def _lagline(options, arrays):
     vector = np.asarray(arrays["parameters"])
-    return chain.chain(vector[..., 2:], vector[..., :2], options["dt"]), lambda x: x[..., None]
+    return lagline_student.chain(vector[..., 2:], vector[..., :2], options["dt"]), lambda x: x[..., None]
 
 
 def _lagnet(options, arrays):
-    first = np.asarray(arrays["layers/0/W"])[..., microcircuit.GLE, :, :]
-    network = microcircuit.replicas(first, options["gamma"], options["dt"])
+    first = np.asarray(arrays["layers/0/W"])[..., lagnet_students.GLE, :, :]
+    network = lagnet_students.replicas(first, options["gamma"], options["dt"])
     network.layers[0].W[...] = xp.asarray(arrays["layers/0/W"])
-    return network, lambda x: xp.broadcast_to(x[..., None, :, None], (*x.shape[:1], 3, *x.shape[1:], 1))
+    return network, lambda x: x[..., None]
 
 
 def _layers(arrays):

@@ -14,8 +14,10 @@ import timing
 
 from plastic import parameters
 from plastic.functions import softmax
-from plastic.gle import chain, mnist1d
-from plastic.gle.network import State, step, uniform_layers
+from plastic.gle import lagline_student, mnist1d
+from plastic.gle.dynamics import step
+from plastic.gle.networks import uniform_layers
+from plastic.gle.state import State
 from plastic.optimizers import Adam
 
 BATCH, STEPS = 100, 36
@@ -28,15 +30,15 @@ def make(architecture, seeds):
     layers = parameters.map(lambda *arrays: np.stack(arrays) if seeds > 1 else arrays[0], *drawn)
     network = mnist1d.network(architecture, layers)
     lead = (seeds,) if seeds > 1 else ()
-    x = rng.standard_normal((STEPS, *lead, BATCH, network.sizes[0])).astype(np.float32)
+    x = rng.standard_normal((*lead, STEPS, BATCH, network.sizes[0])).astype(np.float32)
     y = np.eye(10, dtype=np.float32)[rng.integers(10, size=(*lead, BATCH))]
-    state, grads, adam = State(network, BATCH), network.parameters.zeros_like(), Adam(1e-3)
-    moments = adam.init(network.parameters.vector)
+    state, grads, adam = State(network, BATCH), parameters.zeros_like(network.parameters), Adam(1e-3)
+    moments = adam.init(network.parameters)
 
     def path():
-        for x_t in x:
-            step(network, state, x_t, y - softmax(state.output), grads)
-            adam.step(network.parameters.vector, grads.vector, moments)
+        for t in range(STEPS):
+            step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)
+            adam.step(network.parameters, grads, moments)
 
     return network, path
 
@@ -53,7 +55,7 @@ def make_floor(network, seeds):
     r = [zeros(BATCH, n) for n in sizes]
     e = [zeros(BATCH, n) for n in sizes]
     hidden, outputs = zeros(BATCH, sum(sizes[2:-1]) if len(sizes) > 4 else sum(sizes[1:-1])), zeros(BATCH, sizes[-1])
-    passes = [zeros(network.parameters.vector.shape[-1]) for _ in range(3)]
+    passes = [zeros(network.parameters.flat.shape[-1]) for _ in range(3)]
     if not network.memoryless:
         passes += [zeros(BATCH, sum(sizes[1:])) for _ in range(2)]
 
@@ -138,14 +140,14 @@ def make_lag_line_floor(x, dt=0.01, beta=0.01, lr=1e-4):
 def test_lag_line(benchmark, model):
     steps = 800
     rng = np.random.default_rng(0)
-    window = round(chain.WINDOWS.get(model, 0) / 0.01)
-    lesson = chain.Lesson(model == "gle", window, (0.4, 0.6, 0.5, 0.9), 1, BATCH, 0.01, 0.01, 1e-4)
+    window = round(lagline_student.WINDOWS.get(model, 0) / 0.01)
+    learner = lagline_student.Student(model == "gle", window, (0.4, 0.6, 0.5, 0.9), 1, BATCH, 0.01, 0.01, 1e-4)
     x = rng.standard_normal((steps, BATCH, 1)).astype(np.float32)
     begun = [0]
 
     def path():
         for x_t in x:
-            lesson.step(begun[0], x_t)
+            learner.step(begun[0], x_t)
             begun[0] += 1
 
     timing.ratio(benchmark, f"lag line, {model}, {steps} steps", path, make_lag_line_floor(x))

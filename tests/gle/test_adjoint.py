@@ -1,4 +1,4 @@
-"""The adjoint method against finite differences of the integrated loss, as steps get small."""
+"""The adjoint equation against finite differences of the integrated loss, as steps get small."""
 
 import itertools
 
@@ -7,8 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from plastic import check, functions, xp
-from plastic.gle import adjoint, microcircuit
-from plastic.gle.network import Network, State, step
+from plastic.gle import adjoint_dynamics, lagnet_students
+from plastic.gle.dynamics import step_through_all_layers
+from plastic.gle.networks import Network
+from plastic.gle.state import State
 from plastic.parameters import Affine
 
 SIZES = (2, 2, 3, 1)
@@ -19,7 +21,7 @@ def draw(dt, lead=(), seed=0):
     rng = np.random.default_rng(seed)
     layers = [Affine(rng.standard_normal((*lead, a, b))) for a, b in ((2, 2), (2, 3), (3, 1))]
     tau_m, tau_r = (rng.uniform(low, 1.2, (*lead, 1, 6)) for low in (0.5, 0.1))
-    return Network.create(layers, PHI, tau_m, tau_r, dt)
+    return Network.from_layers(layers, PHI, tau_m, tau_r, dt)
 
 
 def signals(T, dt):
@@ -33,8 +35,8 @@ def run(network, x, y):
     """Simulate from rest without delays between the layers; return m, rates of every layer below, slopes of all."""
     state, kept = State(network, x.shape[-2]), []
     for t in range(len(x)):
-        step(network, state, x[t], full_forward=True)
-        rates = [x[t], *(rates.copy() for rates in state.r_layers)]
+        step_through_all_layers(network, state, x[t])
+        rates = [x[t], *(state.r[..., columns].copy() for columns in network.columns)]
         kept.append((y[t] - rates[-1], rates[:-1], state.q.copy()))
     m, rates, q = zip(*kept, strict=True)
     return np.array(m), [np.array(each) for each in zip(*rates, strict=True)], np.array(q)
@@ -47,9 +49,9 @@ def loss(network, x, y):
 
 def gradients(network, x, y, textbook=True):
     m, rates, q = run(network, x, y)
-    lam = adjoint.errors(network, m, q, textbook)
+    lam = adjoint_dynamics.errors(network, m, q, textbook)
     return [
-        adjoint.gradient(lam[..., columns], rho, network.dt)
+        adjoint_dynamics.gradient(lam[..., columns], rho, network.dt)
         for columns, rho in zip(network.columns, rates, strict=True)
     ]
 
@@ -64,10 +66,9 @@ def test_the_gradient_is_that_of_the_integrated_loss_as_steps_get_small():
     errors = []
     for dt in (0.04, 0.02, 0.01):
         network, (x, y) = draw(dt), signals(3, dt)
-        differences = check.finite_differences(lambda _, n=network, x=x, y=y: loss(n, x, y), network.parameters.vector)
-        form = type(network.parameters)(differences, *network.parameters.form)
+        differences = check.finite_differences(lambda _, n=network, x=x, y=y: loss(n, x, y), network.parameters)
         found = gradients(network, x, y)
-        errors.append(distance(found, [layer.W for layer in form.layers]))
+        errors.append(distance(found, [layer.W for layer in differences["layers"]]))
     assert errors[-1] < 0.02
     for large, small in itertools.pairwise(errors):
         assert 1.6 < large / small < 2.4
@@ -92,10 +93,12 @@ def test_the_published_end_of_a_window_makes_a_difference_that_does_not_grow_wit
 def test_the_published_end_is_the_textbook_one_in_a_chain_of_weight_one():
     xp.use(dtype="float64")
     layers = [Affine(np.ones((1, 1)))] * 3
-    network = Network.create(layers, PHI, [0.5, 0.9, 1.0], [0.2, 1.0, 0.3], 0.05)
+    network = Network.from_layers(layers, PHI, [0.5, 0.9, 1.0], [0.2, 1.0, 0.3], 0.05)
     rng = np.random.default_rng(0)
     m, q = rng.standard_normal((20, 2, 1)), rng.random((20, 2, 3))
-    np.testing.assert_array_equal(adjoint.errors(network, m, q), adjoint.errors(network, m, q, textbook=True))
+    np.testing.assert_array_equal(
+        adjoint_dynamics.errors(network, m, q), adjoint_dynamics.errors(network, m, q, textbook=True)
+    )
 
 
 @pytest.mark.parametrize("textbook", [False, True])
@@ -103,7 +106,7 @@ def test_lambda_is_linear_in_the_errors_of_the_output(backend, textbook):
     network, rng = draw(0.05), np.random.default_rng(1)
     q = xp.asarray(rng.random((20, 2, 6)))
     m, n = (xp.asarray(rng.standard_normal((20, 2, 1))) for _ in range(2))
-    a, b, both = (xp.asnumpy(adjoint.errors(network, each, q, textbook)) for each in (m, n, 2 * m - 3 * n))
+    a, b, both = (xp.asnumpy(adjoint_dynamics.errors(network, each, q, textbook)) for each in (m, n, 2 * m - 3 * n))
     assert_allclose(both, 2 * a - 3 * b, rtol=0, atol=1e-12 * np.abs(a).max())
     assert np.abs(a[0]).min() > 0
 
@@ -113,7 +116,7 @@ def test_lambda_looks_into_the_future_only(backend):
     network, rng = draw(0.05), np.random.default_rng(2)
     q, m = rng.random((20, 2, 6)), np.zeros((20, 2, 1))
     m[12] = 1
-    lam = xp.asnumpy(adjoint.errors(network, xp.asarray(m), xp.asarray(q)))
+    lam = xp.asnumpy(adjoint_dynamics.errors(network, xp.asarray(m), xp.asarray(q)))
     assert not lam[13:].any()
     assert lam[:13].all()
 
@@ -123,9 +126,9 @@ def test_instantaneous_neurons_are_told_at_once(backend):
     layers = [Affine(np.array([[0.5]])), Affine(np.array([[2.0]]))]
     deviations = []
     for dt in (0.02, 0.01):
-        network = Network.create(layers, [functions.linear] * 2, 0.5, 0.5, dt)
+        network = Network.from_layers(layers, [functions.linear] * 2, 0.5, 0.5, dt)
         m = np.sin(np.arange(round(4 / dt)) * dt)[:, None, None]
-        lam = xp.asnumpy(adjoint.errors(network, xp.asarray(m), xp.ones((*m.shape[:2], 2)), textbook=True))
+        lam = xp.asnumpy(adjoint_dynamics.errors(network, xp.asarray(m), xp.ones((*m.shape[:2], 2)), textbook=True))
         expected = np.concatenate([2 * m, m], axis=-1)
         deviations.append(np.abs(lam - expected).max())
     assert deviations[1] < 0.05
@@ -137,17 +140,17 @@ def test_instantaneous_neurons_are_told_at_once(backend):
 def test_replicas_equal_separate_windows(backend, lead, textbook):
     network, rng = draw(0.05, lead), np.random.default_rng(3)
     m, q, rho = (rng.standard_normal((10, *lead, 3, n)) for n in (1, 6, 2))
-    lam = adjoint.errors(network, *map(xp.asarray, (m, q)), textbook)
-    gradient = adjoint.gradient(lam[..., :2], xp.asarray(rho), 0.05)
+    lam = adjoint_dynamics.errors(network, *map(xp.asarray, (m, q)), textbook)
+    gradient = adjoint_dynamics.gradient(lam[..., :2], xp.asarray(rho), 0.05)
     assert gradient.shape == (*lead, 2, 2)
     for index in np.ndindex(lead):
         one = network
         for axis in reversed(range(len(lead))):
             one = one.replica(index[axis])
         at = (slice(None), *index)
-        alone = adjoint.errors(one, *(xp.asarray(array[at].copy()) for array in (m, q)), textbook)
+        alone = adjoint_dynamics.errors(one, *(xp.asarray(array[at].copy()) for array in (m, q)), textbook)
         assert_allclose(xp.asnumpy(lam)[at], xp.asnumpy(alone), rtol=1e-12, atol=1e-14)
-        found = adjoint.gradient(alone[..., :2], xp.asarray(rho[at].copy()), 0.05)
+        found = adjoint_dynamics.gradient(alone[..., :2], xp.asarray(rho[at].copy()), 0.05)
         assert_allclose(xp.asnumpy(gradient)[index], xp.asnumpy(found), rtol=1e-12, atol=1e-14)
         literal = -0.05 * np.einsum("tbi,tbj->ij", rho[at], xp.asnumpy(alone)[..., :2])
         assert_allclose(xp.asnumpy(found), literal, rtol=1e-12, atol=1e-14)
@@ -156,16 +159,16 @@ def test_replicas_equal_separate_windows(backend, lead, textbook):
 def test_the_working_precision_is_kept(precision):
     network, rng = draw(0.05), np.random.default_rng(4)
     m, q = (xp.asarray(rng.standard_normal((5, 2, n))) for n in (1, 6))
-    assert adjoint.errors(network, m, q).dtype == precision
+    assert adjoint_dynamics.errors(network, m, q).dtype == precision
 
 
 def test_seeds_of_the_lag_net_side_by_side_learn_as_each_alone(precision):
     firsts = np.array([[[0.3, 0.6]], [[0.5, -0.9]], [[-0.2, 0.1]]])
 
     def learn(first):
-        lesson = microcircuit.Lesson(first, 60, 20, 10, 0.01, 1e-3, 2e-2, 0.07, 0.9)
-        outputs = np.array([xp.asnumpy(lesson.step(s, float(np.sin(s)))) for s in range(60)])
-        learned = [xp.asnumpy(lesson.W[who]) for who in (microcircuit.GLE, microcircuit.AM)]
+        students = lagnet_students.Students(first, 60, 20, 10, 0.01, 1e-3, 2e-2, 0.07, 0.9)
+        outputs = np.array([xp.asnumpy(students.step(s, float(np.sin(s)))) for s in range(60)])
+        learned = [xp.asnumpy(students.W[who]) for who in (lagnet_students.GLE, lagnet_students.AM)]
         assert all((W != first.astype(precision)).all() for W in learned)
         return outputs, *learned
 

@@ -26,8 +26,10 @@ from plastic.data.mnist1d import generate
 from plastic.data.speech.batches import Batches
 from plastic.data.speech.features import log_mel, standardise
 from plastic.data.speech.recordings import Speech
-from plastic.gle import chain, figures, gsc, lagline, lagnet, microcircuit, mnist1d
+from plastic.gle import figures, gsc, lagline, lagline_student, lagnet, lagnet_students, mnist1d
 from plastic.gle.__main__ import COMMANDS
+from plastic.gle.lagline_student import Student
+from plastic.gle.networks import uniform_layers
 from plastic.optimizers import Adam
 
 DRAW, LOAD = figures.draw, data.load
@@ -164,24 +166,24 @@ def square_waves(n, dt, shifts, total):
 
 
 def lag_line_by_hand(model, seed, lr=1e-4, start=None, total=600, begin=100, dt=0.02, batch=3, beta=0.01):
-    """What every step shows, of a `Lesson` taken step by step: {name: (steps, ...)}, float64."""
+    """What every step shows, of a `Student` taken step by step: {name: (steps, ...)}, float64."""
     generator = xp.generator(seed)
     shifts = generator.data.integers(int(2 / dt), size=batch)
     if start is None:
         start = (0.30742282, 0.63407868, 0.49009341, 0.89644474)  # of the published run
         start = start if seed == 0 else np.maximum(generator.init.uniform(size=4), [dt, dt, 0, 0])
     window = {"gle": 0, "bp": 0}.get(model, round({"4": 4, "2": 2, "1": 1}.get(model[-1], 0) / dt))
-    lesson = chain.Lesson(model == "gle", window, start, begin, batch, dt, beta, lr / beta * (window or 1))
+    learner = lagline_student.Student(model == "gle", window, start, begin, batch, dt, beta, lr / beta * (window or 1))
     shown = []
     for s, x in enumerate(square_waves(total, dt, shifts, total)[..., None]):
-        row = {"vector": lesson.student.parameters.vector.copy(), "output": lesson.state.output[0, 0]}
-        y, d = lesson.step(s, x)
+        row = {"vector": learner.student.parameters.flat.copy(), "output": learner.state.output[0, 0]}
+        y, d = learner.step(s, x)
         row |= {"input": x[0, 0], "target": y[0, 0], "loss": np.mean(d**2)}
         for name in ("u", "v", "u_ahead", "r", "e_ahead"):
-            row |= {f"{name}_{k}": getattr(lesson.state, name)[0, k] for k in range(2)}
+            row |= {f"{name}_{k}": getattr(learner.state, name)[0, k] for k in range(2)}
         shown.append(row)
     return {name: np.array([row[name] for row in shown]) for name in shown[0]} | {
-        "end": lesson.student.parameters.vector.copy()
+        "end": learner.student.parameters.flat.copy()
     }
 
 
@@ -239,11 +241,11 @@ def test_time_constants_are_held_from_the_end_of_the_step_with_which_learning_be
     """As published: that step is taken with those at the start, the next, the first that learns, with the least."""
     xp.use(dtype="float64")
     begin, least = 8, 10 * 0.02
-    lesson = chain.Lesson(prospective, window, (0.05, 0.9, 0.5, 0.9), begin, 2, 0.02, 0.5, 0.0)
+    learner = Student(prospective, window, (0.05, 0.9, 0.5, 0.9), begin, 2, 0.02, 0.5, 0.0)
     seen = []
     for s, x in enumerate(np.random.default_rng(3).uniform(-1, 1, (begin + 5, 2, 1))):
-        lesson.step(s, x)
-        seen.append(lesson.student.tau_m[0].tolist())
+        learner.step(s, x)
+        seen.append(learner.student.tau_m[0].tolist())
     assert seen[begin - 1] == [0.05, 0.9]
     assert seen[begin:] == [[least, 0.9]] * 5
 
@@ -272,22 +274,22 @@ def test_the_first_window_of_bptt_is_all_from_the_step_where_learning_begins(beg
     x = np.random.default_rng(2).uniform(-1, 1, (first + 1, 3, 1))
     vector, given = np.array([0.6, 0.9, 0.4, 0.7]), []
 
-    def lesson_before():
-        lesson = chain.Lesson(False, 20, (0.4, 0.7, 0.6, 0.9), begin, 3, 0.02, 0.5, 0.0)
+    def learner_before():
+        learner = lagline_student.Student(False, 20, (0.4, 0.7, 0.6, 0.9), begin, 3, 0.02, 0.5, 0.0)
         for s in range(begin):
-            lesson.step(s, x[s])
-        return lesson
+            learner.step(s, x[s])
+        return learner
 
     def loss(parameters):
-        lesson = lesson_before()
-        lesson._learn = lambda *_: None
-        lesson.student.parameters.vector[...] = parameters
-        return sum(np.mean(lesson.step(s, x[s])[1] ** 2) for s in range(begin, first + 1))
+        learner = learner_before()
+        learner._learn = lambda *_: None
+        learner.student.parameters.flat[...] = parameters
+        return sum(np.mean(learner.step(s, x[s])[1] ** 2) for s in range(begin, first + 1))
 
-    lesson = lesson_before()
-    lesson.optimizer = Recorder(given)
+    learner = learner_before()
+    learner.optimizer = Recorder(given)
     for s in range(begin, first + 1):
-        lesson.step(s, x[s])
+        learner.step(s, x[s])
     differences = [(loss(vector + step) - loss(vector - step)) / 2e-6 for step in 1e-6 * np.eye(4)]
     (gradient,) = given
     np.testing.assert_allclose(gradient, differences, rtol=1e-5, atol=1e-8)
@@ -300,7 +302,7 @@ class Recorder:
         self.given = given
 
     def step(self, _, grads, moments):
-        self.given.append(grads.copy())
+        self.given.append(grads.flat.copy())
 
 
 # what the lag net records
@@ -313,13 +315,13 @@ def lag_net_by_hand(seed, small=False, textbook=False, start=200, every=60, tota
         first = [[0.6605, -0.7478]] if seed == 5 else xp.generator(seed).init.uniform(-1, 1, (1, 2))
     t = np.linspace(0, T, total)
     x = np.sin(0.49 * t) + np.sin(1.07 * t) + np.sin(1.98 * t)
-    lesson = microcircuit.Lesson(first, total, start, every, dt, gamma, 0.2 * dt, 0.07, 0.9, textbook)
+    learner = lagnet_students.Students(first, total, start, every, dt, gamma, 0.2 * dt, 0.07, 0.9, textbook)
     shown = []
     for s in range(total):
-        out = lesson.step(s, x[s])[:, 0, 0]
-        e = lesson.state.e_ahead[1, 0, :2].copy()
-        shown.append({"out": out, "e": e, "gle": lesson.W[1][0].copy(), "am": lesson.W[2][0].copy()})
-    return t, x, {name: np.array([row[name] for row in shown]) for name in shown[0]}, lesson.kept["lam"][:, 0, :2]
+        out = learner.step(s, x[s])[:, 0, 0]
+        e = learner.state.e_ahead[1, 0, :2].copy()
+        shown.append({"out": out, "e": e, "gle": learner.W[1][0].copy(), "am": learner.W[2][0].copy()})
+    return t, x, {name: np.array([row[name] for row in shown]) for name in shown[0]}, learner.kept["lam"][:, 0, :2]
 
 
 NETS = {"": {"seed": 5}, "--seed=1": {"seed": 1}, "--small_weights": {"seed": 5, "small": True},
@@ -396,8 +398,8 @@ class ByHand:
 
     def __init__(self, network, lr, patience, factor):
         self.network, self.lr, self.patience, self.factor = network, lr, patience, factor
-        self.state, self.grads, self.adam = None, network.parameters.zeros_like(), Adam(lr)
-        self.moments = self.adam.init(network.parameters.vector)
+        self.state, self.grads, self.adam = None, parameters.zeros_like(network.parameters), Adam(lr)
+        self.moments = self.adam.init(network.parameters)
         self.best, self.bad = np.inf, 0
 
     def learn(self, x, labels):
@@ -405,9 +407,9 @@ class ByHand:
         self._of_size(len(x))
         total = 0
         for t in range(x.shape[1]):
-            error = np.eye(self.network.sizes[-1])[labels] - softmax(self.state.output)
-            total = total + gle.step(self.network, self.state, x[:, t], error, self.grads)
-            self.adam.step(self.network.parameters.vector, self.grads.vector, self.moments, lr=self.lr)
+            err = softmax(self.state.output) - np.eye(self.network.sizes[-1])[labels]
+            total = total + gle.step(self.network, self.state, x[:, t], err, out=self.grads)[1]
+            self.adam.step(self.network.parameters, self.grads, self.moments, lr=self.lr)
         return np.mean(total.argmax(axis=-1) == labels)
 
     def score(self, x, labels, chunk):
@@ -416,7 +418,7 @@ class ByHand:
         for start in range(0, len(x), chunk):
             some, its = x[start : start + chunk], labels[start : start + chunk]
             self._of_size(len(some))
-            out = np.stack([gle.step(self.network, self.state, some[:, t]) for t in range(x.shape[1])])
+            out = np.stack([gle.evolve(self.network, self.state, some[:, t]) for t in range(x.shape[1])])
             losses.append(-np.log(softmax(out)[:, np.arange(len(some)), its]))
             right.append(out.sum(axis=0).argmax(axis=-1) == its)
             self.state.v[...] = self.state.E[...] = 0  # many steps without a target leave nothing of the errors
@@ -453,12 +455,12 @@ def curve_network(architecture, layers):
     """
     linear, tanh = functions.linear, functions.tanh
     if architecture == "static_lagnet":
-        return gle.Network.create(layers, [tanh, tanh, linear], 2.0, 2.0, 0.2, prospective=False)
+        return gle.Network.from_layers(layers, [tanh, tanh, linear], 2.0, 2.0, 0.2, prospective=False)
     half, rest = {"plastic_e2e": (18, 17), "plastic_e2e_42k": (30, 30)}[architecture]
     tau_m = np.array([0.6] * half + [1.2] * half + [1.2] * rest)
     tau_r = np.array([0.2] * half + [0.2] * half + [1.2] * rest)
     phi = [linear, tanh, tanh, tanh, tanh, tanh, linear]
-    return gle.Network.create(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], 0.2)
+    return gle.Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], 0.2)
 
 
 def word_network(layers):
@@ -466,7 +468,7 @@ def word_network(layers):
     n = layers[0].W.shape[-1] // 5
     tau_m, tau_r = (np.repeat(tau, n) for tau in ([2.4, 0.6, 1.2, 1.8, 2.4], [2.4, 0.1, 0.1, 0.1, 0.1]))
     phi = [functions.linear, functions.tanh, functions.tanh, functions.linear]
-    return gle.Network.create(layers, phi, [tau_m] * 3 + [2.4], [tau_r] * 3 + [2.4], 0.05)
+    return gle.Network.from_layers(layers, phi, [tau_m] * 3 + [2.4], [tau_r] * 3 + [2.4], 0.05)
 
 
 def lagged(x):
@@ -487,7 +489,7 @@ def test_mnist1d_by_hand(architecture, words, rate):
     xp.use(dtype="float64")
     generator = xp.generator(4)
     sizes = {"plastic_e2e": [1] + [53] * 6, "plastic_e2e_42k": [1] + [90] * 6, "static_lagnet": [10, 60, 60]}
-    layers = gle.uniform_layers(generator.init, (*sizes[architecture], 10))
+    layers = uniform_layers(generator.init, (*sizes[architecture], 10))
     default = 2.5e-3 if "42k" in architecture else 5e-3
     hand = ByHand(curve_network(architecture, layers), (rate or default) / 5, 2, 0.5)
     sets = tiny_curves("MNIST-1D-360", "float64", 8 if rate else 0)
@@ -532,7 +534,7 @@ def test_gsc_by_hand():
     folder, (line,) = command(WORDS, words)
     xp.use(dtype="float64")
     generator, speech = xp.generator(4), tiny_words("FSDD", seed=4)
-    layers = gle.uniform_layers(generator.init, (6, 10, 10, 10, 3))
+    layers = uniform_layers(generator.init, (6, 10, 10, 10, 3))
     hand = ByHand(word_network(layers), 0.1 * 0.05 * 625 / 800, 0, 0.1)
     hand.state = gle.State(hand.network, 6)
     source = Batches(speech.train, 8000, 6, 6, [generator.data], speech.noise)
@@ -554,8 +556,8 @@ def test_gsc_by_hand():
     assert_metrics(folder, expected)
     assert expected[-1]["learning_rate"] < expected[0]["learning_rate"]  # so that it learned by a lowered rate
     assert line == f"test accuracy {100 * score(speech.test)[1]:.2f} % (seeds: 1, standard deviation 0.00)"
-    found = plastic.load(folder).network.parameters.vector
-    np.testing.assert_allclose(found, hand.network.parameters.vector, rtol=0, atol=1e-9)
+    found = plastic.load(folder).network.parameters.flat
+    np.testing.assert_allclose(found, hand.network.parameters.flat, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -944,7 +946,7 @@ def assert_predicts(trained, arrays, several, x, seen, network):
         alone = network(layers)
         state, total = gle.State(alone, len(x)), 0
         for t in range(seen.shape[1]):
-            total = total + gle.step(alone, state, seen[:, t])
+            total = total + gle.evolve(alone, state, seen[:, t])
         np.testing.assert_allclose(y[replica] if several else y, total, rtol=1e-9, atol=1e-12)
     assert np.ptp(y) > 0 and y.shape == ((2,) if several else ()) + total.shape
 
@@ -956,7 +958,7 @@ def test_loaded_chains_predict(seeds):
     xp.use(dtype="float64")
     x = np.random.default_rng(1).uniform(-1, 1, (50, 4))
     y, rows = plastic.load(folder).predict(x), table(folder)
-    assert y.shape == (50, *((2, 4) if seeds else (4,)))
+    assert y.shape == ((2, 50, 4) if seeds else (50, 4))
     for replica in range(2 if seeds else 1):
         row = rows[replica - (2 if seeds else 1)]
         w, tau = ([float(row[f"{name}_{k}"]) for k in range(2)] for name in ("w", "tau"))
@@ -967,7 +969,7 @@ def test_loaded_chains_predict(seeds):
                 difference = w[k] * below - u[k]
                 r[k] = np.logaddexp(0, u[k] + 0.1 / tau[k] * difference)
                 u[k] += 0.02 / tau[k] * difference
-        np.testing.assert_allclose(y[:, replica] if seeds else y, expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(y[replica] if seeds else y, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("seeds", ["", "--seeds=5,6"])
@@ -977,7 +979,7 @@ def test_loaded_lag_nets_predict(seeds):
     xp.use(dtype="float64")
     x = np.random.default_rng(1).uniform(-1, 1, (40, 4))
     y, rows = plastic.load(folder).predict(x), table(folder)
-    assert y.shape == (40, *((2, 3, 4) if seeds else (3, 4)))
+    assert y.shape == ((2, 3, 40, 4) if seeds else (3, 40, 4))
     for replica in range(2 if seeds else 1):
         row = rows[replica - (2 if seeds else 1)]
         students = [[float(row[f"w{k}_{name}"]) for k in range(2)] for name in ("gle", "am")]
@@ -992,7 +994,7 @@ def test_loaded_lag_nets_predict(seeds):
                 tau_r = ([1, 0.1], [1, 0.1], [1])
                 r = [f(u[k] + tau_r[k] * difference[k]) for k, f in enumerate((np.tanh, np.tanh, np.positive))]
                 u = [u[k] + 0.05 * difference[k] for k in range(3)]
-            found = y[:, replica, which] if seeds else y[:, which]
+            found = y[replica, which] if seeds else y[which]
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 

@@ -13,9 +13,11 @@ import test_gle_full
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import functions, xp
-from plastic.gle import chain, inputs, lagged, microcircuit
-from plastic.gle.network import Network, State, step
+from plastic.gle import inputs, lag_features, lagline_student, lagnet_students
+from plastic.gle.dynamics import step, step_through_all_layers
+from plastic.gle.networks import Network
 from plastic.gle.sequences import SequenceTask
+from plastic.gle.state import State
 from plastic.optimizers import SGD, Adam, Plateau
 from plastic.parameters import Affine
 
@@ -52,21 +54,23 @@ def check_net(numbers):
     layers = [affine(numbers[f"W0_{k}"], numbers[f"b0_{k}"] if bias else None) for k in range(L)]
     phi, gamma = [PHI[name] for name in numbers["phi"].tolist()], numbers["gamma"].tolist()
     tau_m, tau_r = ([numbers[f"{name}_{k}"] for k in range(L)] for name in ("tau_m", "tau_r"))
-    network = Network.create(layers, phi, tau_m, tau_r, p["dt"], gamma, p["prospective"], learn_tau)
+    network = Network.from_layers(layers, phi, tau_m, tau_r, p["dt"], gamma, p["prospective"], learn_tau)
     assert network.sizes == tuple(numbers["sizes"].tolist())
-    grads, vector = network.parameters.zeros_like(), network.parameters.vector
+    take = step_through_all_layers if p["full_forward"] else step
     optimizer = {"none": None, "sgd": SGD(p["lr"], p["momentum"]), "adam": Adam(p["lr"])}[p["opt"]]
-    moments = optimizer and optimizer.init(vector)
+    moments = optimizer and optimizer.init(network.parameters)
     state = State(network, numbers["B"][0].item())
     found = Found(numbers)
     for t, batch in enumerate(numbers["B"].tolist()):
         state = state.resized(batch)
         x, y = numbers["x"][t, :batch], numbers["y"][t, :batch]
-        error = p["beta"] * delta(p["loss"], state.output, y) if numbers["has_target"][t] else None
-        found.note(t, out=step(network, state, x, error, grads, p["full_forward"]))
+        error = p["beta"] * delta(p["loss"], state.output, y) if numbers["has_target"][t] else 0 * state.output
+        came = np.concatenate([state.E[:, : -error.shape[1]], error], axis=1) * state.q
+        grads, out = take(network, state, x, -error if numbers["has_target"][t] else None)
+        found.note(t, out=out)
         for k, part in enumerate(network.columns):
             arrays = {"u": state.u, "v": state.v, "r": state.r, "rp": state.q}
-            arrays |= {"pu": state.u_ahead, "pv": state.e_ahead, "ie": state.e}
+            arrays |= {"pu": state.u_ahead, "pv": state.e_ahead, "ie": came}
             found.note(t, **{f"{name}_{k}": array[:, part] for name, array in arrays.items()})
             down = state.E[:, network.columns[k - 1]] if k else state.e_ahead[:, part] @ network.layers[0].W.T
             found.note(t, **{f"eb_{k}": down, f"gW_{k}": grads.layers[k].W.T})
@@ -75,7 +79,7 @@ def check_net(numbers):
             if learn_tau:
                 found.note(t, **{f"gtau_{k}": grads.tau_m[0, part]})
         if optimizer:
-            optimizer.step(vector, grads.vector, moments)
+            optimizer.step(network.parameters, grads, moments)
             if learn_tau:
                 np.maximum(network.tau_m, 10 * p["dt"], out=network.tau_m)
             for k, part in enumerate(network.columns):
@@ -90,20 +94,22 @@ def check_net(numbers):
 
 
 def check_lag_line(numbers):
-    """gle_lagline: a lesson of the lag line by GLE, instantaneous backpropagation, or truncated BPTT."""
+    """gle_lagline: a student on the lag line by GLE, instantaneous backpropagation, or truncated BPTT."""
     p, x = constants(numbers), numbers["x"]
     assert len(x) == int((p["T_init"] + p["T_train"]) / p["dt"])  # cut, as published
     assert p["truncation"] >= 1
     window = p["truncation"] if p["truncation"] > 1 else 0
     prospective = not np.array_equal(numbers["pv_0"], numbers["v_0"])
     begin, updates, found = round(p["T_init"] / p["dt"]), numbers["update_step"].tolist(), Found(numbers)
-    with mock.patch.multiple(chain, GAMMA=p["gamma"], TAU_R=p["tau_r"]):
-        lesson = chain.Lesson(prospective, window, numbers["init"], begin, x.shape[1], p["dt"], p["beta"], p["lr"])
-    state, grads = lesson.state, lesson.grads
+    with mock.patch.multiple(lagline_student, GAMMA=p["gamma"], TAU_R=p["tau_r"]):
+        learner = lagline_student.Student(
+            prospective, window, numbers["init"], begin, x.shape[1], p["dt"], p["beta"], p["lr"]
+        )
+    state, grads = learner.state, learner.grads
     for s in range(len(x)):
-        before, out = tau_and_w(lesson.student.parameters), state.output[:, 0].copy()
-        y, d = lesson.step(s, x[s][:, None])
-        after = tau_and_w(lesson.student.parameters)
+        before, out = tau_and_w(learner.student.parameters), state.output[:, 0].copy()
+        y, d = learner.step(s, x[s][:, None])
+        after = tau_and_w(learner.student.parameters)
         before = before if s > begin // 2 else after  # until then it is given its time constants at the start of a step
         found.note(s, y=y[:, 0], out=out, loss=np.mean(d**2), params_before=before)
         for k in range(2):
@@ -128,16 +134,16 @@ def check_lag_line_input(numbers):
         begins = np.flatnonzero((first == 1) & (np.roll(first, 1) == -1))
         assert_array_equal(begins, rises)
         assert_array_equal(np.flatnonzero((first == -1) & (np.roll(first, 1) == 1)), (begins + width) % n)
-    chain.Lesson(True, 0, numbers["init"], 1, 1, 0.01, 1e-2, 1e-4)  # time constants it can begin with
+    lagline_student.Student(True, 0, numbers["init"], 1, 1, 0.01, 1e-2, 1e-4)  # time constants it can begin with
 
 
 def check_lag_net(numbers):
-    """gle_lagnet: a lesson of the lag net by GLE and by the adjoint method, their errors and lambda."""
+    """gle_lagnet: students of the lag net by GLE and by the adjoint method, their errors and lambda."""
     p, x = constants(numbers), numbers["x"]
     N, found = len(x), Found(numbers)
     assert_close(inputs.times(N, p["T"]), numbers["time"])
     assert_close(inputs.sines(N, p["T"], numbers["freqs_hz"]), x)
-    lesson = microcircuit.Lesson(
+    learner = lagnet_students.Students(
         numbers["W0_init"].T,
         N,
         p["start"],
@@ -148,28 +154,30 @@ def check_lag_net(numbers):
         p["lr_am"],
         p["momentum"],
     )
-    network, state = lesson.network, lesson.state
+    network, state = learner.network, learner.state
     for k, layer in enumerate(network.layers):
         assert_close(layer.W[0].T, numbers[f"W_teacher_{k}"])
-        for student in (microcircuit.GLE, microcircuit.AM) if k else ():
+        for student in (lagnet_students.GLE, lagnet_students.AM) if k else ():
             assert_close(layer.W[student].T, numbers[f"W_student_{k}"])
     parts, updates = network.columns, []
     for s in range(N):
-        target, gle, am = lesson.step(s, x[s].item())[:, 0, 0]
+        E, q = state.E[1, 0].copy(), state.q[1, 0].copy()
+        target, gle, am = learner.step(s, x[s].item())[:, 0, 0]
+        came = np.append(E[:-1], target - gle) * q
         found.note(s, target=target, gle_out=gle, am_out=am, gle_loss=(gle - target) ** 2, am_loss=(am - target) ** 2)
-        found.note(s, **{f"{name}_W0": lesson.W[k][0] for name, k in (("gle", 1), ("am", 2))})
+        found.note(s, **{f"{name}_W0": learner.W[k][0] for name, k in (("gle", 1), ("am", 2))})
         for k, part in enumerate(parts):
             below = x[s] if k == 0 else state.r[2, 0, parts[k - 1]]
-            found.note(s, **{f"gle_pv_{k}": state.e_ahead[1, 0, part], f"gle_ie_{k}": state.e[1, 0, part]})
-            found.note(s, **{f"am_rp_{k}": lesson.past["q"][s, 0, part], f"am_rpre_{k}": below})
+            found.note(s, **{f"gle_pv_{k}": state.e_ahead[1, 0, part], f"gle_ie_{k}": came[part]})
+            found.note(s, **{f"am_rp_{k}": learner.past["q"][s, 0, part], f"am_rpre_{k}": below})
         if s > 0 and s % (p["start"] if s <= p["start"] else p["update_every"]) == 0:
-            found.note(len(updates), am_grad=lesson.gradient[microcircuit.AM][0])
+            found.note(len(updates), am_grad=learner.gradient[lagnet_students.AM][0])
             updates.append(s)
     assert len(updates) == len(numbers["am_grad"])
     for k, part in enumerate(parts):
         assert len(numbers[f"am_lambda_{k}"]) == updates[-1]
         for s in range(updates[-1]):
-            found.note(s, **{f"am_lambda_{k}": lesson.past["lam"][s, 0, part]})
+            found.note(s, **{f"am_lambda_{k}": learner.past["lam"][s, 0, part]})
     weights = [f"W_{who}_{k}" for who in ("teacher", "student") for k in range(3)]
     assert found.compare() == numbers.keys() - {"time", "x", "W0_init", "freqs_hz", *weights, *p}
 
@@ -181,15 +189,15 @@ def check_sequences(numbers):
     between, dt = [functions.tanh] * (len(layers) - 2), numbers["dt"].item()
     if "lag_out" in numbers:
         phi = [functions.tanh, *between, functions.linear]
-        network = Network.create(layers, phi, 2.0, 2.0, dt, prospective=False, memoryless=True)
+        network = Network.from_layers(layers, phi, 2.0, 2.0, dt, prospective=False, memoryless=True)
         check_lag_features(numbers)
     else:
         phi = [functions.linear, *between, functions.linear]
         tau_m, tau_r = ([numbers[name]] * (len(layers) - 1) + [1.2] for name in ("tau_m", "tau_r"))
-        network = Network.create(layers, phi, tau_m, tau_r, dt)
+        network = Network.from_layers(layers, phi, tau_m, tau_r, dt)
 
     def prepare(x):
-        return np.moveaxis(lagged.lag_features(x[..., None]) if "lag_out" in numbers else x[..., None], 1, 0)
+        return np.swapaxes(lag_features.lag_features(x[..., None]) if "lag_out" in numbers else x[..., None], 0, 1)
 
     batches, _, batch, _ = numbers["out"].shape
     source = mock.Mock(per_epoch=batches)
@@ -214,13 +222,13 @@ def check_sequences(numbers):
 
 def check_lag_features(numbers):
     """The constants of the fixed lag net, and its output for each batch from rest."""
-    lags, dt = lagged.lag_net(), numbers["dt"].item()
+    lags, dt = lag_features.lag_net(), numbers["dt"].item()
     for part in lags.columns:
         assert_close(lags.tau_m[0, part], numbers["lag_tau_m"])
         assert_close(lags.tau_r[0, part], numbers["lag_tau_r"])
     assert_close(lags.dt, dt)
     expected = np.moveaxis(numbers["lag_out"], 2, 1)  # batches, samples, steps
-    assert_close(lagged.lag_features(numbers["x"][..., None]), expected.reshape(-1, *expected.shape[2:]))
+    assert_close(lag_features.lag_features(numbers["x"][..., None]), expected.reshape(-1, *expected.shape[2:]))
 
 
 def check_functions(numbers):

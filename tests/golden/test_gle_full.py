@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import xp
-from plastic.gle import chain, inputs, microcircuit
+from plastic.gle import inputs, lagline_student, lagnet_students
 
 GOLDEN = "gle_*fullrun*.npz"
 BEGIN = 5000  # step after which the lag line learns
@@ -51,13 +51,13 @@ def check_lag_line(numbers, steps):
     start = expected[np.argmax(at >= BEGIN)].astype(float)  # the row just before it learns
     if same:
         assert_allclose(start, numbers["init"], rtol=1e-6)
-    lesson = chain.Lesson(str(numbers["model"]) == "gle", 0, start, BEGIN, len(shifts), 0.01, 1e-2, 1e-4)
+    learner = lagline_student.Student(str(numbers["model"]) == "gle", 0, start, BEGIN, len(shifts), 0.01, 1e-2, 1e-4)
     found, loss, seen = [], [], []
     for s in range(steps):
-        before, output = _parameters(lesson), lesson.state.output[0, 0]
-        y, d = lesson.step(s, x[s])
+        before, output = _parameters(learner), learner.state.output[0, 0]
+        y, d = learner.step(s, x[s])
         if s % every == 0:
-            found.append(before if s > BEGIN else _parameters(lesson))
+            found.append(before if s > BEGIN else _parameters(learner))
         if s % 10 == 0:
             loss.append(np.mean(d**2))
             seen.append((y[0, 0], output))
@@ -83,15 +83,15 @@ def check_lag_net(numbers, steps):
     x = inputs.sines(N, T, np.array([0.49, 1.07, 1.98]) / (2 * np.pi))
     first = numbers["gle_W0"][:1].astype(float)
     assert_array_equal(numbers["am_W0"][:1], first)
-    lesson = microcircuit.Lesson(first, steps, 8000, 300, dt, 1e-3, 0.02 * dt / beta, 0.07, 0.9)
+    learner = lagnet_students.Students(first, steps, 8000, 300, dt, 1e-3, 0.02 * dt / beta, 0.07, 0.9)
     found, losses, target = [], [], []
     for s in range(steps):
-        out = lesson.step(s, x[s].item())[:, 0, 0]
+        out = learner.step(s, x[s].item())[:, 0, 0]
         losses.append((out[1:] - out[0]) ** 2)
         if s % 10 == 0:
             target.append(out[0])
         if s % every == 0:
-            found.append([lesson.W[k][0].copy() for k in (microcircuit.GLE, microcircuit.AM)])
+            found.append([learner.W[k][0].copy() for k in (lagnet_students.GLE, lagnet_students.AM)])
     found, rows = np.array(found), len(found)
     losses = np.array(losses)[2:]  # the first two are not in the files
     means = len(losses) // every
@@ -111,6 +111,6 @@ def rows_of(numbers):
     return at, every
 
 
-def _parameters(lesson):
-    student = lesson.student
+def _parameters(learner):
+    student = learner.student
     return np.concatenate([student.tau_m[0], *(layer.W[0] for layer in student.layers)])

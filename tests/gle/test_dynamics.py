@@ -9,21 +9,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit
 
-from plastic import functions, xp
+from plastic import functions, parameters, xp
 from plastic.errors import PlasticError
-from plastic.gle.network import (
-    Network,
-    Parameters,
-    State,
-    advance,
-    history,
-    respond,
-    settle,
-    step,
-    uniform_layers,
-)
+from plastic.gle.dynamics import advance, evolve, forget_errors, predict, step, step_through_all_layers
+from plastic.gle.networks import Network, network, uniform_layers
+from plastic.gle.parameters import Parameters
+from plastic.gle.state import State, history
+from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
+STEP = {False: step, True: step_through_all_layers}
 PHI = [functions.tanh, functions.linear, functions.softplus, functions.sigmoid]
 FORMULAS = {
     "tanh": (np.tanh, lambda u: 1 - np.tanh(u) ** 2),
@@ -32,13 +27,13 @@ FORMULAS = {
     "sigmoid": (expit, lambda u: expit(u) * expit(-u)),
 }
 KEPT = ("u", "v", "r", "q", "E")
-SEEN = (*KEPT, "u_ahead", "e", "e_ahead")
+SEEN = (*KEPT, "u_ahead", "e_ahead")
 OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("bias", "gamma", "prospective", "learn_tau")})
 SIZES = st.lists(st.integers(1, 4), min_size=2, max_size=4)
 
 
 def draw(rng, sizes=(2, 3, 4, 2), lead=(), bias=True, gamma=True, equal=False, phi=None, **options):
-    """The arguments of `Network.create`: weights of both signs, time constants of 2 to 10 steps."""
+    """The arguments of `Network.from_layers`: weights of both signs, time constants of 2 to 10 steps."""
     layers = [
         Affine(rng.standard_normal((*lead, a, b)), rng.standard_normal((*lead, 1, b)) if bias else None)
         for a, b in itertools.pairwise(sizes)
@@ -68,19 +63,20 @@ def device(array):
     return None if array is None else xp.asarray(array.copy(), dtype=xp.float_dtype)
 
 
-def take(network, state, given, **options):
+def take(net, state, given, step=step):
     """Take steps; return, for each, what it returned, left in the state, and gave as gradients, on the host."""
-    grads, found = network.parameters.zeros_like(), []
-    for x, error in given:
-        out = step(network, state, device(x), device(error), grads, **options)
-        arrays = [out, *(getattr(state, name) for name in SEEN), grads.vector]
+    grads, found = parameters.zeros_like(net.parameters), []
+    for x, err in given:
+        written, output = step(net, state, device(x), device(err), out=grads)
+        assert written is grads
+        arrays = [output, *(getattr(state, name) for name in SEEN), grads.flat]
         assert all(array.dtype == xp.float_dtype for array in arrays)
         found.append([xp.asnumpy(array).copy() for array in arrays])
     return found
 
 
 def kept(state):
-    return {name: xp.asnumpy(array).copy() for name, array in state.kept.items()}
+    return {name: xp.asnumpy(array).copy() for name, array in state.tree.items()}
 
 
 def close(found, expected, tolerance=1e-10):
@@ -94,7 +90,7 @@ def close(found, expected, tolerance=1e-10):
 # one step
 
 
-def literal(host, states, x, error):
+def literal(host, states, x, err):
     """One step by the equations, layer by layer and sample by sample; states: [{u, v, r, q, E}] of the layers."""
     layers, dt, new, grads = host["layers"], host["dt"], [], ([], [], [])
     ends = np.cumsum([0, *(layer.W.shape[1] for layer in layers)])
@@ -103,7 +99,7 @@ def literal(host, states, x, error):
         tau_m, tau_r, gamma = (
             np.broadcast_to(host[name], (1, ends[-1]))[:, part] for name in ("tau_m", "tau_r", "gamma")
         )
-        E = old["E"] if k < len(layers) - 1 else 0 * old["u"] if error is None else error
+        E = old["E"] if k < len(layers) - 1 else 0 * old["u"] if err is None else -err
         e = E * old["q"]
         v_dot = (e - old["v"]) / tau_r
         v, e_ahead = (old["v"] + dt * v_dot, old["v"] + tau_m * v_dot) if host["prospective"] else (e, e)
@@ -113,7 +109,7 @@ def literal(host, states, x, error):
         u_ahead = old["u"] + tau_r * u_dot
         value, slope = FORMULAS[host["phi"][k].name]
         new.append({"u": old["u"] + dt * u_dot, "v": v, "r": value(u_ahead), "q": slope(u_ahead), "E": E})
-        new[k] |= {"u_ahead": u_ahead, "e": e, "e_ahead": e_ahead}
+        new[k] |= {"u_ahead": u_ahead, "e_ahead": e_ahead}
         grads[0].append(-np.mean([np.outer(rho[b], e_ahead[b]) for b in range(len(x))], axis=0).ravel())
         grads[1].append(-e_ahead.mean(axis=0))
         grads[2].append((e_ahead * u_dot).mean(axis=0))
@@ -127,7 +123,7 @@ def literal(host, states, x, error):
 def test_a_step_is_its_equations(precision, seed, sizes, batch, options):
     rng = np.random.default_rng(seed)
     host, given = draw(rng, sizes, **options), drawn(rng, sizes, 6, batch)
-    network = Network.create(**host)
+    network = Network.from_layers(**host)
     states, expected = [{name: np.zeros((batch, n)) for name in KEPT} for n in sizes[1:]], []
     for x, error in given:
         states, arrays = literal(host, states, x, error)
@@ -135,72 +131,73 @@ def test_a_step_is_its_equations(precision, seed, sizes, batch, options):
     close(take(network, State(network, batch), given), expected, 1e-12 if precision == "float64" else 1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, {"full_forward": True}])
+@pytest.mark.parametrize("through_all", [False, True])
 @pytest.mark.parametrize("learn_tau", [False, True])
-@pytest.mark.parametrize("with_grads", [False, True])
-def test_a_step_changes_the_state_and_the_gradients_and_nothing_else(precision, learn_tau, with_grads, options):
+def test_a_step_changes_the_state_and_the_gradients_and_nothing_else(precision, learn_tau, through_all):
     rng = np.random.default_rng(0)
-    network = Network.create(**draw(rng, learn_tau=learn_tau))
-    state, grads = State(network, 3), network.parameters.zeros_like() if with_grads else None
+    network = Network.from_layers(**draw(rng, learn_tau=learn_tau))
+    state, grads = State(network, 3), parameters.zeros_like(network.parameters)
+    take_step = step_through_all_layers if through_all else step
     given = [tuple(map(device, pair)) for pair in drawn(rng, network.sizes, 5, 3)]
     for x, error in given:
-        held = (network.parameters.vector, network.tau_m, network.tau_r, network.gamma, x, error)
+        held = (network.parameters.flat, network.tau_m, network.tau_r, network.gamma, x, error)
         before = [xp.asnumpy(array).copy() for array in held]
         was = kept(state)
-        out = step(network, state, x, error, grads, **options)
-        returned = xp.asnumpy(out).copy()
+        _, output = take_step(network, state, x, error, out=grads)
+        returned = xp.asnumpy(output).copy()
         for array, old in zip(held, before, strict=True):
             assert_array_equal(xp.asnumpy(array), old)
         now = kept(state)
         assert all((now[name] != was[name]).any() for name in ("u", "r", "q"))
     assert all((now[name] != was[name]).any() for name in KEPT)
-    assert not with_grads or (xp.asnumpy(grads.vector) != 0).all()
-    if not options:
+    assert (xp.asnumpy(grads.flat) != 0).all()
+    if not through_all:
         assert_array_equal(returned, was["r"][:, -2:])
         step(network, state, x, error)
-        assert_array_equal(xp.asnumpy(out), returned)  # a copy, not a view of the state
+        assert_array_equal(xp.asnumpy(output), returned)  # a copy, not a view of the state
 
 
 def test_gradients_do_not_change_the_step_and_do_not_depend_on_what_was_there(backend):
     rng = np.random.default_rng(1)
-    network = Network.create(**draw(rng, learn_tau=True))
+    network = Network.from_layers(**draw(rng, learn_tau=True))
     a, b, c = (State(network, 3) for _ in range(3))
-    grads, full = network.parameters.zeros_like(), network.parameters.zeros_like()
-    full.vector[...] = 9.0
+    full = parameters.zeros_like(network.parameters)
+    full.flat[...] = 9.0
     for x, error in drawn(rng, network.sizes, 4, 3):
-        for state, out in ((a, None), (b, grads), (c, full)):
-            step(network, state, device(x), device(error), out)
+        output = evolve(network, a, device(x), device(error))
+        grads, with_new = step(network, b, device(x), device(error))
+        _, with_old = step(network, c, device(x), device(error), out=full)
         for name, array in kept(a).items():
             assert_array_equal(array, kept(b)[name])
-        assert_array_equal(xp.asnumpy(grads.vector), xp.asnumpy(full.vector))
+        for other in (with_new, with_old):
+            assert_array_equal(xp.asnumpy(output), xp.asnumpy(other))
+        assert_array_equal(xp.asnumpy(grads.flat), xp.asnumpy(full.flat))
 
 
 def test_the_first_step_sends_no_errors(backend):
     rng = np.random.default_rng(2)
-    network = Network.create(**draw(rng))
-    ((x, error, grads),) = (
-        (device(x), device(error), network.parameters.zeros_like()) for x, error in drawn(rng, network.sizes, 1, 3)
-    )
+    network = Network.from_layers(**draw(rng))
+    ((x, err),) = drawn(rng, network.sizes, 1, 3)
     state = State(network, 3)
-    out = step(network, state, x, error, grads)
-    assert_array_equal(xp.asnumpy(out), 0)
-    assert_array_equal(xp.asnumpy(grads.vector), 0)
+    grads, output = step(network, state, device(x), device(err))
+    assert_array_equal(xp.asnumpy(output), 0)
+    assert_array_equal(xp.asnumpy(grads.flat), 0)
     assert_array_equal(xp.asnumpy(state.E)[:, :-2], 0)
 
 
-@pytest.mark.parametrize("full_forward", [False, True])
-def test_instantaneous_neurons_are_a_static_network_after_as_many_steps_as_layers(backend, full_forward):
+@pytest.mark.parametrize("through_all", [False, True])
+def test_instantaneous_neurons_are_a_static_network_after_as_many_steps_as_layers(backend, through_all):
     """With tau_r = tau_m and without nudges, rates go up by a layer in each step, or by all at once."""
     rng = np.random.default_rng(3)
     host = draw(rng, equal=True, gamma=False, phi=[functions.tanh, functions.softplus, functions.sigmoid])
-    network, x = Network.create(**host), rng.standard_normal((5, 2))
+    network, x = Network.from_layers(**host), rng.standard_normal((5, 2))
     a = x
     for layer, phi in zip(host["layers"], host["phi"], strict=True):
         a = FORMULAS[phi.name][0](a @ layer.W + layer.b)
     state, outputs = State(network, 5), []
     for _ in range(5):
-        outputs.append(xp.asnumpy(step(network, state, device(x), full_forward=full_forward)))
-    first = 0 if full_forward else 3
+        outputs.append(xp.asnumpy(STEP[through_all](network, state, device(x))[1]).copy())
+    first = 0 if through_all else 3
     for t, out in enumerate(outputs):
         assert np.allclose(out, a, rtol=0, atol=1e-13) == (t >= first)
 
@@ -208,20 +205,20 @@ def test_instantaneous_neurons_are_a_static_network_after_as_many_steps_as_layer
 def test_a_leaky_integrator_is_where_tau_r_is_dt(backend):
     """Then the prospective potential is the new membrane potential itself."""
     rng = np.random.default_rng(4)
-    network = Network.create(**draw(rng) | {"tau_r": 0.1})
+    network = Network.from_layers(**draw(rng) | {"tau_r": 0.1})
     state = State(network, 3)
     take(network, state, drawn(rng, network.sizes, 5, 3))
     assert_allclose(xp.asnumpy(state.u_ahead), xp.asnumpy(state.u), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("full_forward", [False, True])
-def test_a_membrane_follows_a_constant_input_exponentially(backend, full_forward):
+@pytest.mark.parametrize("through_all", [False, True])
+def test_a_membrane_follows_a_constant_input_exponentially(backend, through_all):
     """u = I (1 - (1 - dt / tau_m)^t), and the prospective potential is ahead by tau_r du/dt."""
     layer = Affine(np.array([[2.0]]))
-    network = Network.create([layer], [functions.linear], 0.5, 0.2, 0.1)
+    network = Network.from_layers([layer], [functions.linear], 0.5, 0.2, 0.1)
     state, x = State(network, 1), device(np.array([[1.5]]))
     for t in range(1, 8):
-        step(network, state, x, full_forward=full_forward)
+        STEP[through_all](network, state, x)
         u = 3 * (1 - 0.8 ** np.array([t - 1, t]))
         assert_allclose(xp.asnumpy(state.u), u[1])
         assert_allclose(xp.asnumpy(state.r), u[0] + 0.2 * (3 - u[0]) / 0.5)
@@ -236,29 +233,29 @@ def test_a_membrane_follows_a_constant_input_exponentially(backend, full_forward
     sizes=st.one_of(SIZES, st.just([3, 3, 3])),
     lead=st.sampled_from([(3,), (1,), (2, 3)]),
     options=OPTIONS,
-    full_forward=st.booleans(),
+    through_all=st.booleans(),
 )
-def test_replicas_equal_separate_runs(backend, seed, sizes, lead, options, full_forward):
+def test_replicas_equal_separate_runs(backend, seed, sizes, lead, options, through_all):
     """Also with as many replicas as samples and units, where wrong broadcasting hides."""
     rng = np.random.default_rng(seed)
     host, given = draw(rng, sizes, lead, **options), drawn(rng, sizes, 10, 3, lead)
-    network = Network.create(**host)
-    together = take(network, State(network, 3), given, full_forward=full_forward)
+    network = Network.from_layers(**host)
+    together = take(network, State(network, 3), given, STEP[through_all])
     for index in np.ndindex(lead):
-        alone = Network.create(**one_of(host, index))
+        alone = Network.from_layers(**one_of(host, index))
         own = [(x[index], None if error is None else error[index]) for x, error in given]
-        found = take(alone, State(alone, 3), own, full_forward=full_forward)
+        found = take(alone, State(alone, 3), own, STEP[through_all])
         close([[array[index] for array in arrays] for arrays in together], found)
 
 
 def test_replicas_may_share_the_input(backend):
     rng = np.random.default_rng(5)
     host = draw(rng, lead=(3,))
-    network = Network.create(**host)
+    network = Network.from_layers(**host)
     shared = drawn(rng, network.sizes, 10, 3)
     together = take(network, State(network, 3), shared)
     for index in range(3):
-        alone = Network.create(**one_of(host, index))
+        alone = Network.from_layers(**one_of(host, index))
         close([[array[index] for array in arrays] for arrays in together], take(alone, State(alone, 3), shared))
 
 
@@ -266,13 +263,13 @@ def test_replicas_may_share_the_input(backend):
 def test_a_replica_is_a_network_whose_parameters_are_views(backend, learn_tau):
     rng = np.random.default_rng(6)
     host = draw(rng, lead=(3,), learn_tau=learn_tau, equal=True, prospective=False)
-    network, given = Network.create(**host), drawn(rng, (2, 2), 4, 3)
+    network, given = Network.from_layers(**host), drawn(rng, (2, 2), 4, 3)
     given = [(x, error) for x, error in given]
     for k in range(3):
-        one, alone = network.replica(k), Network.create(**one_of(host, k))
+        one, alone = network.replica(k), Network.from_layers(**one_of(host, k))
         close(take(one, State(one, 3), given), take(alone, State(alone, 3), given))
     one = network.replica(1)
-    one.parameters.vector[...] = 0.5
+    one.parameters.flat[...] = 0.5
     W = xp.asnumpy(network.layers[0].W)
     assert_array_equal(W[1], 0.5)
     assert (W[[0, 2]] != 0.5).all()
@@ -286,12 +283,12 @@ def test_a_replica_is_a_network_whose_parameters_are_views(backend, learn_tau):
 @pytest.mark.parametrize("lead", [(), (2,)])
 def test_a_resized_state_takes_rows_again_from_the_first_or_drops_the_last(backend, batch, rows, lead):
     rng = np.random.default_rng(7)
-    network = Network.create(**draw(rng, lead=lead))
+    network = Network.from_layers(**draw(rng, lead=lead))
     state = State(network, 3)
     take(network, state, drawn(rng, network.sizes, 4, 3, lead))
     before = kept(state)
     other = state.resized(batch)
-    assert other.batch == batch and other.network is network
+    assert other.batch == batch and other.net is network
     for name, array in kept(other).items():
         assert_array_equal(array, before[name][..., rows, :])
     assert_array_equal(xp.asnumpy(other.output), before["r"][..., rows, -2:])
@@ -303,7 +300,7 @@ def test_a_resized_state_takes_rows_again_from_the_first_or_drops_the_last(backe
 
 def test_a_resized_state_goes_on_as_the_rows_would_have(backend):
     rng = np.random.default_rng(8)
-    network = Network.create(**draw(rng))
+    network = Network.from_layers(**draw(rng))
     state = State(network, 2)
     take(network, state, drawn(rng, network.sizes, 4, 2))
     other, given = state.resized(4), drawn(rng, network.sizes, 3, 2)
@@ -314,25 +311,25 @@ def test_a_resized_state_goes_on_as_the_rows_would_have(backend):
 
 def test_a_reset_state_is_as_in_the_beginning(backend):
     rng = np.random.default_rng(9)
-    network, given = Network.create(**draw(rng)), drawn(rng, (2, 2), 4, 3)
+    network, given = Network.from_layers(**draw(rng)), drawn(rng, (2, 2), 4, 3)
     state = State(network, 3)
     first = take(network, state, given)
-    arrays = dict(state.kept)
+    arrays = state.tree
     state.reset()
     assert all(not array.any() for array in kept(state).values())
-    assert all(state.kept[name] is array for name, array in arrays.items())
+    assert all(state.tree[name] is array for name, array in arrays.items())
     close(take(network, state, given), first, 0)
 
 
 @pytest.mark.parametrize("batch", [3, 5, 2])
 def test_a_state_taken_from_another_one(backend, batch):
     rng = np.random.default_rng(10)
-    network = Network.create(**draw(rng))
+    network = Network.from_layers(**draw(rng))
     state, other = State(network, 3), State(network, batch)
     take(network, other, drawn(rng, network.sizes, 4, batch))
-    arrays = dict(state.kept)
+    arrays = state.tree
     state.take(other)
-    assert all(state.kept[name] is array for name, array in arrays.items())
+    assert all(state.tree[name] is array for name, array in arrays.items())
     for name, array in kept(state).items():
         assert_array_equal(array, kept(other)[name][np.arange(3) % batch])
 
@@ -341,17 +338,17 @@ def test_a_state_taken_from_another_one(backend, batch):
 
 
 @hypothesis.given(
-    seed=st.integers(0, 10_000), sizes=SIZES, gamma=st.booleans(), prospective=st.booleans(), full_forward=st.booleans()
+    seed=st.integers(0, 10_000), sizes=SIZES, gamma=st.booleans(), prospective=st.booleans(), through_all=st.booleans()
 )
 def test_memoryless_is_the_general_way_where_the_time_constants_are_equal(
-    backend, seed, sizes, gamma, prospective, full_forward
+    backend, seed, sizes, gamma, prospective, through_all
 ):
     rng = np.random.default_rng(seed)
     host = draw(rng, sizes, gamma=gamma, equal=True, prospective=prospective)
-    general, short = (Network.create(**host, memoryless=memoryless) for memoryless in (False, True))
+    general, short = (Network.from_layers(**host, memoryless=memoryless) for memoryless in (False, True))
     given, state = drawn(rng, sizes, 10, 3), State(short, 3)
-    found = take(short, state, given, full_forward=full_forward)
-    expected = take(general, State(general, 3), given, full_forward=full_forward)
+    found = take(short, state, given, STEP[through_all])
+    expected = take(general, State(general, 3), given, STEP[through_all])
     matters = [k for k, name in enumerate(("out", *SEEN, "grads")) if name not in ("u", "v")]
     close([[arrays[k] for k in matters] for arrays in found], [[arrays[k] for k in matters] for arrays in expected])
     assert not kept(state)["u"].any() and not kept(state)["v"].any()
@@ -360,10 +357,10 @@ def test_memoryless_is_the_general_way_where_the_time_constants_are_equal(
 @hypothesis.given(seed=st.integers(0, 10_000), sizes=SIZES, memoryless=st.booleans(), gamma=st.booleans())
 def test_advance_is_a_step_without_errors(precision, seed, sizes, memoryless, gamma):
     rng = np.random.default_rng(seed)
-    network = Network.create(**draw(rng, sizes, gamma=gamma, equal=memoryless, memoryless=memoryless))
+    network = Network.from_layers(**draw(rng, sizes, gamma=gamma, equal=memoryless, memoryless=memoryless))
     a, b = State(network, 3), State(network, 3)
     for x, _ in drawn(rng, sizes, 10, 3):
-        found, expected = advance(network, a, device(x)), step(network, b, device(x))
+        found, expected = advance(network, a, device(x)), step(network, b, device(x))[1]
         assert found.dtype == xp.float_dtype
         assert_array_equal(xp.asnumpy(found), xp.asnumpy(expected))
         for name in ("u", "r"):
@@ -374,7 +371,7 @@ def test_advance_is_a_step_without_errors(precision, seed, sizes, memoryless, ga
 @pytest.mark.parametrize("memoryless", [False, True])
 def test_settled_is_what_many_steps_without_target_leave(backend, memoryless):
     rng = np.random.default_rng(11)
-    network = Network.create(**draw(rng, gamma=False, equal=memoryless, memoryless=memoryless, bias=False))
+    network = Network.from_layers(**draw(rng, gamma=False, equal=memoryless, memoryless=memoryless, bias=False))
     a = State(network, 3)
     take(network, a, drawn(rng, network.sizes, 5, 3))
     b = a.resized(6).resized(3)
@@ -382,21 +379,39 @@ def test_settled_is_what_many_steps_without_target_leave(backend, memoryless):
     for x_t in x:
         step(network, a, x_t)
         advance(network, b, x_t)
-    settle(network, b)
+    forget_errors(network, b)
     for name, array in kept(a).items():
         assert_allclose(kept(b)[name], array, rtol=0, atol=1e-12)
     assert kept(a)["q"].all()
 
 
-def test_a_response_is_one_step_after_the_other(precision):
+@pytest.mark.parametrize("memoryless", [False, True])
+def test_predictions_are_the_outputs_of_steps_without_target(precision, memoryless):
     rng = np.random.default_rng(12)
-    network = Network.create(**draw(rng, lead=(2,)))
-    a, b = State(network, 3), State(network, 3)
-    x = device(rng.standard_normal((4, 2, 3, 2)))
-    found = respond(network, a, x)
-    assert found.shape == (4, 2, 3, 2) and found.dtype == precision
+    net = Network.from_layers(**draw(rng, lead=(2,), equal=memoryless, memoryless=memoryless))
+    state = State(net, 3)
+    x = device(rng.standard_normal((2, 4, 3, 2)))
+    found = predict(net, x)
+    assert found.shape == (2, 4, 3, 2) and found.dtype == precision
     for t in range(4):
-        assert_array_equal(xp.asnumpy(found[t]), xp.asnumpy(advance(network, b, x[t])))
+        assert_array_equal(xp.asnumpy(found[:, t]), xp.asnumpy(step(net, state, x[:, t])[1]))
+
+
+def test_predictions_go_on_from_a_state_whose_errors_they_forget(backend):
+    """As many steps without target as inputs, begun without errors: the state is the same, and so what follows."""
+    rng = np.random.default_rng(14)
+    net = Network.from_layers(**draw(rng))
+    a, b = State(net, 3), State(net, 3)
+    given, x = drawn(rng, net.sizes, 5, 3), device(rng.standard_normal((4, 3, 2)))
+    for state in (a, b):
+        take(net, state, given)
+    b.v[...], b.E[...] = 0, 0
+    found = predict(net, x, state=a)
+    expected = [step(net, b, x[t])[1] for t in range(4)]
+    assert_array_equal(xp.asnumpy(found), np.stack([xp.asnumpy(each) for each in expected]))
+    for name, array in kept(a).items():
+        assert_array_equal(array, kept(b)[name])
+    assert kept(a)["q"].all() and xp.asnumpy(found).all()
 
 
 # parameters
@@ -425,12 +440,12 @@ def test_parameters_are_views_of_one_vector(precision, lead, bias, learn_tau):
         assert_array_equal(xp.asnumpy(held.tau_m), rest[1 if bias else 0])
     else:
         assert held.tau_m is None
-    other, nothing = held.copy(), held.zeros_like()
-    held.vector[...] = 7.0
+    other, nothing = parameters.copy(held), parameters.zeros_like(held)
+    held.flat[...] = 7.0
     assert (xp.asnumpy(held.layers[1].W) == 7).all() and (not bias or (xp.asnumpy(held.layers[1].b) == 7).all())
-    assert_array_equal(xp.asnumpy(other.vector), numbers)
-    assert_array_equal(xp.asnumpy(nothing.vector), 0)
-    assert other.form == nothing.form == held.form and other.vector.dtype == nothing.vector.dtype == precision
+    assert_array_equal(xp.asnumpy(other.flat), numbers)
+    assert_array_equal(xp.asnumpy(nothing.flat), 0)
+    assert other.form == nothing.form == held.form and other.flat.dtype == nothing.flat.dtype == precision
 
 
 @pytest.mark.parametrize("length", [10, 12])
@@ -441,7 +456,7 @@ def test_a_vector_of_another_length_is_refused(length):
 
 def test_learned_time_constants_are_those_of_the_network(backend):
     rng = np.random.default_rng(13)
-    learned, fixed = (Network.create(**draw(np.random.default_rng(13), learn_tau=each)) for each in (True, False))
+    learned, fixed = (Network.from_layers(**draw(np.random.default_rng(13), learn_tau=each)) for each in (True, False))
     assert_allclose(xp.asnumpy(learned.tau_m), xp.asnumpy(fixed.tau_m))
     learned.parameters.tau_m[...] = 0.5
     assert_array_equal(xp.asnumpy(learned.tau_m), 0.5)
@@ -456,10 +471,10 @@ def test_learned_time_constants_are_those_of_the_network(backend):
 # making a network
 
 
-def create(sizes=(2, 3, 1), bias=True, **options):
-    layers = uniform_layers(np.random.default_rng(0), sizes, bias)
+def create(sizes=(2, 3, 1), bias=True, generator=None, **options):
+    layers = uniform_layers(generator or np.random.default_rng(0), sizes, bias)
     given = {"phi": [functions.tanh] * (len(sizes) - 1), "tau_m": 1.0, "tau_r": 0.5, "dt": 0.1} | options
-    return Network.create(layers, **given)
+    return Network.from_layers(layers, **given)
 
 
 def test_constants_are_given_for_all_by_layer_or_by_neuron(precision):
@@ -477,7 +492,7 @@ def test_constants_are_given_for_all_by_layer_or_by_neuron(precision):
             assert array.dtype == precision and array.shape == (1, 4)
             assert_allclose(xp.asnumpy(array), expected, rtol=1e-6)
     layers = [Affine(np.zeros((2, 2, 3))), Affine(np.zeros((2, 3, 1)))]
-    network = Network.create(layers, [functions.tanh] * 2, replicas, [0.5, 0.6], 0.1, np.array([[[0.0]], [[1.0]]]))
+    network = Network.from_layers(layers, [functions.tanh] * 2, replicas, [0.5, 0.6], 0.1, np.array([[[0.0]], [[1.0]]]))
     assert_allclose(xp.asnumpy(network.tau_m), replicas, rtol=1e-6)
     assert_allclose(xp.asnumpy(network.tau_r), np.broadcast_to([0.5, 0.5, 0.5, 0.6], (2, 1, 4)), rtol=1e-6)
     assert_array_equal(xp.asnumpy(network.gamma), np.repeat([0.0, 1.0], 4).reshape(2, 1, 4))
@@ -496,13 +511,35 @@ def test_a_time_constant_as_long_as_a_step_is_possible(precision):
         ({"tau_m": 0.09}, r"tau_m is 0\.09 somewhere; no time constant can be below the step dt=0\.1"),
         ({"tau_m": 0.0999}, r"tau_m is 0\.0999 somewhere"),
         ({"tau_r": [0.5, 0.05]}, r"tau_r is 0\.05 somewhere"),
-        ({"tau_m": float("nan")}, "tau_m is nan somewhere"),
-        ({"phi": [functions.tanh]}, "there are 1 activations for 2 layers"),
+        ({"tau_m": float("nan")}, "tau_m is nan"),
+        ({"phi": [functions.tanh]}, "phi has 1 activations; there are 2 layers"),
         ({"memoryless": True}, "memoryless is for networks whose tau_m and tau_r are equal, and not learned"),
         ({"memoryless": True, "tau_r": 1.0, "learn_tau": True}, "memoryless is for networks"),
         ({"tau_m": [1.0]}, "tau_m has 1 entries; there are 2 layers"),
         ({"gamma": [1.0, 1.0, 1.0]}, "gamma has 3 entries; there are 2 layers"),
-        ({"tau_r": [[1.0, 1.0], 1.0]}, r"tau_r has shapes \[\(2,\), \(\)\]; the layers have \(3, 1\) neurons"),
+        ({"tau_r": [[1.0, 1.0], 1.0]}, r"tau_r of layer 0 has shape \(2,\); the layer has 3 neurons"),
+        ({"tau_r": [[1.0, "a", 1.0], 1.0]}, "tau_r of layer 0 is a list"),
+        ({"tau_m": "1"}, "tau_m is a str"),
+        ({"tau_m": None}, "tau_m is a NoneType"),
+        ({"tau_m": True}, "tau_m is True"),
+        ({"tau_m": np.array([1.0, 1.0, 1.0, 1.0])}, r"tau_m has shape \(4,\); \(1, 4\) is needed, or a list"),
+        ({"tau_m": np.ones((1, 3))}, r"tau_m has shape \(1, 3\)"),
+        ({"tau_m": np.ones((2, 1, 4))}, r"tau_m has the replica axes \(2,\), but the layers have \(\)"),
+        ({"tau_m": np.ones((1, 4), dtype=bool)}, "tau_m holds bool"),
+        ({"gamma": float("nan")}, "gamma is nan"),
+        ({"gamma": [0.0, float("inf")]}, "gamma of layer 1 is inf"),
+        ({"gamma": None}, "gamma is a NoneType"),
+        ({"dt": 0.0}, "dt is 0; it must be above 0"),
+        ({"dt": -0.1}, "dt is -0.1"),
+        ({"dt": float("nan")}, "dt is nan"),
+        ({"dt": "0.1"}, "dt is '0.1'"),
+        ({"dt": np.array([0.1, 0.1])}, r"dt has shape \(2,\)"),
+        ({"phi": "tan"}, "the activation is 'tan'"),
+        ({"phi": None}, "the activation is None"),
+        ({"phi": ["tanh", 3]}, "the activation is 3"),
+        ({"prospective": "no"}, "prospective is 'no'"),
+        ({"learn_tau": None}, "learn_tau is None"),
+        ({"memoryless": 2}, "memoryless is 2"),
     ],
 )
 def test_what_does_not_fit_is_refused(options, message):
@@ -514,10 +551,76 @@ def test_layers_that_do_not_fit_together_are_refused():
     W, b = np.zeros((2, 3)), np.zeros((1, 3))
     phi = [functions.tanh] * 2
     with pytest.raises(PlasticError, match="layer 1 takes 2 inputs, but gets 3"):
-        Network.create([Affine(W), Affine(W)], phi, 1.0, 1.0, 0.1)
+        Network.from_layers([Affine(W), Affine(W)], phi, 1.0, 1.0, 0.1)
     for first, second in ((b, None), (None, b)):
         with pytest.raises(PlasticError, match="either all layers have a bias, or none"):
-            Network.create([Affine(W, first), Affine(np.zeros((3, 3)), second)], phi, 1.0, 1.0, 0.1)
+            Network.from_layers([Affine(W, first), Affine(np.zeros((3, 3)), second)], phi, 1.0, 1.0, 0.1)
+    swapped = [Affine(W, np.zeros((1, 1))), Affine(np.zeros((3, 1)), b)]  # as many biases in all as are needed
+    with pytest.raises(PlasticError, match=r"layers/0/b has shape \(1, 1\); \(1, 3\) is needed"):
+        Network.from_layers(swapped, phi, 1.0, 1.0, 0.1)
+    for layers, message in (
+        ([], "layers is list"),
+        ([W], "layers is list"),
+        (Affine(W), "layers is Affine"),
+        ([Affine(W.tolist())], "layers/0/W is list"),
+        ([Affine(W, 0.0)], "layers/0/b is float"),
+        ([Affine(None)], "layers/0/W is NoneType"),
+        ([Affine(W[0])], r"layers/0/W is float64 of shape \(3,\)"),
+        ([Affine(W > 0)], "layers/0/W is bool"),
+        ([Affine(W), Affine(np.zeros((2, 3, 3)))], r"layer 1 has the replica axes \(2,\), but layer 0 has \(\)"),
+    ):
+        with pytest.raises(PlasticError, match=message):
+            Network.from_layers(layers, "tanh", 1.0, 1.0, 0.1)
+
+
+def test_a_network_is_drawn_as_its_layers_are(precision):
+    """By a generator, or by one for each replica."""
+    constants = {"phi": ["tanh", functions.linear], "tau_m": [1.0, 0.5], "tau_r": 0.5, "dt": 0.1, "learn_tau": True}
+    nets = [network((2, 3, 1), np.random.default_rng(seed), **constants) for seed in (0, 1)]
+    both = network((2, 3, 1), [np.random.default_rng(seed) for seed in (0, 1)], **constants)
+    assert repr(nets[0]) == "Network 2-3-1, tanh linear, dt 0.1"
+    assert repr(both) == "Network 2-3-1, tanh linear, dt 0.1, replicas (2,)"
+    for k, net in enumerate(nets):
+        by_hand = create((2, 3, 1), True, np.random.default_rng(k), **constants)
+        assert_array_equal(xp.asnumpy(net.parameters.flat), xp.asnumpy(by_hand.parameters.flat))
+        assert_array_equal(xp.asnumpy(both.parameters.flat)[k], xp.asnumpy(net.parameters.flat))
+    assert [path for path, _ in parameters.leaves(both.parameters)] == [
+        "layers/0/W",
+        "layers/0/b",
+        "layers/1/W",
+        "layers/1/b",
+        "tau_m",
+    ]
+    without = network((2, 3, 1), np.random.default_rng(0), **constants | {"learn_tau": False}, bias=False)
+    assert [path for path, _ in parameters.leaves(without.parameters)] == ["layers/0/W", "layers/1/W"]
+    with pytest.raises(PlasticError, match="bias is None"):
+        network((2, 3, 1), np.random.default_rng(0), **constants, bias=None)
+    long = network((1,) * 60, np.random.default_rng(0), **constants | {"phi": "tanh", "tau_m": 1.0})
+    assert repr(long) == "Network 1-1-1-..-1-1, tanh, dt 0.1"
+
+
+def test_misuse_of_states_and_steps_is_told():
+    net = create()
+    for batch in (0, -1, 2.0, True, None, "3"):
+        with pytest.raises(PlasticError, match="batch is"):
+            State(net, batch)
+    with pytest.raises(PlasticError, match="net is a list"):
+        State(net.layers, 3)
+    with pytest.raises(PlasticError, match="net is a list"):
+        predict(net.layers, xp.zeros((4, 3, 2)))
+    state, x = State(net, 3), xp.zeros((3, 2), "float32")
+    for err in (xp.zeros((1, 1), "float32"), xp.zeros((3,), "float32"), xp.zeros((3, 2), "float32")):
+        with pytest.raises(PlasticError, match=r"err has shape .*; \(3, 1\) is needed"):
+            step(net, state, x, err)
+    for out in ({}, [], net.layers, create(bias=False).parameters, create(learn_tau=True).parameters, x):
+        with pytest.raises(PlasticError, match="out is "):
+            step(net, state, x, out=out)
+    sequence = xp.zeros((4, 3, 2), "float32")
+    for other in (State(net, 2), State(create((2, 4, 1)), 3)):
+        with pytest.raises(PlasticError, match="state is the State of"):
+            predict(net, sequence, state=other)
+    with pytest.raises(PlasticError, match=r"the replica axes of the network are \(\), but x has \(2,\)"):
+        predict(net, xp.zeros((2, 4, 3, 2), "float32"))
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -534,10 +637,26 @@ def test_uniform_layers_are_as_wide_as_their_inputs_allow(bias):
 
 
 def test_a_history_is_kept_by_replica_and_seen_by_time(precision):
-    network = Network.create(**draw(np.random.default_rng(0), lead=(2,)))
+    network = Network.from_layers(**draw(np.random.default_rng(0), lead=(2,)))
     array, view = history(network, 5, 3, 4)
     assert array.shape == (2, 5, 3, 4) and view.shape == (5, 2, 3, 4)
     assert array.dtype == precision
     view[1] = 1.0
     assert_array_equal(xp.asnumpy(array)[:, 1], 1)
     assert xp.asnumpy(array).sum() == 2 * 12
+
+
+def test_steps_raise_nothing_where_everything_underflows(precision):
+    """Errors that die away, inputs of 0 and saturated rates are ordinary."""
+    constants = {"phi": ["tanh", "softplus", "sigmoid"], "tau_m": 0.5, "tau_r": 0.2, "dt": 0.1, "learn_tau": True}
+    with np.errstate(all="raise"):
+        net = network((2, 3, 3, 2), np.random.default_rng(0), **constants, gamma=0.1)
+        state, adam = State(net, 3), Adam(1e-3)
+        moments = adam.init(net.parameters)
+        for t in range(1000):
+            x = xp.full((3, 2), (1.0, 1e-30, 0.0, 1e3)[t // 250], dtype=xp.float_dtype)
+            err = functions.softmax(state.output) if t % 250 < 3 else None
+            grads, output = step(net, state, x, err)
+            adam.step(net.parameters, grads, moments)
+            net.tau_m[...] = xp.maximum(net.tau_m, 0.1)
+    assert np.isfinite(xp.asnumpy(net.parameters.flat)).all() and np.isfinite(xp.asnumpy(output)).all()

@@ -1,4 +1,7 @@
-"""Truncated backpropagation through time of the lag line, by the adjoint of its steps.
+"""Truncated backpropagation through time of the lag line as published, through rates, errors and nudge.
+
+For any network and the dynamics without a target there is `plastic.gle.bptt`; this is for a chain of two neurons whose
+membranes are nudged by errors, as that of Ellenberger et al. 2024, Fig. 5.
 
 The loss of a window is the sum over its steps of the mean over the batch of d^2, d = y - r_1 at the beginning of the
 step. Everything the step does counts, the way of the errors too: with rates r, slopes q, and E, the error that came to
@@ -20,44 +23,47 @@ step, all 0 at the end of the window, and p, c, z those by u~, I, e within it,
 """
 
 from plastic import xp
-from plastic.gle.network import history
+from plastic.gle.networks import Network
+from plastic.gle.parameters import Parameters
+from plastic.gle.state import State, history
+from plastic.types import Array
 
 
 class Tape:
-    """What the adjoint needs of the steps of a window.
+    """What the adjoint needs of the steps of a window, for a network `net`, a number of steps, and a batch size.
 
     Arrays over time (steps, ..., batch, 2) of both neurons: r, q before a step, drive (I - u) and u_ahead within it;
     and (steps, ..., batch): x, d, E (of neuron 0), e (of neuron 1). tree: the same with replica axes first.
     """
 
-    def __init__(self, network, steps, batch):
+    def __init__(self, net: Network, steps: int, batch: int) -> None:
         shapes = dict.fromkeys(("r", "q", "drive", "u_ahead"), (batch, 2)) | dict.fromkeys("xdEe", (batch,))
-        both = {name: history(network, steps, *shape) for name, shape in shapes.items()}
+        both = {name: history(net, steps, *shape) for name, shape in shapes.items()}
         self.tree = {name: kept for name, (kept, _) in both.items()}
         self.arrays = {name: view for name, (_, view) in both.items()}
 
-    def before(self, position, state, x, d):
-        """Note what a step begins with."""
-        over_time = self.arrays
-        over_time["r"][position], over_time["q"][position] = state.r, state.q
-        over_time["x"][position], over_time["d"][position] = x[..., 0], d[..., 0]
-        over_time["E"][position] = state.E[..., 0]
+    def before(self, position: int, state: State, x: Array, d: Array) -> None:
+        """Note what the step number `position` begins with: its state, input x and d, both (..., batch, 1)."""
+        arrays = self.arrays
+        arrays["r"][position], arrays["q"][position] = state.r, state.q
+        arrays["x"][position], arrays["d"][position] = x[..., 0], d[..., 0]
+        arrays["E"][position] = state.E[..., 0]
 
-    def after(self, position, state):
-        """Note what a step has computed."""
-        over_time = self.arrays
-        over_time["drive"][position], over_time["u_ahead"][position] = state.drive, state.u_ahead
-        over_time["e"][position] = state.e[..., 1]
+    def after(self, position: int, state: State) -> None:
+        """Note what the step number `position` has computed in its state."""
+        arrays = self.arrays
+        arrays["drive"][position], arrays["u_ahead"][position] = state.drive, state.u_ahead
+        arrays["e"][position] = state.e_ahead[..., 1]
 
 
-def gradient(network, tape, count, beta, out):
-    """Write the gradient of the loss over the first `count` steps of a tape into `out`, a `Parameters`.
+def gradient(net: Network, tape: Tape, count: int, beta: float, out: Parameters) -> None:
+    """Write the gradient of the loss over the first `count` steps of a tape of `net` into `out`; beta: of the nudge.
 
     As published, time constants that were changed within a window count with their present values in all of it.
     """
     r, q, drive, u_ahead, x, d, E, e = (array[:count] for array in tape.arrays.values())
-    tau, tau_r, gamma, dt = network.tau_m, network.tau_r, network.gamma, network.dt
-    phi, w_1 = network.phi[0], network.layers[1].W[..., 0]
+    tau, tau_r, gamma, dt = net.tau_m, net.tau_r, net.gamma, net.dt
+    phi, w_1 = net.phi[0], net.layers[1].W[..., 0]
     rho = phi.value(u_ahead)
     slope, curvature = phi.slope(u_ahead, rho), phi.curvature(u_ahead, rho)
     target, nudge, q_0, q_1 = (-2 / d.shape[-1]) * d, beta * d, q[..., 0], -beta * q[..., 1]
@@ -75,4 +81,4 @@ def gradient(network, tape, count, beta, out):
             H[t - 1] = z_0 * q_0[t]
     out.layers[0].W[..., 0, 0] = xp.sum(c[..., 0] * x, axis=(0, -1))
     out.layers[1].W[..., 0, 0] = xp.sum(c[..., 1] * r[..., 0] + H * e, axis=(0, -1))
-    out.tau_m[...] = -xp.sum(c * drive, axis=(0, -2))[..., None, :] / tau
+    xp.divide(-xp.sum(c * drive, axis=(0, -2))[..., None, :], tau, out=out.tau_m)

@@ -1,4 +1,4 @@
-"""What the commands share beyond what all families do."""
+"""Checks of options that the commands share beyond what all families do."""
 
 from plastic.errors import PlasticError
 

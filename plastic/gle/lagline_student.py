@@ -1,16 +1,18 @@
-"""The lag line: a chain of two neurons that learns to be another one (Ellenberger et al. 2024, Fig. 5).
+"""The lag line: a chain of two neurons that learns from another one (Ellenberger et al. 2024, Fig. 5).
 
 The net is 1-1-1 without bias, softplus in both layers, tau_r = 0.1, gamma = 1. The teacher has w = (1, 2) and tau_m =
 (1, 2). The student learns its weights and membrane time constants from the teacher's output in every step, by GLE
 ("gle"), by instantaneous backpropagation ("bp"), or by truncated backpropagation through time over a window of length
-4, 2 or 1 ("bptt_tw4", "bptt_tw2", "bptt_tw1"; see `plastic.gle.truncated`).
+4, 2 or 1 ("bptt_tw4", "bptt_tw2", "bptt_tw1"; see `plastic.gle.lagline_bptt`).
 """
 
 import numpy as np
 
-from plastic import functions, xp
-from plastic.gle import truncated
-from plastic.gle.network import Network, State, advance, step
+from plastic import parameters, xp
+from plastic.gle import lagline_bptt
+from plastic.gle.dynamics import advance, evolve, step
+from plastic.gle.networks import Network
+from plastic.gle.state import State
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
@@ -20,21 +22,25 @@ LEAST = 10  # steps: no membrane time constant goes below
 
 
 def chain(tau_m, w, dt, prospective=False, learn_tau=False):
-    """Return the net with tau_m (..., 2) and w (..., 2), host arrays; their leading axis is that of seeds."""
+    """Return the net with tau_m (..., 2) and w (..., 2), host arrays; their leading axis is that of seeds.
+
+    dt, prospective, learn_tau: as for `plastic.gle.network`.
+    """
     tau_m, w = np.asarray(tau_m, dtype=float), np.asarray(w, dtype=float)
     layers = [Affine(w[..., k, None, None]) for k in range(2)]
-    phi = [functions.softplus] * 2
-    return Network.create(layers, phi, tau_m[..., None, :], TAU_R, dt, GAMMA, prospective, learn_tau)
+    return Network.from_layers(layers, "softplus", tau_m[..., None, :], TAU_R, dt, GAMMA, prospective, learn_tau)
 
 
-class Lesson:
-    """Teacher and student, step by step.
+class Student:
+    """A student that learns from its teacher, step by step.
 
+    prospective: whether the errors of the student are, as with gle.
     window: 0 for gle and bp, else the steps of a window of BPTT.
     start: tau_0, tau_1, w_0, w_1 of the student at first, a host array (4,) or (seeds, 4).
     begin: learning begins after this step. With gle and bp the student has the teacher's tau_m in the first half of
         the time before, which shows what wrong weights alone do. As published, its tau_m may start below LEAST steps,
         and is held there from the end of this step on.
+    batch, dt: samples, and the length of a step.
     lr: of Adam.    beta: of the nudge.
     """
 
@@ -45,16 +51,16 @@ class Lesson:
         self.teacher = chain(np.broadcast_to(TAU_M, (*start.shape[:-1], 2)), start[..., 2:] * 0 + WEIGHTS, dt)
         self.student = chain(start[..., :2], start[..., 2:], dt, prospective, learn_tau=True)
         self.teacher_state, self.state = State(self.teacher, batch), State(self.student, batch)
-        self.grads, self.optimizer = self.student.parameters.zeros_like(), Adam(lr)
-        self.moments = self.optimizer.init(self.student.parameters.vector)
-        self.tape = truncated.Tape(self.student, window + 1, batch) if window else None
+        self.grads, self.optimizer = parameters.zeros_like(self.student.parameters), Adam(lr)
+        self.moments = self.optimizer.init(self.student.parameters)
+        self.tape = lagline_bptt.Tape(self.student, window + 1, batch) if window else None
 
     @property
     def tree(self):
         """All that changes."""
         tape = {"tape": self.tape.tree} if self.tape else {}
-        states = {"teacher": self.teacher_state.kept, "student": self.state.kept}
-        return {"parameters": self.student.parameters.vector, "moments": self.moments} | states | tape
+        states = {"teacher": self.teacher_state.tree, "student": self.state.tree}
+        return {"parameters": self.student.parameters.flat, "moments": self.moments} | states | tape
 
     def step(self, s, x):
         """Take step number s with input x (..., batch, 1); return the teacher's output y, and y minus the student's."""
@@ -66,7 +72,10 @@ class Lesson:
         if self.window and learns:
             position = s - self._first_of_window(s)
             self.tape.before(position, state, x, d)
-        step(student, state, x, self.beta * d, self.grads if learns and not self.window else None)
+        if learns and not self.window:
+            step(student, state, x, -self.beta * d, out=self.grads)
+        else:
+            evolve(student, state, x, -self.beta * d)
         if self.window and learns:
             self.tape.after(position, state)
         if s > self.begin:
@@ -84,6 +93,6 @@ class Lesson:
     def _learn(self, s, count):
         student = self.student
         if self.window and s % self.window == 0:
-            truncated.gradient(student, self.tape, count, self.beta, self.grads)
+            lagline_bptt.gradient(student, self.tape, count, self.beta, self.grads)
         if not self.window or s % self.window == 0:
-            self.optimizer.step(student.parameters.vector, self.grads.vector, self.moments)
+            self.optimizer.step(student.parameters, self.grads, self.moments)

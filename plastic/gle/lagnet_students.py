@@ -9,9 +9,11 @@ Teacher, GLE student and AM student are three replicas, in this order, of one ne
 
 import numpy as np
 
-from plastic import functions, xp
-from plastic.gle import adjoint
-from plastic.gle.network import Network, State, history, step
+from plastic import parameters, xp
+from plastic.gle import adjoint_dynamics
+from plastic.gle.dynamics import evolve, step
+from plastic.gle.networks import Network
+from plastic.gle.state import State, history
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 
@@ -22,29 +24,34 @@ GLE, AM = 1, 2
 
 
 def replicas(first, gamma, dt):
-    """Return the three replicas; first: W_0 of both students at first, a host array (..., 1, 2)."""
+    """Return the three replicas.
+
+    first: W_0 of both students at first, a host array (..., 1, 2).    dt: the length of a step.
+    gamma: how strongly errors nudge the hidden neurons of teacher and GLE student.
+    """
     first = np.asarray(first, dtype=float)
     lead = first.shape[:-2]
     layers = [Affine(np.broadcast_to(W, (*lead, 3, *np.shape(W))).copy()) for W in TEACHER]
     layers[0].W[..., GLE:, :, :] = first[..., None, :, :]
     nudge = np.zeros((*lead, 3, 1, 5))
     nudge[..., :AM, :, :4] = gamma
-    phi = [functions.tanh, functions.tanh, functions.linear]
-    return Network.create(layers, phi, 1.0, TAU_R, dt, nudge, prospective=True)
+    phi = ["tanh", "tanh", "linear"]
+    return Network.from_layers(layers, phi, 1.0, TAU_R, dt, nudge, prospective=True)
 
 
-class Lesson:
-    """Teacher and students, step by step, and what the adjoint method needs of the past.
+class Students:
+    """Two students that learn from a teacher, step by step, and what the adjoint method needs of the past.
 
     first: W_0 of the students at first, (1, 2) or (seeds, 1, 2).    steps: how many there are.
     start: GLE learns after this step, the adjoint method from it on.    every: steps between two of its updates, and
         of its windows; before, one window of `start` steps gives no update but says where the error is.
-    lr_gle, lr_am, momentum: of gradient descent.    textbook: see `plastic.gle.adjoint`.
+    dt, gamma: as for `replicas`.    lr_gle, lr_am, momentum: of gradient descent.
+    textbook: see `plastic.gle.adjoint_dynamics`.
     """
 
     def __init__(self, first, steps, start, every, dt, gamma, lr_gle, lr_am, momentum, textbook=False):
         self.network = replicas(first, gamma, dt)
-        self.state, self.grads = State(self.network, 1), self.network.parameters.zeros_like()
+        self.state, self.grads = State(self.network, 1), parameters.zeros_like(self.network.parameters)
         self.start, self.every, self.dt, self.textbook = start, every, dt, textbook
         self.optimizers = {GLE: SGD(lr_gle, momentum), AM: SGD(lr_am, momentum)}
         W, gradient = self.network.layers[0].W, self.grads.layers[0].W
@@ -61,14 +68,18 @@ class Lesson:
     def tree(self):
         """All that changes."""
         moments = {"gle": self.moments[GLE], "am": self.moments[AM]}
-        return {"layers": self.network.layers, "state": self.state.kept, "moments": moments, "past": self.kept}
+        return {"layers": self.network.layers, "state": self.state.tree, "moments": moments, "past": self.kept}
 
     def step(self, s, x):
         """Take step number s with input x, a number; return the outputs of all three before it."""
         state, past = self.state, self.past
         output = state.output.copy()
         error = output[..., :1, :, :] - output  # of the teacher: none
-        step(self.network, state, xp.full_like(output, x), error, self.grads if s > self.start else None)
+        x_of_all = xp.full_like(output, x)
+        if s > self.start:
+            step(self.network, state, x_of_all, -error, out=self.grads)
+        else:
+            evolve(self.network, state, x_of_all, -error)
         past["m"][s], past["rho"][s], past["q"][s] = error[..., AM, :, :], x, state.q[..., AM, :, :]
         if s > self.start:
             self._learn(GLE)
@@ -83,7 +94,7 @@ class Lesson:
     def _look_back(self, s, window):
         """Update the student of the adjoint method from the window of steps that ends before step s."""
         past = {name: array[s - window : s] for name, array in self.past.items()}
-        past["lam"][...] = adjoint.errors(self.am, past["m"], past["q"], self.textbook)
-        gradient = adjoint.gradient(past["lam"][..., :2], past["rho"], self.dt)
+        past["lam"][...] = adjoint_dynamics.errors(self.am, past["m"], past["q"], self.textbook)
+        gradient = adjoint_dynamics.gradient(past["lam"][..., :2], past["rho"], self.dt)
         self.gradient[AM][...] = gradient if s > self.start else 0
         self._learn(AM)

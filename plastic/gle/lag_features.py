@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from plastic import functions, xp
-from plastic.gle.network import Network, State, respond
+from plastic import xp
+from plastic.gle.dynamics import predict
+from plastic.gle.networks import Network
 from plastic.parameters import Affine
 
 CHAINS, STAGES, DT = 10, 4, 0.2
@@ -15,7 +16,7 @@ def lag_net():
     layers = [Affine(np.ones((1, CHAINS)), np.zeros((1, CHAINS)))]
     layers += [Affine(np.eye(CHAINS), np.zeros((1, CHAINS))) for _ in range(STAGES - 1)]
     tau_m = np.round(np.linspace(0.2, 1.8, CHAINS), 2)
-    return Network.create(layers, [functions.linear] * STAGES, [tau_m] * STAGES, DT, DT, prospective=False)
+    return Network.from_layers(layers, "linear", [tau_m] * STAGES, DT, DT, prospective=False)
 
 
 def lag_features(x):
@@ -25,5 +26,5 @@ def lag_features(x):
     """
     network = lag_net()
     parts = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
-    outputs = [respond(network, State(network, len(part)), xp.swapaxes(part, 0, 1)) for part in parts]
+    outputs = [predict(network, xp.swapaxes(part, 0, 1)) for part in parts]
     return xp.concatenate([xp.swapaxes(each, 0, 1) for each in outputs])

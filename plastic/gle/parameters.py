@@ -1,0 +1,63 @@
+"""What a GLE network learns, in one vector, so that an optimizer takes it in one pass."""
+
+import itertools
+from typing import Any
+
+from plastic import parameters
+from plastic.errors import PlasticError
+from plastic.types import Array
+
+
+class Parameters(parameters.Flat):
+    """The parameters of a network, or their gradients: one vector, and views of its parts.
+
+    As a tree, its leaves are layers/k/W, layers/k/b and, where it is learned, tau_m.
+
+    Args:
+        flat: the vector (..., P): W_1, .., W_L in turn, then the biases of all neurons, then their tau_m.
+        sizes: the widths of the layers, the input first.
+        bias: whether there are biases.
+        learn_tau: whether the membrane time constants are learned.
+
+    Attributes:
+        layers: [Affine(W (..., n_{l-1}, n_l), b (..., 1, n_l) or None)].
+        b: the biases of all neurons side by side, (..., 1, N), or None.
+        tau_m: the membrane time constants of all neurons, (..., 1, N), or None where they are not learned.
+        flat, tree, form, like: see `plastic.parameters.Flat`.
+
+    Raises:
+        PlasticError: if the vector is of another length than the sizes say.
+
+    Example:
+        >>> from plastic import xp
+        >>> held = Parameters(xp.zeros(11), (2, 3, 1), bias=True, learn_tau=False)
+        Traceback (most recent call last):
+        plastic.errors.PlasticError: the vector has 11 parameters; a network (2, 3, 1) has 13
+    """
+
+    def __init__(self, flat: Array, sizes: tuple[int, ...], bias: bool, learn_tau: bool) -> None:
+        self.flat, self.form = flat, (sizes, bias, learn_tau)
+        shapes = list(itertools.pairwise(sizes))
+        n = sum(sizes[1:])
+        lengths = [a * b for a, b in shapes] + [n] * (bias + learn_tau)
+        ends = list(itertools.accumulate(lengths, initial=0))
+        if flat.shape[-1] != ends[-1]:
+            raise PlasticError(f"the vector has {flat.shape[-1]} parameters; a network {sizes} has {ends[-1]}")
+        parts = [flat[..., start:end] for start, end in itertools.pairwise(ends)]
+        lead = flat.shape[:-1]
+        W = [part.reshape(*lead, *shape) for part, shape in zip(parts, shapes, strict=False)]
+        rest = [part.reshape(*lead, 1, n) for part in parts[len(shapes) :]]
+        self.b = rest[0] if bias else None
+        self.tau_m = rest[-1] if learn_tau else None
+        b = [None if self.b is None else self.b[..., columns] for columns in columns_of(sizes)]
+        self.layers = [parameters.Affine(*each) for each in zip(W, b, strict=True)]
+        self.tree: dict[str, Any] = {"layers": self.layers, "tau_m": self.tau_m}
+
+    def like(self, flat: Array) -> "Parameters":
+        """Return parameters of the same form over another vector `flat`."""
+        return Parameters(flat, *self.form)
+
+
+def columns_of(sizes: tuple[int, ...]) -> list[slice]:
+    """Return where the layers of a network of these sizes, the input first, lie among all N neurons."""
+    return [slice(start, end) for start, end in itertools.pairwise(itertools.accumulate(sizes[1:], initial=0))]

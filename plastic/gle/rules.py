@@ -1,0 +1,159 @@
+"""Gradients of a whole sequence, backwards in time: what GLE approximates forward in time and locally.
+
+Both rules are for the loss of the outputs that `predict` gives from rest, a mean over steps and batch,
+
+    L = mean over t and batch of |output_t - y_t|^2 / 2
+
+whose counterpart by GLE is the mean over the steps of the gradients of `step` with err = output - y.
+
+**Backpropagation through time** is exact. With D = I - u, an Euler step of the layers l = 1 .. L without a target is
+
+    I_l = r_{l-1} W_l + b_l,    u~ = u + (tau_r / tau_m) D,    u <- u + (dt / tau_m) D,    r <- phi(u~)
+
+with r_0 = x, and output_t = r_L before the step. Backwards, with U and R the derivatives of the loss by u and r after a
+step, 0 after the last, and p, c those by u~ and I within it,
+
+    p = R phi'(u~),    c = (dt U + tau_r p) / tau_m,    U <- U + p - c
+    R_{l-1} <- c_l W_l^T,    R_L <- (output_t - y_t) / (T batch)
+    dL/dW_l = sum over t of r_{l-1}^T c_l,    dL/db_l = sum of c_l,    dL/dtau_m = -sum of c D / tau_m
+
+**The adjoint method** discretises the adjoint equation of the continuous dynamics instead, without the delay of a step
+in each layer (`plastic.gle.adjoint_dynamics`). Its gradient tends to that of backpropagation as dt gets small.
+"""
+
+from plastic import affine, require, xp
+from plastic.gle import adjoint_dynamics
+from plastic.gle.dynamics import advance, gradients_to_write, require_replicas, require_sequences
+from plastic.gle.networks import Network
+from plastic.gle.parameters import Parameters
+from plastic.gle.state import State
+from plastic.types import Array
+
+
+@xp.underflow_is_ordinary()
+def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> tuple[Parameters, Array]:
+    """Return the exact gradient of a loss of all outputs, by backpropagation through time.
+
+        L = mean over t and batch of |output_t - y_t|^2 / 2
+
+    through the dynamics without a target: gamma and prospective errors do not enter. The equations are in
+    `plastic.gle.rules`. Of each step, four arrays of all neurons are kept.
+
+    Args:
+        net: the network; it is not changed.
+        x: input (..., T, batch, n_0), in steps of net.dt.
+        y: targets (..., T, batch, n_L) of the output of each step, which is that before the step, as from `predict`.
+        out: gradients to write into, as `plastic.parameters.zeros_like(net.parameters)` makes them; None for new ones.
+
+    Returns:
+        (grads, outputs): gradients of the form of `net.parameters`, to be subtracted, and outputs (..., T, batch, n_L).
+
+    Raises:
+        PlasticError: if x, y or out are of another shape or precision than the network takes.
+
+    Source: the chain rule. For the truncated form of Ellenberger et al. 2024, Fig. 5, with the errors that nudge the
+    membranes, see `plastic.gle.lagline_bptt`.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import gle
+        >>> net = gle.network((1, 5, 2), np.random.default_rng(0), phi="tanh", tau_m=1.0, tau_r=0.2, dt=0.1)
+        >>> grads, outputs = gle.bptt(net, xp.ones((30, 4, 1), "float32"), xp.ones((30, 4, 2), "float32"))
+        >>> outputs.shape
+        (30, 4, 2)
+    """
+    grads, past = _begun(net, x, y, out)
+    r, slope, drive, error = past
+    dt_m, r_m = net.steps()[:2]
+    c = xp.empty_like(slope)
+    U, R = xp.zeros_like(slope[..., 0, :, :]), xp.zeros_like(slope[..., 0, :, :])
+    for t in reversed(range(x.shape[-3])):
+        p = R * slope[..., t, :, :]
+        c_t = dt_m * U + r_m * p
+        U += p - c_t
+        for k in range(1, len(net.layers)):
+            R[..., net.columns[k - 1]] = c_t[..., net.columns[k]] @ affine.transposed(net.layers[k].W)
+        R[..., net.columns[-1]] = error[..., t, :, :]
+        c[..., t, :, :] = c_t
+    c *= 1 / (x.shape[-3] * x.shape[-2])
+    _write(net, x, r, c, drive, grads)
+    return grads, r[..., net.columns[-1]]
+
+
+@xp.underflow_is_ordinary()
+def adjoint(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> tuple[Parameters, Array]:
+    """Return the gradient of a loss of all outputs by the adjoint method, for dynamics in continuous time.
+
+        tau_m dlambda/dt = lambda - alpha + tau_r dalpha/dt    backwards from    lambda(T) = (tau_r / tau_m) alpha(T)
+        dL/dW_l = -mean over t and batch of rho_l^T lambda_l
+
+    with L = mean over t and batch of |output_t - y_t|^2 / 2, alpha_l = phi'(u~_l) (lambda_{l+1} W_{l+1}^T), and alpha =
+    phi'(u~) (y - output) at the output; discretised as in `plastic.gle.adjoint_dynamics`. The error is of the order of
+    dt. gamma and prospective errors do not enter.
+
+    Args:
+        net: the network; it is not changed.
+        x: input (..., T, batch, n_0), in steps of net.dt.
+        y: targets (..., T, batch, n_L) of the output of each step, which is that before the step, as from `predict`.
+        out: gradients to write into, as `plastic.parameters.zeros_like(net.parameters)` makes them; None for new ones.
+
+    Returns:
+        (grads, outputs): gradients of the form of `net.parameters`, to be subtracted, and outputs (..., T, batch, n_L).
+
+    Raises:
+        PlasticError: if x, y or out are of another shape or precision than the network takes.
+
+    Source: Ellenberger et al. 2024, Fig. 6 and Methods; discretised as in the published code, but for the end of the
+    window, see `plastic.gle.adjoint_dynamics`.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import gle
+        >>> net = gle.network((1, 5, 2), np.random.default_rng(0), phi="tanh", tau_m=1.0, tau_r=0.2, dt=0.1)
+        >>> grads, outputs = gle.adjoint(net, xp.ones((30, 4, 1), "float32"), xp.ones((30, 4, 2), "float32"))
+        >>> outputs.shape
+        (30, 4, 2)
+    """
+    grads, past = _begun(net, x, y, out)
+    r, slope, drive, error = past
+    m, q = (xp.moveaxis(array, -3, 0) for array in (-error, slope))
+    lam = xp.moveaxis(adjoint_dynamics.errors(net, m, q, textbook=True), 0, -3)
+    c = lam * (-1 / (x.shape[-3] * x.shape[-2]))
+    _write(net, x, r, c, drive, grads)
+    return grads, r[..., net.columns[-1]]
+
+
+def _begun(net, x, y, out):
+    """Check a call; return the gradients to write, and (r, slope, drive, error) of all steps.
+
+    r: rates before a step; slope: phi'(u~), drive: I - u within it, None where nothing needs it; all (..., T, batch,
+    N). error: output - y.
+    """
+    require_sequences(net, x)
+    require.targets(y, x, net.sizes[-1], x.dtype, time=True)
+    lead = require_replicas(net, x=x, y=y)
+    grads = gradients_to_write(net, out)
+    state = State(net, x.shape[-2])
+    shape = (*lead, *x.shape[-3:-1], sum(net.sizes[1:]))
+    r, slope = (xp.empty(shape, dtype=xp.float_dtype) for _ in range(2))
+    drive = None if grads.tau_m is None else xp.empty_like(r)
+    for t in range(x.shape[-3]):
+        r[..., t, :, :] = state.r
+        advance(net, state, x[..., t, :, :])
+        for phi, columns in net.groups:
+            slope[..., t, :, columns] = phi.slope(state.u_ahead[..., columns], state.r[..., columns])
+        if drive is not None:
+            drive[..., t, :, :] = state.drive
+    return grads, (r, slope, drive, r[..., net.columns[-1]] - y)
+
+
+def _write(net, x, r, c, drive, grads):
+    """Write the gradients, given c = dL/dI of all steps and the rates r that the layers above take in them."""
+    c_rows = affine.rows(c)
+    for k, layer in enumerate(grads.layers):
+        below = x if k == 0 else r[..., net.columns[k - 1]]
+        affine.weight_gradient(affine.rows(below), c_rows[..., net.columns[k]], out=layer.W)
+    if grads.b is not None:
+        affine.bias_gradient(c_rows, out=grads.b)
+    if grads.tau_m is not None:
+        xp.divide(-affine.bias_gradient(affine.rows(c * drive)), net.tau_m, out=grads.tau_m)

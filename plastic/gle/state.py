@@ -1,0 +1,98 @@
+"""The state of a network, and arrays for what changes over time; see `plastic.gle.dynamics`."""
+
+from typing import Any
+
+from plastic import require, xp
+from plastic.errors import PlasticError
+from plastic.gle.networks import Network
+from plastic.types import Array
+
+
+class State:
+    """The state of a network on a batch, and what its last step computed; owned by the caller, changed by `step`.
+
+    At first, and after `reset`, all is 0, phi'(u~) too, so the first step sends no errors.
+
+    Args:
+        net: the network.
+        batch: the number of samples, at least 1.
+
+    Attributes:
+        u: membrane potential.    r: rate.    q: phi'(u~).    v: low-passed error.    E: error from the layer above, in
+            the columns of the layer that it comes to. These are the state; all are (..., batch, N).
+        u_ahead, e_ahead: u~ and e~ of the last step.    drive: I - u of the last step (0 in memoryless networks).
+        output: the rates of the output layer (..., batch, n_L), a view of r.
+
+    Raises:
+        PlasticError: if net is no network, or batch no whole number of at least 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import gle
+        >>> net = gle.network((1, 5, 2), np.random.default_rng(0), phi="tanh", tau_m=1.0, tau_r=0.2, dt=0.1)
+        >>> gle.State(net, batch=4)
+        State of Network 1-5-2, tanh, dt 0.1, batch 4
+    """
+
+    def __init__(self, net: Network, batch: int) -> None:
+        require_network(net)
+        require.whole("batch", batch)
+        self.net, self.batch = net, batch
+        shape = (*net.lead, batch, sum(net.sizes[1:]))
+        self.u, self.v, self.r, self.q, self.E = (xp.zeros(shape, dtype=xp.float_dtype) for _ in range(5))
+        self.u_ahead, self.e_ahead, self.drive = (xp.zeros_like(self.u) for _ in range(3))
+        arrays = (self.r, self.E, self.u_ahead, self.e_ahead)
+        self._r, self._E, self._u_ahead, self._e_ahead = (
+            [array[..., columns] for columns in net.columns] for array in arrays
+        )
+        self.output = self._r[-1]
+
+    def __repr__(self) -> str:
+        return f"State of {self.net}, batch {self.batch}"
+
+    @property
+    def tree(self) -> dict[str, Array]:
+        """The arrays that make the state: {"u", "v", "r", "q", "E"}."""
+        return {"u": self.u, "v": self.v, "r": self.r, "q": self.q, "E": self.E}
+
+    def reset(self) -> None:
+        """Forget everything: be as at first."""
+        for array in self.tree.values():
+            array[...] = 0
+
+    def take(self, other: "State") -> None:
+        """Be as another state of the network is; as `other.resized(self.batch)` where its batch is of another size."""
+        for array, theirs in zip(self.tree.values(), other.resized(self.batch).tree.values(), strict=True):
+            array[...] = theirs
+
+    def resized(self, batch: int) -> "State":
+        """Return the state for a batch of another size: rows are dropped at the end, or taken again from the first.
+
+        So do the published experiments between training and test sets, rather than begin anew. Of the same size, it is
+        this state itself.
+        """
+        if batch == self.batch:
+            return self
+        state = State(self.net, batch)
+        rows = xp.arange(batch) % self.batch
+        for array, mine in zip(state.tree.values(), self.tree.values(), strict=True):
+            array[...] = mine[..., rows, :]
+        return state
+
+
+def history(net: Network, steps: int, *shape: int) -> tuple[Array, Array]:
+    """Return (kept, view) of one array of zeros for what changes over time: replica axes first, and time first.
+
+    Args:
+        net: the network, whose replica axes lead.
+        steps: how many there are.
+        shape: of what is kept of each step.
+    """
+    kept = xp.zeros((*net.lead, steps, *shape), dtype=xp.float_dtype)
+    return kept, xp.moveaxis(kept, len(net.lead), 0)
+
+
+def require_network(net: Any) -> None:
+    """Require that `net` is a `Network`."""
+    if not isinstance(net, Network):
+        raise PlasticError(f"net is a {type(net).__name__}; it must be a Network, as gle.network makes it")
