@@ -57,7 +57,9 @@ def rows(name: str, x: Any, n: int, dtype: Any, time: bool = False, spikes: bool
 
 def targets(y: Any, x: Array, n: int, dtype: Any, time: bool = False, name: str = "y") -> None:
     """Require targets y (..., batch, n), or (..., T, batch, n) with `time`, one row for each row of x."""
-    if isinstance(y, xp.ndarray) and (y.ndim < x.ndim or y.shape[-1:] == (1,)) and n > 1:
+    axes = 3 if time else 2
+    shared = isinstance(y, xp.ndarray) and y.shape == (*x.shape[-axes:-1], n)  # one for all replicas of x
+    if isinstance(y, xp.ndarray) and ((y.ndim < x.ndim and not shared) or y.shape[-1:] == (1,)) and n > 1:
         raise PlasticError(
             f"{name} has shape {y.shape}; a row of {n} numbers for each sample is needed: labels become rows by "
             f"functions.one_hot(labels, {n})"
@@ -93,7 +95,8 @@ def per_replica(name: str, value: Any, leading: tuple[int, ...]) -> None:
     if value.ndim < 2 or value.shape[-2:] != (1, 1):
         wanted = f"of shape {(*leading, 1, 1)}, one for each replica" if leading else "a number"
         raise PlasticError(f"{name} has shape {value.shape}; it must be {wanted}")
-    replicas(network=leading, **{name: value.shape[:-2]})
+    if replicas(network=leading, **{name: value.shape[:-2]}) != leading:
+        raise PlasticError(f"{name} has replica axes {value.shape[:-2]}, but the network has {leading}")
 
 
 def number(
