@@ -11,9 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import functions, runs, xp
 from plastic.initializers import xavier_uniform
 from plastic.parameters import Affine
-from plastic.pc import changing, figures, predict, rules, selecting, supervised, sweep
+from plastic.pc import Network, changing, figures, predict, rules, selecting, supervised, sweep
 from plastic.pc.__main__ import COMMANDS
-from plastic.pc.network import Network
 
 TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
 LINES = {
@@ -96,11 +95,11 @@ def test_the_numbers_are_those_of_the_rules_step_by_step():
                 for start in (0, 7, 14):
                     some = order[start : start + 7]
                     if rule == "pc":
-                        grads = rules.pc(network, x[some], y[some], 6, 0.1, 0.7)
+                        grads, _ = rules.pc(network, x[some], y[some], T=6, gamma=0.1, discount=0.7)
                     else:
-                        grads = rules.bp(network, x[some], y[some])
-                    for layer, grad in zip(network.layers, grads, strict=True):
-                        layer.W -= 0.03 * grad.W
+                        grads, _ = rules.bp(network, x[some], y[some])
+                    for layer, grad in zip(network.layers, grads["layers"], strict=True):
+                        layer.W -= 0.03 * len(some) * grad.W  # rates belong to sums over the batch
             output = predict(network, sets["test"][0])
             errors.append(np.mean(output.argmax(-1) != sets["test"][1]))
         rows = [error for error, each in zip(found["test_error"], found["rule"], strict=True) if each == rule]
