@@ -8,6 +8,7 @@ here waits for a GPU.
 import difflib
 import math
 import numbers
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -57,9 +58,7 @@ def rows(name: str, x: Any, n: int, dtype: Any, time: bool = False, spikes: bool
 
 def targets(y: Any, x: Array, n: int, dtype: Any, time: bool = False, name: str = "y") -> None:
     """Require targets y (..., batch, n), or (..., T, batch, n) with `time`, one row for each row of x."""
-    axes = 3 if time else 2
-    shared = isinstance(y, xp.ndarray) and y.shape == (*x.shape[-axes:-1], n)  # one for all replicas of x
-    if isinstance(y, xp.ndarray) and ((y.ndim < x.ndim and not shared) or y.shape[-1:] == (1,)) and n > 1:
+    if isinstance(y, xp.ndarray) and n > 1 and (y.ndim < 2 + time or y.shape[-1] == 1 or _are_labels(y, x, n)):
         raise PlasticError(
             f"{name} has shape {y.shape}; a row of {n} numbers for each sample is needed: labels become rows by "
             f"functions.one_hot(labels, {n})"
@@ -68,6 +67,11 @@ def targets(y: Any, x: Array, n: int, dtype: Any, time: bool = False, name: str 
     for axis, word in ((-3, "steps"), (-2, "rows")) if time else ((-2, "rows"),):
         if y.shape[axis] != x.shape[axis]:
             raise PlasticError(f"{name} has {y.shape[axis]} {word}, but x has {x.shape[axis]}")
+
+
+def _are_labels(y: Array, x: Array, n: int) -> bool:
+    """Whether y has an axis less than x, and no row of n numbers: replicas may share targets, but not labels."""
+    return y.ndim < x.ndim and y.shape[-1] != n
 
 
 def replicas(**leading: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,22 +116,31 @@ def number(
         raise PlasticError(f"{name} is {value!r}; it must be a number")
     if not isinstance(value, numbers.Real | np.ndarray):
         return
-    bounds = [
-        (above, lambda v: v > above, f"above {above}"),
-        (least, lambda v: v >= least, f"at least {least}"),
-        (below, lambda v: v < below, f"below {below}"),
-        (most, lambda v: v <= most, f"at most {most}"),
-    ]
-    given = [(holds, text) for bound, holds, text in bounds if bound is not None]
-    if not (np.all(np.isfinite(value)) and all(np.all(holds(value)) for holds, _ in given)):
-        wanted = " and ".join(text for _, text in given) or "finite"
+    bounds = (
+        (above, operator.gt, "above"),
+        (least, operator.ge, "at least"),
+        (below, operator.lt, "below"),
+        (most, operator.le, "at most"),
+    )
+    every = bool if isinstance(value, numbers.Real) else np.all  # np.all of a number takes microseconds
+    holds = all([bound is None or every(compare(value, bound)) for bound, compare, _ in bounds])
+    if not (holds and every(np.isfinite(value))):
+        wanted = " and ".join(f"{text} {bound}" for bound, _, text in bounds if bound is not None) or "finite"
         raise PlasticError(f"{name} is {_shown(value)}; it must be {wanted}")
+
+
+def scalar(name: str, value: Any, **bounds: float | None) -> float:
+    """Return one finite number within bounds, those of `number`, as a float; arrays are refused."""
+    if not isinstance(value, numbers.Real):
+        raise PlasticError(f"{name} is {_described(value)}; it must be one number")
+    number(name, value, **bounds)
+    return float(value)
 
 
 def nonzero(name: str, value: Any) -> None:
     """Require a finite number other than 0, or an array of them."""
     number(name, value)
-    if isinstance(value, numbers.Real | np.ndarray) and not np.all(value):
+    if value == 0 if isinstance(value, numbers.Real) else isinstance(value, np.ndarray) and not np.all(value):
         raise PlasticError(f"{name} is {_shown(value)}; it must not be 0")
 
 
@@ -182,6 +195,10 @@ def tree(name: str, found: Tree, like: Tree) -> None:
         if leaf.shape != wanted[path].shape:
             where = f"{name} at {path}" if path else name
             raise PlasticError(f"{where} has shape {leaf.shape}; the parameter has {wanted[path].shape}")
+
+
+def _described(value: Any) -> str:
+    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray | xp.ndarray) else repr(value)
 
 
 def _shown(value: Any) -> str:

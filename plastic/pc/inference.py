@@ -89,8 +89,8 @@ class State:
     ) -> None:
         require_batch(net, x, y)
         require_rate(gamma, net)
-        _require_factor("discount", discount, above=0, most=1)
-        _require_factor("amplifier", amplifier, least=1)
+        require.scalar("discount", discount, above=0, most=1)
+        require.scalar("amplifier", amplifier, least=1)
         self.gamma, self.discount, self.amplifier, self.before = gamma, discount, amplifier, None
         self.adapts = discount != 1 or amplifier != 1
         self._shape, self._dtype = x.shape, x.dtype
@@ -152,9 +152,12 @@ class State:
         self._input = xp.asfortranarray(x) if self._order == "F" else x
         self._maps = net.maps(self._order)
         self._maps[0].up(self._input, self.predicted[0])
+        above = self._maps[1:]
+        self._upward = list(zip(above, self.r_layers, self.predicted[1:], strict=True))
+        self._downward = list(zip(above, self.deltas[1:], self.back_layers, strict=True))
 
     def _begin(self, loss=None):
-        """Set the states to the feed-forward activities, where all hidden errors are 0."""
+        """Set the states to the feed-forward activities. Hidden errors are 0 there, as the caller has set them."""
         for k, phi in enumerate(self._net.phi):
             if self._net.after:
                 phi.value(self.predicted[k], out=self.mu_layers[k])
@@ -163,11 +166,7 @@ class State:
                 self.x_layers[k][...] = self.mu_layers[k]
                 phi.value(self.x_layers[k], out=self.r_layers[k])
             self._maps[k + 1].up(self.r_layers[k], self.predicted[k + 1])
-        self.eps[...] = 0
-        self.delta[...] = 0
         self._compare(loss)
-        for each in self.groups:
-            each.take_slopes()
 
     def _look(self, loss=None):
         """Compute the errors of the states as they are, by the weights last taken."""
@@ -175,7 +174,7 @@ class State:
         if not net.after:
             for each in self.groups:
                 each.phi.value(each.x, out=each.r)
-        for above, r, a in zip(self._maps[1:], self.r_layers, self.predicted[1:], strict=True):
+        for above, r, a in self._upward:
             above.up(r, a)
         if net.after:
             for each in self.groups:
@@ -183,6 +182,7 @@ class State:
         xp.subtract(self.x, self.mu, out=self.eps)
         self._compare(loss)
         if net.after:
+            self._take_slopes()
             self._pass_slopes()
 
     def _compare(self, loss):
@@ -199,11 +199,14 @@ class State:
         if self._net.counted is not None:
             self.eps_top *= self._net.counted
 
-    def _pass_slopes(self, fresh=True):
-        """Of states after the activation, write eps f'(a) into `delta`. fresh: f' is not that of before."""
+    def _take_slopes(self):
+        """Compute f' at the states as they are."""
         for each in self.groups:
-            if fresh:
-                each.take_slopes()
+            each.take_slopes()
+
+    def _pass_slopes(self):
+        """Of states after the activation, write eps f'(a) into `delta`."""
+        for each in self.groups:
             xp.multiply(each.eps, each.q, out=each.delta)
 
     def gradient(self, fresh: bool = True) -> Array:
@@ -215,7 +218,7 @@ class State:
         Returns:
             An array (..., batch, n_1 + .. + n_{L-1}) that the next call overwrites.
         """
-        for above, delta, back in zip(self._maps[1:], self.deltas[1:], self.back_layers, strict=True):
+        for above, delta, back in self._downward:
             above.down(delta, back)
         if not self._net.after:
             for each in self.groups:
@@ -319,7 +322,7 @@ def infer(net: Network, state: State, x: Array, steps: int, loss: Loss | None = 
     for _ in range(steps):
         state._move()
         state._look(loss)
-    return state.top.copy()
+    return state.top.copy(order="K")
 
 
 @xp.underflow_is_ordinary()
@@ -364,7 +367,7 @@ def step(net: Network, state: State, x: Array, loss: Loss | None = None, *, out:
     require_target(state, loss)
     state._take(net, x)
     state._look(loss)
-    grads, output = state.weight_gradients(out), state.top.copy()
+    grads, output = state.weight_gradients(out), state.top.copy(order="K")
     state._move()
     return grads, output
 
@@ -373,12 +376,6 @@ def require_rate(gamma: Any, net: Network) -> None:
     """Require a rate of inference above 0: a number, or an array (..., 1, 1) with one for each replica."""
     require.per_replica("gamma", gamma, net.replicas)
     require.number("gamma", gamma, above=0)
-
-
-def _require_factor(name, value, **bounds):
-    if not isinstance(value, numbers.Real):
-        raise PlasticError(f"{name} is a {type(value).__name__}; it must be a number, one for all replicas")
-    require.number(name, value, **bounds)
 
 
 def require_target(state: State, loss: Loss | None) -> None:

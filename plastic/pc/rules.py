@@ -146,13 +146,14 @@ def fixed_prediction(
     """
     require.whole("T", T)
     state, output = _begun(net, x, y, out, gamma=gamma)
+    state._take_slopes()
     state.gradient(fresh=False)
     for _ in range(T - 1):
         state.back *= gamma
         state.x -= state.back
         xp.subtract(state.x, state.mu, out=state.eps)
         if net.after:
-            state._pass_slopes(fresh=False)
+            state._pass_slopes()
         state.gradient(fresh=False)
     if net.after:
         state.x[...] = state.mu  # what the layers send is held too
@@ -285,8 +286,9 @@ def repeated_bp(
     """
     require_target(state, loss)
     state._take(net, x)
+    state.eps[...] = 0
     state._begin(loss)
-    output = state.top.copy()
+    output = state.top.copy(order="K")
     _propagate(state)
     return state.weight_gradients(out), output
 
@@ -296,11 +298,12 @@ def _begun(net, x, y, out, **constants):
     require.array("y", y)
     _require_out(out, net)
     state = State(net, x, y, **constants)
-    return state, state.top.copy()
+    return state, state.top.copy(order="K")
 
 
 def _propagate(state):
     """Set the hidden errors to those of backpropagation at the feed-forward activities, where the state is."""
+    state._take_slopes()
     for k in reversed(range(len(state.x_layers))):
         state._maps[k + 1].down(state.deltas[k + 1], state.deltas[k])
         state.deltas[k] *= state.q_layers[k]
