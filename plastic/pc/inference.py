@@ -31,7 +31,7 @@ from typing import Any
 from plastic import parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.functions import Activation
-from plastic.pc.networks import Network, groups, require_batch
+from plastic.pc.networks import Network, groups, require_batch, require_network
 from plastic.types import Array, Tree
 
 Loss = Callable[[Array], tuple[Any, Array]]
@@ -91,9 +91,13 @@ class State:
         require_rate(gamma, net)
         require.scalar("discount", discount, above=0, most=1)
         require.scalar("amplifier", amplifier, least=1)
+        if optimizer is not None and not hasattr(optimizer, "init"):
+            raise PlasticError(
+                f"optimizer is {optimizer!r}; it must be one of the states, Adam() for instance, or None"
+            )
         self.gamma, self.discount, self.amplifier, self.before = gamma, discount, amplifier, None
         self.adapts = discount != 1 or amplifier != 1
-        self._shape, self._dtype = x.shape, x.dtype
+        self._net, self._shape, self._dtype = net, x.shape, x.dtype
         self._lay_out(net, x.shape[-2])
         self.y = y if y is None or self._order == "C" else xp.asfortranarray(y)
         self._take(net, x)
@@ -146,8 +150,10 @@ class State:
 
     def _take(self, net, x):
         """Take the weights as they are, and send the input to the first layer."""
-        if x.shape != self._shape or x.dtype != self._dtype:
-            raise PlasticError(f"x is {x.dtype} of shape {x.shape}; the state is of {self._dtype} of {self._shape}")
+        if getattr(x, "shape", None) != self._shape or x.dtype != self._dtype:
+            raise PlasticError(f"x is {_kind(x)}; the state is that of {self._dtype} of shape {self._shape}")
+        if net is not self._net:
+            _require_alike(net, self._net)
         self._net = net
         self._input = xp.asfortranarray(x) if self._order == "F" else x
         self._maps = net.maps(self._order)
@@ -157,7 +163,7 @@ class State:
         self._downward = list(zip(above, self.deltas[1:], self.back_layers, strict=True))
 
     def _begin(self, loss=None):
-        """Set the states to the feed-forward activities. Hidden errors are 0 there, as the caller has set them."""
+        """Set the states to the feed-forward activities, where hidden errors are 0, as those of a new state are."""
         for k, phi in enumerate(self._net.phi):
             if self._net.after:
                 phi.value(self.predicted[k], out=self.mu_layers[k])
@@ -382,6 +388,18 @@ def require_target(state: State, loss: Loss | None) -> None:
     """Require that a step has targets: those of the state, or a loss."""
     if loss is None and state.y is None:
         raise PlasticError("there is no target: give State the targets y, or a loss to every step")
+
+
+def _require_alike(net, other):
+    """Require a network that differs from another in its weights alone."""
+    require_network(net)
+    for name in ("sizes", "replicas", "phi", "after", "dtype"):
+        if getattr(net, name) != getattr(other, name):
+            raise PlasticError(f"the state is that of a network with {name} {getattr(other, name)}, not of {net}")
+
+
+def _kind(x):
+    return f"{x.dtype} of shape {x.shape}" if hasattr(x, "dtype") else f"a {type(x).__name__}, not an array"
 
 
 def _require_loss(L, err, output):

@@ -11,7 +11,7 @@ mu from y. Orthogonal square weights give S = L 1: each error is then that of ba
 
 from plastic import affine, require, xp
 from plastic.errors import PlasticError
-from plastic.pc.networks import Network, activities, require_batch
+from plastic.pc.networks import Network, activities, require_batch, require_network
 from plastic.types import Array
 
 
@@ -65,6 +65,7 @@ def equilibrium(net: Network, x: Array, y: Array) -> tuple[list[Array], list[Arr
 
 def require_linear(net: Network, what: str) -> None:
     """Require a fully connected network whose activations are linear, for `what` is to be done with it."""
+    require_network(net)
     odd = [each.name for each in net.phi if each.name != "linear"]
     if odd:
         raise PlasticError(f"{what} is for linear networks, but phi is {odd[0]}")

@@ -172,6 +172,7 @@ def activities(net: Network, x: Array) -> list[Array]:
         >>> [each.tolist() for each in activities(net, xp.asarray([[3.0]]))]
         [[[3.0]], [[3.0, 3.0]]]
     """
+    require_network(net)
     require.rows("x", x, net.sizes[0], net.dtype)
     lead = require.replicas(network=net.replicas, x=x.shape[:-2])
     found, r = [], x
@@ -236,8 +237,15 @@ class AffineMap:
             out.b *= scale
 
 
+def require_network(net: Any) -> None:
+    """Require net to be a `Network`, or one of a class derived from it."""
+    if not isinstance(net, Network):
+        raise PlasticError(f"net is a {type(net).__name__}; it must be a Network of plastic.pc, pc.network(..)")
+
+
 def require_batch(net: Network, x: Any, y: Any = None) -> None:
     """Require x (..., batch, n_0), and y (..., batch, n_L) where given, with replica axes that the network has."""
+    require_network(net)
     require.rows("x", x, net.sizes[0], net.dtype)
     if y is not None:
         require.targets(y, x, net.sizes[-1], net.dtype)

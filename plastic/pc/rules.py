@@ -15,7 +15,7 @@ from typing import Any
 from plastic import affine, parameters, require, xp
 from plastic.pc.inference import Loss, State, require_target
 from plastic.pc.linear import require_linear
-from plastic.pc.networks import Network, activities, require_batch
+from plastic.pc.networks import Network, activities, require_batch, require_network
 from plastic.types import Array, Tree
 
 
@@ -257,7 +257,8 @@ def repeated_bp(
 
     Args:
         net: a `Network`.
-        state: a `State` of it; its states become the feed-forward activities, its errors those of backpropagation.
+        state: a `State` of it; its states become the feed-forward activities, its errors those of backpropagation,
+            which have no energy F.
         x: inputs (..., batch, n_0).
         loss: loss(output) -> (L, err) in place of half the squared error, see `plastic.pc.step`.
         out: a tree of the shape of the parameters to write the gradients into.
@@ -286,7 +287,6 @@ def repeated_bp(
     """
     require_target(state, loss)
     state._take(net, x)
-    state.eps[...] = 0
     state._begin(loss)
     output = state.top.copy(order="K")
     _propagate(state)
@@ -295,6 +295,7 @@ def repeated_bp(
 
 def _begun(net, x, y, out, **constants):
     """Check a call; return the state in which a rule begins, and the feed-forward prediction."""
+    require_network(net)
     require.array("y", y)
     _require_out(out, net)
     state = State(net, x, y, **constants)

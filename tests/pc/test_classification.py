@@ -106,6 +106,25 @@ def test_the_numbers_are_those_of_the_rules_step_by_step():
         assert_allclose(rows, errors, atol=1e-12)
 
 
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize("batch", [7, 3])
+def test_published_rates_are_of_sums_over_the_batch(rule, batch):
+    """An update is the sum of those of each sample alone, times the rate of the replica; gamma does not adapt here."""
+    xp.use(dtype="float64")
+    rng, rates = np.random.default_rng(0), (0.5, 0.1)
+    network = supervised.network((9, 4, 10), functions.sigmoid, (3, 5), rates, xavier_uniform)
+    x, y = rng.random((2, 1, batch, 9)), rng.random((2, 1, batch, 10))
+    before = [layer.W.copy() for layer in network.layers]
+    supervised.Learner(network, rule, rates, T=6, gamma=0.1, discount=1.0).learn(x, y)
+    constants = {"T": 6, "gamma": 0.1, "discount": 1.0} if rule == "pc" else {}
+    for s, (r, rate) in itertools.product(range(2), enumerate(rates)):
+        alone = Network([Affine(W[s, r]) for W in before], functions.sigmoid)
+        each = [getattr(rules, rule)(alone, x[s, 0, k, None], y[s, 0, k, None], **constants)[0] for k in range(batch)]
+        for k, layer in enumerate(network.layers):
+            total = sum(grads["layers"][k].W for grads in each)
+            assert_allclose(layer.W[s, r], before[k][s, r] - rate * total, rtol=1e-10, atol=1e-13)
+
+
 @pytest.mark.parametrize("name", ["depth", "forgetting", "drift"])
 def test_rates_and_seeds_side_by_side_are_those_one_by_one(name):
     together = metrics(command(LINES[name])[0])

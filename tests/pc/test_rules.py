@@ -721,6 +721,16 @@ def test_labels_in_place_of_rows_are_refused(backend, classes, call):
 
 
 @pytest.mark.parametrize("call", [*EVERY.values(), State])
+def test_what_is_no_network_is_refused(backend, call):
+    network, x, y = make(activation="linear")
+    for wrong in (network.layers, network.parameters, None):
+        with pytest.raises(PlasticError, match="must be a Network"):
+            call(wrong, x, y)
+    with pytest.raises(PlasticError, match="optimizer is 'Adam'"):
+        State(network, x, y, optimizer="Adam")
+
+
+@pytest.mark.parametrize("call", [*EVERY.values(), State])
 def test_replica_axes_that_the_network_has_not_are_refused(backend, call):
     network, x, y = make(activation="linear")
     for wrong in ((xp.stack([x] * 2), y), (x, xp.stack([y] * 2)), (xp.stack([x] * 2), xp.stack([y] * 2))):
@@ -742,9 +752,13 @@ def test_what_a_step_is_given_has_to_fit(backend, take):
     with pytest.raises(PlasticError, match="there is no target: give State the targets y, or a loss"):
         take(network, State(network, x), x)
     state = State(network, x, y)
-    for wrong in (x[:2], x[:, :2], x.astype("float32"), xp.stack([x, x])):
+    for wrong in (x[:2], x[:, :2], x.astype("float32"), xp.stack([x, x]), None, [1.0]):
         with pytest.raises(PlasticError, match="x is"):
             take(network, state, wrong)
+    for other in (make((4, 3, 4, 2))[0], make(activation="relu")[0], make(after=True)[0], network.layers):
+        with pytest.raises(PlasticError, match=r"the state is that of|must be a Network"):
+            take(other, state, x)
+    take(make(seed=3)[0], state, x)  # with other weights
     losses = {
         "of each sample": lambda output: (xp.sum(output, axis=-1), output),
         "err of one sample": lambda output: (xp.sum(output), output[:1]),
