@@ -99,7 +99,8 @@ def per_replica(name: str, value: Any, leading: tuple[int, ...]) -> None:
     if value.ndim < 2 or value.shape[-2:] != (1, 1):
         wanted = f"of shape {(*leading, 1, 1)}, one for each replica" if leading else "a number"
         raise PlasticError(f"{name} has shape {value.shape}; it must be {wanted}")
-    replicas(network=leading, **{name: value.shape[:-2]})
+    if replicas(network=leading, **{name: value.shape[:-2]}) != leading:
+        raise PlasticError(f"{name} has replica axes {value.shape[:-2]}, but the network has {leading}")
 
 
 def number(
@@ -197,6 +198,10 @@ def tree(name: str, found: Tree, like: Tree) -> None:
             raise PlasticError(f"{where} has shape {leaf.shape}; the parameter has {wanted[path].shape}")
         if leaf.dtype != wanted[path].dtype:
             raise PlasticError(f"{where} is {leaf.dtype}; the parameter is {wanted[path].dtype}")
+
+
+def _described(value: Any) -> str:
+    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray | xp.ndarray) else repr(value)
 
 
 def _described(value: Any) -> str:

@@ -54,5 +54,7 @@ def test_python_in_the_readme():
     assert names["outputs"].shape == (40, 100, 10) and all(value > 0.5 for value in names["cosines"].values())
     names = {}
     exec(of_pc, names)
-    assert [grad.W.shape for grad in names["grads"]] == [(784, 64), (64, 64), (64, 10)]
+    assert [grad.W.shape for grad in names["grads"]["layers"]] == [(784, 64), (64, 64), (64, 10)]
     assert 0 < names["straight"] < 1
+    assert all(0 < cosine < 1 for cosine in names["cosines"].values()) and len(names["cosines"]) == 3
+    assert names["output"].shape == (64, 10) and np.abs(names["output"] - names["y"]).mean() < 0.2
