@@ -8,8 +8,8 @@ from plastic.errors import PlasticError
 from plastic.types import Array
 
 
-def matrices(**given: tuple[Array | None, tuple[int, ...]]) -> tuple[int, ...]:
-    """Require parameters of given last two axes, of one precision and with the same replica axes; return these axes.
+def matrices(**given: tuple[Any, tuple[int, ...]]) -> None:
+    """Require parameters of given last two axes, of one precision and with the same replica axes.
 
     given: {name: (array or None, its last two axes)}, a matrix first.
     """
@@ -23,7 +23,6 @@ def matrices(**given: tuple[Array | None, tuple[int, ...]]) -> tuple[int, ...]:
             raise PlasticError(f"{name} is {value.dtype} and {first} {like.dtype}; one precision is needed")
         if value.shape[:-2] != like.shape[:-2]:
             raise PlasticError(f"{name} has the replica axes {value.shape[:-2]}, but {first} has {like.shape[:-2]}")
-    return like.shape[:-2]
 
 
 def constant(name: str, value: Any, width: int, like: Array) -> None:
@@ -60,7 +59,7 @@ def state(found: Any, rest: Any) -> None:
     for (name, leaf), (_, wanted) in zip(parameters.leaves(found), parameters.leaves(rest), strict=True):
         require.array(f"state.{name}", leaf)
         if leaf.shape[-2:] != wanted.shape[-2:]:
-            raise PlasticError(f"state.{name} has shape {leaf.shape}; (..., {wanted.shape[-2]}, {wanted.shape[-1]}) fits x")
+            raise PlasticError(f"state.{name} has shape {leaf.shape}; that of a state for x is {wanted.shape}")
         if leaf.dtype != wanted.dtype:
             raise PlasticError(f"state.{name} is {leaf.dtype}, but the network is {wanted.dtype}")
         if require.replicas(network=wanted.shape[:-2], state=leaf.shape[:-2]) != wanted.shape[:-2]:
@@ -74,7 +73,7 @@ def like(name: str, value: Any, other: Array) -> None:
     """
     require.array(name, value)
     if value.shape != other.shape:
-        raise PlasticError(f"{name} has shape {value.shape}; {other.shape} is needed, a number for each of the simulation")
+        raise PlasticError(f"{name} has shape {value.shape}; that of the simulation is needed, {other.shape}")
     if value.dtype != other.dtype:
         raise PlasticError(f"{name} is {value.dtype}, but the network is {other.dtype}")
 
@@ -109,7 +108,7 @@ def feedback(B: Any, W_out: Array) -> Array:
     return B
 
 
-def record(found: Any, net: Any, kind: type) -> None:
+def record(found: Any, net: Any, kind: Any) -> None:
     """Require a record of a kind, of a simulation of this network.
 
     found: what the user gave. net: the network. kind: the class of its records.

@@ -51,7 +51,8 @@ def _keep(network, x, loss, feedback):
     arrays["synapse/psi"] = _host(record.psi[:, 0, post])
     arrays["synapse/L"] = _host(L[:, 0, post])
     arrays["synapse/neurons"] = np.array([pre, post])
-    return arrays | {"x": _host(x[:, 0]), "z": _host(record.z[:, 0]), "y": _host(record.output[:, 0]), "L": _host(L[:, 0])}
+    histories = {"x": x, "z": record.z, "y": record.output, "L": L}
+    return arrays | {name: _host(history[:, 0]) for name, history in histories.items()}
 
 
 def draw(folder):

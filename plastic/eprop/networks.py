@@ -152,7 +152,8 @@ def lstm(
         return [xp.asarray(each) for each in (kernel, b, readout, b_out, *w)]
 
     kernel, b, readout, b_out, *w = initializers.replicas(draw, generator)
-    return LSTMNetwork(Affine(kernel, b), Affine(readout, b_out), *w, forget_bias=forget_bias)
+    w_i, w_f, w_o = w if peepholes else (None, None, None)
+    return LSTMNetwork(Affine(kernel, b), Affine(readout, b_out), w_i, w_f, w_o, forget_bias)
 
 
 NETWORKS = {"lif": lif, "lsnn": lsnn, "lstm": lstm}

@@ -49,7 +49,7 @@ def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
-        >>> eprop.predict(net, xp.ones((5, 1, 3))).shape
+        >>> eprop.predict(net, xp.ones((5, 1, 3), dtype=bool)).shape
         (5, 1, 2)
     """
     return simulate(net, x, state=state).output
@@ -69,7 +69,7 @@ def simulate(
         keep: of spiking networks, names of histories to keep, of "v", "a", "r" (as it was on entry) and "u".
 
     Returns:
-        A `SpikingRecord` or an `LSTMRecord`: its `output`, spikes `z` or cells `h`, and the `state` after the last step.
+        A `SpikingRecord` or an `LSTMRecord`, with the `output`, spikes `z` or cells `h`, and the last `state`.
 
     Raises:
         PlasticError: if an argument does not fit the network.
@@ -80,7 +80,7 @@ def simulate(
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lif((3, 4, 2), np.random.default_rng(0))
-        >>> eprop.simulate(net, xp.ones((5, 1, 3)), keep=("v",))
+        >>> eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool), keep=("v",))
         SpikingRecord of 5 steps, 1 trials, 3-4-2
     """
     kind = _kind(net)
@@ -131,7 +131,8 @@ def eprop(
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
-        >>> grads, output = eprop.eprop(net, xp.ones((50, 1, 3)), xp.zeros((50, 1, 2)))
+        >>> x, y = xp.ones((50, 1, 3), dtype=bool), xp.zeros((50, 1, 2), dtype=xp.float_dtype)
+        >>> grads, output = eprop.eprop(net, x, y)
         >>> grads["W_rec"].shape, output.shape
         ((4, 4), (50, 1, 2))
     """
@@ -173,7 +174,8 @@ def online(
     Example:
         >>> import numpy as np
         >>> from plastic import check, eprop
-        >>> net, x, y = eprop.lstm((3, 4, 2), np.random.default_rng(0)), xp.ones((5, 1, 3)), xp.zeros((5, 1, 2))
+        >>> net = eprop.lstm((3, 4, 2), np.random.default_rng(0))
+        >>> x, y = xp.ones((5, 1, 3), dtype=bool), xp.zeros((5, 1, 2), dtype=xp.float_dtype)
         >>> same = check.cosine(eprop.online(net, x, y)[0], eprop.eprop(net, x, y)[0])
         >>> round(float(same["kernel/W"]), 4)
         1.0
@@ -213,7 +215,8 @@ def bptt(
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lif((3, 4, 2), np.random.default_rng(0))
-        >>> grads, output = eprop.bptt(net, xp.ones((50, 1, 3)), xp.zeros((50, 1, 2)))
+        >>> x, y = xp.ones((50, 1, 3), dtype=bool), xp.zeros((50, 1, 2), dtype=xp.float_dtype)
+        >>> grads, output = eprop.bptt(net, x, y)
         >>> grads["W_in"].shape, output.shape
         ((3, 4), (50, 1, 2))
     """
@@ -246,7 +249,7 @@ def eprop_gradients(
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
-        >>> record = eprop.simulate(net, xp.ones((5, 1, 3)))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
         >>> eprop.eprop_gradients(net, record, record.output)["W_out"].shape
         (4, 2)
     """
@@ -278,7 +281,7 @@ def online_gradients(
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
-        >>> record = eprop.simulate(net, xp.ones((5, 1, 3)))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
         >>> eprop.online_gradients(net, record, record.output)["W_rec"].shape
         (4, 4)
     """
@@ -307,7 +310,7 @@ def bptt_gradients(net: Network, record: Record, err: Array, R: Array | None = N
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lstm((3, 4, 2), np.random.default_rng(0))
-        >>> record = eprop.simulate(net, xp.ones((5, 1, 3)))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
         >>> eprop.bptt_gradients(net, record, record.output)["kernel"]
         Affine W (7, 16), b (1, 16)
     """

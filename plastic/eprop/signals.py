@@ -1,8 +1,8 @@
 """Losses with their gradients at the output, and regularisers of firing rates.
 
-A loss function returns (loss, err), err = dE/doutput (..., T, batch, n_out), and is a mean over the batch. A regulariser
-returns (penalty, R): R_j^t = dE_reg/dz_j^t, (..., 1, 1, n) where it is the same at all times, else (..., T, batch, n);
-rates belong to the batch as a whole. Both keep replica axes.
+A loss function returns (loss, err), err = dE/doutput (..., T, batch, n_out), and is a mean over the batch. A
+regulariser returns (penalty, R): R_j^t = dE_reg/dz_j^t, (..., 1, 1, n) where it is the same at all times, else
+(..., T, batch, n); rates belong to the batch as a whole. Both keep replica axes.
 """
 
 import numbers
@@ -79,7 +79,7 @@ def classification(output: Array, labels: Array, window: int | None = None) -> t
     require.array("labels", labels)
     if labels.ndim < 1 or labels.shape[-1] != batch or labels.ndim > output.ndim - 2:
         raise PlasticError(
-            f"labels have shape {labels.shape}; ({batch},) is needed, a class for each trial of the output {output.shape}"
+            f"labels have shape {labels.shape}; ({batch},) is needed, a class for each trial of outputs {output.shape}"
         )
     require.replicas(output=output.shape[:-3], labels=labels.shape[:-1])
     losses, gradient = softmax_cross_entropy(output[..., -window:, :, :], labels[..., None, :])
@@ -209,7 +209,8 @@ def running_rate_penalty(z: Array, target: float, strength: float) -> tuple[Arra
 def _require_output(output: Any) -> None:
     require.array("output", output)
     if output.ndim < 3 or 0 in output.shape or output.dtype.kind != "f":
-        raise PlasticError(f"output is {output.dtype} of shape {output.shape}; numbers (..., T, batch, n_out) are needed")
+        found = f"{output.dtype} of shape {output.shape}"
+        raise PlasticError(f"output is {found}; numbers (..., T, batch, n_out) are needed")
 
 
 def _require_targets(y: Any, output: Array) -> None:

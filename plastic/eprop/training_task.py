@@ -107,7 +107,9 @@ def one_of(network, replica, count):
     """Return the network of one replica of `count`."""
     if count == 1:
         return network
-    return dataclasses.replace(network, **{name: getattr(network, name)[replica] for name in ("W_in", "W_rec", "W_out")})
+    return dataclasses.replace(
+        network, **{name: getattr(network, name)[replica] for name in ("W_in", "W_rec", "W_out")}
+    )
 
 
 def squared_error(output, target):

@@ -54,9 +54,7 @@ MISUSE = {
     ),
     "feedback transposed": lambda net, x, y: eprop.eprop(net, x, y, feedback=xp.asarray(B.T)),
     "feedback by name": lambda net, x, y: eprop.online(net, x, y, feedback="random"),
-    "feedback of another precision": lambda net, x, y: eprop.eprop(
-        net, x, y, feedback=xp.asarray(B, dtype="float32")
-    ),
+    "feedback of another precision": lambda net, x, y: eprop.eprop(net, x, y, feedback=xp.asarray(B, dtype="float32")),
     "regulariser no function": lambda net, x, y: eprop.eprop(net, x, y, regulariser=0.1),
     "window 0": lambda net, x, y: eprop.eprop(net, x, y, loss=functools.partial(signals.classification, window=0)),
     "state of another batch": lambda net, x, y: eprop.predict(net, x, state=eprop.simulate(net, x[:, :1]).state),

@@ -81,7 +81,7 @@ def readout_gradient(net: LSTMNetwork, record: LSTMRecord, err: Array) -> Affine
 
 
 def product(pre: Array, post: Array) -> Array:
-    """Return the sum over batch and time of pre^T post, (..., n, m), of sequences pre (..., T, batch, n), post (.., m)."""
+    """Return pre^T post, (..., n, m), summed over batch and time: `pre` (..., T, batch, n), `post` (..., T, batch, m)."""
     return affine.weight_gradient(affine.rows(pre), affine.rows(post))
 
 

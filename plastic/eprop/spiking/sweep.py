@@ -78,7 +78,7 @@ def ideal_learning_signals(net: SpikingNetwork, record: SpikingRecord, err: Arra
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lif((3, 4, 2), np.random.default_rng(0))
-        >>> record = eprop.simulate(net, xp.ones((5, 1, 3)))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
         >>> eprop.ideal_learning_signals(net, record, record.output).shape
         (5, 1, 4)
     """
@@ -117,7 +117,7 @@ def _sweep(net, record, lam, B, R, recurrence=None, total=None):
     neurons, psi = net.neurons, record.psi
     mus = xp.empty_like(psi)
     mu, P = xp.zeros_like(psi[..., 0, :, :]), xp.zeros_like(psi[..., 0, :, :])
-    beta = None if neurons.beta is None else neurons.beta + xp.zeros_like(mu)  # a row would cost four times as much
+    beta = None if neurons.beta is None else neurons.beta + xp.zeros_like(mu)  # products with a row cost more
     down, back = affine.transposed(B), None if recurrence is None else affine.transposed(recurrence)
     R_always = R[..., 0, :, :] + xp.zeros_like(mu) if R.shape[-3] == 1 else None
     for t in reversed(range(psi.shape[-3])):
@@ -147,7 +147,7 @@ def _gradients(net, record, mu, lam, err):
     """Return the gradients that mu and lam give, by products over batch and time."""
     leading, (batch, n) = mu.shape[:-3], mu.shape[-2:]
     dtype = mu.dtype
-    G: dict[str, Any] = {name: 0.0 for name in ("W_in", "W_rec", "W_out")}
+    G = {name: 0.0 for name in ("W_in", "W_rec", "W_out")}
     for part in time_slices(mu):
         x, z = (affine.rows(each[..., part, :, :].astype(dtype)) for each in (record.x, record.z))
         before = affine.rows(_before(record, part, z.reshape(*leading, -1, batch, n)))

@@ -6,6 +6,7 @@ the recurrent neurons. Slower than the sweep back in time by the number of presy
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 from plastic import affine, xp
 from plastic.eprop import checks
@@ -59,7 +60,7 @@ def eligibility_traces(net: SpikingNetwork, record: SpikingRecord) -> Iterator[T
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
-        >>> record = eprop.simulate(net, xp.ones((5, 1, 3)))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
         >>> [traces.e.shape for traces in eprop.eligibility_traces(net, record)][-1]
         (1, 7, 4)
     """
@@ -103,7 +104,9 @@ def online(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | No
     B = checks.feedback(feedback, net.W_out)
     if R is not None:
         checks.spike_signal("R", R, record.psi)
-    G, G_out, zbar = 0.0, 0.0, 0.0
+    G: Any = 0.0
+    G_out: Any = 0.0
+    zbar: Any = 0.0
     for t, trace in enumerate(_traces(net, record)):
         L = err[..., t, :, :] @ affine.transposed(B)
         G = G + _over_batch(L, trace.ebar)
@@ -139,14 +142,14 @@ def factorised_gradients(net: SpikingNetwork, record: SpikingRecord, signals: Ar
         >>> import numpy as np
         >>> from plastic import eprop
         >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
-        >>> record = eprop.simulate(net, xp.ones((5, 1, 3)))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
         >>> signals = eprop.ideal_learning_signals(net, record, record.output)
         >>> eprop.factorised_gradients(net, record, signals)["W_in"].shape
         (3, 4)
     """
     require_record(net, record)
     checks.like("signals", signals, record.psi)
-    G = 0.0
+    G: Any = 0.0
     for t, trace in enumerate(_traces(net, record)):
         G = G + _over_batch(signals[..., t, :, :], trace.e)
     return _split(net, G)
