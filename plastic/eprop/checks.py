@@ -44,7 +44,10 @@ def constant(name: str, value: Any, width: int, like: Array) -> None:
 
 
 def row_of_constants(name: str, value: Any) -> None:
-    """Require an array (..., 1, n): constants vary over neurons and replicas, not over the batch."""
+    """Require an array (..., 1, n): constants vary over neurons and replicas, not over the batch.
+
+    name: what messages call it. value: the array.
+    """
     if value.ndim < 2 or value.shape[-2] != 1:
         raise PlasticError(f"{name} has shape {value.shape}; it must be a number, or (..., 1, n) for n neurons")
 
@@ -94,8 +97,8 @@ def spike_signal(name: str, R: Any, psi: Array) -> None:
         raise PlasticError(f"{name} has replica axes {R.shape[:-3]} that the simulation does not have")
 
 
-def feedback(B: Any, W_out: Array) -> Array:
-    """Return the matrix that learning signals come down by: W_out where B is None, else B, of the same shape."""
+def feedback(B: Any, W_out: Array, err: Array) -> Array:
+    """Return the matrix that errors `err` come down by: `W_out` where B is None, else B, of the same shape."""
     if B is None:
         return W_out
     require.array("feedback", B)
@@ -104,7 +107,8 @@ def feedback(B: Any, W_out: Array) -> Array:
         raise PlasticError(f"feedback has shape {B.shape}; that of the readout weights is needed, {wanted}")
     if B.dtype != W_out.dtype:
         raise PlasticError(f"feedback is {B.dtype}, but the network is {W_out.dtype}")
-    require.replicas(network=W_out.shape[:-2], feedback=B.shape[:-2])
+    if require.replicas(simulation=err.shape[:-3], feedback=B.shape[:-2]) != err.shape[:-3]:
+        raise PlasticError(f"feedback has replica axes {B.shape[:-2]} that the simulation does not have")
     return B
 
 
@@ -126,5 +130,5 @@ def shown(sequence: Array, sizes: tuple[int, ...]) -> str:
 
 
 def replicated(leading: tuple[int, ...]) -> str:
-    """Return ", 2 x 3 replicas" for replica axes (2, 3), and nothing without."""
+    """Return ", 2 x 3 replicas" for the replica axes `leading` (2, 3), and nothing without."""
     return f", {' x '.join(map(str, leading))} replicas" if leading else ""

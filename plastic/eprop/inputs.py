@@ -156,8 +156,9 @@ def evidence(
         Stimuli of 2 trials, 2250 ms, the last 150 for recall, 40 inputs
     """
     _check_generator(generator)
+    _check_rates(f0=f0)
     noise = f0 / 4 if noise is None else noise
-    _check_trial(batch, n_in, delay, recall_length, f0=f0, noise=noise)
+    _check_trial(batch, n_in, delay, recall_length, noise=noise)
     _check_positive(n_cues=n_cues, cue_length=cue_length, cue_spacing=cue_spacing)
     if n_cues % 2 == 0:
         raise PlasticError(f"n_cues={n_cues} is even, so that a trial may have no answer; take an odd number")

@@ -113,7 +113,7 @@ def one_of(network, replica, count):
 
 
 def squared_error(output, target):
-    """Return (loss, err) of 1/2 sum over batch, time and outputs of (y - y*)^2.
+    """Return (loss, err) of 1/2 sum over batch, time and outputs of (y - y*)^2, y the `output`, y* the `target`.
 
     The published loss is this sum, and its learning rate and regulariser belong to it; `signals.regression` is the mean
     over batch and time.

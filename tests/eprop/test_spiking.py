@@ -214,7 +214,9 @@ def test_inputs_act_at_once_and_recurrent_spikes_one_step_later():
     x[1] = 1
     record = simulate(network, x, keep=("v",))
     assert_array_equal(record.z[:, 0].astype(int), [[0, 0], [1, 0], [0, 1], [0, 0], [0, 0]])
-    assert_allclose(record.kept["v"][:, 0], [[0, 0], [0.8, 0], [-0.1, 0.7], [-0.05, -0.15], [-0.025, -0.075]], atol=1e-15)
+    assert_allclose(
+        record.kept["v"][:, 0], [[0, 0], [0.8, 0], [-0.1, 0.7], [-0.05, -0.15], [-0.025, -0.075]], atol=1e-15
+    )
     assert_allclose(record.output[:, 0], [[0, 0], [1, 0], [0.5, 1], [0.25, 0.5], [0.125, 0.25]])
 
 

@@ -47,7 +47,8 @@ class LSTMNetwork:
             raise PlasticError("peepholes are w_i, w_f and w_o: give all three, or none")
         for name in ("kernel", "readout"):
             if getattr(getattr(getattr(self, name), "W", None), "ndim", 0) < 2:
-                raise PlasticError(f"{name} is {getattr(self, name)!r}; it must be Affine(W, b) with a matrix W")
+                found = type(getattr(self, name)).__name__
+                raise PlasticError(f"{name} is a {found} without a matrix W; it must be Affine(W, b)")
         require.number("forget_bias", self.forget_bias)
         self.forget_bias = float(self.forget_bias)
         n_in, n, n_out = self.sizes

@@ -68,7 +68,7 @@ class LSTMRecord:
 
 
 def simulate(net: LSTMNetwork, x: Array, state: Any, done: Any, keep: Sequence[str]) -> LSTMRecord:
-    """Return the record of a network `net` over x (..., T, batch, n_in); see `eprop.simulate` for all arguments."""
+    """Return the record of `net` over `x`, from `state`, with `done` and `keep`: those of `eprop.simulate`."""
     if done is not None or len(keep):
         raise PlasticError("done and keep are for spiking networks; the record of LSTM cells holds all histories")
     (*_, n, _), leading = net.sizes, require.replicas(network=net.replicas, x=x.shape[:-3])

@@ -10,14 +10,14 @@ from plastic.types import Array, Tree
 
 
 def eprop(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
-    """Return the gradients of e-prop; see `eprop.eprop_gradients` for the arguments."""
+    """Return the gradients of e-prop; `net`, `record`, `err`, `R`, `feedback` are those of `eprop.eprop_gradients`."""
     refuse_regulariser(R)
-    B = checks.feedback(feedback, net.readout.W)
+    B = checks.feedback(feedback, net.readout.W, err)
     return _gradients(net, record, err, sweep(net, record, learning_signals(err, B)))
 
 
 def bptt(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None) -> Tree:
-    """Return the gradients of BPTT; see `eprop.bptt_gradients` for the arguments."""
+    """Return the gradients of BPTT; `net`, `record`, `err` and `R` are those of `eprop.bptt_gradients`."""
     refuse_regulariser(R)
     return _gradients(net, record, err, sweep(net, record, learning_signals(err, net.readout.W), recurrent=True))
 
@@ -81,7 +81,10 @@ def readout_gradient(net: LSTMNetwork, record: LSTMRecord, err: Array) -> Affine
 
 
 def product(pre: Array, post: Array) -> Array:
-    """Return pre^T post, (..., n, m), summed over batch and time: `pre` (..., T, batch, n), `post` (..., T, batch, m)."""
+    """Return pre^T post summed over batch and time, (..., n, m).
+
+    pre: (..., T, batch, n). post: (..., T, batch, m).
+    """
     return affine.weight_gradient(affine.rows(pre), affine.rows(post))
 
 

@@ -16,9 +16,12 @@ from plastic.types import Array, Tree
 
 
 def online(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
-    """Return the gradients of e-prop, the sum of L^t e^t; see `eprop.online_gradients` for the arguments."""
+    """Return the gradients of e-prop, the sum of L^t e^t.
+
+    net, record, err, R, feedback: those of `eprop.online_gradients`.
+    """
     refuse_regulariser(R)
-    B_T = affine.transposed(checks.feedback(feedback, net.readout.W))
+    B_T = affine.transposed(checks.feedback(feedback, net.readout.W, err))
     *leading, T, batch, n = record.c.shape
     dtype, (n_in, _, _) = record.c.dtype, net.sizes
     c, h = record.start.c, record.start.h

@@ -136,7 +136,7 @@ class SpikingNetwork:
 
     def __post_init__(self) -> None:
         if not isinstance(self.neurons, Neurons):
-            raise PlasticError(f"neurons is {self.neurons!r}; it must be eprop.Neurons(...)")
+            raise PlasticError(f"neurons is a {type(self.neurons).__name__}; it must be eprop.Neurons(...)")
         for name in ("W_in", "W_rec", "W_out"):
             if getattr(getattr(self, name), "ndim", 0) < 2:
                 raise PlasticError(f"{name} is no matrix (..., n, m) of weights")

@@ -82,7 +82,7 @@ def at_rest(net: SpikingNetwork, x: Array) -> SpikingState:
 
 
 def simulate(net: SpikingNetwork, x: Array, state: Any, done: Array | None, keep: Sequence[str]) -> SpikingRecord:
-    """Return the record of a network `net` over x (..., T, batch, n_in); see `eprop.simulate` for all arguments."""
+    """Return the record of `net` over `x`, from `state`, with `done` and `keep`: those of `eprop.simulate`."""
     start = _start(net, x, state)
     done, histories = _done(done, x, start.v), _histories(keep, start.v, x.shape[-3])
     neurons, W = net.neurons, net.recurrence()

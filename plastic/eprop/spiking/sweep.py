@@ -40,8 +40,8 @@ from plastic.types import Array, Tree
 
 
 def eprop(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
-    """Return the gradients of e-prop; see `eprop.eprop_gradients` for the arguments."""
-    B = checks.feedback(feedback, net.W_out)
+    """Return the gradients of e-prop; `net`, `record`, `err`, `R`, `feedback` are those of `eprop.eprop_gradients`."""
+    B = checks.feedback(feedback, net.W_out, err)
     R = _signal(record, R)
     lam = _filtered_backwards(net, err)
     mu = _sweep(net, record, lam, B, R)
@@ -49,7 +49,7 @@ def eprop(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | Non
 
 
 def bptt(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None) -> Tree:
-    """Return the gradients of BPTT; see `eprop.bptt_gradients` for the arguments."""
+    """Return the gradients of BPTT; `net`, `record`, `err` and `R` are those of `eprop.bptt_gradients`."""
     R = _signal(record, R)
     lam = _filtered_backwards(net, err)
     mu = _sweep(net, record, lam, net.W_out, R, recurrence=net.recurrence())

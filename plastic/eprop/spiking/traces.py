@@ -100,8 +100,11 @@ def _traces(net, record):
 
 
 def online(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
-    """Return the gradients of e-prop, the sum of L^t ebar^t + R^t e^t; see `eprop.online_gradients`."""
-    B = checks.feedback(feedback, net.W_out)
+    """Return the gradients of e-prop, the sum of L^t ebar^t + R^t e^t.
+
+    net, record, err, R, feedback: those of `eprop.online_gradients`.
+    """
+    B = checks.feedback(feedback, net.W_out, err)
     if R is not None:
         checks.spike_signal("R", R, record.psi)
     G: Any = 0.0
