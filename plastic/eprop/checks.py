@@ -120,13 +120,13 @@ def record(found: Any, net: Any, kind: Any) -> None:
     if not isinstance(found, kind):
         raise PlasticError(f"record is a {type(found).__name__}; it must come from eprop.simulate(net, x)")
     if found.sizes != net.sizes or found.output.dtype != net.dtype:
-        raise PlasticError(f"record is a {found}, not of this network, {net}")
+        raise PlasticError(f"record is {found}, not of this network, {net}")
 
 
 def shown(sequence: Array, sizes: tuple[int, ...]) -> str:
     """Return in words what a `sequence` (..., T, batch, n) of a network of these `sizes` is about."""
     T, batch, _ = sequence.shape[-3:]
-    return f"{T} steps, {batch} trials, {'-'.join(map(str, sizes))}{replicated(sequence.shape[:-3])}"
+    return f"{'-'.join(map(str, sizes))}, T {T}, batch {batch}{replicated(sequence.shape[:-3])}"
 
 
 def replicated(leading: tuple[int, ...]) -> str:

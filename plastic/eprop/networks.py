@@ -52,6 +52,8 @@ def lif(
         >>> lif((40, 100, 2), np.random.default_rng(1))
         SpikingNetwork 40-100-2, theta 0.6, n_ref 5
     """
+    _require_three(sizes)
+    require.number("thr", thr, above=0)
     return _spiking(sizes, generator, Neurons(decay(tau_v, "tau_v"), thr, gamma=gamma, n_ref=n_ref), tau_out)
 
 
@@ -101,6 +103,7 @@ def lsnn(
     n = sizes[1]
     n_adaptive = n // 2 if n_adaptive is None else n_adaptive
     require.whole("n_adaptive", n_adaptive, 0, n)
+    require.number("thr", thr, above=0)
     alpha, rho = decay(tau_v, "tau_v"), decay(tau_a, "tau_a")
     beta = 1.7 * (1 - rho) / (1 - alpha) if beta is None else beta
     require.number("beta", beta, least=0)
@@ -161,7 +164,6 @@ NETWORKS = {"lif": lif, "lsnn": lsnn, "lstm": lstm}
 
 
 def _spiking(sizes: Any, generator: Any, neurons: Neurons, tau_out: float) -> SpikingNetwork:
-    _require_three(sizes)
     n_in, n, n_out = sizes
     shapes = {"W_in": (n_in, n), "W_rec": (n, n), "W_out": (n, n_out)}
 

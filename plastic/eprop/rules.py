@@ -81,7 +81,7 @@ def simulate(
         >>> from plastic import eprop
         >>> net = eprop.lif((3, 4, 2), np.random.default_rng(0))
         >>> eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool), keep=("v",))
-        SpikingRecord of 5 steps, 1 trials, 3-4-2
+        SpikingRecord 3-4-2, T 5, batch 1
     """
     kind = _kind(net)
     for path, leaf in parameters.leaves(net.parameters):

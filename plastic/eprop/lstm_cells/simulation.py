@@ -27,7 +27,7 @@ class LSTMState:
 
     def __repr__(self) -> str:
         batch, n = self.c.shape[-2:]
-        return f"LSTMState of {batch} trials, {n} cells{checks.replicated(self.c.shape[:-2])}"
+        return f"LSTMState of {n} cells, batch {batch}{checks.replicated(self.c.shape[:-2])}"
 
 
 @dataclasses.dataclass(repr=False)
@@ -54,7 +54,7 @@ class LSTMRecord:
     start: LSTMState
 
     def __repr__(self) -> str:
-        return f"LSTMRecord of {checks.shown(self.h, self.sizes)}"
+        return f"LSTMRecord {checks.shown(self.h, self.sizes)}"
 
     @property
     def sizes(self) -> tuple[int, int, int]:

@@ -45,7 +45,7 @@ class Neurons:
 
     Example:
         >>> Neurons(alpha=decay(20), theta=0.6, n_ref=5)
-        Neurons alpha 0.951, theta 0.6, gamma 0.3, n_ref 5
+        Neurons alpha 0.9512, theta 0.6, gamma 0.3, n_ref 5
     """
 
     alpha: Any
@@ -193,4 +193,4 @@ class SpikingNetwork:
 
 
 def _shown(constant: Any) -> str:
-    return f"{constant:.3g}" if isinstance(constant, numbers.Real) else str(constant.shape)
+    return f"{constant:.4g}" if isinstance(constant, numbers.Real) else str(constant.shape)

@@ -37,7 +37,7 @@ class SpikingState:
 
     def __repr__(self) -> str:
         batch, n = self.v.shape[-2:]
-        return f"SpikingState of {batch} trials, {n} neurons{checks.replicated(self.v.shape[:-2])}"
+        return f"SpikingState of {n} neurons, batch {batch}{checks.replicated(self.v.shape[:-2])}"
 
 
 @dataclasses.dataclass(repr=False)
@@ -66,7 +66,7 @@ class SpikingRecord:
     kept: dict[str, Array] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"SpikingRecord of {checks.shown(self.psi, self.sizes)}"
+        return f"SpikingRecord {checks.shown(self.psi, self.sizes)}"
 
     @property
     def sizes(self) -> tuple[int, int, int]:

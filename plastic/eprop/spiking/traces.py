@@ -34,7 +34,7 @@ class Traces:
 
     def __repr__(self) -> str:
         batch, pre, post = self.e.shape[-3:]
-        return f"Traces of {batch} trials, {pre} x {post} synapses{checks.replicated(self.e.shape[:-3])}"
+        return f"Traces of {pre} x {post} synapses, batch {batch}{checks.replicated(self.e.shape[:-3])}"
 
 
 def eligibility_traces(net: SpikingNetwork, record: SpikingRecord) -> Iterator[Traces]:
