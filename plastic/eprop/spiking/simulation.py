@@ -87,10 +87,8 @@ def simulate(net: SpikingNetwork, x: Array, state: Any, done: Array | None, keep
     done, histories = _done(done, x, start.v), _histories(keep, start.v, x.shape[-3])
     neurons, W = net.neurons, net.recurrence()
     beta = None if neurons.beta is None else neurons.beta + xp.zeros_like(start.v)  # products with a row cost more
-    v, a, z, s, r = (each.copy() for each in (start.v, start.a, start.z, start.s, start.r))
+    v, a, z, s, r = start.v, start.a, start.z.copy(), start.s, start.r
     current = currents(x, net.W_in * neurons.gain)
-    if current.shape[:-3] != v.shape[:-2]:
-        current = xp.broadcast_to(current, (*v.shape[:-2], *current.shape[-3:])).copy()
     psi = current  # psi^t takes the place of x^t W_in, which is not needed after step t
     psi_unmasked: Any = xp.empty_like(psi) if neurons.unmasked else None
     spikes = xp.empty(psi.shape, dtype=bool)
