@@ -39,7 +39,8 @@ def rows(name: str, x: Any, n: int, dtype: Any, time: bool = False, spikes: bool
     wanted = f"(..., T, batch, {n})" if time else f"(..., batch, {n})"
     if x.dtype != dtype and not (spikes and x.dtype == bool):
         if x.dtype.kind != "f":
-            hint = f"xp.asarray({name}, dtype=xp.float_dtype), images scaled to [0, 1]"
+            scaled = f"spikes may be {name}.astype(bool)" if spikes else "images scaled to [0, 1]"
+            hint = f"xp.asarray({name}, dtype=xp.float_dtype), {scaled}"
             raise PlasticError(f"{name} holds {x.dtype}; {np.dtype(dtype)} numbers are needed: {hint}")
         raise PlasticError(
             f"{name} is {x.dtype}, but the network is {np.dtype(dtype)}: convert one of them, or set xp.use(dtype=...) "

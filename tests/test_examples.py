@@ -45,7 +45,10 @@ def test_python_in_the_readme():
     exec(of_eprop, names)
     for name, leaf in names["net"].parameters.items():
         assert leaf is None or names["grads"][name].shape == leaf.shape
-    assert np.any(names["grads"]["W_rec"])
+    assert names["output"].shape == (2250, 4, 2) and names["before"] > 0
+    assert names["similarity"].keys() == {"W_in", "W_rec", "W_out"}
+    np.testing.assert_allclose(names["similarity"]["W_out"], 1, rtol=1e-6)
+    assert 0 < names["similarity"]["W_rec"] < 1
     names = {}
     exec(of_gle, names)
     require.tree("grads", names["grads"], names["net"].parameters)
