@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import re
 
 import numpy as np
 
@@ -99,14 +100,21 @@ def look(index):
 
 
 def labels(runs, names):
-    """Return a label for each run: its name, with the name of its folder where several have the same."""
+    """Return a label for each run: its name, with what sets its folder apart where several have the same."""
     texts = [
-        name if names.count(name) == 1 else f"{name} ({run.folder.name})" for run, name in zip(runs, names, strict=True)
+        name if names.count(name) == 1 else f"{name} ({_short(run.folder.name)})"
+        for run, name in zip(runs, names, strict=True)
     ]
     return [
         text if texts.count(text) == 1 else f"{text} {1 + texts[:place].count(text)}"
         for place, text in enumerate(texts)
     ]
+
+
+def _short(folder):
+    """Return the hash of a run folder's name, with the number after it, or the whole name where it has none."""
+    found = re.search(r"[0-9a-f]{8}(-\d+)?$", folder)
+    return found[0] if found else folder
 
 
 def arrays_of(run):
