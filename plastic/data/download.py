@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+from plastic import files
 from plastic.data import store
 from plastic.errors import PlasticError
 
@@ -53,7 +54,7 @@ def fetch(dataset, file, digest, mirrors, into):
             except _FailedError as reason:
                 tried.append(f"{source} ({reason})")
             else:
-                store.settle(part, target)
+                files.settle(part, target)
                 return target
     expected = "" if callable(digest) else f" ({_algorithm(digest)} {digest})"
     raise PlasticError(

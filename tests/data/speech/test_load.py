@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from plastic import files
 from plastic.data import speech
-from plastic.data.speech import clips, fsdd, gsc
+from plastic.data.speech import fsdd, gsc
 from plastic.errors import PlasticError
 
 
@@ -39,7 +40,7 @@ def test_made_once_in_the_default_folder(gsc_mirror, gsc_entries, tmp_path, monk
     archive = gsc_mirror(gsc_entries)
     monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "sets"))
     first = speech.load("GSC")
-    assert f"note: {tmp_path / 'sets' / 'gsc.h5'} is not there: making it" in capsys.readouterr().err
+    assert f"note: {tmp_path / 'sets' / 'gsc.h5'} is not there; making it" in capsys.readouterr().err
     archive.unlink()
     (tmp_path / "sets" / "raw" / "gsc" / archive.name).unlink()
     again = speech.load("GSC")
@@ -56,7 +57,7 @@ def test_a_damaged_file_is_made_again(gsc_mirror, gsc_entries, tmp_path, capsys)
     path.write_bytes(whole[:-1])
     speech.load("GSC", folder=tmp_path / "sets")
     assert path.read_bytes() == whole
-    assert f"note: {path} is damaged or of another format: making it" in capsys.readouterr().err
+    assert f"note: {path} is damaged or of another format: its content (" in capsys.readouterr().err
 
 
 def with_wrong_rate(entries, wav):
@@ -118,10 +119,11 @@ def test_public_places_are_named_when_nothing_is_found(tmp_path, monkeypatch, mo
 LOADER = """
 import sys, time
 from pathlib import Path
+from plastic import files
 from plastic.data import speech
 from plastic.data.speech import clips, gsc, wav
 gsc._DIGEST, action = sys.argv[1], sys.argv[3]
-settle, write = clips.store.settle, clips.write
+settle, write = files.settle, clips.write
 def slowly(part, path):
     if path.suffix == ".h5":  # and not the archive
         print("making", flush=True)
@@ -135,7 +137,7 @@ def write_half(path, rate, names, checksums, noise, each):
                 time.sleep(60)
             yield clip
     write(path, rate, names, checksums, noise, stop())
-clips.store.settle = slowly
+files.settle = slowly
 if action == "half":
     clips.write = write_half
 print(len(speech.load("GSC", folder=sys.argv[2]).train))
@@ -174,7 +176,7 @@ def test_an_interrupt_leaves_nothing(gsc_mirror, gsc_entries, tmp_path, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(clips, "_head", interrupted)
+    monkeypatch.setattr(files, "_write_seal", interrupted)
     with pytest.raises(KeyboardInterrupt):
         speech.load("GSC", folder=tmp_path / "sets")
     assert files_in(tmp_path / "sets") == []
