@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import plastic
+import plastic.data
 from plastic import xp
 
 FACES = [f"plastic.{family}" for family in plastic.FAMILIES]
@@ -18,11 +19,20 @@ ROOMS = [
     "plastic",
     "plastic.affine",
     "plastic.check",
+    "plastic.classifier",
+    "plastic.cli",
+    "plastic.convolution",
+    "plastic.files",
     "plastic.functions",
     "plastic.initializers",
     "plastic.optimizers",
+    "plastic.parameters",
+    "plastic.plotting",
+    "plastic.require",
+    "plastic.xp",
+    "plastic.data",
 ]
-ROOMS += ["plastic.parameters", "plastic.require", "plastic.classifier"]
+ROOMS += [each.name for each in pkgutil.walk_packages(plastic.data.__path__, "plastic.data.") if each.ispkg or "__" not in each.name]
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(plastic.__path__, "plastic.")

@@ -214,6 +214,9 @@ def test_nothing_is_left_open_or_exported(tmp_path, recwarn):
             write(tmp_path / name)
         files.read_hdf5(tmp_path / "write_hdf5")
         files.read_around(tmp_path / "stream_hdf5")
+        for write in WRITERS.values():  # a view would live on in the traceback
+            with pytest.raises(PlasticError):
+                write(tmp_path / "nowhere" / "a")
         gc.collect()
     finally:
         sys.unraisablehook = before

@@ -83,6 +83,44 @@ def test_a_shape_that_does_not_fit_is_named(shape):
         plotting.curves(axis, [0, 1, 2], {"loss": np.zeros(shape)})
 
 
+@pytest.mark.parametrize(
+    ("x", "ys", "message"),
+    [
+        ([0, 1], [1.0, 2.0], "ys is a list; it must be a dict of labels to values"),
+        ([0, 1], {"loss": ["a", "b"]}, "curve 'loss' holds <U1; numbers are needed"),
+        (["a", "b"], {"loss": [1.0, 2.0]}, "x holds <U1; numbers are needed"),
+        ([0, 1], {"loss": [[1.0, 2.0], [3.0]]}, "curve 'loss' is no array of numbers on the host"),
+        ([0, 1], {"loss": None}, "curve 'loss' holds object"),
+        ([[0, 1]], {"loss": [1.0, 2.0]}, "curve 'loss' has shape"),
+    ],
+)
+def test_what_is_no_curve_is_named(x, ys, message):
+    _, axis = plotting.figure()
+    with pytest.raises(PlasticError, match=message):
+        plotting.curves(axis, x, ys)
+
+
+def test_a_column_that_is_missing_is_named():
+    with pytest.raises(PlasticError, match="the metrics have no column 'accuracy'; there are step, epoch, replica"):
+        plotting.over_epochs(METRICS, {"accuracy": "Accuracy"})
+    with pytest.raises(PlasticError, match="no column 'step'; there are none"):
+        plotting.over_epochs({}, {"loss": "Loss"})
+
+
+@pytest.mark.parametrize("option", [{"rows": 0}, {"columns": 1.5}, {"width": 0}, {"height": float("nan")}])
+def test_a_figure_of_no_size(option):
+    with pytest.raises(PlasticError, match=f"{next(iter(option))} is "):
+        plotting.figure(**option)
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.h5", "figure."])
+def test_a_format_that_is_not_drawn(tmp_path, name):
+    fig, _ = plotting.figure()
+    with pytest.raises(PlasticError, match=r"the name of a figure ends in \.png, \.pdf or \.svg"):
+        plotting.save(fig, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_figure_shapes_and_sharing():
     _, axes = plotting.figure(2, 3, width=2, sharex=True)
     assert axes.shape == (2, 3)
