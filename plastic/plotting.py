@@ -184,6 +184,8 @@ def legend(axis: Any) -> None:
 def _numbers(name: str, values: Any) -> np.ndarray:
     try:
         found = np.asarray(values)
+        if found.dtype.kind == "O":  # None is a value that is missing
+            found = found.astype(float)
     except (ValueError, TypeError) as error:
         raise PlasticError(f"{name} is no array of numbers on the host: {error}") from None
     if found.dtype.kind not in "biuf":

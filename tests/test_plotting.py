@@ -30,6 +30,12 @@ def test_a_missing_replica_is_left_out():
     assert np.array_equal(drawn, [2.0, 7.0, np.nan], equal_nan=True)
 
 
+def test_none_is_a_missing_value():
+    _, axis = plotting.figure()
+    plotting.curves(axis, [0, 1], {"a": [1.0, None]})
+    assert np.array_equal(np.ma.filled(axis.get_lines()[0].get_ydata(orig=False), np.nan), [1.0, np.nan], equal_nan=True)
+
+
 METRICS = {  # replica 1 diverged after step 5; the second measure has an empty cell
     "step": [0, 0, 0, 5, 5, 5, 10, 10],
     "epoch": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 1.0, 1.0],
@@ -90,7 +96,8 @@ def test_a_shape_that_does_not_fit_is_named(shape):
         ([0, 1], {"loss": ["a", "b"]}, "curve 'loss' holds <U1; numbers are needed"),
         (["a", "b"], {"loss": [1.0, 2.0]}, "x holds <U1; numbers are needed"),
         ([0, 1], {"loss": [[1.0, 2.0], [3.0]]}, "curve 'loss' is no array of numbers on the host"),
-        ([0, 1], {"loss": None}, "curve 'loss' holds object"),
+        ([0, 1], {"loss": None}, "curve 'loss' has shape"),
+        ([0, 1], {"loss": [{}, 1.0]}, "curve 'loss' is no array of numbers on the host"),
         ([[0, 1]], {"loss": [1.0, 2.0]}, "curve 'loss' has shape"),
     ],
 )
