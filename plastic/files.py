@@ -309,8 +309,10 @@ def _require_seal(file: BinaryIO, path: Path) -> int:
     seal = file.read(_SEAL_SIZE)
     hole = _HOLE.match(seal)
     start, stop, whole = map(int, hole.groups()) if hole else (0, 0, size)
-    if whole != size or not (start == stop == 0 or _SEAL_SIZE < start <= stop <= size) or seal != _seal(
-        file, start, stop
+    if (
+        whole != size
+        or not (start == stop == 0 or _SEAL_SIZE < start <= stop <= size)
+        or seal != _seal(file, start, stop)
     ):
         raise UnusableError(
             path, f"is damaged or of another format: its content ({size:,} bytes) does not fit its checksum"

@@ -103,9 +103,7 @@ def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False) -> No
     legend(axis)
 
 
-def over_epochs(
-    metrics: dict[str, list[Any]], names: dict[str, str]
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def over_epochs(metrics: dict[str, list[Any]], names: dict[str, str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Return columns of a run's metrics.csv over the epochs, as `curves` takes them.
 
     Args:

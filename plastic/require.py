@@ -105,9 +105,9 @@ def number(
     most: float | None = None,
 ) -> None:
     """Require a finite number, or an array of them, within bounds; a NaN is within none. Device arrays are not read."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real | np.ndarray | xp.ndarray):
+    if isinstance(value, bool) or not (_on_host(value) or isinstance(value, xp.ndarray)):
         raise PlasticError(f"{name} is {value!r}; it must be a number")
-    if not isinstance(value, numbers.Real | np.ndarray):
+    if not _on_host(value):
         return
     bounds = [
         (above, lambda v: v > above, f"above {above}"),
@@ -124,7 +124,7 @@ def number(
 def nonzero(name: str, value: Any) -> None:
     """Require a finite number other than 0, or an array of them."""
     number(name, value)
-    if isinstance(value, numbers.Real | np.ndarray) and not np.all(value):
+    if _on_host(value) and not np.all(value):
         raise PlasticError(f"{name} is {_shown(value)}; it must not be 0")
 
 
@@ -132,7 +132,8 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> Non
     """Require a whole number, `least` or more, for instance of steps."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise PlasticError(f"{name} is {value!r}; it must be a whole number")
-    if value < least or (most is not None and value > most):
+    found = int(value)
+    if found < least or (most is not None and found > most):
         wanted = f"at least {least}" if most is None else f"from {least} to {most}"
         raise PlasticError(f"{name} is {value}; it must be {wanted}")
 
@@ -142,7 +143,7 @@ def sizes(value: Any, least: int = 2, name: str = "sizes") -> None:
     if not isinstance(value, list | tuple) or len(value) < least:
         raise PlasticError(f"{name} is {value!r}; it must be {least} or more widths, the input first: (784, 512, 10)")
     for each in value:
-        if isinstance(each, bool) or not isinstance(each, numbers.Integral) or each < 1:
+        if isinstance(each, bool) or not isinstance(each, numbers.Integral) or int(each) < 1:
             raise PlasticError(f"{name} is {tuple(value)}; every width must be a positive whole number, not {each!r}")
 
 
@@ -179,6 +180,10 @@ def tree(name: str, found: Tree, like: Tree) -> None:
         if leaf.shape != wanted[path].shape:
             where = f"{name} at {path}" if path else name
             raise PlasticError(f"{where} has shape {leaf.shape}; the parameter has {wanted[path].shape}")
+
+
+def _on_host(value: Any) -> bool:
+    return isinstance(value, numbers.Real | np.ndarray)
 
 
 def _shown(value: Any) -> str:

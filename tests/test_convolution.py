@@ -132,7 +132,7 @@ def test_a_strided_convolution_is_the_dense_one_at_every_other_place_and_has_its
     precision, shapes, stride, more, seed
 ):
     """Rows and columns at the end that no patch reaches get 0."""
-    (batch, H, W, n_in), kernel, (_, _, _, n_out) = shapes
+    (batch, H, W, n_in), kernel, _ = shapes
     x, K = normal(seed, (batch, H + more, W + more, n_in), kernel)
     found = call(conv, x, K, stride=stride)
     assert_allclose(found, conv_by_loops(x, K)[:, ::stride, ::stride], rtol=0, atol=20 * ROUNDING[precision])

@@ -32,7 +32,11 @@ ROOMS = [
     "plastic.xp",
     "plastic.data",
 ]
-ROOMS += [each.name for each in pkgutil.walk_packages(plastic.data.__path__, "plastic.data.") if each.ispkg or "__" not in each.name]
+ROOMS += [
+    each.name
+    for each in pkgutil.walk_packages(plastic.data.__path__, "plastic.data.")
+    if each.ispkg or "__" not in each.name
+]
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(plastic.__path__, "plastic.")

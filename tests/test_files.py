@@ -105,8 +105,10 @@ def test_a_damaged_file_never_reaches_hdf5(path, monkeypatch):
         patch.setattr(h5py, "File", never)
         refused = 0
         for damaged in damaged_versions(data):
-            if len(damaged) == len(data) and damaged[:start] == data[:start] and (
-                damaged[start + ROWS.nbytes :] == data[start + ROWS.nbytes :]
+            if (
+                len(damaged) == len(data)
+                and damaged[:start] == data[:start]
+                and (damaged[start + ROWS.nbytes :] == data[start + ROWS.nbytes :])
             ):
                 continue  # within the streamed rows, which whoever reads them checks
             path.write_bytes(damaged)

@@ -33,7 +33,9 @@ def test_a_missing_replica_is_left_out():
 def test_none_is_a_missing_value():
     _, axis = plotting.figure()
     plotting.curves(axis, [0, 1], {"a": [1.0, None]})
-    assert np.array_equal(np.ma.filled(axis.get_lines()[0].get_ydata(orig=False), np.nan), [1.0, np.nan], equal_nan=True)
+    assert np.array_equal(
+        np.ma.filled(axis.get_lines()[0].get_ydata(orig=False), np.nan), [1.0, np.nan], equal_nan=True
+    )
 
 
 METRICS = {  # replica 1 diverged after step 5; the second measure has an empty cell

@@ -74,7 +74,7 @@ def _is_listed(name: str) -> bool:
     if name.startswith("_") or name in _REFUSED or name in _NOT_LISTED:
         return False
     value = inspect.getattr_static(_backend.namespace, name, None)  # NumPy would import some modules at the asking
-    return name in _MODULES or not (value is None and name != "newaxis" or inspect.ismodule(value))
+    return name in _MODULES or not ((value is None and name != "newaxis") or inspect.ismodule(value))
 
 
 def use(backend: str | Backend = "numpy", device: int = 0, dtype: Any = None) -> None:

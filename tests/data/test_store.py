@@ -102,7 +102,9 @@ def test_a_file_of_another_format_is_made_again(path, monkeypatch, capsys):
     capsys.readouterr()
     with pytest.raises(AssertionError, match="made again"):
         store.arrays_of(path, never)
-    wanted = f"note: {path} has another format, {store.FORMAT - 1}, than the {store.FORMAT} of this version; making it\n"
+    wanted = (
+        f"note: {path} has another format, {store.FORMAT - 1}, than the {store.FORMAT} of this version; making it\n"
+    )
     assert capsys.readouterr().err == wanted
     assert_same(store.arrays_of(path, lambda: ARRAYS))
     assert_same(store.arrays_of(path, never))

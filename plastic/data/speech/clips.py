@@ -65,7 +65,7 @@ class Clips:
         with files.system_errors(f"cannot read {self.path}"), open(self.path, "rb", buffering=0) as file:
             for row, clip in zip(rows, out, strict=True):
                 file.seek(self.start + int(row) * clip.nbytes)
-                file.readinto(clip)
+                file.readinto(clip.data)
                 if checksum(clip) != self.checksums[row]:
                     place = f"{self.path} is damaged at {self.names[row]}"
                     raise PlasticError(f"{place}; delete it, and it is made again")
@@ -74,7 +74,7 @@ class Clips:
 
 def checksum(clip: np.ndarray) -> int:
     """Return the CRC-32 of a clip, int16 (rate,)."""
-    return zlib.crc32(np.ascontiguousarray(clip, "<i2"))
+    return zlib.crc32(np.ascontiguousarray(clip, "<i2").data)
 
 
 def read(path: Path) -> Clips:

@@ -187,3 +187,23 @@ def test_a_folder_that_cannot_be_written(gsc_mirror, gsc_entries, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PlasticError, match=rf"cannot write to {tmp_path}/file: .*PLASTIC_DATASETS"):
         speech.load("GSC", folder=tmp_path / "file")
+
+
+def test_records_are_shown_in_one_line(gsc_mirror, gsc_entries, tmp_path):
+    gsc_mirror(gsc_entries)
+    loaded = speech.load("GSC", folder=tmp_path / "sets")
+    counts = [len(getattr(loaded, split)) for split in ("train", "validation", "test")]
+    text = "{:,} training, {:,} validation, {:,} test".format(*counts)
+    assert repr(loaded) == f"Speech GSC: {text} recordings at 16,000 Hz, 12 classes"
+    assert repr(loaded.train) == f"Recordings: {counts[0]} of gsc.h5, 5 classes"
+    assert repr(loaded.train.clips) == "Clips of gsc.h5: 200 at 16,000 Hz"
+    assert repr(gsc.SOURCE) == "Source GSC, Google Speech Commands v0.02: spoken words: 12 classes at 16,000 Hz"
+    for indices in ([counts[0]], [-1], 3, [[0]]):
+        with pytest.raises(PlasticError, match=f"indices must be whole numbers \\(n,\\) from 0 to {counts[0] - 1}"):
+            loaded.train.waves(indices)
+
+
+@pytest.mark.parametrize(("option", "message"), [({"seed": -1}, "seed is -1"), ({"folder": 3}, "folder is 3")])
+def test_a_wrong_option_is_refused_before_anything_is_fetched(gsc_mirror, option, message):
+    with pytest.raises(PlasticError, match=message):
+        speech.load("GSC", **option)
