@@ -336,8 +336,9 @@ def unpool(s: Array, switch: Array, F: int, out: Array) -> Array:
 
     Example:
         >>> c = xp.asarray([[[[1.0], [2.0]], [[5.0], [3.0]]]])
-        >>> unpool(xp.ones((1, 1, 1, 1)), pool(c, 2)[1], 2, out=xp.zeros_like(c))[0, :, :, 0].tolist()
-        [[0.0, 0.0], [1.0, 0.0]]
+        >>> maximum, switch = pool(c, 2)
+        >>> unpool(maximum, switch, 2, out=xp.zeros_like(c))[0, :, :, 0].tolist()
+        [[0.0, 0.0], [5.0, 0.0]]
     """
     _require_map("s", s)
     _require_map("out", out)

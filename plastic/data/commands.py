@@ -58,13 +58,17 @@ def show(name: str, *, out: str | None = None, folder: str | None = None) -> Non
     spoken = speech.knows(name)
     name = name.upper() if spoken else data.require(name)
     path = Path(out) if out else Path(folder or data.default_folder()) / f"{Path(name).stem.lower()}.png"
-    if path.exists():
-        raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
+    _require_new(path)
     sheet = speech_sheet(speech.load(name, folder=folder)) if spoken else _sheet(name, folder)
     with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     plotting.save(sheet, path)
     print(path)
+
+
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
 
 
 def _sheet(name: str, folder: str | None) -> Any:
