@@ -36,7 +36,7 @@ _HOLE = re.compile(rb"plastic: HDF5 after \d+ bytes, but for bytes (\d{1,15}) to
 
 
 class UnusableError(PlasticError):
-    """A sealed file is missing or damaged, or is none of ours: there is nothing to be had from it.
+    """A sealed file is missing or damaged, or was not written by this module: it cannot be used.
 
     Args:
         path: the file.

@@ -33,9 +33,9 @@ ROOMS = [
     "plastic.data",
 ]
 ROOMS += [
-    each.name
-    for each in pkgutil.walk_packages(plastic.data.__path__, "plastic.data.")
-    if each.ispkg or "__" not in each.name
+    module.name
+    for module in pkgutil.walk_packages(plastic.data.__path__, "plastic.data.")
+    if not module.name.endswith("__main__")
 ]
 MODULES = [
     module.name

@@ -150,7 +150,7 @@ _ALL = (
             make_idx,
             dataset="kmnist",
             digests=(
-                "bdb82020997e1d708af4cf47b453dcf7",  # as commonly published; we have not held this file in our hands
+                "bdb82020997e1d708af4cf47b453dcf7",  # as commonly published; not checked against the files
                 "e144d726b3acfaa3e44228e80efcd344",
                 "5c965bf0a639b31b8f53240b1b52f4d7",
                 "7320c461ea6c1c855c0b718fb2a4b134",

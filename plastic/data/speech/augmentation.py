@@ -57,7 +57,7 @@ def add_noise(waves: np.ndarray, noise: Sequence[np.ndarray], rng: np.random.Gen
 
 
 def shift(wave: np.ndarray, offset: int) -> None:
-    """Delay a waveform in place; where nothing is left to hear, it becomes zero.
+    """Delay a waveform in place; the gap is filled with zeros.
 
     Args:
         wave: (samples,).

@@ -4,7 +4,7 @@ It holds
 
     clips          int16 (N, rate), not compressed and in one piece, so that a clip is read straight from its place
     names          N strings, "yes/0a7c2a8d_nohash_0.wav"
-    checksums      uint32 (N,), the CRC-32 of each clip, asked whenever the clip is read
+    checksums      uint32 (N,), the CRC-32 of each clip, checked whenever the clip is read
     noise          int16, the recordings of background noise one after the other
     noise_lengths  int64, the samples of each
 

@@ -19,7 +19,7 @@ CLASSES = ("unknown", "silence", "yes", "no", "up", "down", "left", "right", "on
 _PERCENT = 10  # for validation, for the test, of unknown and of silence
 _HASHES = 2**27  # more than there will ever be recordings of a word
 _FILE = "speech_commands_v0.02.tar.gz"
-# sha256 as torchaudio's loader of this data set has it; we have not held the file in our hands.
+# sha256 as torchaudio's loader of this data set has it; not checked against the file itself.
 _DIGEST = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
 _MIRRORS = (
     "https://download.tensorflow.org/data",
