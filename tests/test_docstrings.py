@@ -90,6 +90,16 @@ def test_it_has_hints_and_names_its_arguments(function):
         assert "Raises" in doc
 
 
+@pytest.mark.parametrize("function", [pytest.param(f, id=n) for n, f in public(ROOMS[1:]).items()])
+def test_a_function_of_a_shared_room_has_the_sections_of_its_signature(function):
+    signature, doc = inspect.signature(function), inspect.getdoc(function)
+    if len(signature.parameters) > 1:
+        assert "Args:" in doc
+        if signature.return_annotation not in (None, "None"):
+            assert re.search("Returns:|Yields:", doc)
+    assert "Raises PlasticError" not in doc  # a section of its own
+
+
 @pytest.mark.parametrize("function", [pytest.param(f, id=n) for n, f in public(FACES).items()])
 def test_a_function_of_a_family_stands_alone(function):
     doc = inspect.getdoc(function)

@@ -80,7 +80,13 @@ def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_of(a: float, b: float) -> int | None:
-    """Return the class of the point (a, b) of the unit square, or None outside the circle.
+    """Return the class of a point of the unit square.
+
+    Args:
+        a, b: its coordinates.
+
+    Returns:
+        0 yin, 1 yang, 2 dot, or None outside the circle.
 
     Example:
         >>> class_of(0.25, 0.5) == DOT, class_of(0.5, 0.9) == YANG, class_of(0.0, 0.0)
