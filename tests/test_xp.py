@@ -515,6 +515,6 @@ def test_matrices_to_factorise_are_square(backend, shape):
 
 def test_right_hand_sides_have_the_leading_axes_of_the_matrices(backend):
     factors = xp.lu_factor(xp.asarray(matrices(2, 3, 3)))
-    for shape in [(3, 1), (4, 3, 1), (1, 3, 1)]:
-        with pytest.raises(PlasticError, match="B has shape"):
+    for shape in [(3,), (3, 1), (4, 3, 1), (1, 3, 1)]:
+        with pytest.raises(PlasticError, match=r"B has shape .*; with the factors of these matrices it is \(2, n, m\)"):
             xp.lu_solve(factors, xp.ones(shape))

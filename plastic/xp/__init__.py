@@ -210,7 +210,7 @@ def lu_solve(factors: Any, B: Array, transpose: bool = False) -> Array:
         X (..., n, m).
 
     Raises:
-        PlasticError: if B has other leading axes than A.
+        PlasticError: if B has no columns, or other leading axes than A.
 
     Example:
         >>> X = lu_solve(lu_factor(asarray([[2.0, 1.0], [0.0, 1.0]])), asarray([[4.0], [2.0]]))
@@ -218,8 +218,9 @@ def lu_solve(factors: Any, B: Array, transpose: bool = False) -> Array:
         [[1.0], [2.0]]
     """
     leading, each = factors
-    if B.shape[:-2] != leading:
-        raise PlasticError(f"B has shape {B.shape}; with factors of {leading} matrices it is {(*leading, 'n', 'm')}")
+    if B.ndim < 2 or B.shape[:-2] != leading:
+        wanted = "".join(f"{length}, " for length in leading)
+        raise PlasticError(f"B has shape {B.shape}; with the factors of these matrices it is ({wanted}n, m)")
     columns = B.reshape(-1, *B.shape[-2:])
     solutions = [_backend.lu_solve(factor, columns[index], transpose) for index, factor in enumerate(each)]
     return solutions[0] if leading == () else _backend.namespace.stack(solutions).reshape(B.shape)
