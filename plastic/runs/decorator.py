@@ -221,7 +221,7 @@ class NewRun(Run):
         return self._lock is not None
 
     def begin(
-        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[Any] = ()
+        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
     ) -> None:
         """Claim the folder of the run, or take that of the run to resume; a dry run ends here.
 
@@ -229,14 +229,14 @@ class NewRun(Run):
             returns the seconds that one needs; the parts that a grid has.
         """
         if self.begun:
-            return super().begin(parts)
+            return super().begin(parts=parts)
         if self.dry_run:
             raise DryRun(self._forecast(steps, trial, len(parts) or 1))
         if self.options.get("resume"):
             if self.extension:
                 Run(self.options["resume"]).require_extensible()
             run = Run.resume(self.options["resume"])
-            if self.extension:
+            if self.extension and self.record.length is not None:
                 run.extend(self.record.length, self.options[self.record.length])
         else:
             kept = {name: value for name, value in self.options.items() if name != "dry_run"}
@@ -244,7 +244,7 @@ class NewRun(Run):
             run = Run.create(results, self.family, self.experiment, kept, self._readable())
         vars(self).update(vars(run))
         self.growing = self.extension
-        super().begin(parts)
+        super().begin(parts=parts)
 
     def _readable(self) -> str:
         if self.options["name"] is not None:

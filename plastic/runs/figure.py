@@ -9,7 +9,7 @@ from plastic.runs.decorator import say
 _FORMATS = (".png", ".pdf", ".svg")
 
 
-def figure(folders: tuple[str, ...], *, out: str | None = None):
+def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
     """Draw the figures of runs from their folders; those of several runs of one experiment into one figure.
 
     Args:
