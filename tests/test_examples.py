@@ -28,7 +28,15 @@ def test_example(example, tmp_path):
     done = subprocess.run([sys.executable, example, "3"], capture_output=True, text=True, env=variables, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert PRINTS.get(example.stem, "test accuracy") in done.stdout
-    assert not list(tmp_path.iterdir())
+    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*/*")]
+    if example.stem == "your_own_rule":
+        (folder,) = left
+        assert folder.startswith("results/mine/sign_symmetry-")
+        assert plastic.runs.Run(tmp_path / folder).config["status"] == "finished"
+        with pytest.raises(PlasticError, match="import the module in which @experiment"):
+            plastic.load(tmp_path / folder)
+    else:
+        assert not left and not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,8 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     pairs += [(name, versions[0].get(name), versions[1].get(name)) for name in sorted(packages)]
     for name in ("library", "version", "architecture", "threads"):
         lists = [sorted({str(blas[name]) for blas in record.get("blas", [])}) for record in (before, after)]
-        pairs.append((f"BLAS {name}", *(" and ".join(values) or None for values in lists)))
+        then, at_present = (" and ".join(values) or None for values in lists)
+        pairs.append((f"BLAS {name}", then, at_present))
     return [f"{name} {old} then, {new} now" for name, old, new in pairs if old != new]
 
 
