@@ -29,13 +29,16 @@ import math
 import os
 import re
 import shlex
+import signal
 import sys
 import textwrap
+import threading
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
+from plastic import terminal
 from plastic.errors import PlasticError
 
 Commands: TypeAlias = Callable[..., Any] | Mapping[str, Any]
@@ -79,14 +82,16 @@ def run(
     """
     try:
         words = sys.argv[1:] if argv is None else list(argv)
-        _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
-        sys.stdout.flush()
+        with _interruptions():
+            _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except PlasticError as error:
         _leave(2, f"error: {error}")
     except KeyboardInterrupt as stop:
         _leave(130, str(stop) or "interrupted")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes at exit
+        terminal.silence(sys.stdout)
         sys.exit(141)
 
 
@@ -343,5 +348,28 @@ def _help(component, prog):
 
 
 def _leave(code, message):
-    print(" ".join(message.splitlines()), file=sys.stderr)
+    terminal.warn(" ".join(message.splitlines()))
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _interruptions():
+    """Make SIGTERM and SIGHUP what Ctrl-C is, at any moment of a command."""
+
+    def interrupt(signum, frame):
+        terminal.interruption.set()  # C code may swallow the exception; training asks for the event, too
+        raise KeyboardInterrupt
+
+    terminal.interruption.clear()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python takes signals in the main thread only
+        return
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {each: signal.signal(each, interrupt) for each in names if signal.getsignal(each) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        terminal.interruption.clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic import files, require
+from plastic import files, require, terminal
 from plastic.errors import PlasticError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -154,14 +154,31 @@ def labels(runs: list[Any], names: list[str]) -> list[str]:
     Returns:
         The names; where several are equal, with what sets the run's folder apart.
     """
+    names = [plain(name) for name in names]
     texts = [
-        name if names.count(name) == 1 else f"{name} ({_short(run.folder.name)})"
+        name if names.count(name) == 1 else f"{name} ({_short(plain(run.folder.name))})"
         for run, name in zip(runs, names, strict=True)
     ]
     return [
         text if texts.count(text) == 1 else f"{text} {1 + texts[:place].count(text)}"
         for place, text in enumerate(texts)
     ]
+
+
+def plain(text: str) -> str:
+    r"""Return a text that a figure shows as it is: the name of a file or a data set, say.
+
+    Args:
+        text: any text; a `$` would begin a formula.
+
+    Returns:
+        The text in one line, with its dollars escaped.
+
+    Example:
+        >>> plain("a$b")
+        'a\\$b'
+    """
+    return terminal.printable(text).replace("$", r"\$")
 
 
 def _short(folder):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import plastic
-from plastic import xp
+from plastic import terminal, xp
 from plastic.errors import PlasticError
 
 _MOST_THREADS = 1024
@@ -103,9 +103,9 @@ def _use_best(dtype):
         xp.use("cupy", dtype=dtype)
     except PlasticError as reason:
         xp.use("numpy", dtype=dtype)
-        print(f"device: cpu ({reason})", file=sys.stderr)
+        terminal.warn(f"device: cpu ({reason})")
     else:
-        print(f"device: {_device_name()}", file=sys.stderr)
+        terminal.warn(f"device: {_device_name()}")
 
 
 def _device_name():
