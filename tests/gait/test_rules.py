@@ -420,7 +420,7 @@ def test_messages_name_what_is_wrong():
     scalars = {"layers": [Affine(0.0, 0.0) for _ in range(3)]}
     refused(lambda: gait.bp(network, x, y, out=scalars), "out at layers/0/W is a float")
     double = parameters.map(lambda leaf: leaf.astype(np.float64), network.parameters)
-    refused(lambda: gait.bp(network, x, y, out=double), "out holds float64", "float32")
+    refused(lambda: gait.bp(network, x, y, out=double), "out at layers/0/W is float64", "float32")
     refused(lambda: gait.gait(network, x, y, gamma=0), "gamma is 0", "above 0 and at most 1")
     refused(lambda: gait.gait(network, x, y, gamma=np.full((2, 1, 1), 0.1)), "replica axes", "gamma (2,)")
     refused(lambda: gait.gait(network, x, y, gamma=np.full((1, 7), 0.1)), "gamma has shape (1, 7)")
