@@ -53,7 +53,7 @@ _KINDS = {
 _HELP = ("-h", "--help")
 
 
-def run(commands, argv=None, prog=None, default=None, by=None):
+def run(commands, argv=None, prog=None, default=None, by=None, spellings=None):
     """Run a command line; where it fails, leave the process with an exit code.
 
     commands: a function, or a dict from the names of commands to functions; what the function returns is dropped.
@@ -61,6 +61,7 @@ def run(commands, argv=None, prog=None, default=None, by=None):
     prog: the name of the program, for the help.
     default: the command of a line that names none.
     by: an option that may name the command, too: --action=train.
+    spellings: {published name of a command: ours}.
 
     Exit codes: 2 for a PlasticError of `parse` or of the function, shown as one line `error: ...` on stderr; 130 for
     an interruption from the keyboard; 141 if the reader of the output went away. Any other exception is a bug and keeps
@@ -68,7 +69,7 @@ def run(commands, argv=None, prog=None, default=None, by=None):
     """
     try:
         words = sys.argv[1:] if argv is None else list(argv)
-        _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
+        _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by, spellings or {})
         sys.stdout.flush()
     except PlasticError as error:
         _leave(2, f"error: {error}")
@@ -236,14 +237,14 @@ def _suggestion(wrong, known, dashes=""):
     return f"; did you mean {dashes}{lower[near[0]]}?" if near else ""
 
 
-def _serve(commands, argv, prog, default=None, by=None):
+def _serve(commands, argv, prog, default, by, spellings):
     if isinstance(commands, dict):
         if argv and argv[0] in _HELP:
             return print(_help_on_all(commands, prog, default))
         name, argv = _command(argv, by)
         typed = name or "".join(argv[:1])
         wrong = f"{typed!r} is not a command{_suggestion(typed, commands)}" if typed else "no command is given"
-        name = (name or default or "").replace("-", "_")
+        name = spellings.get(name, name or default or "").replace("-", "_")
         if name not in commands:
             raise PlasticError(f"{wrong}; {prog} takes {' | '.join(commands)}")
         commands, prog = commands[name], f"{prog} {name}"

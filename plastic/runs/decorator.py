@@ -91,6 +91,7 @@ class Experiment:
     own: dict[str, inspect.Parameter]
     shared: dict[str, Any]
     spellings: dict[str, Spelling]
+    aliases: dict[str, dict[Any, Any]]
     records: dict[str, Any]
 
     @property
@@ -120,6 +121,7 @@ def experiment(
     dtype: str = "float32",
     resume: bool = True,
     spellings: dict[str, Spelling] | None = None,
+    aliases: dict[str, dict[Any, Any]] | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the decorator that makes a command of an experiment.
@@ -137,6 +139,7 @@ def experiment(
         dtype: the default of --dtype.
         resume: whether a run can be resumed: whether it trains by `fit`.
         spellings: published names of shared options.
+        aliases: {option: {published value: ours}}, of options of the body, which gets ours.
         name: of the experiment; by default that of the function.
 
     Returns:
@@ -156,7 +159,18 @@ def experiment(
             raise TypeError(f"{body.__name__}: {', '.join(clash)} are options that all experiments share")
         called = name or body.__name__
         record = Experiment(
-            family, called, body, draw or {}, restore, length, readable, own, shared, spellings or {}, records
+            family,
+            called,
+            body,
+            draw or {},
+            restore,
+            length,
+            readable,
+            own,
+            shared,
+            spellings or {},
+            aliases or {},
+            records,
         )
         EXPERIMENTS[family, called] = record
 
@@ -344,9 +358,11 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
 
 
 def _canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options by our names, those of a published spelling converted."""
+    """Return the options by our names and values, those of a published spelling converted."""
     found: dict[str, Any] = {}
     for name, value in given.items():
+        if name in record.aliases:
+            value = record.aliases[name].get(value, value)
         spelling = record.spellings.get(name)
         if spelling is None:
             found.setdefault(name, value)
