@@ -429,11 +429,11 @@ def _signature(record: Experiment) -> inspect.Signature:
 def _documented(record: Experiment) -> str:
     """Return the docstring of the body with the shared options after its own, one line each."""
     text = inspect.getdoc(record.body) or ""
-    for kind in record.records.values():
-        before, heading, after = text.partition("Args:\n")
-        text = before + heading + _arguments_of(inspect.getdoc(kind) or "") + after
     if "Args:\n" not in text:
         text = f"{text}\n\nArgs:\n" if text else "Args:\n"
+    before, heading, after = text.partition("Args:\n")
+    of_records = [_arguments_of(inspect.getdoc(kind) or "") for kind in record.records.values()]
+    text = "".join([before, heading, *of_records, after])
     lines = [f"    {name}: {SHARED[name][1]}" for name in record.shared]
     lines += [f"    {name}: the published spelling: {spelling.meaning}" for name, spelling in record.spellings.items()]
     return text.rstrip("\n") + "\n" + "\n".join(lines) + "\n"

@@ -91,5 +91,6 @@ class Network(abc.ABC):
     def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
         """Walk back over the steps of a trajectory with the adjoint at its end."""
 
+    @abc.abstractmethod
     def require_differentiable(self) -> None:
         """Raise PlasticError if the activation lacks a derivative that `sweep` needs."""

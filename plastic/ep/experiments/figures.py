@@ -1,5 +1,7 @@
 """The figures, from what run folders hold; those of several runs have curves, bars or a column of panels for each."""
 
+import re
+
 import numpy as np
 
 from plastic import plotting
@@ -112,8 +114,11 @@ def _names(runs, mark=""):
     """Return what each run is called in its labels, before a mark: nothing where there is one run."""
     if len(runs) == 1:
         return [""]
-    kinds = [NetworkOptions.of(run.options).kind for run in runs]
-    return [f"{label}{mark}" for label in plotting.labels(runs, kinds)]
+    names = [NetworkOptions.of(run.options).kind for run in runs]
+    if len(set(names)) < len(names):  # the end of the folder's name, its hash and number, tells equal networks apart
+        ends = [re.search(r"[^-]*(-[0-9]+)?$", run.folder.name)[0] for run in runs]
+        names = [f"{name} {end}" for name, end in zip(names, ends, strict=True)]
+    return [f"{label}{mark}" for label in plotting.labels(runs, names)]
 
 
 def _beside(places, number, count, width):

@@ -9,6 +9,7 @@ import numpy as np
 from plastic import require
 from plastic.ep import networks
 from plastic.ep.dynamics import Network
+from plastic.ep.wiring import Convolutional
 from plastic.ep.wiring.convolutional import map_sizes
 from plastic.errors import PlasticError
 from plastic.types import Tree
@@ -186,7 +187,7 @@ def folder_name(method: str, *, dataset: str, seeds: str, **options: Any) -> str
 def connections(network: Network) -> list[tuple[str, str]]:
     """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
     wiring = network.wiring
-    if hasattr(wiring, "convolutions"):
+    if isinstance(wiring, Convolutional):
         N, M = len(wiring.classifier), len(wiring.convolutions)
         fully = [("W^fc" if N == 1 else f"W^fc_{i}", f"classifier/{N - 1 - i}/W") for i in range(N)]
         return fully + [(f"W^conv_{m}", f"convolutions/{M - 1 - m}/W") for m in range(M)]

@@ -57,15 +57,15 @@ def recipe(
     (generator,) = run.generators()
     net = network.build(generator.init, shape)
     run.begin()
-    common = {"T": phases.T, "tolerance": phases.tolerance}
+    T, K, tolerance, centered = phases.T, phases.Kmax, phases.tolerance, nudging == "centered"
     rows = []
     with np.errstate(all="ignore"):  # what is not finite has no sign, and agrees with nothing
         for trial in range(1, TRIALS + 1):
             x, y = images.first_batch(samples, network.sizes[0], generator.shuffle)
             sign = 1 - 2 * int(generator.noise.integers(2)) if nudging == "random-sign" else 1
-            nudge = {"K": phases.Kmax, "beta": sign * phases.beta, "centered": nudging == "centered"}
-            ep, _ = rules.eqprop(net, x, y, **nudge, **common)
-            bptt, _ = rules.bptt(net, x, y, steps=phases.steps_back(network), **common)
+            beta = sign * phases.beta
+            ep, _ = rules.eqprop(net, x, y, T=T, K=K, beta=beta, centered=centered, tolerance=tolerance)
+            bptt, _ = rules.bptt(net, x, y, T=T, steps=phases.steps_back(network), tolerance=tolerance)
             N, D = dict(parameters.leaves(bptt)), dict(parameters.leaves(ep))
             for label, path in connections(net):
                 p1, p2 = sign_agreement(N[path], D[path])
