@@ -128,6 +128,8 @@ LINES = [
             f"--toymodel {CONV}": "toymodel",
             "--toymodel --size_tab=4,8,7,5": "toy model",
             "--toymodel --size_tab=4,5": "hidden layer",
+            "--toymodel --size_tab=4,5,6 --batch_size=0": "batch_size",
+            f"--toymodel --size_tab=4,5,6 --batch_size={'9' * 30}": "batch_size",
             "--nudging=centered": "nudging",
             "--benchmark": "benchmark",
             "--seeds=1,2": "seeds",

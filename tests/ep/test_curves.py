@@ -1,10 +1,12 @@
 """The curves of EP and BPTT, the count of their signs, and the figures, tested by the data they draw."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from command_lines import column, table
 from commands.ep import images
-from ep.lines import command
+from ep.lines import command, refused
 
 from plastic import data, runs, xp
 from plastic.ep.experiments import figures, plotcurves, recipe
@@ -136,6 +138,16 @@ def test_the_batch_of_curves(toy, monkeypatch):
         assert target.argmax() == labels[place]
     toys = batches[-2:]
     assert all(np.unique(y.argmax(axis=1)).size == 1 and 0 <= x.min() and x.max() <= 1 for x, y in toys)
+
+
+def test_curves_that_are_not_finite_say_what_to_change(toy):
+    message = refused(
+        f"--dataset={toy}", CURVES.replace("--beta=0.01", "--beta=1e300"), "--size_tab 4 8 100 --no-clamp"
+    )
+    assert "diverged with beta 1e+300 and dt 0.2" in message
+    (folder,) = pathlib.Path("results/ep").iterdir()
+    run = runs.Run(folder)
+    assert run.config["status"] == "diverged" and run.arrays() == {} and not list(folder.glob("*.csv"))
 
 
 def test_curves_are_the_same_in_float32_up_to_rounding(toy):

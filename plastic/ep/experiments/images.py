@@ -26,23 +26,27 @@ class Images:
     dataset: str = "MNIST"
     batch_size: int = 20
 
+    def require(self) -> None:
+        """Raise PlasticError unless there is a batch."""
+        require.whole("batch_size", self.batch_size, most=10**6)
+
     def load(self, network: NetworkOptions) -> Samples:
         """Return the samples, x in the shape that the network takes: (N, n) or (N, rows, columns, channels).
 
         Raises PlasticError where data and network do not fit, before anything is fetched where that is known.
         """
-        require.whole("batch_size", self.batch_size)
+        self.require()
         if (known := data.sizes(self.dataset)) is not None:
             count, inputs, classes = known
             rows = math.isqrt(inputs)
-            self._require(network, count, (rows, rows) if rows**2 == inputs else (inputs,), classes, self.dataset)
+            self._taken_shape(network, count, (rows, rows) if rows**2 == inputs else (inputs,), classes, self.dataset)
         samples = classifier.load(self.dataset, flat=False)
         x, _ = samples.train
-        shape = self._require(network, len(x), x.shape[1:], samples.classes, samples.name)
+        shape = self._taken_shape(network, len(x), x.shape[1:], samples.classes, samples.name)
         train, test = ((x.reshape(len(x), *shape), labels) for x, labels in (samples.train, samples.test))
         return dataclasses.replace(samples, train=train, test=test)
 
-    def _require(self, network, count, shape, classes, name):
+    def _taken_shape(self, network, count, shape, classes, name):
         if self.batch_size > count:
             raise PlasticError(f"batch_size is {self.batch_size}, but the training set has {count} samples")
         return network.input_shape(shape, classes, name)

@@ -39,6 +39,7 @@ def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
     """
     network = network.complete()
     phases.require()
+    images.require()
     (generator,) = run.generators()
     if network.toymodel:
         shape = network.sizes[-1:]
