@@ -48,6 +48,10 @@ SECONDS = 20
 """A line that takes longer was not refused, and works; it is stopped."""
 
 
+class Late(BaseException):
+    """A line takes longer than `SECONDS`."""
+
+
 class Found(Exception):
     """A line that did what no line may."""
 
@@ -78,7 +82,7 @@ def tried(commands, words, prog, **served):
     shown, errors = io.StringIO(), io.StringIO()
 
     def late(*_):
-        raise TimeoutError
+        raise Late
 
     signal.signal(signal.SIGALRM, late)
     signal.alarm(SECONDS)
@@ -88,7 +92,7 @@ def tried(commands, words, prog, **served):
             cli.run(commands, words, prog=prog, **served)
     except SystemExit as leave:
         code = leave.code
-    except TimeoutError:
+    except Late:
         return 0
     except BaseException as error:
         raise Found(f"{prog} {words}: {type(error).__name__}: {error}") from error
