@@ -19,6 +19,7 @@ import pytest
 from command_lines import column, ends_well_or_in_one_line, in_an_empty_folder, kept, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plastic.gle.lagline_student import Student
 
 import plastic
 from plastic import cli, data, functions, gle, parameters, plotting, runs, training, xp
@@ -28,7 +29,6 @@ from plastic.data.speech.features import log_mel, standardise
 from plastic.data.speech.recordings import Speech
 from plastic.gle import figures, gsc, lagline, lagline_student, lagnet, lagnet_students, mnist1d
 from plastic.gle.__main__ import COMMANDS
-from plastic.gle.lagline_student import Student
 from plastic.gle.networks import uniform_layers
 from plastic.optimizers import Adam
 

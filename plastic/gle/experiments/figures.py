@@ -54,7 +54,9 @@ def lag_line(runs):
         count = len(arrays["time"]) // span * span
         time, loss = (arrays[name][:count].reshape(-1, span).mean(axis=1) for name in ("time", "loss"))
         axes[5, 2].plot(time, np.maximum(loss, _LEAST), **plotting.look(index))
-    axes[5, 2].set(xlabel="time", ylabel="loss", xscale="log", yscale="log")
+    axes[5, 2].set(xlabel="time", ylabel="loss", yscale="log")
+    for axis in axes[5]:
+        _logarithmic(axis)
     handles, names = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, names, loc="outside upper center", ncols=6, frameon=False)
     return fig
@@ -80,7 +82,14 @@ def _learned(axis, held, name, label):
         axis.axhline(target, color="0.5", linewidth=3)
     for index, arrays in enumerate(held.values()):
         axis.plot(arrays["time"][1:], arrays[name][1:], **plotting.look(index))
-    axis.set(xlabel="time", ylabel=label, xscale="log", xlim=(arrays["time"][min(20, len(arrays["time"]) // 2)], None))
+    axis.set(xlabel="time", ylabel=label, xlim=(arrays["time"][min(20, len(arrays["time"]) // 2)], None))
+
+
+def _logarithmic(axis):
+    """Make the axis of time logarithmic; over more than a decade, powers of ten alone have labels."""
+    axis.set_xscale("log")
+    first, last = axis.get_xlim()
+    axis.tick_params(axis="x", which="minor", labelbottom=last < 10 * first)
 
 
 def lag_net_traces(runs):
@@ -130,8 +139,8 @@ def lag_net_spectra(runs):
                 look = plotting.look(index) | {"marker": "o", "markersize": 3}
                 above.plot(omega, amplitudes, label=name + label, **look)
             there = amplitudes > 0.1 * amplitudes.max()  # where there is something to compare
-            colour = plotting.look(3 * place + 2)["color"]
-            below.plot(omega[there], arrays["spectrum/phase"][there, column], "o", color=colour)
+            look = {"color": plotting.look(3 * place + 2)["color"], "markersize": 5, "label": name.removesuffix(": ")}
+            below.plot(omega[there], arrays["spectrum/phase"][there, column], "os^D"[place % 4], **look)
     for column, kind in enumerate(("instantaneous neuron", "retarded neuron")):
         axes[0, column].set_title(kind, fontsize="medium")
         axes[1, column].set(xlabel=r"angular frequency $\omega$", ylim=(-np.pi, np.pi))
@@ -139,6 +148,8 @@ def lag_net_spectra(runs):
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel(r"phase of $\tilde{e}$ against $\lambda$ (rad)")
     plotting.legend(axes[0, 0])
+    if len(runs) > 1:
+        plotting.legend(axes[1, 0])
     return fig
 
 
@@ -155,7 +166,8 @@ def lag_net_learning(runs):
             loss = np.maximum(arrays[f"loss/{student}"], _LEAST)
             right.plot(arrays["loss/time"], loss, label=name + label, **look)
     left.set(xlabel="time", ylabel="weights of the first layer", title="Weights")
-    right.set(xlabel="time", ylabel="loss", xscale="log", yscale="log", title="Loss")
+    right.set(xlabel="time", ylabel="loss", yscale="log", title="Loss")
+    _logarithmic(right)
     plotting.legend(left)
     return fig
 
