@@ -9,10 +9,7 @@ from plastic.data.speech import clips
 
 
 def datasets(folder):
-    """Make a folder of data sets: 40 and 10 curves of 20 steps as MNIST-1D-360, and tones of a twentieth of a second as FSDD.
-
-    Return its path.
-    """
+    """Make data sets in a folder: 40 and 10 curves of 20 steps as MNIST-1D-360, tones of 50 ms as FSDD; return it."""
     store.arrays_of(folder / "mnist-1d-360.h5", lambda: generate(samples=50, length=20))
     rng = np.random.default_rng(0)
     named = [(digit, f"recordings/{digit}_nobody_{n}.wav") for digit in range(3) for n in range(16)]
@@ -37,7 +34,7 @@ def chain(trained, run):
 
 
 def three_nets(trained, run):
-    """Teacher and both students at rest under a constant input: tanh, tanh, linear, with the weights of the last row."""
+    """Teacher and both students at rest under a constant input: tanh, tanh, linear, by the weights of the last row."""
     metrics = run.metrics()
     first = [[-0.5, 1.0], *([metrics[f"w{k}_{name}"][-1] for k in range(2)] for name in ("gle", "am"))]
     outputs = trained.predict(np.full((1000, 1), 0.5, trained.network.parameters.flat.dtype))
