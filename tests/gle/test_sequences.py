@@ -223,6 +223,20 @@ def test_the_smallest_rates_are_lowered_for_words():
     assert rates[-1] < 0.95 * rates[0]
 
 
+def test_a_batch_larger_than_the_set_is_refused_before_the_set_is_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(mnist1d.data, "load", LOAD)
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "datasets"))
+    for words in ("--batch_size=4001", "--batch_size=100 --validation=3950"):
+        assert "batch_size" in tiny.refused("mnist1d", words)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_of_a_data_set_is_taken_in_any_case():
+    folder, _ = command(WORDS, "--dataset=fsdd --max_epochs=1")
+    assert folder.name == command(WORDS, "--max_epochs=1 --results=other")[0].name
+    assert runs.Run(folder).options["dataset"] == "FSDD"
+
+
 def test_the_validation_set_is_the_end_of_the_training_set(monkeypatch):
     asked = []
     monkeypatch.setattr(mnist1d.data, "load", lambda *a, **k: (asked.append((a, k)), tiny_curves(*a, **k))[1])
