@@ -12,7 +12,8 @@ import sys
 
 import numpy as np
 
-from plastic import check, data, ep, training
+from plastic import check, data, ep
+from plastic.data import sources
 from plastic.functions import accuracy, one_hot
 from plastic.optimizers import SGD
 
@@ -33,7 +34,7 @@ for beta in (0.5, 0.1, 0.02):
 
 net = ep.prototypical((784, 128, 10), np.random.default_rng(1))
 optimizer, work = SGD({"layers": [0.08, 0.04]}), ep.Relaxation(net, x[:20])
-batches = training.Batches(x, y, 20, [np.random.default_rng(2)])
+batches = sources.Batches(x, y, 20, [np.random.default_rng(2)])
 for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 1500):
     grads, _ = ep.eqprop(net, *batches.next(), T=30, K=10, beta=0.5, work=work)
     optimizer.step(net.parameters, grads, {})

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from plastic import functions, pc, xp
+from plastic import pc, xp
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 
@@ -19,11 +19,12 @@ ITERATIONS = int(sys.argv[1]) if len(sys.argv) > 1 else 24
 xp.use(dtype="float64")
 x, y = np.ones((1, 1)), np.array([[0.0, 1.0]])
 print(f"{'':18} second output, right from the start, after 0, 2, 4, .. iterations")
-for name, rule in {"predictive coding": lambda *batch: pc.pc(*batch, T=128), "backpropagation": pc.bp}.items():
-    net = pc.Network([Affine(np.ones((1, 1))), Affine(np.ones((1, 2)))], functions.linear)
+for name, rule in {"predictive coding": pc.pc, "backpropagation": pc.bp}.items():
+    net = pc.Network([Affine(np.ones((1, 1))), Affine(np.ones((1, 2)))], "linear")
     outputs = [pc.predict(net, x)[0]]
     for _ in range(ITERATIONS):
-        SGD(0.2).step(net.layers, rule(net, x, y), {})
+        grads, output = rule(net, x, y)
+        SGD(0.2).step(net.parameters, grads, {})
         outputs.append(pc.predict(net, x)[0])
     print(
         f"{name:18}",

@@ -1,4 +1,4 @@
-"""The one training loop, `fit`, and two sources: mini-batches of a static set, and the same batch again and again.
+"""The one training loop, `fit`.
 
 The clock is the number of steps taken. What is special to an experiment comes in as functions and objects:
 
@@ -17,48 +17,82 @@ import itertools
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from plastic import parameters, xp
+from plastic import parameters, terminal, xp
+from plastic.data.sources import Batches, Source  # noqa: F401
+from plastic.data.sources import Repeated as Frozen  # noqa: F401
 from plastic.errors import PlasticError
+from plastic.runs.folder import Run
+from plastic.types import Array, Tree
 
 
 def fit(
-    run,
-    state,
-    source,
-    step,
+    run: Run,
+    state: Tree,
+    source: Source,
+    step: Callable[[Any, int], Array],
     *,
-    steps,
-    evaluate,
-    evaluate_every,
-    checkpoint_every,
-    replicas,
-    shape=None,
-    stop=None,
-    advice="",
-    when_diverged=None,
-):
-    """Train to `steps` steps, from the checkpoint of `run` where it has one. Returns the last metrics, as host arrays.
-
-    run: the open `plastic.runs.Run`. Metrics go to its metrics.csv, the state to its checkpoint.
-    state: the tree of all arrays that `step` changes: parameters, moments, neuron states. With several replicas, each
-        leaf of more than one element has the replica axis first.
-    evaluate_every, checkpoint_every: in steps. Step 0 and the last step are always evaluated and saved.
-    replicas: what sets the replicas apart, one {column: value} each, for instance {"replica": 0, "seed": 1}.
-    shape: the replica shape where it has several axes, for instance (seeds, rates); `replicas` are in its order.
-    stop: stop(metrics) is true when the goal is reached; asked after each evaluation. The metrics are of all replicas,
-        those that have diverged too.
-    advice: what to try when training diverges, for the message.
-    when_diverged: {metric: value} that a replica has in metrics.csv once it has diverged, where it keeps its rows and
-        training goes to its end whoever has diverged, as in a search over learning rates.
+    steps: int,
+    evaluate: Callable[[], dict[str, Array]],
+    evaluate_every: int,
+    checkpoint_every: int,
+    replicas: Sequence[dict[str, Any]],
+    shape: tuple[int, ...] | None = None,
+    stop: Callable[[dict[str, np.ndarray]], bool] | None = None,
+    advice: str = "",
+    when_diverged: dict[str, float] | None = None,
+) -> dict[str, np.ndarray]:
+    """Train to `steps` steps, from the checkpoint of the run where it has one.
 
     Divergence: the first bad step of every replica is kept on the device and read at evaluations and checkpoints. A
     replica that has diverged gets no more rows in metrics.csv, is recorded in config.json ("diverged": {replica:
     step}), and its arrays in the checkpoint (and in `state` at the end) are those of its last finite checkpoint.
-    Raises PlasticError when no replica is left. Ctrl-C ends the step in progress, saves, and raises KeyboardInterrupt
-    with the way to go on.
+
+    Args:
+        run: the `plastic.runs.Run`, or a part of one. Metrics go to its metrics.csv, the state to its checkpoint.
+        state: the tree of all arrays that `step` changes: parameters, moments, neuron states. With several replicas,
+            each leaf of more than one element has the replica axes first.
+        source: gives what a step needs; see `plastic.data.sources`.
+        step: step(batch, number), number = 1, 2, .., changes the state in place and returns a vital sign: an array of
+            the replica shape that is not finite once that replica has diverged. Nothing in it waits for the device.
+        steps: to take in all; those that the checkpoint has taken count.
+        evaluate: evaluate() -> {name: array of the replica shape}.
+        evaluate_every, checkpoint_every: in steps. Step 0 and the last step are always evaluated and saved.
+        replicas: what sets the replicas apart, one {column: value} each, for instance {"replica": 0, "seed": 1}.
+        shape: the replica shape where it has several axes, for instance (seeds, rates); `replicas` are in its order.
+        stop: stop(metrics) is true when the goal is reached; asked after each evaluation. The metrics are of all
+            replicas, those that have diverged too.
+        advice: what to try when training diverges, for the message.
+        when_diverged: {metric: value} that a replica has in metrics.csv once it has diverged, where it keeps its rows
+            and training goes to its end whoever has diverged, as in a search over learning rates.
+
+    Returns:
+        The last metrics, as host arrays.
+
+    Raises:
+        PlasticError: when no replica is left, unless `when_diverged` is given.
+        KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, which end the step in progress and save; it says how to go
+            on.
+
+    Example:
+        >>> import tempfile
+        >>> from plastic.data.sources import Repeated
+        >>> from plastic.runs import Run
+        >>> w = xp.asarray([1.0, 2.0])
+        >>> def step(batch, number):
+        ...     w[...] *= 0.5
+        ...     return w.sum()
+        >>> with tempfile.TemporaryDirectory() as folder, Run.create(folder, "mine", "halving", {}) as run:
+        ...     metrics = fit(
+        ...         run, {"w": w}, Repeated(), step, steps=2, evaluate=lambda: {"loss": (w**2).sum()},
+        ...         evaluate_every=1, checkpoint_every=2, replicas=[{"seed": 1}],
+        ...     )
+        >>> float(metrics["loss"])
+        0.3125
     """
     run.begin(steps=steps, trial=lambda: _seconds_a_step(step, source))
     health = _Health(run, state, replicas, shape or (len(replicas),), advice, when_diverged)
@@ -98,78 +132,13 @@ def fit(
                 metrics = evaluated()
                 stopped = stop is not None and bool(stop(metrics))
                 bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(metrics.items())[:3]})
-            done, leave = stopped or number == steps, interrupted.is_set()
+            done, leave = stopped or number == steps, interrupted.is_set() or terminal.interruption.is_set()
             if done or leave or number % checkpoint_every == 0:
                 save()
             if leave and not done:
                 run.status("interrupted", step=number, **health.details())
                 raise KeyboardInterrupt(f"interrupted at step {number}; go on with --resume={run.folder}")
     return metrics
-
-
-class Batches:
-    """Mini-batches of a static set, in file order or shuffled anew each epoch; what does not fill a batch is left out.
-
-    x (samples, ...), y (samples, ...): arrays of the backend. generators: none for the file order; one generator for
-    a shuffled order; several for an order per replica, whose batches are then (replicas, batch, ...). Raises
-    PlasticError if the batch is larger than the set, or x and y differ in their number of samples.
-    """
-
-    def __init__(self, x, y, batch_size, generators=()):
-        if len(x) != len(y):
-            raise PlasticError(f"x has {len(x)} samples, but y has {len(y)}")
-        if not 1 <= batch_size <= len(x):
-            raise PlasticError(f"batch_size {batch_size} is not possible with a training set of {len(x)} samples")
-        self.x, self.y, self.batch_size, self.generators = x, y, batch_size, list(generators)
-        self.per_epoch = len(x) // batch_size
-        self._begin_epoch()
-
-    def next(self):
-        """Return the next batch (x, y)."""
-        if self._position == self.per_epoch:
-            self._begin_epoch()
-        chosen = slice(self._position * self.batch_size, (self._position + 1) * self.batch_size)
-        self._position += 1
-        if self.generators:
-            chosen = xp.asarray(self._order[..., chosen])
-        return self.x[chosen], self.y[chosen]
-
-    def state(self):
-        """Return the position in the epoch, and the generators as they were when the epoch began."""
-        return {"position": self._position, "generators": self._at_epoch}
-
-    def restore(self, state):
-        """Go back to a position that `state` gave."""
-        for generator, bits in zip(self.generators, state["generators"], strict=True):
-            generator.bit_generator.state = bits
-        self._begin_epoch()
-        self._position = state["position"]
-
-    def _begin_epoch(self):
-        self._at_epoch = [generator.bit_generator.state for generator in self.generators]
-        orders = [generator.permutation(len(self.x)) for generator in self.generators]
-        self._order = orders[0] if len(orders) == 1 else np.array(orders)
-        self._position = 0
-
-
-class Frozen:
-    """The same batch at every step: a source without position; an epoch is a step."""
-
-    per_epoch = 1
-
-    def __init__(self, batch):
-        self.batch = batch
-
-    def next(self):
-        """Return the batch."""
-        return self.batch
-
-    def state(self):
-        """Return nothing: there is no position."""
-        return {}
-
-    def restore(self, state):
-        """Do nothing."""
 
 
 class _Health:
@@ -251,9 +220,7 @@ def _seconds_a_step(step, source):
 
 
 def _progress_bar(steps, number):
-    from tqdm import tqdm
-
-    return tqdm(total=steps, initial=number, disable=None, unit="step", dynamic_ncols=True, mininterval=0.5)
+    return terminal.progress(total=steps, initial=number, unit="step", dynamic_ncols=True, mininterval=0.5)
 
 
 def _quiet():
@@ -262,7 +229,7 @@ def _quiet():
 
 @contextlib.contextmanager
 def _deferred_interrupt():
-    """Turn the first Ctrl-C or SIGTERM into an event to ask about between steps; a second one interrupts at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an event to ask about between steps; a second one acts at once."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted  # Python takes signals in the main thread only
@@ -272,7 +239,8 @@ def _deferred_interrupt():
         interrupted.set()
         signal.signal(signum, signal.default_int_handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield interrupted
     finally:

@@ -12,6 +12,7 @@ from command_lines import column, error_of, printed, table
 
 import plastic
 from plastic import cli, plotting, require, runs, training, xp
+from plastic.data import sources
 from plastic.errors import PlasticError
 from plastic.runs import Spelling, decorator, experiment
 from plastic.runs.figure import figure
@@ -63,7 +64,7 @@ def descent(run, *, steps: int = 20, rate: float = 0.5, unit: Literal["m", "km"]
     training.fit(
         run,
         {"w": w},
-        training.Frozen(None),
+        sources.Repeated(),
         step,
         steps=steps,
         evaluate=lambda: {"loss": w[:, 0] ** 2},
@@ -93,7 +94,7 @@ def grid(run, *, steps: int = 20, rates: tuple[float, ...] = (0.1, 3e8, 0.5)):
         training.fit(
             part,
             {"w": w},
-            training.Frozen(None),
+            sources.Repeated(),
             step,
             steps=steps,
             evaluate=lambda w=w: {"loss": w**2},
@@ -299,7 +300,7 @@ def test_a_figure_that_cannot_be_drawn_spoils_nothing(capsys):
     folder = descent(steps=5)
     captured = capsys.readouterr()
     assert captured.err == (
-        f"warning: the figure curve was not drawn (ValueError: no ink); later: python -m plastic.toy figure {folder}\n"
+        f"warning: not drawn: curve (ValueError: no ink); draw later by: python -m plastic.toy figure {folder}\n"
     )
     assert captured.out.endswith(f"run folder {folder}\n") and runs.Run(folder).config["status"] == "finished"
     BROKEN.clear()

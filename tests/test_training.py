@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trees import assert_same, host
 
 from plastic import runs, training, xp
+from plastic.data import sources
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
@@ -33,7 +34,7 @@ def rows(run):
 def numbered(samples, batch_size, generators=()):
     """Batches whose x[n] = (n, n) and y[n] = 10 n tell which samples they hold."""
     numbers = np.arange(float(samples))
-    return training.Batches(
+    return sources.Batches(
         xp.asarray(np.stack([numbers, numbers], axis=1)), xp.asarray(10 * numbers), batch_size, generators
     )
 
@@ -112,10 +113,10 @@ def test_an_impossible_batch_size_is_refused(batch_size):
 
 def test_a_frozen_source_gives_the_same_batch_again_and_each_step_is_an_epoch():
     batch = (np.zeros(2), np.ones(2))
-    source = training.Frozen(batch)
+    source = sources.Repeated(batch)
     assert source.per_epoch == 1
     assert all(source.next() is batch for _ in range(3))
-    other = training.Frozen(batch)
+    other = sources.Repeated(batch)
     other.restore(json.loads(json.dumps(source.state())))
     assert other.next() is batch and other.state() == source.state()
 
@@ -214,7 +215,7 @@ def test_a_static_set_least_squares_by_sgd(backend, tmp_path):
     generator = np.random.default_rng(3)
     x, W, b = generator.normal(size=(32, 4)), generator.normal(size=(4, 2)), generator.normal(size=(1, 2))
     orders = [np.random.default_rng(seed) for seed in (1, 2)]
-    source = training.Batches(xp.asarray(x), xp.asarray(x @ W + b), 8, orders)
+    source = sources.Batches(xp.asarray(x), xp.asarray(x @ W + b), 8, orders)
     layer = Affine(xp.zeros((2, 4, 2), dtype=xp.float_dtype), xp.zeros((2, 1, 2), dtype=xp.float_dtype))
     optimizer = SGD(0.1)
     state = {"layers": [layer], "moments": optimizer.init([layer])}
@@ -561,7 +562,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def interruptible(run, signals=()):
     """Shuffled sums; during each step in `signals`, {step: signals}, those come, and the step goes on."""
-    source = training.Batches(
+    source = sources.Batches(
         xp.asarray(np.arange(20.0).reshape(20, 1)), xp.asarray(np.zeros(20)), 3, [np.random.default_rng(0)]
     )
     state = {"w": xp.zeros((1, 1), dtype=xp.float_dtype)}

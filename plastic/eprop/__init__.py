@@ -1,27 +1,78 @@
 """e-prop: learning in recurrent networks of spiking neurons and of LSTM cells (Bellec, Scherr et al. 2020).
 
-    record = eprop.simulate(network, x)                                  x (T, batch, n_in), spikes or currents
-    loss, err = eprop.signals.classification(record.y, labels, window)
-    grads = eprop.rules.eprop(network, x, record, err)                   or rules.bptt, rules.online.eprop
+    net = eprop.lsnn((40, 100, 2), generator)                          LIF and ALIF neurons; or eprop.lif, eprop.lstm
+    output = eprop.predict(net, x)                                     x (T, batch, n_in), spikes or currents
+    loss = functools.partial(eprop.signals.classification, window=150)
+    grads, output = eprop.eprop(net, x, labels, loss=loss)             or eprop.online, eprop.bptt
+
+Below them, `simulate` gives a record, a loss gives err = dE/doutput, and `eprop_gradients`, `online_gradients` or
+`bptt_gradients` the gradient.
 
 Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein, Maass: A solution to the learning dilemma for recurrent networks
 of spiking neurons. Nature Communications 11, 3625, 2020.
 """
 
-from plastic.eprop import inputs, lstm, rules, signals
+from collections.abc import Callable
+from typing import Any
+
+from plastic.eprop import inputs, signals
+from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState
+from plastic.eprop.networks import NETWORKS, lif, lsnn, lstm
 from plastic.eprop.restoring import restore
-from plastic.eprop.spiking import Neurons, Record, SpikingNetwork, State, decay, simulate
+from plastic.eprop.rules import (
+    RULES,
+    bptt,
+    bptt_gradients,
+    eprop,
+    eprop_gradients,
+    online,
+    online_gradients,
+    predict,
+    simulate,
+)
+from plastic.eprop.spiking import (
+    Neurons,
+    SpikingNetwork,
+    SpikingRecord,
+    SpikingState,
+    Traces,
+    decay,
+    eligibility_traces,
+    factorised_gradients,
+    ideal_learning_signals,
+)
+
+STEPS: dict[str, Callable[..., Any]] = {}
+"""No rule of this family moves weights within the dynamics."""
 
 __all__ = [
+    "NETWORKS",
+    "RULES",
+    "STEPS",
+    "LSTMNetwork",
+    "LSTMRecord",
+    "LSTMState",
     "Neurons",
-    "Record",
     "SpikingNetwork",
-    "State",
+    "SpikingRecord",
+    "SpikingState",
+    "Traces",
+    "bptt",
+    "bptt_gradients",
     "decay",
+    "eligibility_traces",
+    "eprop",
+    "eprop_gradients",
+    "factorised_gradients",
+    "ideal_learning_signals",
     "inputs",
+    "lif",
+    "lsnn",
     "lstm",
+    "online",
+    "online_gradients",
+    "predict",
     "restore",
-    "rules",
     "signals",
     "simulate",
 ]

@@ -8,8 +8,9 @@ import numpy as np
 from plastic import xp
 from plastic.eprop import figures, signals
 from plastic.eprop.inputs import Trials
+from plastic.eprop.rules import predict
 from plastic.eprop.running import check_step, run_spiking_task
-from plastic.eprop.spiking import decay, simulate
+from plastic.eprop.spiking import decay
 from plastic.eprop.training_task import SpikingTask, adaptive_neurons, one_of
 from plastic.errors import PlasticError
 from plastic.optimizers import Adam
@@ -70,7 +71,7 @@ class Task(SpikingTask):
 
     def loss(self, record, stimuli):
         """Cross-entropy over the recall window."""
-        return signals.classification(record.y, xp.asarray(stimuli.labels), self.window)
+        return signals.classification(record.output, xp.asarray(stimuli.labels), self.window)
 
     def penalty(self, z):
         """The regulariser of firing rates that the options ask for."""
@@ -100,7 +101,7 @@ class Task(SpikingTask):
             self.trying = self._under_the_criterion()
         active = (self.state["reached"] < 0).astype(xp.float_dtype)[:, None, None]
         loss, penalty, record = self.learn(xp.asarray(stimuli.x), stimuli, active if len(self.seeds) > 1 else active[0])
-        wrong = signals.decisions(record.y, self.window) != xp.asarray(stimuli.labels)
+        wrong = signals.decisions(record.output, self.window) != xp.asarray(stimuli.labels)
         error = xp.mean(wrong, axis=-1, dtype=xp.float_dtype)
         self.last = {"loss": loss, "rate_penalty": penalty, "error": error}
         if number % self.options["validate_every"]:
@@ -148,8 +149,8 @@ class Task(SpikingTask):
         network, errors = one_of(self.network, replica, len(self.seeds)), []
         for _ in range(batches):
             stimuli = trials.next()
-            record = simulate(network, xp.asarray(stimuli.x))
-            errors.append(np.mean(xp.asnumpy(signals.decisions(record.y, self.window)) != stimuli.labels))
+            found = signals.decisions(predict(network, xp.asarray(stimuli.x)), self.window)
+            errors.append(np.mean(xp.asnumpy(found) != stimuli.labels))
         return float(np.mean(errors))
 
 

@@ -1,52 +1,58 @@
 """The figures of a run, drawn from its folder, and the arrays of one trial that they show."""
 
+import functools
+
 import numpy as np
 
-from plastic import plotting, runs, xp
+from plastic import affine, plotting, runs, xp
 from plastic.eprop import rules, signals
-from plastic.eprop.spiking import simulate
+from plastic.eprop.spiking import eligibility_traces
+from plastic.eprop.training_task import squared_error
 from plastic.functions import softmax
 
 
 def keep_pattern(task):
     """Simulate the first seed of a pattern task once more; return the arrays of the figures."""
     network, x, target = task.one(0)
-    return _keep(network, x, lambda record: signals.regression(record.y, target)) | {"target": _host(target[:, 0])}
+    arrays = _keep(network, x, lambda y: squared_error(y, target[:, :1]), task.feedback_of(0))
+    return arrays | {"target": _host(target[:, 0])}
 
 
 def keep_decisions(task):
     """Simulate the first seed of a decision task on a new trial; return the arrays of the figures."""
     network, stimuli = task.one(0)
     labels = xp.asarray(stimuli.labels[:1])
-    arrays = _keep(network, xp.asarray(stimuli.x), lambda r: signals.classification(r.y, labels, task.window))
+    loss = functools.partial(signals.classification, labels=labels, window=task.window)
+    arrays = _keep(network, xp.asarray(stimuli.x), loss, task.feedback_of(0))
     probability = softmax(xp.asarray(arrays["y"]))
     return arrays | {"probability": _host(probability), "n_regular": np.array(task.options["n_regular"])}
 
 
-def _keep(network, x, loss):
+def _keep(network, x, loss, feedback):
     """Return the first trial of a batch: spikes, readout, learning signals, and the traces of one synapse.
 
     The synapse is the recurrent one that the trial would change most (onto ALIF neurons, where there are some).
     """
     x = x[:, :1]
-    record = simulate(network, x)
-    _, err = loss(record)
-    L = err @ xp.swapaxes(network.feedback, -1, -2)
+    record = rules.simulate(network, x)
+    _, err = loss(record.output)
+    L = err @ affine.transposed(network.W_out if feedback is None else feedback)
     n_in = x.shape[-1]
-    size = np.abs(_host(rules.eprop(network, x, record, err)["W_rec"]))
+    size = np.abs(_host(rules.eprop_gradients(network, record, err, feedback=feedback)["W_rec"]))
     if network.neurons.beta is not None:
         adaptive = _host(network.neurons.beta)[0] > 0
         size = size * adaptive if adaptive.any() else size
     pre, post = np.unravel_index(np.argmax(size), size.shape)
     series = {name: [] for name in ("eps_v", "eps_a", "ebar")}
-    for trace in rules.online.traces(network, x, record):
+    for trace in eligibility_traces(network, record):
         for name, values in series.items():
             values.append(getattr(trace, name)[0, n_in + pre, post].copy())
     arrays = {f"synapse/{name}": _host(xp.stack(values)) for name, values in series.items()}
     arrays["synapse/psi"] = _host(record.psi[:, 0, post])
     arrays["synapse/L"] = _host(L[:, 0, post])
     arrays["synapse/neurons"] = np.array([pre, post])
-    return arrays | {"x": _host(x[:, 0]), "z": _host(record.z[:, 0]), "y": _host(record.y[:, 0]), "L": _host(L[:, 0])}
+    histories = {"x": x, "z": record.z, "y": record.output, "L": L}
+    return arrays | {name: _host(history[:, 0]) for name, history in histories.items()}
 
 
 def draw(folder):

@@ -1,8 +1,9 @@
 """Stimuli of Bellec, Scherr et al. 2020: pattern generation (Fig. S7), evidence accumulation (Fig. 3), store-recall.
 
-Draws are made on the host, by the `numpy.random.Generator` given, and return host arrays. Spikes x are booleans
-(T, batch, n_in), time first, one step per millisecond, at most one spike per neuron and step, independent of each
-other. Rates are in Hz: a rate r is the probability r / 1000 per step. Lengths are in steps, that is in ms.
+Draws are made on the host, by the `numpy.random.Generator` given, and return host arrays: `xp.asarray` takes them to
+the device and to the working precision. Spikes x are booleans (T, batch, n_in), one step per millisecond, at most one
+spike per neuron and step, independent of each other. Rates are in Hz: a rate r is the probability r / 1000 per step.
+Lengths are in steps, that is in ms.
 
     pattern        one frozen input, and the sum of four sinusoids to be traced
     evidence       cues on the left or right, a long delay, then the question on which side there were more
@@ -14,9 +15,13 @@ The two tasks of one decision per trial share their input code: n_in neurons in 
 
 import dataclasses
 import math
+import numbers
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
+from plastic import require
 from plastic.errors import PlasticError
 
 _HZ = 1e-3  # spikes per step
@@ -24,14 +29,15 @@ _PERIODS = 1000, 500, 333, 200  # ms, of the four sinusoids of a target
 _P_LEFT = 0.3, 0.7  # probability that a cue is on the left, in one half of the trials and in the other
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Stimuli:
     """A batch of trials that each ask for one decision; with several seeds every array has the replica axis first.
 
-    x (T, batch, n_in): the input spikes, booleans
-    cues (batch, n_cues): what each cue showed, 0 (left, in the evidence task) or 1 (right)
-    labels (batch,): the right decision, 0 or 1
-    recall_length: the decision is asked for in this many last steps
+    Attributes:
+        x: input spikes, booleans (T, batch, n_in).
+        cues: what each cue showed, 0 (left, in the evidence task) or 1 (right), (batch, n_cues).
+        labels: the right decision, 0 or 1, (batch,).
+        recall_length: the decision is asked for in this many last steps.
     """
 
     x: np.ndarray
@@ -39,26 +45,60 @@ class Stimuli:
     labels: np.ndarray
     recall_length: int
 
+    def __repr__(self) -> str:
+        T, batch, n_in = self.x.shape[-3:]
+        replicas = "".join(f"{length} x " for length in self.x.shape[:-3])
+        return f"Stimuli of {replicas}{batch} trials, {T} ms, the last {self.recall_length} for recall, {n_in} inputs"
 
-def pattern(generator, T=1000, batch=1, n_in=100, n_out=1, rate=50.0):
-    """Return the input spikes (T, batch, n_in) and the target (T, 1, n_out) of pattern generation (Fig. S7).
 
-    Every row of the batch has an input of its own, every neuron fires at `rate`, and the target is shared by all rows:
+def pattern(
+    generator: np.random.Generator,
+    T: int = 1000,
+    batch: int = 1,
+    n_in: int = 100,
+    n_out: int = 1,
+    rate: float = 50.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the input spikes and the target of pattern generation (Fig. S7), drawn once and kept.
+
+    Every row of the batch has an input of its own, and all rows the same target,
 
         y*(t) = sum_q A_q sin(phi_q + 2 pi c_q t / (T - 1)),   A_q ~ U(0.5, 2),   phi_q ~ U(0, 2 pi),
 
     less its first sample, divided by its largest absolute value. The c_q = T // period_q are whole numbers of cycles
-    for the periods of 1000, 500, 333 and 200 ms, so a target of T < 200 is 0 throughout. Both are drawn once and kept.
-    Raises PlasticError where a size is not positive or the rate is not in [0, 1000] Hz.
+    for the periods of 1000, 500, 333 and 200 ms, so a target of T < 200 is 0 throughout.
+
+    Args:
+        generator: a `numpy.random.Generator`.
+        T: number of steps.
+        batch: rows of the batch.
+        n_in: input neurons.
+        n_out: outputs.
+        rate: of all input neurons in Hz, from 0 to 1000.
+
+    Returns:
+        (x, y*): booleans (T, batch, n_in) and float64 numbers (T, batch, n_out), on the host.
+
+    Raises:
+        PlasticError: if a size is not positive or the rate is not in [0, 1000] Hz.
+
+    Source: the published code's tutorial of pattern generation.
+
+    Example:
+        >>> x, target = pattern(np.random.default_rng(1), T=1000)
+        >>> x.shape, target.shape, float(abs(target).max())
+        ((1000, 1, 100), (1000, 1, 1), 1.0)
     """
+    _check_generator(generator)
     _check_positive(T=T, batch=batch, n_in=n_in, n_out=n_out)
     _check_rates(rate=rate)
     x = np.zeros((T, batch, n_in), bool)
     x[_spikes(generator, x.shape, rate)] = True
-    return x, np.stack([_target(generator, T) for _ in range(n_out)], axis=-1)[:, None, :]
+    target = np.stack([_target(generator, T) for _ in range(n_out)], axis=-1)
+    return x, np.repeat(target[:, None, :], batch, axis=1)
 
 
-def _target(generator, T):
+def _target(generator: np.random.Generator, T: int) -> np.ndarray:
     A = generator.uniform(0.5, 2, len(_PERIODS))
     phi = generator.uniform(0, 2 * np.pi, len(_PERIODS))
     cycles = np.array([T // period for period in _PERIODS])
@@ -68,17 +108,17 @@ def _target(generator, T):
 
 
 def evidence(
-    generator,
-    batch=64,
-    n_in=40,
-    n_cues=7,
-    cue_length=100,
-    cue_spacing=150,
-    delay=1050,
-    recall_length=150,
-    f0=40.0,
-    noise=None,
-):
+    generator: np.random.Generator,
+    batch: int = 64,
+    n_in: int = 40,
+    n_cues: int = 7,
+    cue_length: int = 100,
+    cue_spacing: int = 150,
+    delay: int = 1050,
+    recall_length: int = 150,
+    f0: float = 40.0,
+    noise: float | None = None,
+) -> Stimuli:
     """Return `Stimuli` of the evidence accumulation task (Fig. 3), T = n_cues cue_spacing + delay + recall_length.
 
     population  silent, but for
@@ -89,11 +129,36 @@ def evidence(
 
     In each trial the probability that a cue is on the left is 0.3 or 0.7, with equal chance; its cues are independent.
     The label is the side that had more. The defaults are the published 2250 ms, the first cue at t = 50.
-    Raises PlasticError where the cues do not fit the time, n_in is no multiple of 4, n_cues is even (a draw would be
-    possible), a size or length is not positive, or a rate is not in [0, 1000] Hz.
+
+    Args:
+        generator: a `numpy.random.Generator`.
+        batch: number of trials.
+        n_in: input neurons, a multiple of 4.
+        n_cues: cues of a trial, an odd number.
+        cue_length: length of a cue in ms.
+        cue_spacing: from one cue to the next in ms.
+        delay: from the last cue to the recall in ms.
+        recall_length: length of the recall in ms.
+        f0: rate of active neurons in Hz, from 0 to 1000.
+        noise: rate of the noise in Hz, from 0 to 1000.
+
+    Returns:
+        `Stimuli`, on the host.
+
+    Raises:
+        PlasticError: if the cues do not fit the time, n_in is no multiple of 4, n_cues is even (a draw would be
+            possible), a size or length is not positive, or a rate is not in [0, 1000] Hz.
+
+    Source: Bellec, Scherr et al. 2020, Fig. 3, and the published code's tutorial of it.
+
+    Example:
+        >>> evidence(np.random.default_rng(1), batch=2)
+        Stimuli of 2 trials, 2250 ms, the last 150 for recall, 40 inputs
     """
+    _check_generator(generator)
+    _check_rates(f0=f0)
     noise = f0 / 4 if noise is None else noise
-    _check_trial(batch, n_in, delay, recall_length, f0=f0, noise=noise)
+    _check_trial(batch, n_in, delay, recall_length, noise=noise)
     _check_positive(n_cues=n_cues, cue_length=cue_length, cue_spacing=cue_spacing)
     if n_cues % 2 == 0:
         raise PlasticError(f"n_cues={n_cues} is even, so that a trial may have no answer; take an odd number")
@@ -116,7 +181,16 @@ def evidence(
     return Stimuli(x.reshape(T, batch, n_in), cues, labels, recall_length)
 
 
-def store_recall(generator, batch=64, n_in=40, cue_length=100, delay=1000, recall_length=100, f0=50.0, noise=10.0):
+def store_recall(
+    generator: np.random.Generator,
+    batch: int = 64,
+    n_in: int = 40,
+    cue_length: int = 100,
+    delay: int = 1000,
+    recall_length: int = 100,
+    f0: float = 50.0,
+    noise: float = 10.0,
+) -> Stimuli:
     """Return `Stimuli` of the store-recall task, T = cue_length + delay + recall_length: remember one bit.
 
     population  fires at f0 in
@@ -128,9 +202,30 @@ def store_recall(generator, batch=64, n_in=40, cue_length=100, delay=1000, recal
     and every neuron at `noise` the rest of the time. Values are 0 or 1 with equal chance; the label is the value, and
     so is the one entry of a trial's cues. This is the working-memory task that is common for LSNNs (Bellec et al.
     2018), with one value per trial.
-    Raises PlasticError where n_in is no multiple of 4, a size or length is not positive (the delay may be 0), or a
-    rate is not in [0, 1000] Hz.
+
+    Args:
+        generator: a `numpy.random.Generator`.
+        batch: number of trials.
+        n_in: input neurons, a multiple of 4.
+        cue_length: length of the cue in ms.
+        delay: from the cue to the recall in ms; it may be 0.
+        recall_length: length of the recall in ms.
+        f0: rate of active neurons in Hz, from 0 to 1000.
+        noise: rate of the others in Hz, from 0 to 1000.
+
+    Returns:
+        `Stimuli`, on the host.
+
+    Raises:
+        PlasticError: if n_in is no multiple of 4, a size or length is not positive, or a rate is not in [0, 1000] Hz.
+
+    Source: Bellec et al. 2018.
+
+    Example:
+        >>> store_recall(np.random.default_rng(1), batch=2)
+        Stimuli of 2 trials, 1200 ms, the last 100 for recall, 40 inputs
     """
+    _check_generator(generator)
     _check_trial(batch, n_in, delay, recall_length, f0=f0, noise=noise)
     _check_positive(cue_length=cue_length)
     values = generator.integers(2, size=batch)
@@ -155,15 +250,43 @@ def store_recall(generator, batch=64, n_in=40, cue_length=100, delay=1000, recal
 class Trials:
     """A source for `plastic.training.fit`: every `next` draws a fresh batch of trials.
 
-    draw: draw(generator) gives `Stimuli`, for instance `functools.partial(evidence, batch=32)`. generators: one per
-    seed. With several seeds every array has the replica axis first, x (R, T, batch, n_in), and each replica is what
-    its generator would have drawn alone. per_epoch: the number of batches that count as an epoch.
+    With several generators every array has the replica axis first, x (R, T, batch, n_in), and each replica is what its
+    generator would have drawn alone.
+
+    Args:
+        draw: draw(generator) gives `Stimuli`, for instance `functools.partial(evidence, batch=32)`.
+        generators: a `numpy.random.Generator` for each seed.
+        per_epoch: the number of batches that count as an epoch.
+
+    Raises:
+        PlasticError: if an argument is of another kind.
+
+    Source: the published code draws new trials in every iteration.
+
+    Example:
+        >>> trials = Trials(evidence, [np.random.default_rng(1)])
+        >>> trials.next()
+        Stimuli of 64 trials, 2250 ms, the last 150 for recall, 40 inputs
     """
 
-    def __init__(self, draw, generators, per_epoch=1):
+    def __init__(
+        self, draw: Callable[[Any], Stimuli], generators: Iterable[np.random.Generator], per_epoch: int = 1
+    ) -> None:
+        if not callable(draw):
+            raise PlasticError(f"draw is {draw!r}; it must be a function of a generator, inputs.evidence for instance")
+        if isinstance(generators, np.random.Generator) or not isinstance(generators, Iterable):
+            raise PlasticError(f"generators is {generators!r}; it must be a list of them, one for each seed")
+        require.whole("per_epoch", per_epoch)
         self.draw, self.generators, self.per_epoch = draw, list(generators), per_epoch
+        if not self.generators:
+            raise PlasticError("generators is empty; one for each seed is needed")
+        for generator in self.generators:
+            _check_generator(generator)
 
-    def next(self):
+    def __repr__(self) -> str:
+        return f"Trials of {len(self.generators)} generators"
+
+    def next(self) -> Stimuli:
         """Return the next batch, as `Stimuli`."""
         drawn = [self.draw(generator) for generator in self.generators]
         if len(drawn) == 1:
@@ -171,50 +294,64 @@ class Trials:
         arrays = {name: np.stack([getattr(each, name) for each in drawn]) for name in ("x", "cues", "labels")}
         return Stimuli(**arrays, recall_length=drawn[0].recall_length)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return the states of the generators, before the next batch."""
         return {"generators": [generator.bit_generator.state for generator in self.generators]}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
         for generator, bits in zip(self.generators, state["generators"], strict=True):
             generator.bit_generator.state = bits
 
 
-def _spikes(generator, shape, rate):
+def _spikes(generator: np.random.Generator, shape: tuple[int, ...], rate: float) -> tuple[np.ndarray, ...]:
     """Return the places of independent spikes at a rate in an array of a shape, as a tuple of index arrays.
 
     Spikes are rare, so it is their gaps that are drawn: the distance from one spike of a Bernoulli process to the next
     is geometric. What has to be drawn is one number per spike instead of one per neuron and step.
     """
     size, p = math.prod(shape), rate * _HZ
-    places, last = [np.empty(0, np.int64)], -1
+    parts, last = [np.empty(0, np.int64)], -1
     while p > 0 and last < size - 1:
         expected = int((size - last) * p) + 1
-        places.append(last + np.cumsum(generator.geometric(p, expected)))
-        last = places[-1][-1]
-    places = np.concatenate(places)
+        parts.append(last + np.cumsum(generator.geometric(p, expected)))
+        last = parts[-1][-1]
+    places = np.concatenate(parts)
     return np.unravel_index(places[places < size], shape)
 
 
-def _check_trial(batch, n_in, delay, recall_length, **rates):
+def _check_generator(generator: Any) -> None:
+    if not isinstance(generator, np.random.Generator):
+        raise PlasticError(f"generator is {generator!r}; it must be numpy.random.default_rng(seed), or one like it")
+
+
+def _check_trial(batch: Any, n_in: Any, delay: Any, recall_length: Any, **rates: Any) -> None:
     _check_positive(batch=batch, n_in=n_in, recall_length=recall_length)
     if n_in % 4:
         raise PlasticError(f"n_in={n_in} does not divide into four populations; take a multiple of 4")
+    _check_whole("delay", delay)
     if delay < 0:
         raise PlasticError(f"more cues than time: delay={delay} between the last cue and the recall is negative")
     _check_rates(**rates)
 
 
-def _check_positive(**sizes):
+def _check_positive(**sizes: Any) -> None:
     for name, value in sizes.items():
+        _check_whole(name, value)
         if value < 1:
             raise PlasticError(f"{name}={value} is not possible; it must be at least 1")
 
 
-def _check_rates(**rates):
+def _check_whole(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise PlasticError(f"{name}={value!r} is not possible; it must be a whole number")
+
+
+def _check_rates(**rates: Any) -> None:
     for name, rate in rates.items():
-        if not 0 <= rate <= 1000:
+        if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
+            raise PlasticError(f"{name}={rate!r} is not possible; it must be a rate in Hz")
+        if not 0 <= float(rate) <= 1000:
             raise PlasticError(
                 f"{name}={rate} Hz is not in [0, 1000] Hz: with steps of 1 ms a neuron cannot fire faster"
             )

@@ -7,8 +7,8 @@ import numpy as np
 from plastic import training, xp
 from plastic.eprop import figures, inputs, rules, signals
 from plastic.eprop.running import check_step, run_spiking_task
-from plastic.eprop.spiking import decay, simulate
-from plastic.eprop.training_task import TAU_PATTERN, SpikingTask, one_of, pattern_neurons
+from plastic.eprop.spiking import decay
+from plastic.eprop.training_task import TAU_PATTERN, SpikingTask, one_of, pattern_neurons, squared_error
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 from plastic.runs.options import check_above_zero, check_at_least_one, check_between, check_seeds, resumed, seed_names
@@ -27,7 +27,7 @@ class Task(SpikingTask):
 
     def loss(self, record, stimuli):
         """Half the summed squared error."""
-        return signals.regression(record.y, self.target)
+        return squared_error(record.output, self.target)
 
     def penalty(self, z):
         """The regulariser of firing rates."""
@@ -46,7 +46,7 @@ class Task(SpikingTask):
 
     def evaluate(self):
         """Return the loss, the regulariser without its strength, and the mean rate in Hz, of the present weights."""
-        record = simulate(self.network, self.x)
+        record = rules.simulate(self.network, self.x)
         loss, _ = self.loss(record, None)
         penalty, _ = signals.rate_penalty(record.z, self.options["reg_rate"] / 1000, 0.5)
         rate = 1000 * xp.mean(record.z, axis=(-3, -2, -1), dtype=xp.float_dtype)
@@ -59,10 +59,11 @@ class Task(SpikingTask):
 
     def check_gradient(self):
         """Raise PlasticError unless e-prop online and by the sweep back in time agree, to 1e-4 of the largest entry."""
-        record = simulate(self.network, self.x)
+        record = rules.simulate(self.network, self.x)
         _, err = self.loss(record, None)
         _, R = self.penalty(record.z)
-        pair = [rule(self.network, self.x, record, err, R) for rule in (rules.eprop, rules.online.eprop)]
+        forms = rules.eprop_gradients, rules.online_gradients
+        pair = [form(self.network, record, err, R, feedback=self.feedback) for form in forms]
         for name in ("W_in", "W_rec"):
             difference, largest = (
                 float(xp.asnumpy(xp.max(xp.abs(each)))) for each in (pair[0][name] - pair[1][name], pair[0][name])

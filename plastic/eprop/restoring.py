@@ -1,7 +1,8 @@
 """A trained network from the folder of its run."""
 
 from plastic import xp
-from plastic.eprop.spiking import SpikingNetwork, decay, simulate
+from plastic.eprop import rules
+from plastic.eprop.spiking import SpikingNetwork, decay
 from plastic.eprop.training_task import TAU_PATTERN, adaptive_neurons, pattern_neurons
 
 
@@ -20,9 +21,10 @@ def restore(config, arrays):
     is_pattern = config["experiment"] == "pattern"
     neurons = pattern_neurons(options) if is_pattern else adaptive_neurons(options)
     kappa = decay(TAU_PATTERN if is_pattern else options["tau_out"])
+    weights.pop("B", None)  # the feedback is not the network's
     network = SpikingNetwork(**weights, neurons=neurons, kappa=kappa, g_out=1 - kappa)
 
     def predict(x):
-        return xp.asnumpy(simulate(network, xp.asarray(x)).y)
+        return xp.asnumpy(rules.predict(network, xp.asarray(x)))
 
     return network, predict

@@ -6,7 +6,7 @@ import numpy as np
 
 from plastic import parameters, training, xp
 from plastic.eprop import rules
-from plastic.eprop.spiking import Neurons, SpikingNetwork, decay, simulate
+from plastic.eprop.spiking import Neurons, SpikingNetwork, decay
 from plastic.runs.options import seeds_of
 
 
@@ -44,11 +44,12 @@ class SpikingTask:
         feedback = options["learning_signals"]
         drawn = [draw_parameters(g.init, options["n_in"], n, n_out, feedback, glorot) for g in self.generators]
         stacked = parameters.stack_replicas(drawn)
+        self.feedback = stacked.get("B")
         fixed = {"B": stacked.pop("B")} if feedback == "random" else {}
         self.parameters = stacked
-        self.network = SpikingNetwork(**stacked, **fixed, neurons=neurons, kappa=kappa, g_out=1 - kappa)
+        weights = {name: array for name, array in stacked.items() if name != "B"}
+        self.network = SpikingNetwork(**weights, neurons=neurons, kappa=kappa, g_out=1 - kappa)
         self.state = {"parameters": self.parameters, "moments": optimizer.init(self.parameters), "fixed": fixed}
-        self.rule = {"eprop": rules.eprop, "online": rules.online.eprop, "bptt": rules.bptt}[options["rule"]]
 
     def loss(self, record, stimuli):
         """Return (loss, err) of a simulation, see `signals`."""
@@ -58,21 +59,32 @@ class SpikingTask:
         """Return (penalty, R) of the spikes."""
         raise NotImplementedError
 
+    def feedback_of(self, replica):
+        """Return the matrix that learning signals come down by in one replica, or None for symmetric feedback."""
+        return self.feedback if self.feedback is None or len(self.seeds) == 1 else self.feedback[replica]
+
     def learn(self, x, stimuli, active=1.0):
         """Change the parameters by one step; return loss, penalty and the record, all before the change.
 
         active: 1, or (seeds, 1, 1) of 1 and 0: the parameters of a seed with 0 stay as they are.
         """
-        record = simulate(self.network, x)
+        record = rules.simulate(self.network, x)
         loss, err = self.loss(record, stimuli)
         penalty, R = self.penalty(record.z)
-        grads = self.rule(self.network, x, record, err, R)
+        grads = self.gradients(record, err, R)
         grads = {name: grads["W_out" if name == "B" else name] for name in self.parameters}
         self.optimizer.step(self.parameters, grads, self.state["moments"], lr=self.optimizer.lr * active)
         if "B" in self.parameters:  # adaptive feedback: W_out and B get the same changes, and decay until they agree
             for name in ("W_out", "B"):
                 self.parameters[name] *= 1 - self.options["readout_decay"] * active
         return loss, penalty, record
+
+    def gradients(self, record, err, R):
+        """Return the gradients of the rule and the feedback that the options ask for."""
+        if self.options["rule"] == "bptt":
+            return rules.bptt_gradients(self.network, record, err, R)
+        rule = rules.online_gradients if self.options["rule"] == "online" else rules.eprop_gradients
+        return rule(self.network, record, err, R, feedback=self.feedback)
 
     def fit(self, run, source, step, evaluate, steps, every, stop=None):
         """Train in a run folder; see `plastic.training.fit`."""
@@ -95,8 +107,19 @@ def one_of(network, replica, count):
     """Return the network of one replica of `count`."""
     if count == 1:
         return network
-    fields = {name: getattr(network, name) for name in ("W_in", "W_rec", "W_out", "B")}
-    return dataclasses.replace(network, **{k: None if v is None else v[replica] for k, v in fields.items()})
+    return dataclasses.replace(
+        network, **{name: getattr(network, name)[replica] for name in ("W_in", "W_rec", "W_out")}
+    )
+
+
+def squared_error(output, target):
+    """Return (loss, err) of 1/2 sum over batch, time and outputs of (y - y*)^2, y the `output`, y* the `target`.
+
+    The published loss is this sum, and its learning rate and regulariser belong to it; `signals.regression` is the mean
+    over batch and time.
+    """
+    err = output - target
+    return 0.5 * xp.sum(err * err, axis=(-3, -2, -1)), err
 
 
 TAU_PATTERN = 30.0

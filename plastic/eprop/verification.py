@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from plastic import runs, xp
-from plastic.eprop import rules, signals
-from plastic.eprop.spiking import Neurons, SpikingNetwork, decay, simulate
+from plastic.eprop import rules, signals, spiking
+from plastic.eprop.spiking import Neurons, SpikingNetwork, decay
 from plastic.errors import PlasticError
 from plastic.runs.options import check_seeds
 
@@ -27,16 +27,15 @@ def differences(which, seed):
     generator = np.random.default_rng(seed)
     for _ in range(_TRIES):
         network, x, target = _draw(generator, T, n_ref)
-        record = simulate(network, x)
-        _, err = signals.regression(record.y, target)
+        record = rules.simulate(network, x)
+        _, err = signals.regression(record.output, target)  # published: twice this mean, and T times; both are linear
         if which == "factorization_vs_BPTT":
-            err = err * (2 / T)  # the loss is a mean there
-            total = rules.total_derivative(network, record, err)
-            first = rules.online.factorisation(network, x, record, total)
-            second = rules.bptt(network, x, record, err)
+            total = spiking.ideal_learning_signals(network, record, err)
+            first = spiking.factorised_gradients(network, record, total)
+            second = rules.bptt_gradients(network, record, err)
         else:
-            first = rules.online.eprop(network, x, record, err)
-            second = rules.eprop(network, x, record, err)
+            first = rules.online_gradients(network, record, err)
+            second = rules.eprop_gradients(network, record, err)
         largest = {name: float(xp.asnumpy(xp.max(xp.abs(second[name])))) for name in first if name in ("W_in", "W_rec")}
         if 0.0 not in largest.values():
             return {

@@ -1,36 +1,56 @@
 """Predictive coding and prospective configuration, with the rules it is compared with (Song et al. 2024).
 
-    grads = pc.pc(network, x, y, T=128)          or pc.bp, pc.fixed_prediction, pc.zil, pc.tp
-    optimizer.step(network.layers, grads, moments)
-    pc.learn(network, x, y, T, update, schedule="all")       weights that move during inference
+    net = pc.network((784, 64, 64, 10), generator)
+    output = pc.predict(net, x)
+    grads, output = pc.pc(net, x, y, T=128)        or pc.bp, pc.fixed_prediction, pc.zil, pc.tp
+    optimizer.step(net.parameters, grads, optimizer.init(net.parameters))
+
+    state = pc.State(net, x, y, gamma=0.1)         weights that move during inference: incremental predictive coding
+    for _ in range(T):
+        grads, output = pc.step(net, state, x)
+        optimizer.step(net.parameters, grads, moments)
+
+`plastic.pc.handcoded` has rules on nets of states: GeneRec, Almeida-Pineda and others.
 
 Song, Millidge, Salvatori, Lukasiewicz, Xu, Bogacz: Inferring neural activity before plasticity as a foundation for
 learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
 """
 
-from plastic.pc import handcoded, metrics
-from plastic.pc.convolutional import ConvolutionalNetwork
+from plastic.pc import handcoded
+from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
+from plastic.pc.inference import State, infer, step
 from plastic.pc.linear import equilibrium
-from plastic.pc.network import Inference, Network, activities, predict
-from plastic.pc.rules import Rate, bp, fixed_prediction, infer, learn, pc, repeated_bp, tp, when, zil
+from plastic.pc.networks import Network, activities, network, predict
+from plastic.pc.rules import bp, fixed_prediction, pc, repeated_bp, tp, zil
+
+NETWORKS = {"network": network, "convolutional": convolutional}
+"""Constructors by name, (sizes, generator, *, constants), `convolutional` with channels first."""
+
+RULES = {"pc": pc, "bp": bp, "fixed_prediction": fixed_prediction, "zil": zil, "tp": tp}
+"""Learning rules by name, (net, x, y, *, constants) -> (grads, output)."""
+
+STEPS = {"step": step, "repeated_bp": repeated_bp}
+"""Single steps by name, (net, state, x, loss=None) -> (grads, output), for loops in which weights move."""
 
 __all__ = [
+    "NETWORKS",
+    "RULES",
+    "STEPS",
     "ConvolutionalNetwork",
-    "Inference",
     "Network",
-    "Rate",
+    "State",
     "activities",
     "bp",
+    "convolutional",
     "equilibrium",
     "fixed_prediction",
     "handcoded",
     "infer",
-    "learn",
-    "metrics",
+    "network",
     "pc",
     "predict",
     "repeated_bp",
+    "step",
     "tp",
-    "when",
     "zil",
 ]

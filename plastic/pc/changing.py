@@ -61,9 +61,8 @@ def _tasks(options, sets, seed, split):
 def _forgetting(options, sets, part):
     seeds, rates = options["seeds"], options["rates"]
     sizes = (sets["train"][0].shape[1], 32, 32, 32, PER_TASK)
-    network = supervised.network(sizes, functions.sigmoid, seeds, rates, xavier_normal)
-    if not options["last_output"]:
-        network.counted = xp.asarray(np.arange(PER_TASK) < PER_TASK - 1, dtype=xp.float_dtype)
+    counted = None if options["last_output"] else np.arange(PER_TASK) < PER_TASK - 1
+    network = supervised.network(sizes, functions.sigmoid, seeds, rates, xavier_normal, counted)
 
     def of_all_seeds(split):
         tasks = zip(*(_tasks(options, sets, seed, split) for seed in seeds), strict=True)

@@ -1,177 +1,315 @@
 """The learning rules: predictive coding in its variants, backpropagation, target propagation for linear nets.
 
-Each takes a network and a batch and returns gradients with the shape of its parameters, signed to be subtracted, of
-sums over the batch (not means), as published. Where weights move during inference, `learn` interleaves both.
+Each takes a network and a batch, (net, x, y), and returns (grads, output): gradients as a tree of the shape of the
+parameters, *means* over the batch, signed to be subtracted; and the prediction mu_L, before any update. Published rates
+belong to sums over the batch: a published rate eta is eta times the batch size here, with plain gradient descent; with
+Adam, its eps and its weight decay are divided by the batch size instead.
+
+Symbols are those of `plastic.pc.networks`, and the dynamics of the states those of `plastic.pc.inference`. With delta_L
+= y - mu_L and delta_l = f'(x_l) (delta_{l+1} W_{l+1}^T) at the feed-forward activities, backpropagation has the same
+gradients, -r_{l-1}^T delta_l, with delta in the place of eps.
 """
 
-from plastic import parameters, xp
-from plastic.errors import PlasticError
-from plastic.pc.network import Inference, activities, output_error
+from typing import Any
+
+from plastic import affine, parameters, require, xp
+from plastic.pc.inference import Loss, State, require_target
+from plastic.pc.linear import require_linear
+from plastic.pc.networks import Network, activities, require_batch, require_network
+from plastic.types import Array, Tree
 
 
-class Rate:
-    """The inference rate gamma and its adaptation, one for each replica (Song et al. 2024).
+@xp.underflow_is_ordinary()
+def pc(
+    net: Network,
+    x: Array,
+    y: Array,
+    *,
+    T: int = 128,
+    gamma: Any = 0.1,
+    discount: float = 0.5,
+    amplifier: float = 1.0,
+    out: Tree = None,
+) -> tuple[Tree, Array]:
+    """Return the gradients of predictive coding: T - 1 steps of inference, then dF/dW at the states reached.
 
-    After a step, if the energy before it is lower than that before the step before, gamma <- amplifier gamma, else (an
-    energy that is equal, higher, or not a number) gamma <- discount gamma. gamma: a number or (..., 1, 1).
+        x_l <- x_l - gamma (eps_l - f'(x_l) (eps_{l+1} W_{l+1}^T)),    dF/dW_l = -r_{l-1}^T eps_l / batch
+
+    The states settle before the weights move: prospective configuration. T = 1 moves the output layer alone, and fewer
+    than L steps reach the top layers only. (The published code takes a T-th step of the states, which no weight sees.)
+
+    Args:
+        net: a `Network`.
+        x: inputs (..., batch, n_0).
+        y: targets (..., batch, n_L), for classes one-hot rows.
+        T: steps, at least 1; published are 64 to 512.
+        gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
+        discount: what gamma is multiplied by after a step before which the energy had not fallen, above 0, at most 1.
+        amplifier: what it is multiplied by otherwise, at least 1.
+        out: a tree of the shape of the parameters to write the gradients into.
+
+    Returns:
+        (grads, output): a tree of the shape of the parameters, means over the batch, signed to be subtracted; and the
+        feed-forward prediction (..., batch, n_L).
+
+    Raises:
+        PlasticError: if x, y or `out` do not fit the network, or a constant is out of range.
+
+    Source: Song et al. 2024, Methods.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import check
+        >>> from plastic.pc import network
+        >>> net = network((4, 8, 2), np.random.default_rng(0))
+        >>> x, y = xp.ones((3, 4), dtype=xp.float_dtype), xp.ones((3, 2), dtype=xp.float_dtype)
+        >>> grads, output = pc(net, x, y, T=64)
+        >>> cosines = check.cosine(grads, bp(net, x, y)[0])
+        >>> bool(cosines["layers/1/W"] > 0.9)
+        True
     """
-
-    def __init__(self, gamma, discount=1.0, amplifier=1.0):
-        self.gamma, self.discount, self.amplifier, self.before = gamma, discount, amplifier, None
-        self.fixed = discount == 1 and amplifier == 1
-
-    def adapt(self, F):
-        """Take the energy F (...) before the last step into account."""
-        if self.fixed:
-            return
-        if self.before is not None:
-            factor = xp.where(F < self.before, self.amplifier, self.discount)[..., None, None].astype(F.dtype)
-            self.gamma = self.gamma * factor
-        self.before = F
-
-
-def pc(network, x, y, T, gamma=0.1, discount=0.5, amplifier=1.0, out=None):
-    """Predictive coding: T - 1 steps of inference, then dF/dW at the states reached (the published update "last").
-
-    (The published code takes a T-th step, which no weight sees.) T = 1 moves the output layer alone, and fewer than L
-    steps reach only the top layers. discount, amplifier: see `Rate`.
-    """
-    w = Inference(network, x, y)
-    w.begin()
-    infer(w, T - 1, Rate(gamma, discount, amplifier))
-    w.look()
-    return w.weight_gradients(parameters.zeros_like(network.layers) if out is None else out)
-
-
-def infer(w, steps, rate):
-    """Take so many steps of inference with the weights as they are."""
-    for _ in range(steps):
-        w.look()
-        w.move(rate.gamma)
-        rate.adapt(w.F)
-
-
-def when(schedule, T):
-    """Return the steps, of 0..T-1, at which weights move: "last", "all", "last_half", "never", or a list of steps."""
-    named = {"last": [T - 1], "all": range(T), "last_half": range(T // 2, T), "never": ()}
-    if isinstance(schedule, str) and schedule not in named:
-        raise PlasticError(f"schedule is {schedule!r}; it must be one of {', '.join(named)}, or a list of steps")
-    steps = set(named[schedule] if isinstance(schedule, str) else schedule)
-    if steps and not 0 <= min(steps) <= max(steps) < T:
-        raise PlasticError(f"schedule has the steps {sorted(steps)}; they must lie from 0 to {T - 1}, T being {T}")
-    return steps
-
-
-def learn(network, x, y, T, update, schedule="last", gamma=0.1, discount=0.5, amplifier=1.0, states=None, watch=None):
-    """Infer for T steps, and let weights move at some of them.
-
-    At a step, states and weights move by gradients taken at the same point. update(grads): takes a step of the
-    weights, for instance an optimizer's. schedule: see `when`; "all" is incremental (parallel) predictive coding.
-    states: an optimizer of the states that takes gamma for its rate; gradient descent by default.
-    watch(t, w): called at each step with the `Inference` before it moves.
-    """
-    steps, rate = when(schedule, T), Rate(gamma, discount, amplifier)
-    w = Inference(network, x, y)
-    w.begin()
-    grads, moved = parameters.zeros_like(network.layers), False
-    moments = None if states is None else states.init(w.x)
-    for t in range(T):
-        w.look(moved)
-        if watch is not None:
-            watch(t, w)
-        moved = t in steps
-        if moved:
-            w.weight_gradients(grads)
-        if states is None:
-            w.move(rate.gamma)
-        else:
-            states.step(w.x, w.gradient(), moments, lr=rate.gamma)
-        rate.adapt(w.F)
-        if moved:
-            update(grads)
-    return w
-
-
-def bp(network, x, y, out=None):
-    """Backpropagation of half the squared error, summed over the batch, on the feed-forward net."""
-    w = Inference(network, x, y)
-    w.begin()
-    w.look()
-    _propagate(w)
-    return w.weight_gradients(parameters.zeros_like(network.layers) if out is None else out)
-
-
-def fixed_prediction(network, x, y, T, gamma=0.1, out=None):
-    """Predictive coding with predictions and slopes held at their feed-forward values (Millidge et al. 2022).
-
-    Then hidden errors relax to eps_l = f'(x_l) (eps_{l+1} W_{l+1}^T): the gradients of backpropagation, for large T.
-    """
-    w = Inference(network, x, y)
-    w.begin()
-    w.look()
-    w.gradient()  # for the slopes
+    require.whole("T", T)
+    state, output = _begun(net, x, y, out, gamma=gamma, discount=discount, amplifier=amplifier)
     for _ in range(T - 1):
-        w.back *= gamma
-        w.x -= w.back
-        xp.subtract(w.x, w.mu, out=w.eps)
-        if network.after:
-            xp.multiply(w.eps, w.q, out=w.delta)
-        w.gradient(slope=False)
-    if network.after:
-        w.x[...] = w.mu  # what the layers send is held too
-    return w.weight_gradients(parameters.zeros_like(network.layers) if out is None else out)
+        state._move()
+        state._look()
+    return state.weight_gradients(out), output
 
 
-def zil(network, x, y, out=None):
-    """Zero-divergence inference learning: gamma = 1, and W_l takes its gradient at step L - l (Song et al. 2020).
+@xp.underflow_is_ordinary()
+def bp(net: Network, x: Array, y: Array, *, out: Tree = None) -> tuple[Tree, Array]:
+    """Return the gradients of backpropagation, of half the squared error on the feed-forward net.
 
-    An error arrives at each layer at the moment at which it is that of backpropagation; the gradients are equal.
+        delta_L = y - mu_L,    delta_l = f'(x_l) (delta_{l+1} W_{l+1}^T),    dE/dW_l = -r_{l-1}^T delta_l / batch
+
+    Args:
+        net: a `Network`.
+        x: inputs (..., batch, n_0).
+        y: targets (..., batch, n_L).
+        out: a tree of the shape of the parameters to write the gradients into.
+
+    Returns:
+        (grads, output): a tree of the shape of the parameters, means over the batch, signed to be subtracted; and the
+        prediction (..., batch, n_L).
+
+    Raises:
+        PlasticError: if x, y or `out` do not fit the network.
+
+    Source: Rumelhart, Hinton and Williams 1986.
+
+    Example:
+        >>> from plastic.parameters import Affine
+        >>> net = Network([Affine(xp.asarray([[1.0]])), Affine(xp.asarray([[1.0, 1.0]]))], "linear")
+        >>> grads, output = bp(net, xp.asarray([[1.0]]), xp.asarray([[0.0, 1.0]]))
+        >>> grads["layers"][1].W.tolist(), output.tolist()
+        ([[1.0, -0.0]], [[1.0, 1.0]])
     """
-    w = Inference(network, x, y)
-    w.begin()
-    grads = parameters.zeros_like(network.layers) if out is None else out
-    for k in reversed(range(len(network.layers))):
-        w.look()
-        w.weight_gradients(grads, only=k)
-        w.move(1.0)
-    return grads
+    state, output = _begun(net, x, y, out)
+    _propagate(state)
+    return state.weight_gradients(out), output
 
 
-def tp(network, x, y, out=None):
-    """Target propagation by pseudo-inverses, for linear networks (Song et al. 2024, Extended Data).
+@xp.underflow_is_ordinary()
+def fixed_prediction(
+    net: Network, x: Array, y: Array, *, T: int = 128, gamma: Any = 0.1, out: Tree = None
+) -> tuple[Tree, Array]:
+    """Return the gradients of predictive coding with predictions and slopes held at their feed-forward values.
 
-    e_L = mu_L - y,    e_{l} = e_{l+1} pinv(W_{l+1}),    dW_l = x_{l-1}^T e_l
+    Then the hidden errors relax to eps_l = f'(mu_l) (eps_{l+1} W_{l+1}^T): the gradients tend to those of
+    backpropagation, and are equal to them from T = L on where gamma = 1.
+
+    Args:
+        net: a `Network`.
+        x: inputs (..., batch, n_0).
+        y: targets (..., batch, n_L).
+        T: steps, at least 1; fewer than L reach the top layers only.
+        gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
+        out: a tree of the shape of the parameters to write the gradients into.
+
+    Returns:
+        (grads, output): a tree of the shape of the parameters, means over the batch, signed to be subtracted; and the
+        feed-forward prediction (..., batch, n_L).
+
+    Raises:
+        PlasticError: if x, y or `out` do not fit the network, or a constant is out of range.
+
+    Source: Millidge, Tschantz and Buckley 2022.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic.pc import network
+        >>> net, x = network((4, 3, 2), np.random.default_rng(0)), xp.ones((3, 4), dtype=xp.float_dtype)
+        >>> y = xp.ones((3, 2), dtype=xp.float_dtype)
+        >>> grads, _ = fixed_prediction(net, x, y, T=2, gamma=1.0)
+        >>> bool(np.allclose(grads["layers"][0].W, bp(net, x, y)[0]["layers"][0].W))
+        True
+    """
+    require.whole("T", T)
+    state, output = _begun(net, x, y, out, gamma=gamma)
+    state._take_slopes()
+    state.gradient(fresh=False)
+    for _ in range(T - 1):
+        state.back *= gamma
+        state.x -= state.back
+        xp.subtract(state.x, state.mu, out=state.eps)
+        if net.after:
+            state._pass_slopes()
+        state.gradient(fresh=False)
+    if net.after:
+        state.x[...] = state.mu  # what the layers send is held too
+    return state.weight_gradients(out), output
+
+
+@xp.underflow_is_ordinary()
+def zil(net: Network, x: Array, y: Array, *, out: Tree = None) -> tuple[Tree, Array]:
+    """Return the gradients of zero-divergence inference learning: gamma = 1, and W_l has its gradient at step L - l.
+
+    The error arrives at each layer at the moment at which it is that of backpropagation; the gradients are equal.
+
+    Args:
+        net: a `Network`.
+        x: inputs (..., batch, n_0).
+        y: targets (..., batch, n_L).
+        out: a tree of the shape of the parameters to write the gradients into.
+
+    Returns:
+        (grads, output): a tree of the shape of the parameters, means over the batch, signed to be subtracted; and the
+        feed-forward prediction (..., batch, n_L).
+
+    Raises:
+        PlasticError: if x, y or `out` do not fit the network.
+
+    Source: Song, Lukasiewicz, Xu and Bogacz 2020.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic.pc import network
+        >>> net, x = network((4, 3, 2), np.random.default_rng(0)), xp.ones((3, 4), dtype=xp.float_dtype)
+        >>> y = xp.ones((3, 2), dtype=xp.float_dtype)
+        >>> bool(np.allclose(zil(net, x, y)[0]["layers"][0].W, bp(net, x, y)[0]["layers"][0].W))
+        True
+    """
+    state, output = _begun(net, x, y, out, gamma=1.0, discount=1.0)
+    grads = parameters.zeros_like(net.parameters) if out is None else out
+    for k in reversed(range(len(net.layers))):
+        state.weight_gradients(grads, only=k)
+        state._move()
+        state._look()
+    return grads, output
+
+
+@xp.underflow_is_ordinary()
+def tp(net: Network, x: Array, y: Array, *, out: Tree = None) -> tuple[Tree, Array]:
+    """Return the gradients of target propagation by pseudo-inverses, for linear networks.
+
+        e_L = mu_L - y,    e_l = e_{l+1} pinv(W_{l+1}),    dW_l = x_{l-1}^T e_l / batch
 
     With depth, errors explode along the small singular values.
+
+    Args:
+        net: a fully connected `Network` whose activations are linear.
+        x: inputs (..., batch, n_0).
+        y: targets (..., batch, n_L).
+        out: a tree of the shape of the parameters to write the gradients into.
+
+    Returns:
+        (grads, output): a tree of the shape of the parameters, means over the batch, signed to be subtracted; and the
+        feed-forward prediction (..., batch, n_L).
+
+    Raises:
+        PlasticError: if the network is not linear, or x, y or `out` do not fit it.
+
+    Source: Song et al. 2024, Extended Data.
+
+    Example:
+        >>> from plastic.parameters import Affine
+        >>> net = Network([Affine(xp.asarray([[2.0]])), Affine(xp.asarray([[2.0]]))], "linear")
+        >>> grads, output = tp(net, xp.asarray([[1.0]]), xp.asarray([[0.0]]))
+        >>> [round(each.W.item(), 3) for each in grads["layers"]], output.item()
+        ([2.0, 8.0], 4.0)
     """
-    states = [x, *activities(network, x)]
-    grads = parameters.zeros_like(network.layers) if out is None else out
-    e = -output_error(network, states[-1], y)
-    for k in reversed(range(len(network.layers))):
-        xp.matmul(xp.swapaxes(states[k], -1, -2), e, out=grads[k].W)
-        if grads[k].b is not None:
-            grads[k].b[...] = xp.sum(e, axis=-2, keepdims=True)
+    require_linear(net, "target propagation by pseudo-inverses")
+    require.array("y", y)
+    require_batch(net, x, y)
+    _require_out(out, net)
+    states = [x, *activities(net, x)]
+    grads = parameters.zeros_like(net.parameters) if out is None else out
+    e = (states[-1] - y) / x.shape[-2]
+    if net.counted is not None:
+        e *= net.counted
+    for k in reversed(range(len(net.layers))):
+        grad = grads["layers"][k]
+        affine.weight_gradient(states[k], e, out=grad.W)
+        if grad.b is not None:
+            affine.bias_gradient(e, out=grad.b)
         if k > 0:
-            e = e @ xp.linalg.pinv(network.layers[k].W)
-    return grads
+            e = e @ xp.linalg.pinv(net.layers[k].W)
+    return grads, states[-1]
 
 
-def repeated_bp(network, x, y, T, update, schedule="all"):
-    """Backpropagation T times on one batch, with an update at the steps of a schedule: as many as `learn` makes.
+@xp.underflow_is_ordinary()
+def repeated_bp(
+    net: Network, state: State, x: Array, loss: Loss | None = None, *, out: Tree = None
+) -> tuple[Tree, Array]:
+    """Return the gradients of backpropagation on the batch of a state, with the weights as they are now.
 
-    update(grads): takes a step of the weights. schedule: see `when`.
+    What `step` is compared with, in the same loop: as many updates of the weights from the same batch.
+
+    Args:
+        net: a `Network`.
+        state: a `State` of it; its states become the feed-forward activities, its errors those of backpropagation,
+            which have no energy F.
+        x: inputs (..., batch, n_0).
+        loss: loss(output) -> (L, err) in place of half the squared error, see `plastic.pc.step`.
+        out: a tree of the shape of the parameters to write the gradients into.
+
+    Returns:
+        (grads, output): a tree of the shape of the parameters, means over the batch, signed to be subtracted; and the
+        prediction (..., batch, n_L).
+
+    Raises:
+        PlasticError: if there is neither a loss nor targets, or x or what the loss gives has another shape.
+
+    Source: Song et al. 2024, Fig. 4i ("RBP" in the published code).
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic.optimizers import SGD
+        >>> from plastic.pc import network
+        >>> net, x = network((2, 3, 1), np.random.default_rng(0)), xp.asarray([[0.0, 1.0]])
+        >>> state, errors = State(net, x, xp.asarray([[1.0]])), []
+        >>> for _ in range(20):
+        ...     grads, output = repeated_bp(net, state, x)
+        ...     SGD(0.1).step(net.parameters, grads, {})
+        ...     errors.append(abs(1 - output.item()))
+        >>> errors[-1] < errors[0]
+        True
     """
-    steps, grads = when(schedule, T), parameters.zeros_like(network.layers)
-    for _ in steps:  # without an update nothing changes from one time to the next
-        bp(network, x, y, out=grads)
-        update(grads)
+    require_target(state, loss)
+    state._take(net, x)
+    state._begin(loss)
+    output = state.top.copy(order="K")
+    _propagate(state)
+    return state.weight_gradients(out), output
 
 
-def _propagate(w):
-    """Set the hidden errors to those of backpropagation at the feed-forward states."""
-    if not w.network.after:  # otherwise f' is there already
-        w.network.phi.slope(w.x, w.r, out=w.q)
-    deltas = [*w.delta_layers, w.eps_top]
-    for k in reversed(range(len(w.delta_layers))):
-        w.maps[k + 1].down(deltas[k + 1], deltas[k])
-        deltas[k] *= w.q_layers[k]
+def _begun(net, x, y, out, **constants):
+    """Check a call; return the state in which a rule begins, and the feed-forward prediction."""
+    require_network(net)
+    require.array("y", y)
+    _require_out(out, net)
+    state = State(net, x, y, **constants)
+    return state, state.top.copy(order="K")
+
+
+def _propagate(state):
+    """Set the hidden errors to those of backpropagation at the feed-forward activities, where the state is."""
+    state._take_slopes()
+    for k in reversed(range(len(state.x_layers))):
+        state._maps[k + 1].down(state.deltas[k + 1], state.deltas[k])
+        state.deltas[k] *= state.q_layers[k]
+
+
+def _require_out(out, net):
+    if out is not None:
+        require.tree("out", out, net.parameters)

@@ -8,44 +8,45 @@ import itertools
 import numpy as np
 
 from plastic import data, parameters, xp
-from plastic.functions import one_hot
+from plastic.functions import classification_error, one_hot
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
-from plastic.pc import metrics, rules
-from plastic.pc.network import Network, predict
+from plastic.pc import rules
+from plastic.pc.networks import Network, predict
 
 _CHUNK = 1000  # samples evaluated at once
 
 
-def network(sizes, phi, seeds, rates, draw):
-    """Return a network without biases with parameters of all seeds and rates; draw(generator, n_in, n_out) -> W."""
+def network(sizes, phi, seeds, rates, draw, counted=None):
+    """Return a network without biases with parameters of all seeds and rates; draw(generator, n_in, n_out) -> W.
+
+    phi, counted: see `Network`.
+    """
     generators = [xp.generator(seed).init for seed in seeds]
     layers = []
     for n_in, n_out in itertools.pairwise(sizes):
         W = np.stack([draw(generator, n_in, n_out) for generator in generators])
         layers.append(Affine(xp.asarray(np.repeat(W[:, None], len(rates), axis=1))))
-    return Network(layers, phi)
+    return Network(layers, phi, counted=counted)
 
 
 class Learner:
     """A network that learns by a rule, with its own rate for each replica.
 
-    rule: "pc" or "bp".    rates: numbers.    T, gamma, discount: of inference.
+    rule: "pc" or "bp".    rates: numbers, as published for gradients that are sums over the batch: gradients being
+    means, a rate counts as often as there are samples in the batch.    T, gamma, discount: of inference.
     """
 
     def __init__(self, network, rule, rates, T, gamma, discount):
-        self.network, self.rule = network, rule
-        self.inference = {"T": T, "gamma": gamma, "discount": discount}
-        self.optimizer = SGD(xp.asarray(np.reshape(np.array(rates, dtype=float), (-1, 1, 1))))
-        self.grads = parameters.zeros_like(network.layers)
+        self.network, self.rule = network, getattr(rules, rule)
+        self.inference = {"T": T, "gamma": gamma, "discount": discount} if rule == "pc" else {}
+        self.rates = xp.asarray(np.reshape(np.array(rates, dtype=float), (-1, 1, 1)))
+        self.grads = parameters.zeros_like(network.parameters)
 
     def learn(self, x, y):
         """Update the weights by one batch, x (seeds, 1, batch, n_0), y (seeds, 1, batch, n_L)."""
-        if self.rule == "bp":
-            rules.bp(self.network, x, y, out=self.grads)
-        else:
-            rules.pc(self.network, x, y, **self.inference, out=self.grads)
-        self.optimizer.step(self.network.layers, self.grads, {})
+        grads, _ = self.rule(self.network, x, y, **self.inference, out=self.grads)
+        SGD().step(self.network.parameters, grads, {}, lr=self.rates * x.shape[-2])
 
     def errors(self, x, y):
         """Return the classification error (seeds, rates) on x (seeds or 1, 1, N, n_0), y alike, one-hot."""
@@ -54,7 +55,7 @@ class Learner:
         for start in range(0, n, _CHUNK):
             part = slice(start, start + _CHUNK)
             output = predict(self.network, x[..., part, :])
-            wrong = wrong + metrics.classification_error(output, y[..., part, :]) * output.shape[-2]
+            wrong = wrong + classification_error(output, y[..., part, :]) * output.shape[-2]
         return wrong / n
 
 

@@ -44,7 +44,7 @@ class Sweep:
 def check(options):
     """Raise PlasticError for what all sweeps over images share: seeds, rates, inference, the name of the data set."""
     check_seeds(options | {"seed": None})
-    check_above_zero(options, "gamma")
+    check_above_zero(options, "gamma", "discount")
     check_between(options, "discount", 0, 1)
     data.require(options["dataset"])
     if options["rates"] is not None and not (options["rates"] and min(options["rates"]) > 0):

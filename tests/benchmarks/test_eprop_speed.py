@@ -15,32 +15,23 @@ import numpy as np
 import pytest
 import timing
 
-from plastic.eprop import Neurons, SpikingNetwork, decay, inputs, rules, signals, simulate
+from plastic.eprop import bptt_gradients, eprop_gradients, inputs, lsnn, online_gradients, signals, simulate
 
 BATCH, N_IN, N = 64, 40, 100
 WINDOW = 150
 
 
 def make():
-    """A network as evidence accumulation has it, a batch of trials, and the record of its simulation."""
+    """A network as evidence accumulation has it, and a batch of trials."""
     rng = np.random.default_rng(0)
     stimuli = inputs.evidence(rng, BATCH)
-
-    def normal(*shape, scale):
-        return (rng.standard_normal(shape) * scale).astype(np.float32)
-
-    beta = np.repeat(np.float32([0.0, 0.0174]), N // 2)[None]
-    neurons = Neurons(decay(20), 0.6, decay(2000), beta, n_ref=5)
-    W_in, W_rec, W_out = normal(N_IN, N, scale=N_IN**-0.5), normal(N, N, scale=N**-0.5), normal(N, 2, scale=0.1)
-    kappa = decay(20)
-    network = SpikingNetwork(W_in, W_rec, W_out, neurons, kappa, 1 - kappa, B=normal(N, 2, scale=1.0))
-    return network, stimuli
+    return lsnn((N_IN, N, 2), rng), stimuli
 
 
 def gradient(rule, network, stimuli, record):
-    _, err = signals.classification(record.y, stimuli.labels, WINDOW)
+    _, err = signals.classification(record.output, stimuli.labels, WINDOW)
     _, R = signals.rate_penalty(record.z, 0.01, 1.0)
-    return rule(network, stimuli.x, record, err, R)
+    return rule(network, record, err, R)
 
 
 def make_floor(record, stimuli, recurrent):
@@ -67,11 +58,12 @@ def make_floor(record, stimuli, recurrent):
     return floor
 
 
-@pytest.mark.parametrize("name", ["eprop", "bptt"])
-def test_gradient(benchmark, name):
+@pytest.mark.parametrize(
+    ("name", "rule"), [("eprop", eprop_gradients), ("bptt", bptt_gradients)], ids=["eprop", "bptt"]
+)
+def test_gradient(benchmark, name, rule):
     network, stimuli = make()
     record = simulate(network, stimuli.x)
-    rule = getattr(rules, name)
     floor = make_floor(record, stimuli, recurrent=name == "bptt")
     timing.ratio(benchmark, f"gradient, {name}", lambda: gradient(rule, network, stimuli, record), floor, rounds=7)
 
@@ -81,7 +73,7 @@ def test_simulation_and_gradient(benchmark):
     network, stimuli = make()
 
     def iteration():
-        gradient(rules.eprop, network, stimuli, simulate(network, stimuli.x))
+        gradient(eprop_gradients, network, stimuli, simulate(network, stimuli.x))
 
     def simulation():
         simulate(network, stimuli.x)
@@ -94,13 +86,13 @@ def test_online_against_adjoint(benchmark):
     network, stimuli = make()
     short = inputs.Stimuli(stimuli.x[:100], stimuli.cues, stimuli.labels, WINDOW)
     record = simulate(network, short.x)
-    err = np.full(record.y.shape, 1e-3, np.float32)
+    err = np.full(record.output.shape, 1e-3, np.float32)
 
     def online():
-        rules.online.eprop(network, short.x, record, err)
+        online_gradients(network, record, err)
 
     def adjoint():
-        rules.eprop(network, short.x, record, err)
+        eprop_gradients(network, record, err)
 
     timing.ratio(benchmark, "online, against the sweep back in time", online, adjoint, rounds=3)
 
@@ -110,7 +102,7 @@ def test_memory():
     network, stimuli = make()
     tracemalloc.start()
     start = time.perf_counter()
-    gradient(rules.eprop, network, stimuli, simulate(network, stimuli.x))
+    gradient(eprop_gradients, network, stimuli, simulate(network, stimuli.x))
     print(f"\nsimulation and gradient {time.perf_counter() - start:.2f} s (memory being traced)")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 import timing
 
-from plastic import functions, parameters
+from plastic import functions, parameters, pc
 from plastic.parameters import Affine
-from plastic.pc import Network, rules
 
 T = 128
 
@@ -28,9 +27,9 @@ def make(sizes, batch, replicas=()):
         for a, b in itertools.pairwise(sizes)
     ]
     x, y = (rng.random((*replicas, batch, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
-    network = Network(layers, functions.sigmoid)
-    grads = parameters.zeros_like(layers)
-    return network, lambda: rules.pc(network, x, y, T, out=grads)
+    network = pc.Network(layers, functions.sigmoid)
+    grads = parameters.zeros_like(network.parameters)
+    return network, lambda: pc.pc(network, x, y, T=T, out=grads)
 
 
 def make_floor(network, batch):

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 import plastic
 from plastic import cli, runs, xp
-from plastic.eprop import decisions, figures, inputs, rules, signals, simulate
+from plastic.eprop import decisions, figures, inputs, rules, signals, simulate, spiking
 from plastic.eprop import pattern as pattern_module  # the module: the command has its name
 from plastic.eprop.evidence import evidence
 from plastic.eprop.pattern import pattern
@@ -211,23 +211,25 @@ def test_patterns_learned_by_hand():
         x, target = inputs.pattern(generator.data, 210, 2, 10, 1, 200.0)
         assert np.abs(target).max() == pytest.approx(1)
         neurons = plastic.eprop.Neurons(float(kappa), 0.03, gamma=0.3, gain=float(1 - kappa))
-        network = plastic.eprop.SpikingNetwork(W_in, W_rec, W_out, neurons, float(kappa), float(1 - kappa), B=B)
+        network = plastic.eprop.SpikingNetwork(W_in, W_rec, W_out, neurons, float(kappa), float(1 - kappa))
         for number in range(8):
             record = simulate(network, x)
             if number in CLOCK:
                 (row,) = (row for row in table(folder) if row["step"] == str(number))
                 rates = record.z.mean(axis=(0, 1))
-                assert float(row["loss"]) == pytest.approx(0.5 * np.sum((record.y - target) ** 2), rel=1e-9)
+                assert float(row["loss"]) == pytest.approx(0.5 * np.sum((record.output - target) ** 2), rel=1e-9)
                 assert float(row["loss_reg"]) == pytest.approx(0.5 * np.sum((rates - 0.01) ** 2), rel=1e-9)
                 assert float(row["rate"]) == pytest.approx(1000 * rates.mean(), rel=1e-9)
             if number < 7:
                 R = 10 * (rates_of(record) - 0.01) / (210 * 2)
-                grads = getattr(rules, rule)(network, x, record, record.y - target, R)
+                more = {"feedback": B} if rule == "eprop" else {}
+                grads = getattr(rules, f"{rule}_gradients")(network, record, record.output - target, R, **more)
                 for name in ("W_in", "W_rec", "W_out"):
                     array = getattr(network, name)
                     array -= 1e-3 * grads[name]
         found = parameters_of(folder)
-        assert_same_parameters(found, {name: getattr(network, name) for name in found}, atol=1e-12)
+        expected = {name: getattr(network, name, B) for name in found}
+        assert_same_parameters(found, expected, atol=1e-12)
 
 
 def rates_of(record):
@@ -257,16 +259,18 @@ def test_decisions_learned_by_hand(rule, kind):
     alpha, rho, kappa = (float(np.exp(-1 / tau)) for tau in (15, 50, 10))
     beta = np.array([[0, 0, 0, 1, 1, 1]]) * 40 * (1 - rho) / (1 - alpha)
     neurons = plastic.eprop.Neurons(alpha, 0.5, rho, beta, 0.4, n_ref=3)
-    network = plastic.eprop.SpikingNetwork(**weights, neurons=neurons, kappa=kappa, g_out=1 - kappa)
+    parts = {name: array for name, array in weights.items() if name != "B"}
+    network = plastic.eprop.SpikingNetwork(**parts, neurons=neurons, kappa=kappa, g_out=1 - kappa)
+    more = {} if method == "bptt" else {"feedback": weights.get("B")}
     learned = [name for name in weights if (name, feedback) != ("B", "random")]
     m, v = ({name: np.zeros_like(weights[name]) for name in learned} for _ in range(2))
     penalise = {"simple": signals.rate_penalty, "online": signals.running_rate_penalty}[kind]
     for number in range(1, 8):
         trials = draw(generator.data)
         record = simulate(network, trials.x)
-        loss, err = signals.classification(record.y, trials.labels, 15)
+        loss, err = signals.classification(record.output, trials.labels, 15)
         penalty, R = penalise(record.z, 0.02, 3.0)
-        grads = getattr(rules, method)(network, trials.x, record, err, R)
+        grads = getattr(rules, f"{method}_gradients")(network, record, err, R, **more)
         for name in learned:
             g = grads["W_out" if name == "B" else name]
             m[name] = 0.9 * m[name] + 0.1 * g
@@ -280,7 +284,7 @@ def test_decisions_learned_by_hand(rule, kind):
             (row,) = (row for row in table(folder) if row["step"] == str(number))
             assert float(row["loss"]) == pytest.approx(loss, rel=1e-6)
             assert float(row["rate_penalty"]) == pytest.approx(penalty, rel=1e-6)
-            wrong = record.y[-15:].mean(axis=0).argmax(axis=-1) != trials.labels
+            wrong = record.output[-15:].mean(axis=0).argmax(axis=-1) != trials.labels
             assert float(row["error"]) == pytest.approx(wrong.mean())
     assert_same_parameters(parameters_of(folder), weights, atol=1e-6)
 
@@ -391,9 +395,9 @@ def test_the_regulariser_is_shown_without_its_strength(reg):
 
 def broken(rule):
     """Yield ways to break a rule."""
-    yield lambda *a: {k: None if v is None else 1.01 * v for k, v in rule(*a).items()}
-    yield lambda network, x, record, err, R: rule(network, x, record, err)  # no regulariser
-    yield lambda *a: rule(*a) | {"W_rec": rule(*a)["W_rec"] * np.nan}
+    yield lambda *a, **b: {k: None if v is None else 1.01 * v for k, v in rule(*a, **b).items()}
+    yield lambda network, record, err, R, feedback: rule(network, record, err, feedback=feedback)  # no regulariser
+    yield lambda *a, **b: rule(*a, **b) | {"W_rec": rule(*a, **b)["W_rec"] * np.nan}
 
 
 @pytest.mark.parametrize("words", ["", "--seq_len=20 --seeds=1,2", "--norandom_feedback --reg=0",
@@ -414,8 +418,8 @@ def test_the_gradient_check_allows_for_the_rounding_of_large_gradients():
 @pytest.mark.parametrize("way", [0, 1, 2])
 def test_the_gradient_check_stops_a_run_with_a_broken_rule(monkeypatch, tmp_path, way):
     words = (TASKS["pattern"], "--seq_len=20 --f0=400 --reg=300")
-    rule = list(broken(rules.online.eprop))[way]
-    monkeypatch.setattr(rules.online, "eprop", rule)
+    rule = list(broken(rules.online_gradients))[way]
+    monkeypatch.setattr(rules, "online_gradients", rule)
     message = refused(*words)
     assert "gradient_check" in message and "W_" in message
     assert list(tmp_path.iterdir()) == []
@@ -966,23 +970,23 @@ BREAKS = {
 @pytest.mark.parametrize("way", BREAKS)
 @pytest.mark.parametrize("which", KINDS)
 def test_verify_finds_a_broken_rule(monkeypatch, which, way):
-    name = "factorisation" if which == KINDS[0] else "eprop"
-    rule = getattr(rules.online, name)
-    monkeypatch.setattr(rules.online, name, lambda *a: BREAKS[way](rule(*a)))
+    module, name = (spiking, "factorised_gradients") if which == KINDS[0] else (rules, "online_gradients")
+    rule = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a: BREAKS[way](rule(*a)))
     for words in ("", "--dtype=float32", "--seeds=4"):
         assert which in refused(f"verify {which}", words)
 
 
 def test_verify_finds_a_broken_simulation_of_one_seed(monkeypatch):
     """One seed of many is enough to fail."""
-    rule, calls = rules.online.eprop, []
+    rule, calls = rules.online_gradients, []
 
     def third(*arguments):
         G = rule(*arguments)
         calls.append(1)
         return G | {"W_rec": G["W_rec"] * 1.1} if len(calls) == 3 else G
 
-    monkeypatch.setattr(rules.online, "eprop", third)
+    monkeypatch.setattr(rules, "online_gradients", third)
     assert "tolerance" in refused("verify hardcoded_vs_autodiff --seeds=1,2,3,4,5,6,7,8")
 
 
@@ -1089,8 +1093,9 @@ def test_loaded_networks_have_the_weights_and_constants_of_the_run(task, seeds):
     folder, _ = command(TASKS[task], "--dampening_factor=0.4", seeds, "--thr=0.02" if task == "pattern" else words)
     trained = plastic.load(folder)
     network, neurons, weights = trained.network, trained.network.neurons, parameters_of(folder)
-    for name, array in weights.items():
-        np.testing.assert_array_equal(getattr(network, name), array)
+    for name, array in network.parameters.items():
+        if name != "b_out":
+            np.testing.assert_array_equal(array, weights[name])
     alpha, kappa = (np.exp(-1 / tau) for tau in ((30, 30) if task == "pattern" else (10, 5)))
     constants = (neurons.alpha, network.kappa, network.g_out, neurons.gamma, neurons.theta, neurons.n_ref)
     gain = 1 - alpha if task == "pattern" else 1

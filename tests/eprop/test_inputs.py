@@ -72,7 +72,8 @@ def test_rates_of_nothing_and_of_everything():
 def test_pattern_has_the_documented_shapes():
     x, target = pattern(rng(), T=300, batch=2, n_in=7, n_out=3, rate=80.0)
     assert x.shape == (300, 2, 7) and x.dtype == bool
-    assert target.shape == (300, 1, 3) and target.dtype == np.float64
+    assert target.shape == (300, 2, 3) and target.dtype == np.float64
+    assert_array_equal(target[:, 0], target[:, 1])
     within(x.mean(), 0.08, 0.08 * 0.92 / x.size)
     assert (x[:, 0] != x[:, 1]).any()
     assert np.unique(target, axis=-1).shape == target.shape  # no two outputs alike
@@ -414,6 +415,44 @@ def test_impossible_trials_are_refused(draw, options, message):
 )
 def test_impossible_pattern_is_refused(options, message):
     refused(pattern, options, message)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"n_in": 8.0}, {"batch": True}, {"recall_length": "5"}, {"delay": 2.5}, {"f0": "40"}, {"noise": True}, {"f0": 1j}],
+)
+@pytest.mark.parametrize("draw", [evidence, store_recall])
+def test_values_of_another_kind_are_refused(draw, options):
+    refused(draw, options, next(iter(options)))
+
+
+@pytest.mark.parametrize("draw", [evidence, store_recall, pattern])
+@pytest.mark.parametrize("generator", [1, None, [np.random.default_rng(0)], np.random])
+def test_something_else_than_a_generator_is_refused(draw, generator):
+    with pytest.raises(PlasticError, match="generator"):
+        draw(generator)
+
+
+@pytest.mark.parametrize(
+    ("word", "arguments"),
+    [
+        ("draw", (evidence(np.random.default_rng(0), batch=1), [rng()])),
+        ("generators", (evidence, rng())),
+        ("generators", (evidence, [])),
+        ("generators", (evidence, 3)),
+        ("generator", (evidence, [1, 2])),
+        ("per_epoch", (evidence, [rng()], 0)),
+    ],
+)
+def test_a_source_of_something_else_is_refused(word, arguments):
+    with pytest.raises(PlasticError, match=word):
+        Trials(*arguments)
+
+
+def test_reprs_are_of_one_line():
+    trials = Trials(functools.partial(store_recall, batch=2), [rng(1), rng(2)])
+    assert repr(trials) == "Trials of 2 generators"
+    assert repr(trials.next()) == "Stimuli of 2 x 2 trials, 1200 ms, the last 100 for recall, 40 inputs"
 
 
 def refused(draw, options, message):

@@ -9,29 +9,30 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, parameters, xp
-from plastic.eprop import lstm
-from plastic.eprop.lstm import LSTM, State
+from plastic.eprop import LSTMNetwork, LSTMState, bptt_gradients, eprop_gradients, lstm, online_gradients, simulate
+from plastic.eprop.lstm_cells.sweep import learning_signals, sweep
 from plastic.errors import PlasticError
 from plastic.functions import logistic, softmax_cross_entropy
 from plastic.parameters import Affine
 
+RULES = (eprop_gradients, online_gradients)
 peepholes = pytest.mark.parametrize("peepholes", [False, True], ids=["plain", "peepholes"])
 
 
 def make(peepholes=True, seed=0, n_in=4, n=5, n_out=3, T=7, batch=2, biases=True):
     """A network with biases that are not zero, an input, labels, weights of the samples, and a state to begin with."""
     rng = np.random.default_rng(seed)
-    net = lstm.create(n_in, n, n_out, rng, peepholes)
+    net = lstm((n_in, n, n_out), rng, peepholes=peepholes)
     for affine in (net.kernel, net.readout):
         affine.b = xp.asarray(0.3 * rng.standard_normal(affine.b.shape)) if biases else None
     x = xp.asarray(rng.standard_normal((T, batch, n_in)))
     labels, weights = xp.asarray(rng.integers(0, n_out, (T, batch))), xp.asarray(rng.random((T, batch)))
-    return net, x, labels, weights, State(*(xp.asarray(rng.standard_normal((batch, n))) for _ in range(2)))
+    return net, x, labels, weights, LSTMState(*(xp.asarray(rng.standard_normal((batch, n))) for _ in range(2)))
 
 
 def error_of(record, labels, weights):
     """A weighted cross-entropy: the loss, and its derivative at the logits."""
-    losses, err = softmax_cross_entropy(record.logits, labels)
+    losses, err = softmax_cross_entropy(record.output, labels)
     return xp.sum(losses * weights), err * weights[..., None]
 
 
@@ -65,36 +66,36 @@ def sig(u):
 def test_the_cells_do_what_the_papers_write(peepholes, biases):
     xp.use(dtype="float64")
     net, x, _, _, start = make(peepholes, biases=biases)
-    record = lstm.simulate(net, x, start)
+    record = simulate(net, x, state=start)
     c, h = start.c, start.h
     for t in range(len(x)):
         c, h = cell(net, x[t], c, h)
         assert_allclose(record.c[t], c, rtol=1e-12)
         assert_allclose(record.h[t], h, rtol=1e-12)
-        assert_allclose(record.logits[t], h @ net.readout.W + (net.readout.b if biases else 0), rtol=1e-12, atol=1e-13)
+        assert_allclose(record.output[t], h @ net.readout.W + (net.readout.b if biases else 0), rtol=1e-12, atol=1e-13)
     assert_array_equal(record.state.c, record.c[-1])
     assert_array_equal(record.state.h, record.h[-1])
-    zero = State(np.zeros_like(start.c), np.zeros_like(start.h))
-    assert_array_equal(lstm.simulate(net, x).logits, lstm.simulate(net, x, zero).logits)
+    zero = LSTMState(np.zeros_like(start.c), np.zeros_like(start.h))
+    assert_array_equal(simulate(net, x).output, simulate(net, x, state=zero).output)
 
 
 def test_gates_by_hand(precision):
     """One cell: u_i = log 3, u_j = log 2, u_f + 1 = -log 3, u_o = 0 give i = 3/4, j = 3/5, f = 1/4, o = 1/2."""
     W = np.zeros((2, 4))
     b = np.array([[np.log(3), np.log(2), -np.log(3) - 1, 0.0]])
-    net = LSTM(Affine(xp.asarray(W), xp.asarray(b)), Affine(xp.asarray(np.array([[2.0]])), None))
-    start = State(*(xp.asarray(np.array([[value]])) for value in (2.0, 9.0)))
-    record = lstm.simulate(net, xp.asarray(np.array([[[5.0]]])), start)
-    found = [xp.asnumpy(each).item() for each in (record.i, record.j, record.f, record.o, record.c, record.logits)]
+    net = LSTMNetwork(Affine(xp.asarray(W), xp.asarray(b)), Affine(xp.asarray(np.array([[2.0]])), None))
+    start = LSTMState(*(xp.asarray(np.array([[value]])) for value in (2.0, 9.0)))
+    record = simulate(net, xp.asarray(np.array([[[5.0]]])), state=start)
+    found = [xp.asnumpy(each).item() for each in (record.i, record.j, record.f, record.o, record.c, record.output)]
     assert_allclose(found, [3 / 4, 3 / 5, 1 / 4, 1 / 2, 0.95, np.tanh(0.95)], rtol=3e-6)
 
 
 def test_a_state_carries_over(backend):
     net, x, *_, start = make()
-    whole = lstm.simulate(net, x, start)
-    first = lstm.simulate(net, x[:3], start)
-    second = lstm.simulate(net, x[3:], first.state)
-    for name in ("c", "h", "logits", "i", "f"):
+    whole = simulate(net, x, state=start)
+    first = simulate(net, x[:3], state=start)
+    second = simulate(net, x[3:], state=first.state)
+    for name in ("c", "h", "output", "i", "f"):
         halves = [xp.asnumpy(getattr(half, name)) for half in (first, second)]
         assert_allclose(np.concatenate(halves), xp.asnumpy(getattr(whole, name)), rtol=1e-12, atol=1e-14)
     close([second.state.c, second.state.h], [whole.state.c, whole.state.h])
@@ -102,9 +103,9 @@ def test_a_state_carries_over(backend):
 
 def test_large_inputs_overflow_nowhere(precision):
     net, x, labels, weights, _ = make()
-    record = lstm.simulate(net, x * 1e4)
+    record = simulate(net, x * 1e4)
     _, err = error_of(record, labels, weights)
-    for grads in (lstm.bptt(net, x, record, err), lstm.eprop(net, x, record, err, net.readout.W)):
+    for grads in (bptt_gradients(net, record, err), eprop_gradients(net, record, err)):
         assert all(np.isfinite(xp.asnumpy(leaf)).all() for _, leaf in parameters.leaves(grads))
 
 
@@ -117,10 +118,10 @@ def test_bptt_is_the_gradient_of_the_loss(backend, peepholes, biases):
     net, x, labels, weights, start = make(peepholes, biases=biases)
 
     def loss(tree):
-        return error_of(lstm.simulate(net, x, start), labels, weights)[0]  # the parameters are moved in place
+        return error_of(simulate(net, x, state=start), labels, weights)[0]  # the parameters are moved in place
 
-    record = lstm.simulate(net, x, start)
-    grads = lstm.bptt(net, x, record, error_of(record, labels, weights)[1])
+    record = simulate(net, x, state=start)
+    grads = bptt_gradients(net, record, error_of(record, labels, weights)[1])
     found = check.gradient(loss, net.parameters, grads, max_entries=60 if backend == "numpy" else 4)
     assert len(found) == 2 + 2 * biases + 3 * peepholes
 
@@ -131,7 +132,7 @@ def test_eprop_is_the_gradient_where_no_signal_passes_through_h(peepholes, rando
     """With h^{t-1} into the gates held as it was, E = sum of err^t (h^t B + b_out), err fixed: nothing else changes."""
     xp.use(dtype="float64")
     net, x, labels, weights, start = make(peepholes)
-    record = lstm.simulate(net, x, start)
+    record = simulate(net, x, state=start)
     err = error_of(record, labels, weights)[1]
     B = np.random.default_rng(9).standard_normal(net.readout.W.shape) if random else net.readout.W.copy()
     h_before = np.concatenate([start.h[None], record.h[:-1]])
@@ -143,7 +144,7 @@ def test_eprop_is_the_gradient_where_no_signal_passes_through_h(peepholes, rando
             total += np.sum(err[t] * (h @ B + record.h[t] @ net.readout.W + net.readout.b))
         return total
 
-    check.gradient(loss, net.parameters, lstm.eprop(net, x, record, err, B))
+    check.gradient(loss, net.parameters, eprop_gradients(net, record, err, feedback=B))
 
 
 @peepholes
@@ -152,11 +153,11 @@ def test_the_sweep_gives_the_gradient_of_the_input(backend, peepholes):
     net, x, labels, weights, start = make(peepholes)
 
     def loss(x):
-        return error_of(lstm.simulate(net, x, start), labels, weights)[0]
+        return error_of(simulate(net, x, state=start), labels, weights)[0]
 
-    record = lstm.simulate(net, x, start)
-    L = lstm.signals(error_of(record, labels, weights)[1], net.readout.W)
-    delta = lstm.sweep(net, record, L, recurrent=True)
+    record = simulate(net, x, state=start)
+    L = learning_signals(error_of(record, labels, weights)[1], net.readout.W)
+    delta = sweep(net, record, L, recurrent=True)
     gradient = delta @ xp.swapaxes(net.W_x, -1, -2)
     check.gradient(loss, x, gradient, max_entries=60 if backend == "numpy" else 8)
 
@@ -173,10 +174,10 @@ def test_eprop_online_and_by_the_sweep_are_equal(seed, sizes, peepholes, biases,
     n_in, n, n_out, T, batch = sizes
     net, x, *_, start = make(peepholes, seed, n_in, n, n_out, T, batch, biases)
     rng = np.random.default_rng(seed)
-    record = lstm.simulate(net, x, start if seed % 2 else None)
-    err = rng.standard_normal(record.logits.shape)
+    record = simulate(net, x, state=start if seed % 2 else None)
+    err = rng.standard_normal(record.output.shape)
     B = rng.standard_normal((n, n_out)) if random else net.readout.W
-    found, expected = (rule(net, x, record, err, B) for rule in (lstm.eprop, lstm.eprop_online))
+    found, expected = (rule(net, record, err, feedback=B) for rule in RULES)
     for (path, a), (_, b) in zip(*map(parameters.leaves, (found, expected)), strict=True):
         assert_allclose(a, b, rtol=1e-12, atol=1e-12 * T * batch, err_msg=path)
 
@@ -184,9 +185,9 @@ def test_eprop_online_and_by_the_sweep_are_equal(seed, sizes, peepholes, biases,
 @peepholes
 def test_eprop_online_on_every_backend(precision, peepholes):
     net, x, labels, weights, start = make(peepholes, T=4)
-    record = lstm.simulate(net, x, start)
+    record = simulate(net, x, state=start)
     err = error_of(record, labels, weights)[1]
-    found, expected = (rule(net, x, record, err, net.readout.W) for rule in (lstm.eprop_online, lstm.eprop))
+    found, expected = (rule(net, record, err) for rule in RULES)
     assert all(leaf.dtype == precision for _, leaf in parameters.leaves(found))
     close(found, expected, 1e-12 if precision == "float64" else 1e-5)
 
@@ -197,9 +198,9 @@ def test_eprop_is_bptt_without_recurrent_weights(backend, peepholes):
     for recurrent in (True, False):
         if not recurrent:
             net.W_h[...] = 0.0
-        record = lstm.simulate(net, x, start)
+        record = simulate(net, x, state=start)
         err = error_of(record, labels, weights)[1]
-        found, expected = lstm.eprop(net, x, record, err, net.readout.W), lstm.bptt(net, x, record, err)
+        found, expected = eprop_gradients(net, record, err), bptt_gradients(net, record, err)
         if recurrent:
             assert np.abs(xp.asnumpy(found["kernel"].W - expected["kernel"].W)).max() > 1e-3
         else:
@@ -211,14 +212,10 @@ def test_eprop_is_bptt_without_recurrent_weights(backend, peepholes):
 def test_gradients_have_the_tree_of_the_parameters(precision, peepholes):
     for biases in (True, False):
         net, x, *_ = make(peepholes, biases=biases)
-        record = lstm.simulate(net, x)
-        err = record.logits
-        B = net.readout.W
-        for grads in (lstm.bptt(net, x, record, err), *(f(net, x, record, err, B) for f in RULES)):
+        record = simulate(net, x)
+        err = record.output
+        for grads in (bptt_gradients(net, record, err), *(rule(net, record, err) for rule in RULES)):
             parameters.map(lambda p, g: _check_like(p, g), net.parameters, grads)
-
-
-RULES = (lstm.eprop, lstm.eprop_online)
 
 
 def _check_like(p, g):
@@ -231,11 +228,11 @@ def _check_like(p, g):
 
 def all_rules(net, x, err_of, start, B):
     """The logits and the last state, and the gradients of all rules, as one tree."""
-    record = lstm.simulate(net, x, start)
+    record = simulate(net, x, state=start)
     err = err_of(record)
-    rules = [lstm.bptt(net, x, record, err)]
-    rules += [rule(net, x, record, err, feedback) for rule in RULES for feedback in (net.readout.W, B)]
-    return [record.logits, record.state.c, record.state.h, rules]
+    rules = [bptt_gradients(net, record, err)]
+    rules += [rule(net, record, err, feedback=feedback) for rule in RULES for feedback in (None, B)]
+    return [record.output, record.state.c, record.state.h, rules]
 
 
 @peepholes
@@ -248,7 +245,7 @@ def test_replicas_equal_separate_runs(backend, peepholes, shared):
         each = [(net, *each[0][1:]) for net, *_ in each]
     nets, xs, labels, weights, starts = zip(*each, strict=True)
     B = [xp.asarray(np.random.default_rng(seed).standard_normal((3, 3))) for seed in range(3)]
-    together = LSTM(**parameters.stack([net.parameters for net in nets]))
+    together = LSTMNetwork(**parameters.stack([net.parameters for net in nets]))
     if shared:
         x, label, weight, start = xs[0], labels[0], weights[0], starts[0]
     else:
@@ -261,18 +258,18 @@ def test_replicas_equal_separate_runs(backend, peepholes, shared):
         )
         close(parameters.map(lambda leaf, r=r: leaf[r], found), expected, 1e-10)
     if not shared:
-        record = lstm.simulate(together, x)
+        record = simulate(together, x)
         for r in range(3):
-            close(record.logits[r], lstm.simulate(nets[r], xs[r]).logits, 1e-10)
+            close(record.output[r], simulate(nets[r], xs[r]).output, 1e-10)
 
 
 def error_of_replicas(record, labels, weights):
-    return softmax_cross_entropy(record.logits, labels)[1] * weights[..., None]
+    return softmax_cross_entropy(record.output, labels)[1] * weights[..., None]
 
 
 def _stack(members):
-    if isinstance(members[0], State):
-        return State(*(xp.stack([getattr(member, name) for member in members]) for name in ("c", "h")))
+    if isinstance(members[0], LSTMState):
+        return LSTMState(*(xp.stack([getattr(member, name) for member in members]) for name in ("c", "h")))
     return xp.stack(list(members))
 
 
@@ -280,15 +277,15 @@ def test_a_grid_of_replicas():
     """Two replica axes, and data that vary along one of them."""
     xp.use(dtype="float64")
     nets = [[make(seed=2 * row + column)[0] for column in range(2)] for row in range(2)]
-    grid = LSTM(**parameters.stack([parameters.stack([net.parameters for net in row]) for row in nets]))
+    grid = LSTMNetwork(**parameters.stack([parameters.stack([net.parameters for net in row]) for row in nets]))
     x = np.stack([make(seed=column)[1] for column in range(2)])
-    record = lstm.simulate(grid, x)
-    found = lstm.bptt(grid, x, record, record.logits)
+    record = simulate(grid, x)
+    found = bptt_gradients(grid, record, record.output)
     for row in range(2):
         for column in range(2):
             net = nets[row][column]
-            single = lstm.simulate(net, x[column])
-            expected = lstm.bptt(net, x[column], single, single.logits)
+            single = simulate(net, x[column])
+            expected = bptt_gradients(net, single, single.output)
             close(parameters.map(lambda leaf, at=(row, column): leaf[at], found), expected, 1e-10)
 
 
@@ -296,7 +293,7 @@ def test_a_grid_of_replicas():
 def test_nothing_that_is_given_changes_and_no_result_depends_on_memory(precision, peepholes, monkeypatch):
     net, x, labels, weights, start = make(peepholes, T=4)
     B = xp.asarray(np.random.default_rng(1).standard_normal(net.readout.W.shape))
-    record = lstm.simulate(net, x, start)
+    record = simulate(net, x, state=start)
     given = [
         net.parameters,
         x,
@@ -309,8 +306,8 @@ def test_nothing_that_is_given_changes_and_no_result_depends_on_memory(precision
 
     def results():
         err = given[-1]
-        again = lstm.simulate(net, x, start)
-        rules = [lstm.bptt(net, x, record, err), *(rule(net, x, record, err, B) for rule in RULES)]
+        again = simulate(net, x, state=start)
+        rules = [bptt_gradients(net, record, err), *(rule(net, record, err, feedback=B) for rule in RULES)]
         return [dataclasses.asdict(again), rules]
 
     expected = results()
@@ -327,7 +324,7 @@ def test_nothing_that_is_given_changes_and_no_result_depends_on_memory(precision
 
 
 def test_a_state_is_a_copy():
-    record = lstm.simulate(*make()[:2])
+    record = simulate(*make()[:2])
     state = record.state
     state.c[...] = state.h[...] = 7.0
     assert np.abs(record.c).max() < 7 and np.abs(record.h).max() < 7
@@ -349,7 +346,7 @@ def test_float32_agrees_with_float64(peepholes):
 
 @peepholes
 def test_a_new_network(precision, peepholes):
-    net = lstm.create(30, 50, 7, np.random.default_rng(3), peepholes)
+    net = lstm((30, 50, 7), np.random.default_rng(3), peepholes=peepholes)
     shapes = {path: leaf.shape for path, leaf in parameters.leaves(net.parameters)}
     expected = {"kernel/W": (80, 200), "kernel/b": (1, 200), "readout/W": (50, 7), "readout/b": (1, 7)}
     assert shapes == expected | ({name: (1, 50) for name in ("w_i", "w_f", "w_o")} if peepholes else {})
@@ -364,7 +361,7 @@ def test_a_new_network(precision, peepholes):
     if peepholes:
         for w in (net.w_i, net.w_f, net.w_o):
             assert 0.7 * np.sqrt(3 / 50) < np.abs(xp.asnumpy(w)).max() <= np.sqrt(3 / 50)
-        plain = lstm.create(30, 50, 7, np.random.default_rng(3))
+        plain = lstm((30, 50, 7), np.random.default_rng(3))
         assert_array_equal(xp.asnumpy(plain.kernel.W), kernel)
         assert_array_equal(xp.asnumpy(plain.readout.W), readout)
 
@@ -382,12 +379,12 @@ def test_two_networks_are_a_bidirectional_one():
     back.readout.b = None
 
     def run():
-        records = lstm.simulate(forth, x), lstm.simulate(back, x[::-1])
-        losses, err = softmax_cross_entropy(records[0].logits + records[1].logits[::-1], labels)
+        records = simulate(forth, x), simulate(back, x[::-1])
+        losses, err = softmax_cross_entropy(records[0].output + records[1].output[::-1], labels)
         return records, np.sum(losses * weights), err * weights[..., None]
 
     records, _, err = run()
-    grads = [lstm.bptt(forth, x, records[0], err), lstm.bptt(back, x[::-1], records[1], err[::-1])]
+    grads = [bptt_gradients(forth, records[0], err), bptt_gradients(back, records[1], err[::-1])]
     check.gradient(lambda tree: run()[1], [forth.parameters, back.parameters], grads, max_entries=30)
 
 

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, xp
 from plastic.eprop import signals
+from plastic.errors import PlasticError
 
 SHAPE = (5, 4, 3)  # T, batch, outputs or neurons
 
@@ -25,12 +26,23 @@ def classes(seed=0, shape=(4,), count=3):
 # regression
 
 
-def test_regression_is_half_the_sum_of_squares():
+def test_regression_is_half_the_mean_over_time_and_batch_of_sums_of_squares():
     xp.use(dtype="float64")
-    y, target = np.array([[[1.0, 2.0]], [[3.0, 4.0]]]), np.array([[[0.0, 4.0]], [[3.0, 7.0]]])
-    loss, err = signals.regression(y, target)
-    assert loss == (1 + 4 + 0 + 9) / 2
-    assert_array_equal(err, [[[1, -2]], [[0, -3]]])
+    output, y = np.array([[[1.0, 2.0]], [[3.0, 4.0]]]), np.array([[[0.0, 4.0]], [[3.0, 7.0]]])
+    loss, err = signals.regression(output, y)
+    assert loss == (1 + 4 + 0 + 9) / 2 / 2
+    assert_array_equal(err, [[[0.5, -1]], [[0, -1.5]]])
+
+
+@pytest.mark.parametrize("axis", [-2, -3])
+def test_losses_do_not_depend_on_how_often_a_trial_or_all_time_is_repeated(axis):
+    xp.use(dtype="float64")
+    output, y, labels = readouts(0), readouts(1), classes()
+    twice = [np.concatenate([each, each], axis=axis) for each in (output, y)]
+    assert_allclose(signals.regression(*twice)[0], signals.regression(output, y)[0], rtol=1e-14)
+    more = np.concatenate([labels, labels]) if axis == -2 else labels
+    found, expected = signals.classification(twice[0], more), signals.classification(output, labels)
+    assert_allclose(found[0], expected[0], rtol=1e-14)
 
 
 def test_regression_has_its_gradient(backend):
@@ -50,12 +62,12 @@ def literal_cross_entropy(y, labels, window):
     return total / (window * batch)
 
 
-@pytest.mark.parametrize("window", [1, 3, 5])
+@pytest.mark.parametrize("window", [1, 3, 5, None])
 def test_classification_has_its_gradient(backend, window):
     y, labels = readouts(), classes()
     loss, err = signals.classification(y, labels, window)
     host = xp.asnumpy(y), xp.asnumpy(labels)
-    assert_allclose(xp.asnumpy(loss), literal_cross_entropy(*host, window), rtol=1e-13)
+    assert_allclose(xp.asnumpy(loss), literal_cross_entropy(*host, window or 5), rtol=1e-13)
     check.gradient(lambda y: signals.classification(y, labels, window)[0], y, err)
 
 
@@ -206,3 +218,52 @@ def test_replicas_equal_separate_runs(backend, leading):
         for number, (a, b) in enumerate(zip(together, alone, strict=True)):
             assert a.shape == (*leading, *b.shape), number
             assert_allclose(xp.asnumpy(a[index]), xp.asnumpy(b), rtol=1e-12, atol=1e-15, err_msg=str(number))
+
+
+# misuse
+
+REFUSED = {
+    "one row of targets": ("y", lambda o, y, labels: signals.regression(o, y[:, :1])),
+    "one column of targets": ("y", lambda o, y, labels: signals.regression(o, y[..., :1])),
+    "one step of targets": ("y", lambda o, y, labels: signals.regression(o, y[:1])),
+    "targets of replicas": ("y", lambda o, y, labels: signals.regression(o, y[None])),
+    "targets of another precision": ("y", lambda o, y, labels: signals.regression(o, y.astype("float32"))),
+    "labels as targets": ("classification", lambda o, y, labels: signals.regression(o, labels)),
+    "no targets": ("y", lambda o, y, labels: signals.regression(o, None)),
+    "output without time": ("output", lambda o, y, labels: signals.regression(o[0], y[0])),
+    "an empty output": ("output", lambda o, y, labels: signals.regression(o[:0], y[:0])),
+    "a window of 0": ("window", lambda o, y, labels: signals.classification(o, labels, 0)),
+    "a window longer than the trial": ("window", lambda o, y, labels: signals.classification(o, labels, 6)),
+    "a negative window": ("window", lambda o, y, labels: signals.classification(o, labels, -1)),
+    "a window of 1.5": ("window", lambda o, y, labels: signals.classification(o, labels, 1.5)),
+    "a window of decisions": ("window", lambda o, y, labels: signals.decisions(o, 6)),
+    "a column of labels": ("labels", lambda o, y, labels: signals.classification(o, labels[:, None])),
+    "a label for each step": ("labels", lambda o, y, labels: signals.classification(o, y[..., 0] > 0)),
+    "labels out of range": ("labels", lambda o, y, labels: signals.classification(o, labels + 3)),
+    "negative labels": ("labels", lambda o, y, labels: signals.classification(o, labels - 3)),
+    "labels as numbers": ("labels", lambda o, y, labels: signals.classification(o, labels.astype(float))),
+    "one-hot labels": ("labels", lambda o, y, labels: signals.classification(o, np.eye(3, dtype=int)[labels])),
+    "one label": ("labels", lambda o, y, labels: signals.classification(o, labels[:1])),
+    "spikes without time": ("z", lambda o, y, labels: signals.rates(o[0, 0])),
+    "spikes as whole numbers": ("z", lambda o, y, labels: signals.rate_penalty(o.astype(int), 0.1, 1.0)),
+    "a target in Hz": ("target", lambda o, y, labels: signals.rate_penalty(o > 0, 10, 1.0)),
+    "a negative strength": ("strength", lambda o, y, labels: signals.running_rate_penalty(o > 0, 0.1, -1.0)),
+    "a strength that is no number": ("strength", lambda o, y, labels: signals.rate_penalty(o > 0, 0.1, math.nan)),
+    "a target for each neuron": ("target", lambda o, y, labels: signals.rate_penalty(o > 0, np.full(3, 0.1), 1.0)),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_misuse_is_told(what):
+    xp.use(dtype="float64")
+    word, call = REFUSED[what]
+    with pytest.raises(PlasticError, match=word) as told:
+        call(readouts(0), readouts(1), classes())
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("function", PENALTIES)
+def test_numbers_of_numpy_keep_the_precision(function):
+    xp.use(dtype="float32")
+    z = np.random.default_rng(0).random(SHAPE) < 0.4
+    assert all(each.dtype == np.float32 for each in function(z, np.float64(0.1), np.float64(2.0)))

@@ -7,7 +7,7 @@ array of a file counts.
 import numpy as np
 from numpy.testing import assert_allclose
 
-from plastic.eprop import lstm
+from plastic.eprop import LSTMNetwork, bptt_gradients, eprop_gradients, online_gradients, simulate
 from plastic.functions import softmax_cross_entropy
 from plastic.parameters import Affine
 
@@ -17,17 +17,17 @@ TOLERANCE = 1e-10  # relative to the largest entry
 def check(numbers):
     """Compare states, logits, mean cross-entropy over batch and time, and all gradients of a file."""
     net, x = network(numbers), time_major(numbers["x"])
-    record = lstm.simulate(net, x)
-    for name in ("h", "c", "logits"):
-        close(getattr(record, name), time_major(numbers[name]), name)
-    losses, err = softmax_cross_entropy(record.logits, time_major(numbers["label"]))
+    record = simulate(net, x)
+    for name, found in (("h", record.h), ("c", record.c), ("logits", record.output)):
+        close(found, time_major(numbers[name]), name)
+    losses, err = softmax_cross_entropy(record.output, time_major(numbers["label"]))
     assert_allclose(losses.mean(), numbers["loss"], rtol=TOLERANCE)
     err = err / losses.size
-    w_out, b_fb = net.readout.W, numbers["b_fb"]
+    both = eprop_gradients, online_gradients
     for kind, grads in {
-        "sym": (lstm.eprop(net, x, record, err, w_out), lstm.eprop_online(net, x, record, err, w_out)),
-        "rand": (lstm.eprop(net, x, record, err, b_fb), lstm.eprop_online(net, x, record, err, b_fb)),
-        "bptt": (lstm.bptt(net, x, record, err),),
+        "sym": [rule(net, record, err) for rule in both],
+        "rand": [rule(net, record, err, feedback=numbers["b_fb"]) for rule in both],
+        "bptt": [bptt_gradients(net, record, err)],
     }.items():
         for each in grads:
             found = {f"g_{kind}_{name}": array for name, array in by_name(each).items()}
@@ -41,7 +41,7 @@ def network(numbers):
     kernel, readout = (
         Affine(numbers[W].copy(), numbers[b][None].copy()) for W, b in (("kernel", "bias"), ("w_out", "b_out"))
     )
-    return lstm.LSTM(kernel, readout, *(numbers[w][None].copy() for w in ("w_i", "w_f", "w_o") if w in numbers))
+    return LSTMNetwork(kernel, readout, *(numbers[w][None].copy() for w in ("w_i", "w_f", "w_o") if w in numbers))
 
 
 def by_name(grads):

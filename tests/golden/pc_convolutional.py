@@ -2,48 +2,38 @@
 
 import numpy as np
 from numpy.testing import assert_allclose
+from pc_schedules import when
 
 from plastic import functions
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
-from plastic.pc import bp, learn, predict
-from plastic.pc.convolutional import ConvolutionalNetwork
+from plastic.pc import ConvolutionalNetwork, State, predict, repeated_bp, step
 
 NAMES = ("Wc1", "Wc2", "W3", "b3", "W4", "b4")
 
 
 def check(numbers):
     """Three batches with weights that move in every step (ppc), in the last (pclast), and by backpropagation (rbp)."""
-    T, lr = int(numbers["T"]), float(numbers["lr_w"])
+    T, lr, batch = int(numbers["T"]), float(numbers["lr_w"]), int(numbers["batch"])
     assert len(numbers["X"][0]) == numbers["batch"]
     for regime in ("ppc", "pclast", "rbp"):
         network, maps = build(numbers)
-        adam = Adam(lr, weight_decay=float(numbers["p_weight_decay"]))
-        moments = adam.init(network.layers)
-
-        def update(grads, network=network, adam=adam, moments=moments):
-            adam.step(network.layers, grads, moments)
-
+        adam = Adam(lr, eps=1e-8 / batch, weight_decay=float(numbers["p_weight_decay"]) / batch)
+        moments = adam.init(network.parameters)
+        take, schedule = {"ppc": (step, "all"), "pclast": (step, "last"), "rbp": (repeated_bp, "all")}[regime]
         for k, (images, y) in enumerate(zip(numbers["X"], numbers["Y"], strict=True)):
             x = np.moveaxis(images, 1, -1).reshape(len(images), -1)
-            seen = []
-            if regime == "rbp":
-                for _ in range(T):
-                    seen.append(0.5 * np.sum((y - predict(network, x)) ** 2))
-                    update(bp(network, x, y))
-            else:
-                rate = float(numbers["lr_x"]), float(numbers["x_lr_discount"])
-                schedule = {"ppc": "all", "pclast": "last"}[regime]
-
-                def watch(t, w, seen=seen):
-                    energies = [0.5 * np.sum(eps**2) for eps in w.eps_layers]
-                    states = [state.copy() for state in w.x_layers]
-                    seen.append((0.5 * np.sum(w.eps_top**2), energies, float(w.F), states))
-
-                w = learn(network, x, y, T, update, schedule, *rate, watch=watch)
-                seen.append((0, [], 0, w.x_layers))
+            state = State(network, x, y, gamma=float(numbers["lr_x"]), discount=float(numbers["x_lr_discount"]))
+            seen, path = [], [[each.copy() for each in state.x_layers]]
+            for t in range(T):
+                grads, output = take(network, state, x)
+                energies = [0.5 * np.sum(eps**2) for eps in state.eps_layers]
+                seen.append((0.5 * np.sum((y - output) ** 2), energies, float(state.F)))
+                path.append([each.copy() for each in state.x_layers])
+                if t in when(schedule, T):
+                    adam.step(network.parameters, grads, moments)
             if k == 0:
-                compare_trace(numbers, regime, seen, maps, T)
+                compare_trace(numbers, regime, seen, path, maps, T)
             if k in (0, 2):
                 compare_parameters(numbers, regime, network, maps, k + 1)
         x = np.moveaxis(numbers["X"][0], 1, -1).reshape(len(numbers["X"][0]), -1)
@@ -68,14 +58,14 @@ def build(numbers):
     return network, maps
 
 
-def compare_trace(numbers, regime, seen, maps, T):
+def compare_trace(numbers, regime, seen, path, maps, T):
     """The first batch: losses, energies, and states after 0, 1 and T updates."""
+    loss, energies, total = zip(*seen, strict=True)
     if regime == "rbp":
-        close(seen, numbers["rbp_loss_t"])
-        close(seen, numbers["rbp_overall_t"])
+        close(loss, numbers["rbp_loss_t"])
+        close(loss, numbers["rbp_overall_t"])
         assert numbers["rbp_E_t"].shape == (T, 0) and np.isnan(numbers["rbp_lrx_t"]).all()
         return
-    loss, energies, total, _ = zip(*seen[:T], strict=True)
     close(loss, numbers[f"{regime}_loss_t"])
     close(energies, numbers[f"{regime}_E_t"])
     close(total, numbers[f"{regime}_overall_t"])
@@ -83,11 +73,11 @@ def compare_trace(numbers, regime, seen, maps, T):
     for t in range(1, T):  # the energy of a step counts for the rate of the next
         rates.append(rates[-1] * (1 if t < 2 or total[t - 1] < total[t - 2] else float(numbers["x_lr_discount"])))
     close(rates, numbers[f"{regime}_lrx_t"])
-    for when, index in {"0": 0, "1": 1, "T": T}.items():
-        for k, state in enumerate(seen[index][3], 1):
+    for name, index in {"0": 0, "1": 1, "T": T}.items():
+        for k, state in enumerate(path[index], 1):
             if k < len(maps):
                 state = np.moveaxis(state.reshape(-1, *maps[k]), -1, 1)
-            close(state, numbers[f"{regime}_x{k}_{when}"])
+            close(state, numbers[f"{regime}_x{k}_{name}"])
 
 
 def compare_parameters(numbers, regime, network, maps, batches):

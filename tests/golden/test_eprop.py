@@ -4,6 +4,7 @@ Sequences in the files are (batch, T, n), ours (T, batch, n). Every size and con
 """
 
 import dataclasses
+import functools
 
 import eprop_inputs
 import eprop_lstm
@@ -12,11 +13,23 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import xp
-from plastic.eprop import rules, signals, spiking
-from plastic.eprop.spiking import Neurons, SpikingNetwork, decay
+from plastic.eprop import (
+    Neurons,
+    SpikingNetwork,
+    bptt_gradients,
+    decay,
+    eligibility_traces,
+    eprop_gradients,
+    factorised_gradients,
+    ideal_learning_signals,
+    online_gradients,
+    signals,
+    simulate,
+)
+from plastic.eprop.spiking.simulation import readout
 
 GOLDEN = "eprop_*.npz"
-BOTH = (rules.eprop, rules.online.eprop)
+BOTH = (eprop_gradients, online_gradients)
 
 
 def test_golden(golden):
@@ -38,75 +51,76 @@ def check_pattern(numbers):
     neurons = Neurons(alpha, p["thr"], gamma=p["gamma"], gain=1 - alpha)
     weights = [numbers[name].copy() for name in ("w_in", "w_rec", "w_out")]
     network = SpikingNetwork(*weights, neurons, kappa, 1 - kappa)
-    x, target = _time_major(_unpacked(numbers, "x")), _time_major(numbers["target"])
-    record = spiking.simulate(network, x, keep=("v",))
+    x = _time_major(_unpacked(numbers, "x"))
+    target = np.repeat(_time_major(numbers["target"]), x.shape[1], axis=1)
+    record = simulate(network, x, keep=("v",))
     v = _batch_major(record.kept["v"])
     close(v[:, : numbers["v"].shape[1]], numbers["v"])
     close(record.state.v, numbers["v_last"])
     shape = v.shape
     z = np.unpackbits(numbers["z_packed"])[: np.prod(shape)].reshape(shape).astype(bool)
     assert_array_equal(_batch_major(record.z), z)
-    close(_batch_major(record.y), numbers["y"])
-    _, err = signals.regression(record.y, target)
+    close(_batch_major(record.output), numbers["y"])
+    _, err = summed_squares(record.output, target)
     _, R = signals.rate_penalty(record.z, p["f0"], p["reg"] / 2)
-    random = dataclasses.replace(network, B=numbers["b_fb"])
+    random = numbers["b_fb"]
     for rule in BOTH:
-        for name, net in (("rand", random), ("sym", network)):
-            _compare(rule(net, x, record, err, R), numbers, f"g_{name}")
-    close(rules.eprop(random, x, record, err, R)["W_out"], numbers["g_out"])
-    _compare(rules.bptt(network, x, record, err, R), numbers, "g_bptt")
+        for name, B in (("rand", random), ("sym", None)):
+            _compare(rule(network, record, err, R, feedback=B), numbers, f"g_{name}")
+    close(eprop_gradients(network, record, err, R, feedback=random)["W_out"], numbers["g_out"])
+    _compare(bptt_gradients(network, record, err, R), numbers, "g_bptt")
     lr = float(np.float32(p["lr"]))  # as the published optimizer holds it
     for k in range(len(numbers["loss"])):
-        record = spiking.simulate(random, x)
-        loss, err = signals.regression(record.y, target)
+        record = simulate(network, x)
+        loss, err = summed_squares(record.output, target)
         penalty, R = signals.rate_penalty(record.z, p["f0"], p["reg"] / 2)
         assert_allclose(loss, numbers["loss"][k], rtol=1e-10)
         assert_allclose(penalty / p["reg"], numbers["loss_reg"][k], rtol=1e-10)
-        grads = rules.eprop(random, x, record, err, R)
+        grads = eprop_gradients(network, record, err, R, feedback=random)
         for name in ("W_in", "W_rec", "W_out"):
-            getattr(random, name)[...] -= lr * grads[name]
+            getattr(network, name)[...] -= lr * grads[name]
 
 
 def check_alif(numbers):
     """eprop_alif: states, eligibility traces, losses, and the updates of every rule."""
     p = _constants(numbers)
     network, x = _alif(numbers, p)
-    record = spiking.simulate(network, x, keep=("v", "a", "r"))
+    record = simulate(network, x, keep=("v", "a", "r"))
     for name, found in {
         "v": record.kept["v"],
         "b": record.kept["a"],
         "refr_in": record.kept["r"],
         "z": record.z,
         "psi": record.psi,
-        "y": record.y,
+        "y": record.output,
     }.items():
         close(_batch_major(found).astype(float), numbers[name].astype(float))
-    filtered = spiking.readout(dataclasses.replace(network, W_out=np.eye(record.z.shape[-1])), record.z)
+    filtered = readout(dataclasses.replace(network, W_out=np.eye(record.z.shape[-1])), record.z)
     close(_batch_major(filtered), numbers["z_bar"])
     n_in = x.shape[-1]
-    for t, trace in enumerate(rules.online.traces(network, x, record)):
+    for t, trace in enumerate(eligibility_traces(network, record)):
         for name in ("e", "eps_a"):
             found = getattr(trace, name)
             close(found[:, :n_in], numbers[f"{name}_in"][:, t], np.abs(numbers[f"{name}_in"]).max())
             close(found[:, n_in:], numbers[f"{name}_rec"][:, t], np.abs(numbers[f"{name}_rec"]).max())
-    mse, err = signals.regression(record.y, _time_major(numbers["y_target"]))
-    ce, err_ce = signals.classification(record.y, numbers["label"], int(p["T_window"]))
+    mse, err = summed_squares(record.output, _time_major(numbers["y_target"]))
+    ce, err_ce = signals.classification(record.output, numbers["label"], int(p["T_window"]))
     penalty, R = signals.rate_penalty(record.z, numbers["reg_f0"].item(), numbers["reg_c"].item())
     assert_allclose([mse, ce, penalty], [numbers[f"loss_{name}"] for name in ("mse", "ce", "reg")], rtol=1e-10)
     none = np.zeros_like(err)
     for rule in BOTH:
-        _compare(rule(network, x, record, err), numbers, "eprop_auto_mse")
-        _compare(rule(network, x, record, err), numbers, "eprop_hard_sym")
-        _compare(rule(network, x, record, err_ce), numbers, "eprop_auto_ce")
-        _compare(rule(network, x, record, none, R), numbers, "eprop_reg")
-        _compare(rule(dataclasses.replace(network, B=numbers["b_fb"]), x, record, err), numbers, "eprop_hard_rand")
+        _compare(rule(network, record, err), numbers, "eprop_auto_mse")
+        _compare(rule(network, record, err), numbers, "eprop_hard_sym")
+        _compare(rule(network, record, err_ce), numbers, "eprop_auto_ce")
+        _compare(rule(network, record, none, R), numbers, "eprop_reg")
+        _compare(rule(network, record, err, feedback=numbers["b_fb"]), numbers, "eprop_hard_rand")
         for name, each in (("mse", err), ("ce", err_ce)):
-            close(rule(network, x, record, each)["W_out"], numbers[f"g_out_{name}"])
-    for name, each, rate in (("mse", err, 0.0), ("ce", err_ce, 0.0), ("reg", none, R)):
-        _compare(rules.bptt(network, x, record, each, rate), numbers, f"bptt_{name}")
-    total = rules.total_derivative(network, record, err)
+            close(rule(network, record, each)["W_out"], numbers[f"g_out_{name}"])
+    for name, each, rate in (("mse", err, None), ("ce", err_ce, None), ("reg", none, R)):
+        _compare(bptt_gradients(network, record, each, rate), numbers, f"bptt_{name}")
+    total = ideal_learning_signals(network, record, err)
     close(_batch_major(total), numbers["dEdz_total_mse"])
-    _compare(rules.online.factorisation(network, x, record, total), numbers, "fact")
+    _compare(factorised_gradients(network, record, total), numbers, "fact")
 
 
 def check_variants(numbers):
@@ -118,14 +132,14 @@ def check_variants(numbers):
             neurons = dataclasses.replace(network.neurons, unmasked=True)
             network = dataclasses.replace(network, neurons=neurons, g_out=1.0)
         done = _time_major(numbers["atari_done"]).astype(float) if kind == "atari" else None
-        record = spiking.simulate(network, x, done=done, keep=("v", "a"))
-        for name, found in {"z": record.z, "v": record.kept["v"], "b": record.kept["a"], "y": record.y}.items():
+        record = simulate(network, x, done=done, keep=("v", "a"))
+        for name, found in {"z": record.z, "v": record.kept["v"], "b": record.kept["a"], "y": record.output}.items():
             close(_batch_major(found).astype(float), numbers[f"{kind}_{name}"].astype(float))
-        loss, err = signals.regression(record.y, _time_major(numbers["y_target"]))
+        loss, err = summed_squares(record.output, _time_major(numbers["y_target"]))
         assert_allclose(loss, numbers[f"{kind}_loss"], rtol=1e-10)
         for rule in BOTH:
-            _compare(rule(network, x, record, err), numbers, f"{kind}_eprop")
-        _compare(rules.bptt(network, x, record, err), numbers, f"{kind}_bptt")
+            _compare(rule(network, record, err), numbers, f"{kind}_eprop")
+        _compare(bptt_gradients(network, record, err), numbers, f"{kind}_bptt")
 
 
 def check_evidence(numbers):
@@ -137,24 +151,24 @@ def check_evidence(numbers):
         shown = x[:, 50 + 150 * k : 150 + 150 * k]
         sides = [shown[..., place : place + 10].any(axis=(1, 3)) for place in (0, 10)]
         assert_array_equal(np.stack(sides), [cue == 0, cue == 1])
-    for mode, rule in (("sym", rules.eprop), ("rand", rules.eprop), ("bptt", rules.bptt)):
+    random = functools.partial(eprop_gradients, feedback=numbers["b_fb"])
+    for mode, rule in (("sym", eprop_gradients), ("rand", random), ("bptt", bptt_gradients)):
         kappa = decay(20)
         neurons = Neurons(decay(20), 0.6, decay(2000), numbers["beta"][None], n_ref=5)
         weights = [numbers[name].copy() for name in ("w_in", "w_rec", "w_out")]
         network = SpikingNetwork(*weights, neurons, kappa, 1 - kappa)
-        network.B = numbers["b_fb"] if mode == "rand" else None
         optimizer = PublishedAdam(0.005)
         for k in range(len(numbers[f"losses_{mode}"])):
-            record = spiking.simulate(network, x[k])
-            ce, err = signals.classification(record.y, numbers["label"][k], 150)
+            record = simulate(network, x[k])
+            ce, err = signals.classification(record.output, numbers["label"][k], 150)
             penalty, R = signals.rate_penalty(record.z, 0.01, 1.0)
-            accuracy = np.mean(signals.decisions(record.y, 150) == numbers["label"][k])
+            accuracy = np.mean(signals.decisions(record.output, 150) == numbers["label"][k])
             assert_allclose([ce, penalty, accuracy], numbers[f"losses_{mode}"][k], rtol=1e-10)
-            grads = rule(network, x[k], record, err, R)
+            grads = rule(network, record, err, R)
             if k == 0:
                 _compare(grads, numbers, f"g_{mode}")
                 close(grads["W_out"], numbers[f"g_{mode}_out"])
-                close(_batch_major(record.y)[:, -150:], numbers["logits0"])
+                close(_batch_major(record.output)[:, -150:], numbers["logits0"])
                 z = _batch_major(record.z)
                 assert_array_equal(z.sum(axis=1), numbers["spike_count0"])
                 assert_array_equal(z, np.unpackbits(numbers["z0_packed"])[: z.size].reshape(z.shape))
@@ -162,6 +176,12 @@ def check_evidence(numbers):
         if f"wfinal_{mode}_in" in numbers:
             for name in ("in", "rec", "out"):
                 close(getattr(network, f"W_{name}"), numbers[f"wfinal_{mode}_{name}"])
+
+
+def summed_squares(output, target):
+    """The published loss and its gradient: sums over batch and time of what `signals.regression` averages."""
+    T, batch = output.shape[-3:-1]
+    return tuple(T * batch * each for each in signals.regression(output, target))
 
 
 class PublishedAdam:

@@ -1,22 +1,25 @@
 """Predictive coding against numbers of the published code, in float64 (their format: README.md beside this file).
 
-Every size, rate and number of steps comes from the files. There, weights are (outputs, inputs); `weights` turns ours.
+Every size, rate and number of steps comes from the files. There, weights are (outputs, inputs), and gradients are sums
+over the batch: with means, a rate is that of the file times the batch size B, and Adam's eps and every weight decay is
+that of the file over B.
 """
 
 import numpy as np
 import pc_convolutional
 from numpy.testing import assert_allclose
+from pc_schedules import when
 
+from plastic import check as measures
 from plastic import functions, parameters, xp
 from plastic.optimizers import SGD, Adam
 from plastic.parameters import Affine
-from plastic.pc import Inference, Network, Rate, activities, bp, infer, learn, metrics, pc, predict, tp, when
+from plastic.pc import Network, State, activities, bp, infer, pc, predict, step, tp
 
 GOLDEN = "pc_*.npz"
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
 AT_REST = 1e-9  # absolute, where rounding decides whether an energy still falls, and with it over gamma
 ACTIVATIONS = {name: getattr(functions, name) for name in ("linear", "sigmoid", "tanh", "relu", "leaky")}
-OPTIMIZERS = {"SGD": SGD, "Adam": Adam}
 AFTER = {"before": False, "after": True}
 
 
@@ -59,8 +62,8 @@ def check_training(numbers):
                 after = predict(run.network, x)
                 run.close(before, "out_before")
                 run.close(after, "out_after")
-                run.close(metrics.target_alignment(before, after, y), "target_alignment")
-                run.close_parameters(run.last, "g{}")
+                run.close(measures.target_alignment(before, after, y), "target_alignment")
+                run.close_parameters(run.last["layers"], "g{}", scale=len(x))
                 run.close_parameters(run.network.layers, "{}_it1")
         run.close_parameters(run.network.layers, "{}_it5")
         assert k == 4
@@ -79,15 +82,17 @@ class Run:
             for k in range(1, count + 1)
         ]
         self.network = Network(layers, ACTIVATIONS[str(numbers["act"])], AFTER[str(numbers["pc_layer_at"])])
-        constants = {"lr": numbers["lr_w"].item(), "weight_decay": numbers.get("p_weight_decay", np.zeros(())).item()}
-        if "p_momentum" in numbers:
-            constants["momentum"] = numbers["p_momentum"].item()
-        self.optimizer = OPTIMIZERS[str(numbers["p_opt"])](**constants)
-        self.moments = self.optimizer.init(self.network.layers)
+        B, lr = numbers["X"].shape[1], numbers["lr_w"].item()
+        decay = numbers.get("p_weight_decay", np.zeros(())).item() / B
+        self.optimizer = {
+            "SGD": SGD(lr * B, numbers.get("p_momentum", np.zeros(())).item(), decay),
+            "Adam": Adam(lr, eps=1e-8 / B, weight_decay=decay),
+        }[str(numbers["p_opt"])]
+        self.moments = self.optimizer.init(self.network.parameters)
 
     def update(self, grads):
         self.last = parameters.copy(grads)
-        self.optimizer.step(self.network.layers, grads, self.moments)
+        self.optimizer.step(self.network.parameters, grads, self.moments)
 
     def close(self, found, name):
         """Compare; where inference has blown up on its way, to a part of the largest error met there."""
@@ -99,11 +104,11 @@ class Run:
         assert np.shape(found) == expected.shape, name
         assert_allclose(found, expected, rtol=RELATIVE, atol=absolute, err_msg=name)
 
-    def close_parameters(self, layers, pattern):
+    def close_parameters(self, layers, pattern, scale=1):
         for k, layer in enumerate(layers, start=1):
-            self.close(layer.W.T, pattern.format(f"W{k}"))
+            self.close(scale * layer.W.T, pattern.format(f"W{k}"))
             if layer.b is not None:
-                self.close(layer.b[0], pattern.format(f"b{k}"))
+                self.close(scale * layer.b[0], pattern.format(f"b{k}"))
 
 
 class PredictiveCoding(Run):
@@ -111,32 +116,31 @@ class PredictiveCoding(Run):
 
     def batch(self, x, y, watched):
         """Learn a batch; return the energy at the last step. watched: compare each step."""
-        numbers, record = self.numbers, []
-
-        def watch(t, w):
-            errors = [half_square(error) for error in w.eps_layers]
-            record.append((half_square(w.eps_top), errors, float(w.F), [state.copy() for state in w.x_layers]))
-
-        names = ("lr_x", "x_lr_discount", "x_lr_amplifier")
-        gamma, discount, amplifier = (numbers[name].item() for name in names)
+        numbers = self.numbers
+        names = {"gamma": "lr_x", "discount": "x_lr_discount", "amplifier": "x_lr_amplifier"}
+        constants = {ours: numbers[name].item() for ours, name in names.items()}
         states = {"SGD": None, "Adam": Adam()}[str(numbers["x_opt"])]
-        schedule = str(numbers["update_p_at"])
-        w = learn(self.network, x, y, self.T, self.update, schedule, gamma, discount, amplifier, states, watch)
-        loss, errors, energy, states = zip(*record, strict=True)
+        state = State(self.network, x, y, **constants, optimizer=states)
+        path, record, gammas = [[each.copy() for each in state.x_layers]], [], []
+        for t in range(self.T):
+            gammas.append(np.reshape(state.gamma, ()))
+            grads, _ = step(self.network, state, x)
+            errors = [half_square(error) for error in state.eps_layers]
+            record.append((half_square(state.eps_top), errors, float(state.F)))
+            path.append([each.copy() for each in state.x_layers])
+            if t in when(str(numbers["update_p_at"]), self.T):
+                self.update(grads)
+        loss, errors, energy = zip(*record, strict=True)
         if watched:
             for name, found in (("loss", loss), ("E", errors), ("overall", energy)):
                 self.close(found, f"{name}_t")
-            for k, path in enumerate(zip(*states, w.x_layers, strict=True), start=1):
-                self.close(path, f"x{k}")
-            self.check_rates(energy, gamma, discount, amplifier)
+            for k, states in enumerate(zip(*path, strict=True), start=1):
+                self.close(states, f"x{k}")
+            self.check_rates(energy, gammas)
         return energy[-1]
 
-    def check_rates(self, energy, gamma, discount, amplifier):
+    def check_rates(self, energy, gammas):
         """Gamma at each step, as far as the energy changes by more than rounding: how far says the file too."""
-        rate, gammas = Rate(gamma, discount, amplifier), []
-        for F in energy:
-            gammas.append(np.reshape(rate.gamma, ()))
-            rate.adapt(np.array(F))
         moving = np.abs(np.diff(energy)) / energy[1:] > 1e-9
         safe = len(energy) if moving.all() else 1 + int(np.argmin(moving))
         assert self.numbers["pc_lrx_safe_steps"] == safe
@@ -154,7 +158,7 @@ class Backpropagation(Run):
         losses = []
         for t in range(steps):
             losses.append(half_square(y - predict(self.network, x)))
-            grads = bp(self.network, x, y)
+            grads, _ = bp(self.network, x, y)
             if t in when(schedule, steps):
                 self.update(grads)
         if watched:
@@ -168,7 +172,7 @@ class Backpropagation(Run):
 def check_alignment(numbers):
     """One update of networks of each depth by each rule."""
     T, gamma, discount = (numbers[name].item() for name in ("T", "lr_x", "x_lr_discount"))
-    rules = {"pc": lambda *batch: pc(*batch, T, gamma, discount), "bp": bp, "tp": tp}
+    rules = {"pc": lambda *batch: pc(*batch, T=T, gamma=gamma, discount=discount), "bp": bp, "tp": tp}
     width = numbers["width"]
     for act in numbers["acts"]:
         for depth in numbers["depths"]:
@@ -178,13 +182,12 @@ def check_alignment(numbers):
             for rule in ("pc", "bp", "tp") if act == "linear" else ("pc", "bp"):
                 layers = [Affine(W.T.copy()) for W in numbers[f"{key}_W"]]
                 network = Network(layers, ACTIVATIONS[str(act)])
-                w = Inference(network, x, y)
-                w.begin()
-                infer(w, T, Rate(gamma, discount))
+                state = State(network, x, y, gamma=gamma, discount=discount)
+                infer(network, state, x, T)
                 before = activities(network, x)
-                SGD(numbers["lr_w"].item()).step(layers, rules[rule](network, x, y), {})
+                SGD(numbers["lr_w"].item() * len(x)).step(network.parameters, rules[rule](network, x, y)[0], {})
                 after = activities(network, x)
-                found = metrics.target_alignment(before[-1], after[-1], y)
+                found = measures.target_alignment(before[-1], after[-1], y)
                 if rule == "tp":
                     if depth <= 5:  # deeper, what pseudo-inverses amplify is rounding
                         assert_allclose(found, numbers[f"{key}_tp_alignment"], rtol=1e-6)
@@ -193,8 +196,8 @@ def check_alignment(numbers):
                 close(before[-1], numbers[f"{key}_{rule}_out0"])
                 close(after[-1], numbers[f"{key}_{rule}_out1"])
                 if rule == "pc":
-                    layers = zip(before, [*w.x_layers, y], after, strict=True)
-                    index = [metrics.prospective_index(*layer) for layer in layers]
+                    layers = zip(before, [*state.x_layers, y], after, strict=True)
+                    index = [measures.prospective_index(*layer) for layer in layers]
                     close(index, numbers[f"{key}_prospective_index"])
 
 
@@ -212,7 +215,13 @@ def check_toys(numbers):
 
 def toy_rule(numbers, toy, rule):
     T, gamma, discount = (numbers[f"{toy}_{name}"].item() for name in ("T", "lr_x", "x_lr_discount"))
-    return bp if rule == "bp" else lambda network, x, y: pc(network, x, y, T, gamma, discount)
+    constants = {} if rule == "bp" else {"T": T, "gamma": gamma, "discount": discount}
+
+    def gradients(network, x, y):  # of one sample, whose sum is its mean
+        grads, _ = {"pc": pc, "bp": bp}[rule](network, x, y, **constants)
+        return grads["layers"]
+
+    return gradients
 
 
 def linear_net(*weights, **options):

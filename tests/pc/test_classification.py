@@ -11,9 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import functions, runs, xp
 from plastic.initializers import xavier_uniform
 from plastic.parameters import Affine
-from plastic.pc import changing, figures, predict, rules, selecting, supervised, sweep
+from plastic.pc import Network, changing, figures, predict, rules, selecting, supervised, sweep
 from plastic.pc.__main__ import COMMANDS
-from plastic.pc.network import Network
 
 TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
 LINES = {
@@ -96,15 +95,34 @@ def test_the_numbers_are_those_of_the_rules_step_by_step():
                 for start in (0, 7, 14):
                     some = order[start : start + 7]
                     if rule == "pc":
-                        grads = rules.pc(network, x[some], y[some], 6, 0.1, 0.7)
+                        grads, _ = rules.pc(network, x[some], y[some], T=6, gamma=0.1, discount=0.7)
                     else:
-                        grads = rules.bp(network, x[some], y[some])
-                    for layer, grad in zip(network.layers, grads, strict=True):
-                        layer.W -= 0.03 * grad.W
+                        grads, _ = rules.bp(network, x[some], y[some])
+                    for layer, grad in zip(network.layers, grads["layers"], strict=True):
+                        layer.W -= 0.03 * len(some) * grad.W  # rates belong to sums over the batch
             output = predict(network, sets["test"][0])
             errors.append(np.mean(output.argmax(-1) != sets["test"][1]))
         rows = [error for error, each in zip(found["test_error"], found["rule"], strict=True) if each == rule]
         assert_allclose(rows, errors, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize("batch", [7, 3])
+def test_published_rates_are_of_sums_over_the_batch(rule, batch):
+    """An update is the sum of those of each sample alone, times the rate of the replica; gamma does not adapt here."""
+    xp.use(dtype="float64")
+    rng, rates = np.random.default_rng(0), (0.5, 0.1)
+    network = supervised.network((9, 4, 10), functions.sigmoid, (3, 5), rates, xavier_uniform)
+    x, y = rng.random((2, 1, batch, 9)), rng.random((2, 1, batch, 10))
+    before = [layer.W.copy() for layer in network.layers]
+    supervised.Learner(network, rule, rates, T=6, gamma=0.1, discount=1.0).learn(x, y)
+    constants = {"T": 6, "gamma": 0.1, "discount": 1.0} if rule == "pc" else {}
+    for s, (r, rate) in itertools.product(range(2), enumerate(rates)):
+        alone = Network([Affine(W[s, r]) for W in before], functions.sigmoid)
+        each = [getattr(rules, rule)(alone, x[s, 0, k, None], y[s, 0, k, None], **constants)[0] for k in range(batch)]
+        for k, layer in enumerate(network.layers):
+            total = sum(grads["layers"][k].W for grads in each)
+            assert_allclose(layer.W[s, r], before[k][s, r] - rate * total, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("name", ["depth", "forgetting", "drift"])

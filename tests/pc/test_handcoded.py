@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from plastic import check, parameters, xp
+from plastic.errors import PlasticError
 from plastic.functions import linear, sigmoid, tanh
 from plastic.parameters import Affine
 from plastic.pc import Network, bp, handcoded, pc
@@ -49,14 +50,14 @@ def float64():
     xp.use(dtype="float64")
 
 
-def test_bp_is_that_of_the_family_but_for_the_input_and_the_mean(backend):
-    """There f does not act on the input, and gradients are sums, signed to be subtracted."""
+def test_bp_is_that_of_the_family_but_for_the_input(backend):
+    """There f does not act on the input, and gradients are signed to be subtracted."""
     W, states, y = here(*net(np.random.default_rng(0), lead=(3,)))
     x = states[0]
     updates = handcoded.bp_update(handcoded.feedforward(W, x, tanh), W, tanh, y)
-    grads = bp(Network([Affine(each) for each in W], tanh), tanh.value(x), y)
-    for update, grad in zip(updates, grads, strict=True):
-        assert_allclose(-BATCH * xp.asnumpy(update), xp.asnumpy(grad.W), rtol=1e-12, atol=1e-14)
+    grads, _ = bp(Network([Affine(each) for each in W], tanh), tanh.value(x), y)
+    for update, grad in zip(updates, grads["layers"], strict=True):
+        assert_allclose(-xp.asnumpy(update), xp.asnumpy(grad.W), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("f", [sigmoid, tanh, linear], ids=lambda f: f.name)
@@ -65,9 +66,9 @@ def test_pc_is_that_of_the_family_from_the_feedforward_states(backend, f):
     x = states[0]
     start = handcoded.clamp(handcoded.feedforward(W, x, f), y)
     relaxed = handcoded.pc_relax(start, W, f, 0.1, 19, clamped=True)
-    grads = pc(Network([Affine(each) for each in W], f), f.value(x), y, T=20, gamma=0.1, discount=1.0)
-    for update, grad in zip(handcoded.pc_update(relaxed, W, f), grads, strict=True):
-        assert_allclose(-BATCH * xp.asnumpy(update), xp.asnumpy(grad.W), rtol=1e-11, atol=1e-13)
+    grads, _ = pc(Network([Affine(each) for each in W], f), f.value(x), y, T=20, gamma=0.1, discount=1.0)
+    for update, grad in zip(handcoded.pc_update(relaxed, W, f), grads["layers"], strict=True):
+        assert_allclose(-xp.asnumpy(update), xp.asnumpy(grad.W), rtol=1e-11, atol=1e-13)
 
 
 def test_pc_follows_the_gradient_of_its_energy(float64):
@@ -249,3 +250,55 @@ def test_replicas_equal_separate_runs_on_every_backend_and_nothing_is_changed(ba
 def test_the_working_precision_is_kept(precision):
     for each in updates(*here(*net(np.random.default_rng(13), lead=(2,)))):
         assert each.dtype == precision
+
+
+def _calls(W, states, y, gamma=0.1, steps=2, phi="tanh", c=1.0):
+    """Every public function, as a call."""
+    yield "feedforward", lambda: handcoded.feedforward(W, states[0], phi)
+    yield "clamp", lambda: handcoded.clamp(states, y)
+    yield "pc_errors", lambda: handcoded.pc_errors(states, W, phi)
+    yield "pc_relax", lambda: handcoded.pc_relax(states, W, phi, gamma, steps, clamped=True, c=c)
+    yield "pc_update", lambda: handcoded.pc_update(states, W, phi)
+    yield "bp_update", lambda: handcoded.bp_update(states, W, phi, y, c=c)
+    yield "generec_relax", lambda: handcoded.generec_relax(states, W, phi, gamma, steps, clamped=True)
+    yield "hopfield_relax", lambda: handcoded.hopfield_relax(states, W, phi, gamma, steps, clamped=True)
+    yield "contrastive_update", lambda: handcoded.contrastive_update(states, states, phi)
+    yield "almeida_pineda_relax", lambda: handcoded.almeida_pineda_relax(states, W, phi, gamma, steps)
+    yield "adjoint", lambda: handcoded.almeida_pineda_adjoint(states, states, W, phi, y, gamma, steps)
+    yield "almeida_pineda_update", lambda: handcoded.almeida_pineda_update(states, states, phi)
+
+
+RELAXING = {"pc_relax", "generec_relax", "hopfield_relax", "almeida_pineda_relax", "adjoint"}
+WITH_W = RELAXING | {"feedforward", "pc_errors", "pc_update", "bp_update"}
+WITH_STATES = (WITH_W - {"feedforward"}) | {"clamp", "contrastive_update", "almeida_pineda_update"}
+
+
+def _misuse(W, states, y):
+    """(argument, its value, which functions must refuse it, what the message names)."""
+    for gamma in (0, -0.1, float("nan"), float("inf"), None, True, np.full((3, 1), 0.1)):
+        yield "gamma", gamma, RELAXING, "gamma"
+    for steps in (0, -1, 2.0, None, True):
+        yield "steps", steps, RELAXING, "steps"
+    for c in (0, -1.0, float("nan"), "1"):
+        yield "c", c, {"pc_relax", "bp_update"}, "c is"
+    yield "phi", "tahn", WITH_W | WITH_STATES - {"clamp"}, "tanh"
+    for wrong in (W[0], [], [W[0], W[2]], [each.astype("float32") for each in W], [each[0] for each in W]):
+        yield "W", wrong, WITH_W, "W|states|x is"
+    yield "states", states[:-1], WITH_W - {"feedforward"}, "states"
+    yield "states", [states[0][:1], *states[1:]], WITH_STATES, r"states\[1\] has 3 rows, but states\[0\] has 1"
+    yield "states", [each.astype("int64") for each in states], WITH_STATES | {"feedforward"}, "int64"
+    yield "states", [states[0], states[1][:, :2], *states[2:]], WITH_W - {"feedforward"}, "states"
+    for wrong in (y[:1], y[:, 0], y[:, :1], y.astype("float32"), y.astype("int64"), None):
+        yield "y", wrong, {"clamp", "bp_update", "adjoint"}, "y "
+
+
+def test_misuse_is_told_by_every_rule(backend):
+    W, states, y = here(*net(np.random.default_rng(14)))
+    for _, call in _calls(W=W, states=states, y=y):
+        call()  # as it should be
+    for argument, value, refusing, words in _misuse(W, states, y):
+        for name, call in _calls(**{"W": W, "states": states, "y": y, argument: value}):
+            if name in refusing:
+                with pytest.raises(PlasticError, match=words):
+                    call()
+                    pytest.fail(f"{name} did not refuse {argument} {value!r}")

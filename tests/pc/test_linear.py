@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from plastic import functions, parameters, xp
+from plastic.check import target_alignment
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
-from plastic.pc import Inference, Network, Rate, activities, bp, equilibrium, infer, metrics, pc, predict
+from plastic.pc import Network, State, activities, bp, equilibrium, infer, pc, predict
 
 shapes = {
     "sizes": st.lists(st.integers(1, 4), min_size=2, max_size=5),
@@ -43,12 +44,11 @@ def orthogonal(L=4, n=5, batch=3, seed=0):
 
 
 def at(network, x, y, states):
-    """Return the inference at these states, after a look."""
-    w = Inference(network, x, y)
-    w.begin()
+    """Return the state of inference with these hidden states."""
+    w = State(network, x, y)
     for own, state in zip(w.x_layers, states, strict=True):
         own[...] = state
-    w.look()
+    infer(network, w, x, 0)
     return w
 
 
@@ -109,10 +109,8 @@ def test_the_least_energy_is_its_formula(sizes, batch, lead, bias, seed):
 def test_inference_gets_there(backend):
     network, x, y = make(lead=(3,), scale=0.5)
     states, errors, F = equilibrium(network, x, y)
-    w = Inference(network, x, y)
-    w.begin()
-    infer(w, 600, Rate(0.2))
-    w.look()
+    w = State(network, x, y, gamma=0.2, discount=1.0)
+    infer(network, w, x, 600)
     assert_allclose(xp.asnumpy(w.F), xp.asnumpy(F), rtol=1e-10)
     for found, expected in zip([*w.x_layers, *w.eps_layers, w.eps_top], [*states, *errors], strict=True):
         assert_allclose(xp.asnumpy(found), xp.asnumpy(expected), atol=1e-8)
@@ -124,12 +122,11 @@ def test_inference_slows_down_to_a_factor_per_step():
     network = Network([Affine(np.ones((1, 1))), Affine(np.array([[1.5]]))], functions.linear)
     x, y = np.ones((1, 1)), np.array([[4.0]])
     (state,), _, _ = equilibrium(network, x, y)
-    w = Inference(network, x, y)
-    w.begin()
+    w = State(network, x, y, gamma=0.1, discount=1.0)
     distances = []
     for _ in range(6):
         distances.append((w.x - state).item())
-        infer(w, 1, Rate(0.1))
+        infer(network, w, x, 1)
     assert_allclose(distances, distances[0] * (1 - 0.1 * (1 + 1.5**2)) ** np.arange(6), rtol=1e-10)
 
 
@@ -152,14 +149,14 @@ def test_with_orthogonal_weights_both_rules_move_the_output_straight_to_its_targ
     """The alignment is 1 but for terms of the second order in the rate, for one sample; with others it is not."""
     network, x, y = orthogonal(4, batch=1)
     other, *_ = make((5, 5, 5, 5, 5), bias=False)
-    for rule in (bp, lambda *batch: pc(*batch, 400, discount=1.0)):
+    for rule in (bp, lambda *batch: pc(*batch, T=400, discount=1.0)):
         found = []
         for net in (network, other):
             before = predict(net, x)
-            grads = rule(net, x, y)
+            grads, _ = rule(net, x, y)
             moved = Network(parameters.copy(net.layers), net.phi)
-            SGD(1e-6).step(moved.layers, grads, {})
-            found.append(metrics.target_alignment(before, predict(moved, x), y))
+            SGD(1e-6).step(moved.parameters, grads, {})
+            found.append(target_alignment(before, predict(moved, x), y))
         assert found[0] == pytest.approx(1, abs=1e-9)
         assert found[1] < 0.999
 
@@ -167,7 +164,7 @@ def test_with_orthogonal_weights_both_rules_move_the_output_straight_to_its_targ
 def test_with_orthogonal_weights_the_first_layer_learns_as_by_backpropagation():
     """At rest its gradient is that of backpropagation over L; the others see states that inference has moved."""
     network, x, y = orthogonal(3)
-    rested, propagated = pc(network, x, y, 600, discount=1.0), bp(network, x, y)
+    rested, propagated = (grads["layers"] for grads, _ in (pc(network, x, y, T=600, discount=1.0), bp(network, x, y)))
     assert_allclose(rested[0].W, propagated[0].W / 3, rtol=1e-8, atol=1e-10)
     assert np.abs(rested[1].W - propagated[1].W / 3).max() > 0.01
 
@@ -175,10 +172,10 @@ def test_with_orthogonal_weights_the_first_layer_learns_as_by_backpropagation():
 def test_every_backend_and_precision_finds_the_same(precision):
     network, x, y = make(lead=(3,))
     found = equilibrium(network, x, y)
-    host = Network(parameters.map(lambda leaf: xp.asnumpy(leaf).astype(float), network.layers), functions.linear)
+    layers = parameters.map(lambda leaf: xp.asnumpy(leaf).astype(float), network.layers)
     x, y = (xp.asnumpy(array).astype(float) for array in (x, y))
     xp.use("numpy", dtype="float64")
-    expected = equilibrium(host, x, y)
+    expected = equilibrium(Network(layers, "linear"), x, y)
     for (path, a), (_, b) in zip(parameters.leaves(found), parameters.leaves(expected), strict=True):
         assert a.dtype == precision
         a = a.get() if hasattr(a, "get") else a
@@ -187,9 +184,12 @@ def test_every_backend_and_precision_finds_the_same(precision):
 
 def test_there_is_no_closed_form_for_others():
     network, x, y = make()
-    for other in (
-        Network(network.layers, functions.tanh),
-        Network(network.layers, functions.linear, counted=np.array([1.0, 0.0])),
-    ):
-        with pytest.raises(PlasticError, match="linear networks all of whose outputs count"):
+    for words, other in {
+        "is for linear networks, but phi is tanh": Network(network.layers, "tanh"),
+        "all of whose outputs count": Network(network.layers, "linear", counted=[1.0, 0.0]),
+    }.items():
+        with pytest.raises(PlasticError, match=words):
             equilibrium(other, x, y)
+    for wrong in ((x[:, :1], y), (x, y[:1]), (x, y[:, 0])):
+        with pytest.raises(PlasticError):
+            equilibrium(network, *wrong)

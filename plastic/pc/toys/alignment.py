@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 
 from plastic import xp
+from plastic.check import target_alignment
 from plastic.errors import PlasticError
-from plastic.pc.metrics import target_alignment
-from plastic.pc.network import predict
+from plastic.pc.networks import predict
 from plastic.pc.rules import tp
 from plastic.pc.toys import setting
 
@@ -93,7 +93,7 @@ def measure(options):
         net = setting.network(W[:depth], phi)
         before = predict(net, x)
         for name, rule in rules.items():
-            after = predict(setting.moved(net, rule(net, x, y), options["rate"]), x)
+            after = predict(setting.moved(net, rule(net, x, y)[0], options["rate"]), x)
             found[name].append(target_alignment(before, after, y))
     arrays = {f"alignment/{name}": xp.asnumpy(xp.stack(each, axis=-1)) for name, each in found.items()}
     rows = [

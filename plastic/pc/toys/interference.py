@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 
 from plastic import xp
+from plastic.check import target_alignment
 from plastic.functions import linear
-from plastic.pc.metrics import target_alignment
-from plastic.pc.network import predict
+from plastic.pc.networks import predict
 from plastic.pc.toys import setting
 
 GRIDS = {

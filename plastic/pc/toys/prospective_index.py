@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-from plastic import parameters, xp
+from plastic import check, xp
 from plastic.errors import PlasticError
-from plastic.pc import metrics
-from plastic.pc.network import Inference, activities
-from plastic.pc.rules import Rate, infer
+from plastic.pc.inference import State, infer, step
+from plastic.pc.networks import activities
 from plastic.pc.toys import setting
 
 GRIDS = {"paper": {"seeds": 5}, "quick": {"seeds": 3}}
@@ -74,7 +73,7 @@ def prospective_index(
 def by_layer(net, new, x, inferred):
     """Return the prospective index of every layer (..., L), of the nets before and after, and [x'_1, .., x'_L]."""
     before, after = activities(net, x), activities(new, x)
-    each = [metrics.prospective_index(*three) for three in zip(before, inferred, after, strict=True)]
+    each = [check.prospective_index(*three) for three in zip(before, inferred, after, strict=True)]
     return xp.stack(each, axis=-1)
 
 
@@ -82,24 +81,22 @@ def base(options, activation):
     """Return the index after one update at each rate, [(seeds, L)]."""
     W, x, y = _drawn(options, "xavier-uniform", setting.GAINS[activation])
     net = setting.network(W, setting.ACTIVATIONS[activation])
-    w, rate = _inferred(net, x, y, options["T"] - 1, options)
-    w.look()
-    grads = w.weight_gradients(parameters.zeros_like(net.layers))
-    w.move(rate.gamma)
-    return [by_layer(net, setting.moved(net, grads, rate), x, [*w.x_layers, y]) for rate in options["rates"]]
+    state = _inferred(net, x, y, options["T"] - 1, options)
+    grads, _ = step(net, state, x)
+    return [by_layer(net, setting.moved(net, grads, rate), x, [*state.x_layers, y]) for rate in options["rates"]]
 
 
 def layered(options, updates):
     """Return the index (seeds, L - 1) of the hidden layers after so many updates with the states held."""
     W, x, y = _drawn(options, "xavier-normal", 1.0)
     net = setting.network(W, setting.ACTIVATIONS["linear"])
-    w, _ = _inferred(net, x, y, LAYERED["steps"], options)
-    grads, start = parameters.zeros_like(net.layers), setting.network([each.copy() for each in W], net.phi)
+    state = _inferred(net, x, y, LAYERED["steps"], options)
+    start = setting.network([each.copy() for each in W], net.phi)
     for _ in range(updates):
-        w.look(moved=True)
-        for layer, grad in zip(net.layers, w.weight_gradients(grads), strict=True):
+        infer(net, state, x, 0)  # errors of the states as they are, by the new weights
+        for layer, grad in zip(net.layers, state.weight_gradients()["layers"], strict=True):
             layer.W -= LAYERED["rate"] * grad.W
-    return by_layer(start, net, x, [*w.x_layers, y])[..., :-1]
+    return by_layer(start, net, x, [*state.x_layers, y])[..., :-1]
 
 
 def _drawn(options, init, gain):
@@ -107,11 +104,9 @@ def _drawn(options, init, gain):
 
 
 def _inferred(net, x, y, steps, options):
-    w = Inference(net, x, y)
-    w.begin()
-    rate = Rate(options["gamma"], options["discount"])
-    infer(w, steps, rate)
-    return w, rate
+    state = State(net, x, y, gamma=options["gamma"], discount=options["discount"])
+    infer(net, state, x, steps)
+    return state
 
 
 def measure(options):

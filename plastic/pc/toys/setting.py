@@ -8,7 +8,7 @@ from plastic import functions, parameters, xp
 from plastic.errors import PlasticError
 from plastic.initializers import orthogonal, xavier_normal, xavier_uniform
 from plastic.parameters import Affine
-from plastic.pc.network import Network
+from plastic.pc.networks import Network
 from plastic.pc.rules import bp, pc
 from plastic.pc.toys import figures
 from plastic.runs.command import run_task
@@ -24,7 +24,7 @@ INITS = {
 }
 
 _COUNTS = ("T", "iterations", "small_iterations", "width", "points", "batch_size", "steps_gr", "steps_ap", "few_seeds")
-_POSITIVE = ("gamma", "gain", "rate", "rate_pc", "rate_bp", "small_rate", "gamma_ap", "gamma_gr")
+_POSITIVE = ("gamma", "discount", "gain", "rate", "rate_pc", "rate_bp", "small_rate", "gamma_ap", "gamma_gr")
 
 
 def completed(options, grids):
@@ -91,7 +91,7 @@ class _Task:
 
 
 def rules_of(options):
-    """Return {"pc": rule, "bp": rule}, each a function (network, x, y) -> gradients, with the options of inference."""
+    """Return {"pc": rule, "bp": rule}, each a function (network, x, y) -> (grads, output), with the options given."""
     inference = {name: options[name] for name in ("T", "gamma", "discount")}
     return {"pc": functools.partial(pc, **inference), "bp": bp}
 
@@ -118,8 +118,18 @@ def network(W, phi):
 
 
 def moved(net, grads, rate):
-    """Return the net after one update, W - rate dF/dW."""
-    return network([a.W - rate * g.W for a, g in zip(net.layers, grads, strict=True)], net.phi)
+    """Return the net after one update, W - rate dF/dW, from one pair."""
+    return network([a.W - rate * g.W for a, g in zip(net.layers, grads["layers"], strict=True)], net.phi)
+
+
+def learn(net, x, y, rule, rate, grads, trained=slice(None)):
+    """Learn a batch, in place: W <- W - rate dF/dW, F being a sum over the batch, as published, and `grads` a buffer.
+
+    rate: a number or (replicas, 1, 1). trained: which layers learn.
+    """
+    rule(net, x, y, out=grads)
+    for layer, grad in zip(net.layers[trained], grads["layers"][trained], strict=True):
+        layer.W -= rate * x.shape[-2] * grad.W
 
 
 def learning(net, x, y, rule, rate, iterations, trained=slice(None)):
@@ -128,10 +138,8 @@ def learning(net, x, y, rule, rate, iterations, trained=slice(None)):
     rate: a number or (replicas, 1, 1). trained: which layers learn.
     """
     net = network([layer.W.copy() for layer in net.layers], net.phi)
-    grads = parameters.zeros_like(net.layers)
+    grads = parameters.zeros_like(net.parameters)
     yield net
     for _ in range(iterations):
-        rule(net, x, y, out=grads)
-        for layer, grad in zip(net.layers[trained], grads[trained], strict=True):
-            layer.W -= rate * grad.W
+        learn(net, x, y, rule, rate, grads, trained)
         yield net

@@ -9,7 +9,7 @@ from plastic import parameters, xp
 from plastic.errors import PlasticError
 from plastic.functions import relu
 from plastic.initializers import uniform_fan_in
-from plastic.pc.network import predict
+from plastic.pc.networks import predict
 from plastic.pc.toys import setting
 
 GRIDS = {
@@ -111,13 +111,11 @@ def measure(options):
 
 def _pass(net, x, y, rule, rate, size):
     """Learn every batch once, in place; return the training loss of each replica."""
-    grads, losses = parameters.zeros_like(net.layers), []
+    grads, losses = parameters.zeros_like(net.parameters), []
     for start in range(0, x.shape[-2], size):
         part = (..., slice(start, start + size), slice(None))
         losses.append(xp.sum((y[part] - predict(net, x[part])) ** 2, axis=(-2, -1)))
-        rule(net, x[part], y[part], out=grads)
-        for layer, grad in zip(net.layers, grads, strict=True):
-            layer.W -= rate * grad.W
+        setting.learn(net, x[part], y[part], rule, rate, grads)
     return xp.mean(xp.stack(losses), axis=0)
 
 

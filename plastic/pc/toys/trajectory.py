@@ -6,8 +6,7 @@ import numpy as np
 
 from plastic import xp
 from plastic.functions import linear
-from plastic.pc.metrics import path_length
-from plastic.pc.network import predict
+from plastic.pc.networks import predict
 from plastic.pc.toys import setting
 
 GRIDS = {"paper": {"small_iterations": 150}, "quick": {"small_iterations": 60}}
@@ -87,6 +86,14 @@ def _path(net, x, y, rule, rate, iterations):
         w.append(each.layers[0].W.copy())
         outputs.append(predict(each, x))
     return xp.stack(w), xp.stack(outputs)
+
+
+def path_length(path):
+    """Return the length of a path (steps + 1, ..., n_in, n_out) of weights, and the distance of its ends."""
+    legs = path[1:] - path[:-1]
+    length = xp.sum(xp.sqrt(xp.sum(legs * legs, axis=(-2, -1))), axis=0)
+    whole = path[-1] - path[0]
+    return length, xp.sqrt(xp.sum(whole * whole, axis=(-2, -1)))
 
 
 def _report(run, _):

@@ -1,0 +1,111 @@
+"""e-prop and BPTT for LSTM cells by one sweep back in time (equations: the package)."""
+
+from plastic import affine, xp
+from plastic.eprop import checks
+from plastic.eprop.lstm_cells.network import LSTMNetwork
+from plastic.eprop.lstm_cells.simulation import LSTMRecord, affine_map, before
+from plastic.errors import PlasticError
+from plastic.parameters import Affine
+from plastic.types import Array, Tree
+
+
+def eprop(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
+    """Return the gradients of e-prop; `net`, `record`, `err`, `R`, `feedback` are those of `eprop.eprop_gradients`."""
+    refuse_regulariser(R)
+    B = checks.feedback(feedback, net.readout.W, err)
+    return _gradients(net, record, err, sweep(net, record, learning_signals(err, B)))
+
+
+def bptt(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None) -> Tree:
+    """Return the gradients of BPTT; `net`, `record`, `err` and `R` are those of `eprop.bptt_gradients`."""
+    refuse_regulariser(R)
+    return _gradients(net, record, err, sweep(net, record, learning_signals(err, net.readout.W), recurrent=True))
+
+
+def refuse_regulariser(R: Array | None) -> None:
+    """Raise PlasticError for a signal R of spikes: LSTM cells have none."""
+    if R is not None:
+        raise PlasticError("a regulariser sees spikes, and LSTM cells have none")
+
+
+def learning_signals(err: Array, B: Array) -> Array:
+    """Return the learning signals L = err B^T (..., T, batch, n) of err (..., T, batch, n_out), B (..., n, n_out)."""
+    return affine_map(err, Affine(affine.transposed(B)))
+
+
+def sweep(net: LSTMNetwork, record: LSTMRecord, L: Array, recurrent: bool = False) -> Array:
+    """Return delta = dE/du (..., T, batch, 4 n) of a `record` of `net`, the gates in the order i, j, f, o.
+
+    L: learning signals, dE/dh of each step by itself (..., T, batch, n), left unchanged.
+    recurrent: add the path through h into the next step: then delta is that of BPTT, and delta W_x^T is dE/dx.
+    """
+    (S_i, S_j, S_f, S_o), A, K = _derivatives(net, record)
+    n = A.shape[-1]
+    delta = xp.empty((*A.shape[:-1], 4 * n), dtype=A.dtype)
+    back = affine.transposed(net.W_h)
+    D, now = xp.zeros_like(A[..., 0, :, :]), None
+    for t in reversed(range(A.shape[-3])):
+        signal = L[..., t, :, :]
+        if recurrent and now is not None:
+            signal = signal + now @ back
+        D = D + A[..., t, :, :] * signal
+        now = delta[..., t, :, :]
+        now[..., :n] = S_i[..., t, :, :] * D
+        now[..., n : 2 * n] = S_j[..., t, :, :] * D
+        now[..., 2 * n : 3 * n] = S_f[..., t, :, :] * D
+        now[..., 3 * n :] = S_o[..., t, :, :] * signal
+        D = K[..., t, :, :] * D
+    return delta
+
+
+def _gradients(net, record, err, delta):
+    """Return the tree of gradients, one product over batch and time for each matrix, from delta = dE/du."""
+    h_before = before(record.h, record.start.h)
+    x = record.x.astype(delta.dtype)
+    kernel = Affine(xp.concatenate([product(x, delta), product(h_before, delta)], axis=-2))
+    if net.kernel.b is not None:
+        kernel.b = affine.bias_gradient(affine.rows(delta))
+    w = [None] * 3
+    if net.w_i is not None:
+        n, c_before = record.c.shape[-1], before(record.c, record.start.c)
+        delta_i, delta_f, delta_o = (delta[..., k * n : (k + 1) * n] for k in (0, 2, 3))
+        terms = (delta_i * c_before, delta_f * c_before, delta_o * record.c)
+        w = [affine.bias_gradient(affine.rows(each)) for each in terms]
+    return {"kernel": kernel, "readout": readout_gradient(net, record, err), "w_i": w[0], "w_f": w[1], "w_o": w[2]}
+
+
+def readout_gradient(net: LSTMNetwork, record: LSTMRecord, err: Array) -> Affine:
+    """Return the gradient of the readout of `net`, from its `record` and `err`, dE/doutput (..., T, batch, n_out)."""
+    b = None if net.readout.b is None else affine.bias_gradient(affine.rows(err))
+    return Affine(product(record.h, err), b)
+
+
+def product(pre: Array, post: Array) -> Array:
+    """Return pre^T post summed over batch and time, (..., n, m).
+
+    pre: (..., T, batch, n). post: (..., T, batch, m).
+    """
+    return affine.weight_gradient(affine.rows(pre), affine.rows(post))
+
+
+def _derivatives(net, record):
+    """Return ((S_i, S_j, S_f, S_o), A, K) of all steps, each (..., T, batch, n)."""
+    S_i, S_j, S_f, S_o, A = (xp.empty_like(record.c) for _ in range(5))
+    c_before = before(record.c, record.start.c)
+    _differentiate(record.i, record.j, record.f, record.o, record.q, c_before, S_i, S_j, S_f, S_o, A)
+    K = record.f
+    if net.w_i is not None:
+        w_i, w_f, w_o = (w[..., None, :, :] for w in (net.w_i, net.w_f, net.w_o))
+        A += w_o * S_o
+        K = K + w_i * S_i
+        K += w_f * S_f
+    return (S_i, S_j, S_f, S_o), A, K
+
+
+@xp.fuse
+def _differentiate(i, j, f, o, q, c_before, S_i, S_j, S_f, S_o, A):
+    S_i[...] = j * i * (1 - i)
+    S_j[...] = i * (1 - j * j)
+    S_f[...] = c_before * f * (1 - f)
+    S_o[...] = q * o * (1 - o)
+    A[...] = o * (1 - q * q)

@@ -1,0 +1,54 @@
+"""Recurrent networks of leaky integrate-and-fire neurons, with or without adaptive thresholds (LIF, ALIF; LSNN).
+
+One step of dt = 1 ms, for neurons j with inputs x_i and spikes z_j (Bellec, Scherr et al. 2020, eqs. 7-11):
+
+    a^t = rho a^{t-1} + z^{t-1}                                           adaptation, of neurons with beta_j > 0
+    v^t = alpha v^{t-1} + gain (x^t W_in + z^{t-1} W_rec) - theta z^{t-1}
+    u^t = (v^t - theta - beta a^t) / theta
+    z^t = [u^t > 0] where the neuron is not refractory, else 0
+    r^{t+1} = max(r^t + n_ref z^t - 1, 0)                                 refractory while r > 0: n_ref - 1 steps
+
+    psi^t = (gamma / theta) max(0, 1 - |u^t|), 0 while refractory         the pseudo-derivative dz/dv
+
+A step takes its input at once and the recurrent spikes with a delay of one step. W_rec connects no neuron to itself:
+its diagonal counts as 0. The readout filters what the spikes send, y^t = kappa y^{t-1} + g_out z^t W_out (+ b_out).
+
+| symbol | meaning | default |
+|---|---|---|
+| alpha, rho, kappa | decays exp(-dt / tau) of membrane, adaptation, readout | |
+| theta | baseline threshold | |
+| beta | how far a spike raises the threshold; 0 for LIF | 0 |
+| gamma | dampening factor of psi | 0.3 |
+| gain | 1, or 1 - alpha | 1 |
+| n_ref | 1 for no refractoriness | 1 |
+
+Two variants: with `unmasked` the adaptation is driven by s^{t-1} = [u^{t-1} > 0] whether or not the neuron was
+refractory (the published code for speech); `done` resets neurons before a step (the published code for games).
+
+Sequences are (..., T, batch, n), so that all time steps are rows of one product. All parameters, and the constants, may
+carry leading replica axes; a constant is a number or (..., 1, n).
+"""
+
+from plastic.eprop.spiking.network import Neurons, SpikingNetwork, decay
+from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, simulate
+from plastic.eprop.spiking.sweep import bptt, eprop, ideal_learning_signals
+from plastic.eprop.spiking.traces import Traces, eligibility_traces, factorised_gradients, online
+
+Record = SpikingRecord
+
+__all__ = [
+    "Neurons",
+    "Record",
+    "SpikingNetwork",
+    "SpikingRecord",
+    "SpikingState",
+    "Traces",
+    "bptt",
+    "decay",
+    "eligibility_traces",
+    "eprop",
+    "factorised_gradients",
+    "ideal_learning_signals",
+    "online",
+    "simulate",
+]
