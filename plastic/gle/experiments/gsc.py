@@ -61,10 +61,8 @@ def gsc(
         n_mels: filters of the spectrogram.
         hidden: neurons in each of the three hidden layers: a multiple of 5, for the five groups of time constants.
     """
-    require.whole("max_epochs", max_epochs, most=10**6)
-    for name, value in (("batch_size", batch_size), ("n_mels", n_mels)):
+    for name, value in {"max_epochs": max_epochs, "batch_size": batch_size, "n_mels": n_mels, "hidden": hidden}.items():
         require.whole(name, value)
-    require.whole("hidden", hidden, most=10**5)
     require.number("learning_rate", learning_rate, above=0)
     require.number("lr_scheduler_gamma", lr_scheduler_gamma, above=0, most=1)
     require.whole("lr_scheduler_patience", lr_scheduler_patience, least=0)
@@ -72,6 +70,8 @@ def gsc(
         raise PlasticError(f"hidden is {hidden}; it must be a multiple of {len(_GROUPS)}")
     mel_filters(speech.info(dataset)[1], n_mels)  # refuses what is not possible
     run.fill(dataset=dataset.upper())
+    weights = 2 * hidden**2  # with a gradient and two moments each
+    run.expect(len(run.seeds) * (4 * weights + 24 * hidden * batch_size), hidden=hidden, batch_size=batch_size)
 
     generators = run.generators()
     drawn_by = [each.init for each in generators]

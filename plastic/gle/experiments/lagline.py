@@ -69,11 +69,13 @@ def lagline(
     above_0 = {"t_init": t_init, "t_train": t_train, "learning_rate": learning_rate, "beta": beta, "dt": dt}
     for name, value in above_0.items():
         require.number(name, value, above=0)
-    require.whole("batch_size", batch_size, most=10**6)
+    require.whole("batch_size", batch_size)
     blocks.require_times(dt, t_init=t_init, t_train=t_train)
     _require_fitting(dt, t_init, t_train, start)
 
     total, window = round((t_init + t_train) / dt), round(WINDOWS.get(model, 0) / dt)
+    of_a_step = 12 if window else 1  # numbers that are kept of a sample
+    run.expect(len(run.seeds) * batch_size * of_a_step * max(window, blocks.BLOCK), batch_size=batch_size, dt=dt)
     shifts, starts = _drawn(run, start, dt, batch_size)
     rate = learning_rate / beta * max(window, 1)
     student = Student(model == "gle", window, starts, round(t_init / dt), batch_size, dt, beta, rate)

@@ -85,6 +85,7 @@ def lagnet(
     _require_fitting(dt, t, start_learning_step, update_every)
 
     total = round(t / dt)
+    run.expect(len(run.seeds) * 21 * total, t=t, dt=dt)  # records, and what the adjoint method needs of the past
     x = inputs.sines(total, t, np.array(_ANGULAR) / (2 * np.pi))
     first = np.stack([_first(small_weights, seed) for seed in run.seeds])
     students = Students(

@@ -57,7 +57,7 @@ def mnist1d(
             for plastic_e2e_42k.
         validation: how many training samples are held out, to lower the learning rate by, rather than by the test set.
     """
-    require.whole("max_epochs", max_epochs, most=10**6)
+    require.whole("max_epochs", max_epochs)
     require.whole("batch_size", batch_size)
     if learning_rate is not None:
         require.number("learning_rate", learning_rate, above=0)
