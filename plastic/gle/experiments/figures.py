@@ -193,39 +193,26 @@ def accuracy(runs):
 
     Of several runs, on the test set, or on the validation set where they know no other.
     """
-    found = [run.metrics() for run in runs]
+    found, alone = [run.metrics() for run in runs], len(runs) == 1
     sets = _sets(found)
+    what = "architecture" if runs[0].experiment == "mnist1d" else "dataset"
+    names = plotting.labels(runs, [run.options[what] for run in runs])
     fig, (left, right) = plotting.figure(columns=2)
-    if len(runs) == 1:
-        epochs, values = _over_epochs(found, [{f"{name}_accuracy": name for name in [*sets, "train"]}])
-        values["train"][:, 0] = float("nan")  # there was none before training
-        _, losses = _over_epochs(found, [{f"{name}_loss": name for name in sets}])
-    else:
-        what = "architecture" if runs[0].experiment == "mnist1d" else "dataset"
-        names = plotting.labels(runs, [run.options[what] for run in runs])
-        epochs, values = _over_epochs(found, [{f"{sets[0]}_accuracy": name} for name in names])
-        _, losses = _over_epochs(found, [{f"{sets[0]}_loss": name} for name in names])
-    plotting.curves(left, epochs, {label: 100 * each for label, each in values.items()}, deviation=True)
-    plotting.curves(right, epochs, losses, deviation=True)
-    of = f", {sets[0]} set" if len(runs) > 1 else ""
+    for place, (metrics, name) in enumerate(zip(found, names, strict=True)):
+        shown = {each: each for each in sets} if alone else {sets[0]: name}
+        learning = {"train_accuracy": "train"} if alone else {}
+        columns = {f"{each}_accuracy": label for each, label in shown.items()} | learning
+        epochs, values = plotting.over_epochs(metrics, columns)
+        if alone:
+            values["train"][:, 0] = float("nan")  # there was none before training
+        percent = {label: 100 * each for label, each in values.items()}
+        plotting.curves(left, epochs, percent, deviation=True, start=place)
+        epochs, losses = plotting.over_epochs(metrics, {f"{each}_loss": label for each, label in shown.items()})
+        plotting.curves(right, epochs, losses, deviation=True, start=place)
+    of = "" if alone else f", {sets[0]} set"
     left.set(xlabel="epoch", ylabel=f"accuracy (%){of}", ylim=(0, 100), title="Classification")
     right.set(xlabel="epoch", ylabel=f"cross-entropy of all steps{of}", title="Loss")
     return fig
-
-
-def _over_epochs(found, columns):
-    """Return the epochs of the longest of some metrics, and {label: values (replicas, epochs)} of all of them.
-
-    columns: {column: label} of each. A run that has ended before has NaN.
-    """
-    each = [plotting.over_epochs(metrics, names) for metrics, names in zip(found, columns, strict=True)]
-    longest = max((epochs for epochs, _ in each), key=len)
-    curves = {label: values for _, of_run in each for label, values in of_run.items()}
-    gap = float("nan")
-    return longest, {
-        label: np.pad(values, ((0, 0), (0, len(longest) - values.shape[1])), constant_values=gap)
-        for label, values in curves.items()
-    }
 
 
 def _sets(found):
