@@ -61,13 +61,12 @@ def mnist1d(
     require.whole("batch_size", batch_size)
     if learning_rate is not None:
         require.number("learning_rate", learning_rate, above=0)
-    _require_samples(data.sizes(_SET)[0], validation, batch_size)
+    _require_samples(validation, batch_size)
 
     generators = run.generators()
     drawn_by = [each.init for each in generators]
     layers = uniform_layers(drawn_by if len(drawn_by) > 1 else drawn_by[0], sizes(architecture))
     dataset = data.load(_SET, dtype=xp.float_dtype.name, validation=validation)
-    held = {"test": dataset.test} | ({"validation": dataset.validation} if validation else {})
     learner = sequence_classifier.SequenceClassifier(
         network(architecture, layers),
         prepare=steps_first,
@@ -81,7 +80,7 @@ def mnist1d(
         run,
         learner,
         source=Batches(x, labels, batch_size, [each.shuffle for each in generators]),
-        sets={name: (features(architecture, x), xp.asarray(labels)) for name, (x, labels) in held.items()},
+        sets=_held_out(architecture, dataset),
         watched="validation" if validation else "test",
         epochs=max_epochs,
     )
@@ -125,8 +124,15 @@ def steps_first(x):
     return xp.ascontiguousarray(xp.swapaxes(x, -2, -3))
 
 
-def _require_samples(samples, validation, batch_size):
-    """Require batches and a validation set that the `samples` of the training set have room for."""
+def _held_out(architecture, dataset):
+    """Return the sets that are not trained on, {"test": (x, labels)} and "validation" where there is one."""
+    held = {"test": dataset.test, "validation": dataset.validation}
+    return {name: (features(architecture, part[0]), xp.asarray(part[1])) for name, part in held.items() if part}
+
+
+def _require_samples(validation, batch_size):
+    """Require batches and a validation set that the training set has room for."""
+    samples, *_ = data.sizes(_SET)
     if not 0 <= validation < samples:
         raise PlasticError(f"validation is {validation}; it must be at least 0 and below {samples}")
     if batch_size > samples - validation:
