@@ -56,10 +56,13 @@ def paths(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, request, paths):
     monkeypatch.chdir(tmp_path)
     for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
         monkeypatch.delenv(name, raising=False)
+    line = request.node.callspec.params.get("line") if hasattr(request.node, "callspec") else None
+    for name, value in line.variables.items() if line else ():
+        monkeypatch.setenv(name, value.format(data=paths(line.data)))
 
 
 def words_of(line, paths):
