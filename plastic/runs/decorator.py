@@ -22,6 +22,7 @@ of a list of runs: they draw what the folders hold, of one run after its trainin
 """
 
 import collections
+import contextlib
 import dataclasses
 import inspect
 import re
@@ -31,10 +32,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from plastic import xp
+from plastic import terminal, xp
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run, results_folder, seed_names
-from plastic.runs.surroundings import environment
+from plastic.runs.surroundings import environment, memory
 
 SHARED = {
     "seed": (int, "seed of everything random."),
@@ -58,6 +59,7 @@ SHARED = {
 """The options that all experiments share, with their types and what they mean."""
 
 _NOT_KEPT = ("device", "threads", "results", "name", "resume", "plot", "dry_run")  # none changes what is computed
+_MOST = 10**12
 EXPERIMENTS: dict[tuple[str, str], "Experiment"] = {}
 """The experiments that have been imported, by family and name."""
 
@@ -217,6 +219,23 @@ class NewRun(Run):
             self.fill(seeds=tuple(range(first, first + count)))
             _check_seeds(self.seeds)
 
+    def expect(self, entries: int, **options: Any) -> None:
+        """Say how large the work will be, before it is begun, so that what cannot be is refused at once.
+
+        Args:
+            entries: numbers that arrays will hold, in all, at least.
+            options: those that set the size, for the message.
+
+        Raises:
+            PlasticError: if the arrays do not fit the memory of this machine.
+        """
+        named = ", ".join(f"{name} {_shown(value)}" for name, value in options.items())
+        needed, most = entries * xp.float_dtype.itemsize, memory()
+        if needed > most:
+            raise PlasticError(
+                f"{named} need {needed / 1e9:,.1f} GB; this machine has {most / 1e9:,.1f} GB: take smaller ones"
+            )
+
     @property
     def resuming(self) -> bool:
         """Whether the run goes on from a checkpoint, in which its arrays are."""
@@ -228,7 +247,7 @@ class NewRun(Run):
         return self._lock is not None
 
     def begin(
-        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[Any] = ()
+        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
     ) -> None:
         """Claim the folder of the run, or take that of the run to resume; a dry run ends here.
 
@@ -236,14 +255,19 @@ class NewRun(Run):
             returns the seconds that one needs; the parts that a grid has.
         """
         if self.begun:
-            return super().begin(parts)
+            return super().begin(parts=parts)
+        if steps is not None and steps >= _MOST:
+            named = (
+                f"{self.record.length} {self.options[self.record.length]} makes" if self.record.length else "these are"
+            )
+            raise PlasticError(f"{named} {steps:,} steps, which would never end")
         if self.dry_run:
             raise DryRun(self._forecast(steps, trial, len(parts) or 1))
         if self.options.get("resume"):
             if self.extension:
                 Run(self.options["resume"]).require_extensible()
             run = Run.resume(self.options["resume"])
-            if self.extension:
+            if self.extension and self.record.length is not None:
                 run.extend(self.record.length, self.options[self.record.length])
         else:
             kept = {name: value for name, value in self.options.items() if name != "dry_run"}
@@ -251,7 +275,7 @@ class NewRun(Run):
             run = Run.create(results, self.family, self.experiment, kept, self._readable())
         vars(self).update(vars(run))
         self.growing = self.extension
-        super().begin(parts)
+        super().begin(parts=parts)
 
     def _readable(self) -> str:
         if self.options["name"] is not None:
@@ -289,28 +313,24 @@ class DryRun(Exception):
         self.lines = lines
 
 
-def say(line: str) -> None:
-    """Print a line for the user, whatever the terminal can show; that it cannot print spoils nothing."""
-    try:
-        print(line, flush=True)
-    except UnicodeEncodeError:
-        print(line.encode("ascii", "backslashreplace").decode(), flush=True)
-
-
 def draw_figures(record: Experiment, run: Run) -> None:
-    """Draw the figures of a run into its folder; one that cannot be drawn is a warning."""
+    """Draw the figures of a run into its folder; those that cannot be drawn are one warning.
+
+    Args:
+        record: the experiment.
+        run: its run, which is finished.
+    """
     from plastic import plotting
 
+    failed = {}
     for name, function in record.draw.items():
         try:
             plotting.save(function([run]), run.folder / f"{name}.png")
         except Exception as error:  # whatever is wrong with a figure, the run is saved and good
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            print(
-                f"warning: the figure {name} was not drawn ({reason}); later: python -m plastic.{run.family} figure "
-                f"{run.folder}",
-                file=sys.stderr,
-            )
+            failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    if failed:
+        what = f"not drawn: {', '.join(failed)} ({next(iter(failed.values()))})"
+        terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")
 
 
 def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
@@ -327,6 +347,7 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
     run = NewRun(record, options, extension, dry_run)
     if _has_seeds(run):
         _check_seeds(run.seeds)
+    _require_numbers_in_range(record, options)
     with environment(options["device"], options["dtype"], options["threads"]):
         try:
             lines = record.body(run, **record.arguments(options)) or []
@@ -335,19 +356,71 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
             run.status("finished", **run.config.get("details", {}))
         except DryRun as forecast:
             for line in forecast.lines:
-                say(line)
+                terminal.say(line)
             return None
-        except KeyboardInterrupt:
-            if run.begun and run.config["status"] == "running":
-                run.status("interrupted", **run.config.get("details", {}))
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
+        except Exception as error:
+            _failed(run, error)
+            if _is_too_large(error):
+                raise PlasticError(_too_large(record, options, str(error) or "out of memory")) from None
             raise
         finally:
             run.close()
-    if options.get("plot"):
-        draw_figures(record, run)
+    try:
+        if options.get("plot"):
+            draw_figures(record, run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted while drawing; the run is finished and saved: {run.folder}") from None
     for line in [*lines, f"run folder {run.folder}"]:
-        say(line)
+        terminal.say(line)
     return run.folder
+
+
+def _failed(run: NewRun, error: Exception) -> None:
+    """Write down, where that is possible, that a run has ended by an error."""
+    if run.begun and run.config["status"] == "running":
+        with contextlib.suppress(PlasticError):
+            run.status("failed", **run.config.get("details", {}), error=f"{type(error).__name__}: {error}")
+
+
+def _is_too_large(error: Exception) -> bool:
+    """Whether an error says that arrays, lists or numbers do not fit the machine."""
+    if isinstance(error, MemoryError | OverflowError):
+        return True
+    return isinstance(error, ValueError) and bool(
+        re.search("[Mm]aximum (allowed|supported) |too (big|large)", str(error))
+    )
+
+
+def _too_large(record: Experiment, options: dict[str, Any], reason: str) -> str:
+    """Return the message of a run that does not fit the machine: it names the options with the largest numbers."""
+    sizes = {
+        name: max(_plain(value) if isinstance(value, tuple) else [value], default=0)
+        for name, value in record.arguments(options).items()
+        if isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(each, int) for each in value))
+    }
+    largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:3]
+    named = ", ".join(f"{name} {_shown(options[name])}" for name in largest)
+    return f"this does not fit the memory ({' '.join(reason.split())}); take smaller numbers, of {named}"
+
+
+def _require_numbers_in_range(record: Experiment, options: dict[str, Any]) -> None:
+    for name in record.own:
+        for value in options[name] if isinstance(options[name], tuple) else (options[name],):
+            if isinstance(value, int) and abs(value) >= _MOST:
+                raise PlasticError(f"{name} is {value}; whole numbers are below {_MOST:,}")
+
+
+def _interrupted(run: NewRun) -> str:
+    """Write down that a run was interrupted; return what to tell the user."""
+    if not run.begun:
+        return "interrupted; nothing was written"
+    if run.config["status"] == "running":
+        run.status("interrupted", **run.config.get("details", {}))
+    if "resume" in run.record.shared:
+        return f"interrupted; go on with --resume={run.folder}"
+    return f"interrupted; {run.folder} is not finished, and is begun anew by the same command"
 
 
 def _canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:
