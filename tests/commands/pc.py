@@ -41,8 +41,8 @@ def drifting(trained, run):
 
 
 INFERENCE = {
-    "--T=0": "T is 0; it must be from 1",
-    "--T=9999999": "T is 9999999",
+    "--T=0": "T is 0; it must be at least 1",
+    f"--T={10**12}": "T is 1000000000000",
     "--gamma=0": "gamma is 0; it must be above 0",
     "--discount=1.5": "discount is 1.5; it must be above 0 and at most 1",
     "--discount=0": "discount is 0",
@@ -55,7 +55,7 @@ IMAGES = INFERENCE | {
     "--seeds=1,1": "seeds are [1, 1]; they must be different",
     "--resume=nowhere": "nowhere",
 }
-EPOCHS = IMAGES | {"--epochs=0": "epochs is 0; it must be from 1"}
+EPOCHS = IMAGES | {f"--epochs={10**11}": "never end", "--epochs=0": "epochs is 0; it must be at least 1"}
 ERRORS = ("test_error", "validation_error", "held_out_error")
 
 
@@ -88,7 +88,12 @@ LINES = [
         "depth",
         ("--depths=1,3", "--epochs=2"),
         {"rule": "pc", "depth": 1},
-        EPOCHS | {"--depths=0,2": "depths is (0, 2)", "--depths=2,2": "depths is (2, 2)"},
+        EPOCHS
+        | {
+            "--depths=0,2": "depths is (0, 2)",
+            "--depths=2,2": "depths is (2, 2)",
+            f"--depths={10**11}": "this machine has",
+        },
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -150,7 +155,7 @@ LINES = [
             "--rate=-1": "rate is -1; it must be above 0",
             "--gain=0": "gain is 0; it must be above 0",
             "--seeds=1,1": "seeds are [1, 1]",
-            "--width=0": "width is 0; it must be from 1",
+            "--width=0": "width is 0; it must be at least 1",
         },
         seeds="--seeds",
         columns=("target_alignment", "angle"),
@@ -159,7 +164,7 @@ LINES = [
         "prospective_index",
         ("--layers=3", "--width=4", "--T=6", "--seeds=3,4"),
         {
-            "--layers=1": "layers is 1; it must be from 2",
+            "--layers=1": "layers is 1; it must be at least 2",
             "--activations=linear,cosine": "linear, sigmoid, tanh, relu, leaky",
         },
         seeds="--seeds",
@@ -170,13 +175,13 @@ LINES = [
         ("--iterations=3", "--small_iterations=2", "--T=6"),
         {
             "--rate_pc=0": "rate_pc is 0; it must be above 0",
-            "--small_iterations=0": "small_iterations is 0; it must be from 1",
+            "--small_iterations=0": "small_iterations is 0; it must be at least 1",
         },
     ),
     _small(
         "teacher",
         ("--rates=0.1,0.01", "--iterations=2", "--points=8", "--T=6", "--seeds=3,4"),
-        {"--batch_size=9": "batch_size is 9, but there are 8 points"},
+        {"--batch_size=9": "batch_size is 9, but there are 8 points", f"--points={10**11}": "this machine has"},
         seeds="--seeds",
         columns=("loss_min", "loss_last"),
     ),
@@ -197,8 +202,8 @@ LINES = [
         ),
         {
             "--rates_ap=-1": "rates_ap is (-1.0,)",
-            "--steps_gr=0": "steps_gr is 0; it must be from 1",
-            "--few_seeds=0": "few_seeds is 0; it must be from 1",
+            "--steps_gr=0": "steps_gr is 0; it must be at least 1",
+            "--few_seeds=0": "few_seeds is 0; it must be at least 1",
             "--gamma_ap=0": "gamma_ap is 0",
             "--device=tpu": "tpu",
         },

@@ -73,12 +73,13 @@ def alignment(
     run.count_seeds(SEEDS[grid])
     gain = pairs.GAINS[activation] if gain is None else gain
     run.fill(gain=gain)
-    options.require_different_counts("numbers of layers, at least 1 each", depths=depths)
+    options.require_different("numbers of layers, at least 1 each", "depths", depths)
     options.require_counts(width=width)
     require.number("rate", rate, above=0)
     require.number("gain", gain, above=0)
     if tp and activation != "linear":
         raise PlasticError(f"tp is for linear nets, but activation is {activation}; leave one of them out")
+    run.expect(len(run.seeds) * max(depths) * width**2, depths=depths, width=width)
     run.begin()
     drawn = pairs.draw(run.seeds, width, max(depths), init, gain)
     found = _alignments(drawn, pairs.ACTIVATIONS[activation], depths, compared, rate)

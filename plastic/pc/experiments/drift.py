@@ -88,7 +88,7 @@ def drift(
     options.require_counts(
         iterations=iterations, per_class=per_class, test_per_class=test_per_class, batch_size=batch_size
     )
-    require.whole("pretraining_epochs", pretraining_epochs, least=0, most=10**6)
+    require.whole("pretraining_epochs", pretraining_epochs, least=0)
     samples = images.load(dataset)
     start = before(samples, run.seeds[0], pretraining_rate, pretraining_epochs, signed_targets)
     for part in run.parts([{"rule": rule} for rule in replicas.RULES]):

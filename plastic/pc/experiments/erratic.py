@@ -123,6 +123,7 @@ def erratic(
     )
     require.number("gamma_gr", gamma_gr, above=0)
     require.number("gamma_ap", gamma_ap, above=0)
+    run.expect(len(run.seeds) * LAYERS * width**2, width=width)
     run.begin()
     walks = {name: functools.partial(by_gradients, rule=rule) for name, rule in rules.items()}
     walks["gr"] = functools.partial(generec, gamma=gamma_gr, steps=steps_gr, clean=clean)

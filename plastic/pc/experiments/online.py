@@ -65,7 +65,7 @@ def online(
     """
     rules = options.Inference(T, gamma, discount).rules()
     (batch_sizes,) = options.of_grid(run, GRIDS[grid], batch_sizes=batch_sizes)
-    options.require_different_counts("numbers of samples, at least 1 each", batch_sizes=batch_sizes)
+    options.require_different("numbers of samples, at least 1 each", "batch_sizes", batch_sizes)
     if rates is not None:
         options.require_rates(rates=rates)
     elif not set(batch_sizes) <= RATES.keys():

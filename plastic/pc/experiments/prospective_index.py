@@ -65,10 +65,11 @@ def prospective_index(
     run.count_seeds(SEEDS[grid])
     options.require_rates(rates=rates)
     options.require_counts(width=width)
-    require.whole("layers", layers, least=2, most=10**4)
+    require.whole("layers", layers, least=2)
     known = list(pairs.ACTIVATIONS)
     if not activations or len(set(activations)) < len(activations) or not set(activations) <= set(known):
         raise PlasticError(f"activations is {activations}; it must hold different ones of {', '.join(known)}")
+    run.expect(len(run.seeds) * layers * width**2, layers=layers, width=width)
     run.begin()
     arrays, rows = {}, []
 

@@ -64,7 +64,7 @@ def smalldata(
     """
     rules = options.Inference(T, gamma, discount).rules()
     per_class, rates = options.of_grid(run, GRIDS[grid], per_class=per_class, rates=rates)
-    options.require_different_counts("numbers of images of a class, at least 1 each", per_class=per_class)
+    options.require_different("numbers of images of a class, at least 1 each", "per_class", per_class)
     options.require_rates(rates=rates)
     options.require_counts(epochs=epochs)
     samples = images.load(dataset)

@@ -68,6 +68,7 @@ def teacher(
     options.require_counts(iterations=iterations, points=points, batch_size=batch_size)
     if batch_size > points:
         raise PlasticError(f"batch_size is {batch_size}, but there are {points} points; it must be at most that")
+    run.expect(len(run.seeds) * len(rates) * points * 3, points=points)
     run.begin()
     drawn = draw(run.seeds, points)
     found = {name: _losses(drawn, rule, rates, iterations, batch_size) for name, rule in rules.items()}
