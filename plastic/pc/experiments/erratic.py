@@ -128,7 +128,8 @@ def erratic(
     walks = {name: functools.partial(by_gradients, rule=rule) for name, rule in rules.items()}
     walks["gr"] = functools.partial(generec, gamma=gamma_gr, steps=steps_gr, clean=clean)
     walks["ap"] = functools.partial(almeida_pineda, gamma=gamma_ap, steps=steps_ap, clean=clean)
-    arrays, rows = {}, []
+    arrays: dict[str, np.ndarray] = {}
+    rows: list[dict[str, Any]] = []
     for name, walk in walks.items():
         seeds = run.seeds[:few_seeds] if name in ("gr", "ap") else run.seeds
         found = _lengths(walk, seeds, rates[name], width, iterations)

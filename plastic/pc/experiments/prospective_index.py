@@ -7,8 +7,9 @@ import numpy as np
 from plastic import check, require, xp
 from plastic.errors import PlasticError
 from plastic.pc.experiments import figures, options, pairs
-from plastic.pc.inference import State, infer, step
+from plastic.pc.inference import infer, step
 from plastic.pc.networks import activities
+from plastic.pc.states import State
 from plastic.runs import experiment
 
 SEEDS = {"paper": 5, "quick": 3}
