@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from command_lines import column, error_of, in_an_empty_folder, table
 from numpy.testing import assert_allclose
+from plastic.pc.toys import figures, setting
 
 from plastic import cli, runs, xp
 from plastic.functions import sigmoid
 from plastic.parameters import Affine
 from plastic.pc import Network, equilibrium, toys
-from plastic.pc.toys import figures, setting
 
 GOLDEN = "pc_toys.npz"
 COMMANDS = {name: getattr(toys, name) for name in toys.__all__}

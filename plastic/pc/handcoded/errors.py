@@ -133,7 +133,7 @@ def bp_update(states: list[Array], W: list[Array], phi: Activation | str, y: Arr
 
     Example:
         >>> W = [xp.asarray([[2.0]])]
-        >>> bp_update(feedforward(W, xp.asarray([[3.0]]), "linear"), W, "linear", xp.asarray([[7.0]]))[0].tolist()
+        >>> bp_update([xp.asarray([[3.0]]), xp.asarray([[6.0]])], W, "linear", xp.asarray([[7.0]]))[0].tolist()
         [[3.0]]
     """
     phi = functions.activation(phi)
