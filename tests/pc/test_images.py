@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import plastic
 from plastic import data, functions, runs, training, xp
 from plastic.errors import PlasticError
-from plastic.initializers import xavier_uniform
+from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc import Network, predict, rules
 from plastic.pc.__main__ import COMMANDS
@@ -140,6 +140,27 @@ def test_rates_and_seeds_side_by_side_are_those_one_by_one(name):
     rows = [k for k in range(len(together["rate"])) if together["rate"][k] == 0.01 and together["seed"][k] == 5]
     others = [k for k in range(len(alone["rate"])) if alone["seed"][k] == 5]
     assert_allclose(np.array(together["test_error"])[rows], np.array(alone["test_error"])[others], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "sizes", "phi", "draw"),
+    [
+        ("depth", {"depth": 3}, (9, 64, 64, 10), "leaky", lambda *n: xavier_normal(*n, gain=0.9999000099990001)),
+        ("online", {"batch_size": 7}, (9, 32, 32, 10), "sigmoid", xavier_uniform),
+        ("smalldata", {"per_class": 6}, (9, 32, 32, 10), "sigmoid", xavier_uniform),
+        ("forgetting", {}, (9, 32, 32, 32, 5), "sigmoid", xavier_normal),
+        ("drift", {}, (9, 32, 32, 10), "sigmoid", xavier_uniform),
+    ],
+)
+def test_networks_begin_as_published(name, part, sizes, phi, draw):
+    """With steps that are too small to move a weight."""
+    line = LINES[name].replace("=0.05,0.01", "=1e-30").replace("pretraining_epochs=1", "pretraining_epochs=0")
+    network = plastic.load(command(line)[0], part={"rule": "bp"} | part).network
+    assert network.sizes == sizes and {each.name for each in network.phi} == {phi}
+    for s, seed in enumerate((3, 5)):
+        generator = xp.generator(3 if name == "drift" else seed).init  # whose networks all begin as the first seed's
+        for layer, pair in zip(network.layers, itertools.pairwise(sizes), strict=True):
+            assert_allclose(layer.W[s, 0], draw(generator, *pair), rtol=1e-6)
 
 
 # runs that are cut, diverge, are loaded
@@ -303,7 +324,7 @@ def test_the_quirks_of_forgetting():
     for more, counted in (("", [1, 1, 1, 1, 0]), ("--last_output", None)):
         folder, _ = command(f"{LINES['forgetting']} {more}")
         start = xp.generator(3).init  # the last output's weights never move where it has no error
-        first = [functions_of(start, a, b) for a, b in itertools.pairwise((9, 32, 32, 32, 5))][-1][:, 4]
+        first = [xavier_normal(start, a, b) for a, b in itertools.pairwise((9, 32, 32, 32, 5))][-1][:, 4]
         trained = plastic.load(folder, part={"rule": "bp"}).network
         assert (trained.counted is None) == (counted is None)
         assert np.allclose(trained.layers[-1].W[0, 0, :, 4], first) == (counted is not None)
@@ -315,12 +336,6 @@ def test_the_quirks_of_forgetting():
             labels = found.test[1][chosen]
             assert set(labels) == set(range(5 * task, 5 * task + 5)) and len(labels) == 25
             assert_array_equal(outputs, (permutation[labels] if shared else labels) % 5)
-
-
-def functions_of(generator, n_in, n_out):
-    from plastic.initializers import xavier_normal
-
-    return xavier_normal(generator, n_in, n_out)
 
 
 def test_the_tasks_take_turns_of_four_passes(monkeypatch):
