@@ -135,7 +135,7 @@ def fit(
             done, leave = stopped or number == steps, interrupted.is_set() or terminal.interruption.is_set()
             if done or leave or number % checkpoint_every == 0:
                 save()
-            if leave and not done:
+            if leave and not (done and run.last):
                 run.status("interrupted", step=number, **health.details())
                 raise KeyboardInterrupt(f"interrupted at step {number}; go on with --resume={run.folder}")
     return metrics

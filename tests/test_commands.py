@@ -181,7 +181,9 @@ def test_what_is_wrong_for_every_command(line, paths, tmp_path):
     if "resume" in shared:
         wrong += [["--resume=nowhere"], [f"--resume={tmp_path}"]]
     for more in wrong:
-        clean = [word for word in words if word.split("=")[0] not in {each.split("=")[0] for each in more}]
+        names = {each.split("=")[0] for each in more}
+        names |= {"--seeds"} & {f"{name}s" for name in names}  # seeds replace seed
+        clean = [word for word in words if word.split("=")[0] not in names]
         assert refused(line, *clean, *more)
     assert not list(tmp_path.iterdir())
 

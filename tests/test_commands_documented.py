@@ -19,8 +19,6 @@ from plastic.gait import experiment as gait
 from plastic.gle import __main__ as gle
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
-from plastic.pc import sweep
-from plastic.pc.toys import figures as toy_figures
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -219,13 +217,16 @@ def tiny_words(name, seed):
 ON_IMAGES = (pc.depth, pc.online, pc.smalldata, pc.forgetting, pc.drift)
 
 
-def tiny_toys(values):
+SMALL = ("interference", "alignment", "prospective_index", "trajectory", "teacher", "erratic")
+
+
+def tiny_small(values):
     """The options of a small experiment of `plastic.pc`."""
     return {"grid": "quick", "T": 5}
 
 
 def tiny_images(values):
-    """The options of a sweep of `plastic.pc`, cut down to an epoch of two rates and seeds."""
+    """The options of a grid of `plastic.pc`, cut down to an epoch of two rates and seeds."""
     return {"epochs": 1, "T": 3, "rates": (0.01, 0.001), "seeds": (1, 2)}
 
 
@@ -255,7 +256,7 @@ TINY = {
     pc.smalldata: tiny_smalldata,
     pc.forgetting: tiny_changing,
     pc.drift: tiny_drift,
-    **{pc.COMMANDS[name]: tiny_toys for name in pc.toys.__all__},
+    **{pc.COMMANDS[name]: tiny_small for name in SMALL},
     gait.train: tiny_gait,
     ep.train: tiny_ep_training,
     ep.plotcurves: tiny_ep,
@@ -297,8 +298,6 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
     for family in (gait.figures, eprop_figures):
         monkeypatch.setattr(family, "draw", lambda folder: None)
-    for module in (sweep, toy_figures):
-        monkeypatch.setattr(module, "draw", lambda folder: None)
     load = data.load  # one function for all families
     monkeypatch.setattr(mnist1d.data, "load", lambda name, **k: (load, tiny_curves)[name == "MNIST-1D-360"](name, **k))
     monkeypatch.setattr(gsc.speech, "load", tiny_words)

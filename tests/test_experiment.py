@@ -155,7 +155,32 @@ def march(run, *, steps: int = 3, unit: Unit, net: Net):
     return [unit.unit]
 
 
+@experiment("toy", resume=False, seed=None)
+def count(run, *, seeds_wanted: int = 3):
+    """Count seeds from 1 on.
+
+    Args:
+        seeds_wanted: how many.
+    """
+    run.count_seeds(seeds_wanted)
+    run.begin()
+    return [str(len(run.generators()))]
+
+
+@experiment("toy", resume=False, seed=5)
+def count_on(run, *, seeds_wanted: int = 3):
+    """Count seeds from a first on.
+
+    Args:
+        seeds_wanted: how many.
+    """
+    run.count_seeds(seeds_wanted)
+    run.begin()
+    return [str(len(run.generators()))]
+
+
 COMMANDS = {"descent": descent, "grid": grid, "measure": measure, "march": march, "figure": figure}
+COMMANDS |= {"count": count, "count_on": count_on}
 
 
 @pytest.fixture(autouse=True)
@@ -239,6 +264,40 @@ def test_what_the_body_fills_in_belongs_to_the_identity():
     assert found.arrays()["x"].tolist() == [0, 1, 2] and found.config["status"] == "finished"
     with pytest.raises(PlasticError, match="keeps no trained network"):
         plastic.load(found.folder)
+
+
+def test_seeds_are_counted_from_the_first_unless_they_are_given():
+    for words, seeds in (
+        (["count"], [1, 2, 3]),
+        (["count", "--seeds_wanted=1"], [1]),
+        (["count", "--seeds=4,9"], [4, 9]),
+        (["count_on"], [5, 6, 7]),
+        (["count_on", "--seed=8"], [8, 9, 10]),
+        (["count_on", "--seed=8", "--seeds=2"], [2]),
+    ):
+        found, shown = run(*words)
+        assert found.options["seeds"] == seeds and shown == [str(len(seeds))]
+        assert runs.folder.seed_names(seeds) in found.folder.name
+    assert "seeds are [2147483647, 2147483648, 2147483649]" in refused("count_on", f"--seed={2**31 - 1}")
+
+
+def test_an_interruption_in_the_last_step_of_a_part_is_heard(monkeypatch):
+    """The grid is not at its end there."""
+    whole, _ = run("grid", "--steps=5")
+    watch, count = training._Health.watch, [0]
+
+    def interrupting(self, step, vital):
+        watch(self, step, vital)
+        count[0] += 1
+        if count[0] in (5, 15):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training._Health, "watch", interrupting)
+    with pytest.raises(KeyboardInterrupt, match="interrupted at step 5; go on with --resume="):
+        grid(steps=5)
+    (cut,) = set(whole.folder.parent.iterdir()) - {whole.folder}
+    run("grid", f"--resume={cut}")  # and in the last of all there is nothing left to go on with
+    assert (cut / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
 
 
 def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():

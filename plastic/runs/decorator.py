@@ -226,6 +226,13 @@ class NewRun(Run):
                     raise PlasticError(f"{name} is {value!r}, but the run to resume has {kept[name]!r}")
         self.options |= values
 
+    def count_seeds(self, count: int) -> None:
+        """Take so many seeds, from the option `seed` on (from 1 where there is none), unless seeds were given."""
+        if self.options["seeds"] is None:
+            first = self.options.get("seed", 1)
+            self.fill(seeds=tuple(range(first, first + count)))
+            _check_seeds(self.seeds)
+
     def expect(self, entries: int, **options: Any) -> None:
         """Say how large the work will be, before it is begun, so that what cannot be is refused at once.
 

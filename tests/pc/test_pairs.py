@@ -1,26 +1,22 @@
-"""The minimal experiments: their numbers against independent computations, findings, folders, and wrong lines."""
+"""The small experiments: their numbers against independent computations, findings, and what the reports say."""
 
-import importlib
 import itertools
 import pathlib
 
 import command_lines
-import matplotlib.image
 import numpy as np
 import pytest
-from command_lines import column, error_of, in_an_empty_folder, table
+from command_lines import column, table
 from numpy.testing import assert_allclose
 
-from plastic import cli, runs, xp
+from plastic import runs, xp
 from plastic.functions import sigmoid
 from plastic.parameters import Affine
-from plastic.pc import Network, equilibrium, toys
-from plastic.pc.toys import figures, setting
+from plastic.pc import Network, equilibrium
+from plastic.pc.__main__ import COMMANDS
+from plastic.pc.experiments import erratic, pairs, teacher
 
 GOLDEN = "pc_toys.npz"
-COMMANDS = {name: getattr(toys, name) for name in toys.__all__}
-# the functions of the package hide their modules
-MODULES = {name: importlib.import_module(f"plastic.pc.toys.{name}") for name in toys.__all__}
 TINY = {
     "interference": "--grid=quick --iterations=5 --T=6",
     "alignment": "--depths=1,3 --width=4 --T=6 --seeds=3,4 --tp",
@@ -41,45 +37,37 @@ ROWS = {
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch, request):
+def place(tmp_path, monkeypatch):
     """An empty folder, and float64 for what is called without a command."""
-    in_an_empty_folder(tmp_path, monkeypatch, request, figures)
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
     xp.use(dtype="float64")
 
 
-def options_of(name, line):
-    """The options that a command line gives, completed as the command does, without running it."""
-    given = cli.parse(COMMANDS[name], line.split())
-    function = COMMANDS[name]
-    options = setting.completed(function.__kwdefaults__ | given, MODULES[name].GRIDS)
-    absent = {"alignment": {"gain": 1.0}, "erratic": MODULES["erratic"].PHASES[False]}.get(name, {})
-    return options | {key: value for key, value in absent.items() if options[key] is None}
+def command(name, line, plot=False):
+    """Run a command; return (folder, the other lines that it printed)."""
+    words = [name, *line.split(), *([] if plot else ["--no_plot"])]
+    *lines, folder = command_lines.printed(COMMANDS, words, "plastic.pc")
+    xp.use(dtype="float64")
+    return pathlib.Path(folder.removeprefix("run folder ")), lines
 
 
 def measured(name, line):
     """Return (rows, arrays) of an experiment."""
-    return MODULES[name].measure(options_of(name, line))
-
-
-def command(name, line):
-    """Run a command; return (folder, the other lines that it printed)."""
-    *lines, folder = command_lines.printed(COMMANDS, [name, *line.split()], "plastic.pc")
-    return pathlib.Path(folder.removeprefix("run folder ")), lines
-
-
-# the folder of a run, and lines that are wrong
+    run = runs.Run(command(name, line)[0])
+    found = run.metrics()
+    return [dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)], run.arrays()
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_a_command_leaves_metrics_arrays_a_figure_and_prints_its_finding(name, figures_too):
+def test_a_command_leaves_metrics_arrays_and_prints_its_finding(name):
     folder, lines = command(name, TINY[name])
     run = runs.Run(folder)
     assert (run.family, run.experiment, run.config["status"]) == ("pc", name, "finished")
     assert run.config["dtype"] == "float64"
     assert len(table(folder)) == ROWS[name]
     assert all(np.isfinite(each).all() for each in run.arrays().values())
-    image = matplotlib.image.imread(folder / f"{name}.png")
-    assert min(image.shape[:2]) > 300 and image[..., :3].std() > 0.05
     assert lines
 
 
@@ -92,14 +80,16 @@ def test_float32_says_the_same_within_its_precision(name):
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_every_backend_computes_the_same(name, backend):
-    _, arrays = measured(name, TINY[name])
+def test_every_backend_computes_the_same(name, backend, monkeypatch):
+    with monkeypatch.context() as patch:
+        command_lines.on_backend(patch, backend)
+        _, arrays = measured(name, TINY[name])
     xp.use("numpy", dtype="float64")
     for key, values in measured(name, TINY[name])[1].items():
         assert_allclose(arrays[key], values, rtol=1e-9, atol=1e-11)
 
 
-def test_a_run_that_diverges_is_drawn_and_says_so(figures_too):
+def test_a_run_that_diverges_is_drawn_and_says_so(recwarn):
     """As it does from the command line, where what overflows is no error."""
     for name, line in {
         "trajectory": "--rate_bp=50 --iterations=400 --small_iterations=2 --T=6",
@@ -107,53 +97,16 @@ def test_a_run_that_diverges_is_drawn_and_says_so(figures_too):
         "teacher": "--rates=100 --iterations=5 --T=6 --seeds=1,2",
         "erratic": f"{TINY['erratic']} --rates_ap=1e300".replace("--rates_ap=0.001,0.002 ", ""),
     }.items():
-        folder, lines = command(name, line)
+        folder, lines = command(name, line, plot=True)
         assert any("nan" in each or "inf" in each for each in lines)
         assert (folder / f"{name}.png").exists()
 
 
-@pytest.mark.parametrize(
-    "name, line, said",
-    [
-        ("interference", "--rates=0.1,0", "rates is (0.1, 0.0)"),
-        ("interference", "--rates=0.1,0.1", "different rates above 0"),
-        ("interference", "--T=0", "T is 0; it must be at least 1"),
-        ("interference", "--gamma=0", "gamma is 0.0; it must be above 0"),
-        ("interference", "--discount=2", "discount is 2.0; it must be at least 0 and at most 1"),
-        ("interference", "--grid=large", "grid"),
-        ("interference", "--resume=x", "resume"),
-        ("alignment", "--depths=0,1", "depths is (0, 1)"),
-        ("alignment", "--tp --activation=tanh", "tp is for linear nets, but activation is tanh"),
-        ("alignment", "--rate=-1", "rate is -1.0; it must be above 0"),
-        ("alignment", "--gain=0", "gain is 0.0; it must be above 0"),
-        ("alignment", "--seeds=1,1", "seeds are [1, 1]"),
-        ("alignment", "--width=0", "width is 0; it must be at least 1"),
-        ("prospective_index", "--layers=1", "layers is 1; it must be at least 2"),
-        ("prospective_index", "--activations=linear,cosine", "linear, sigmoid, tanh, relu, leaky"),
-        ("prospective_index", "--seed=-1", "seeds are [-1, 0, 1, 2, 3]"),
-        ("trajectory", "--rate_pc=0", "rate_pc is 0.0; it must be above 0"),
-        ("trajectory", "--small_iterations=0", "small_iterations is 0; it must be at least 1"),
-        ("teacher", "--batch_size=65", "batch_size is 65, but there are 64 points"),
-        ("erratic", "--rates_ap=-1", "rates_ap is (-1.0,)"),
-        ("erratic", "--steps_gr=0", "steps_gr is 0; it must be at least 1"),
-        ("erratic", "--few_seeds=0", "few_seeds is 0; it must be at least 1"),
-        ("erratic", "--device=tpu", "tpu"),
-    ],
-)
-def test_a_wrong_line_is_refused_in_one_line_before_anything_is_written(name, line, said):
-    error, shown = error_of(COMMANDS, [name, *line.split()], "plastic.pc")
-    assert said in error and shown == ""
-    assert not pathlib.Path("results").exists()
-
-
-def test_a_grid_fills_in_what_is_not_given():
-    paper, quick = options_of("erratic", ""), options_of("erratic", "--grid=quick --rates_pc=0.5 --seed=7")
-    assert [len(paper[f"rates_{rule}"]) for rule in ("pc", "bp", "gr", "ap")] == [25, 22, 19, 12]
-    assert (paper["rates_pc"][0], paper["rates_pc"][-1], paper["rates_ap"][-1]) == (0.476, 0.572, 0.00188)
-    assert (25 + 22) * len(paper["seeds"]) == 4653 and (19 + 12) * paper["few_seeds"] == 155  # the published runs
-    assert quick["rates_pc"] == (0.5,) and quick["seeds"] == tuple(range(7, 17))
-    alignment = options_of("alignment", "")
-    assert 2 * len(alignment["depths"]) * len(alignment["seeds"]) == 1350
+def test_seeds_are_counted_from_the_first():
+    run = runs.Run(command("teacher", "--grid=quick --seed=7 --iterations=1 --T=2")[0])
+    assert run.options["seeds"] == [7, 8, 9] and run.options["rates"] == [0.05, 0.01, 0.001]
+    assert "-quick-seed7+8+9-" in run.folder.name
+    assert runs.Run(command("alignment", TINY["alignment"])[0]).options["gain"] == 1.0
 
 
 # interference
@@ -248,7 +201,7 @@ def cosine(a, b):
 def test_alignment_is_that_of_the_closed_form_and_of_backpropagation():
     line = "--depths=1,2,4 --width=5 --T=3000 --seeds=3,8,9 --rate=1e-3"
     rows, arrays = measured("alignment", line)
-    W, x, y = setting.draw((3, 8, 9), 5, 4, "xavier-uniform", 1.0)
+    W, x, y = pairs.draw((3, 8, 9), 5, 4, "xavier-uniform", 1.0)
     for (s, seed), (d, depth) in itertools.product(enumerate((3, 8, 9)), enumerate((1, 2, 4))):
         mine = [each[s] for each in W[:depth]]
         sent = [x[s]]
@@ -256,7 +209,7 @@ def test_alignment_is_that_of_the_closed_form_and_of_backpropagation():
             sent.append(sent[-1] @ each)
         u = y[s] - sent[-1]
         states, errors, _ = equilibrium(
-            Network([Affine(each) for each in mine], setting.ACTIVATIONS["linear"]), x[s], y[s]
+            Network([Affine(each) for each in mine], pairs.ACTIVATIONS["linear"]), x[s], y[s]
         )
         deltas = [u]
         for each in mine[:0:-1]:
@@ -316,7 +269,7 @@ def forward(W, x, f):
 def test_the_prospective_index_is_what_its_definition_says():
     line = "--layers=3 --width=4 --T=7 --seeds=3,4 --rates=0.01 --discount=1"
     _, arrays = measured("prospective_index", line)
-    W, x, y = setting.draw((3, 4), 4, 3, "xavier-uniform", 1.0)
+    W, x, y = pairs.draw((3, 4), 4, 3, "xavier-uniform", 1.0)
     nets = {
         "linear": (lambda h: h, lambda h: np.ones_like(h)),
         "sigmoid": (sigmoid.value, lambda h: sigmoid.value(h) * (1 - sigmoid.value(h))),
@@ -348,7 +301,7 @@ def test_inference_foretells_what_learning_leads_to():
 def test_a_student_learns_by_backpropagation_as_computed_alone():
     line = "--rates=0.05,0.01 --iterations=3 --points=10 --batch_size=4 --T=5 --seeds=3,4"
     rows, arrays = measured("teacher", line)
-    W, x, y = MODULES["teacher"].draw(options_of("teacher", line))
+    W, x, y = teacher.draw((3, 4), 10)
     assert x.shape == (2, 10, 2) and set(np.unique(y)) <= {-1.0, 0.0, 1.0}
     for (s, seed), (r, rate) in itertools.product(enumerate((3, 4)), enumerate((0.05, 0.01))):
         first, second = (each[s].copy() for each in W)
@@ -422,7 +375,8 @@ def learned(rule, W, x, y, states, rate):
 def test_paths_and_distances_are_those_of_each_net_alone():
     line = f"{TINY['erratic']} --discount=1".replace("--few_seeds=1", "--few_seeds=2")
     rows, arrays = measured("erratic", line)
-    W, x, y, states = MODULES["erratic"].draw(options_of("erratic", line), (3, 4))
+    start = erratic.drawn((3, 4), (1.0,), 4)
+    W, x, y, states = start.W, start.x, start.y, start.states
     for rule in ("pc", "bp", "gr", "ap"):
         for (s, seed), (r, rate) in itertools.product(enumerate((3, 4)), enumerate(arrays[f"rates/{rule}"])):
             expected = learned(rule, [each[s] for each in W], x[s], y[s], [each[s] for each in states], rate)
@@ -435,10 +389,10 @@ def test_paths_and_distances_are_those_of_each_net_alone():
 def test_pc_and_generec_are_less_erratic():
     """Published: at a distance of 2.4 paths of about 5.4 and 5.6; GeneRec is below Almeida-Pineda."""
     _, arrays = measured("erratic", "--grid=quick --seeds=0,1,2,3,4")
-    distance, pc, bp = MODULES["erratic"].compared(arrays, "pc", "bp")
+    distance, pc, bp = erratic.compared(arrays, "pc", "bp")
     assert pc < bp - 0.05
     assert_allclose([distance, pc, bp], [2.4, 5.4, 5.6], atol=0.3)
-    _, generec, almeida_pineda = MODULES["erratic"].compared(arrays, "gr", "ap")
+    _, generec, almeida_pineda = erratic.compared(arrays, "gr", "ap")
     assert generec < almeida_pineda - 0.05
 
 
@@ -454,7 +408,7 @@ def test_the_clean_rules_relax_before_they_learn():
 def test_no_distance_in_common_is_no_comparison():
     arrays = {"distance/pc": np.array([[1.0, 2.0]]), "distance/bp": np.array([[3.0, 4.0]])}
     arrays |= {"path/pc": np.array([[1.0, 2.0]]), "path/bp": np.array([[3.0, 4.0]])}
-    assert MODULES["erratic"].compared(arrays, "pc", "bp") is None
+    assert erratic.compared(arrays, "pc", "bp") is None
 
 
 # replicas
