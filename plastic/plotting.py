@@ -45,7 +45,7 @@ def save(fig, path):
     files.write(path, image.getbuffer())
 
 
-def curves(axis, x, ys, deviation=False):
+def curves(axis, x, ys, deviation=False, start=0):
     """Draw one line per label, told apart by colour, dashes and, up to 30 points, markers; and a legend.
 
     axis: a matplotlib axis.
@@ -53,10 +53,11 @@ def curves(axis, x, ys, deviation=False):
     ys: {label: values (points,) or (replicas, points)}. Of replicas the line is the mean, in a band from the smallest
         to the largest, or with `deviation` of a standard deviation to either side. A NaN is a replica without a
         value there (it diverged, say), and is left out of both.
+    start: how many curves, of other positions, the axis has already; their looks are not taken again.
     Raises PlasticError where a shape does not fit.
     """
     x = np.asarray(x)
-    for index, (label, y) in enumerate(ys.items()):
+    for index, (label, y) in enumerate(ys.items(), start):
         y = np.ma.masked_invalid(np.atleast_2d(np.asarray(y, dtype=float)))
         if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x):
             raise PlasticError(

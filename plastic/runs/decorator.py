@@ -397,8 +397,10 @@ def _own(body: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[s
         records[parameter.name] = parameter.annotation
         kinds = typing.get_type_hints(parameter.annotation)
         for field in dataclasses.fields(parameter.annotation):
+            given = parameter.default is not parameter.empty  # a record with other defaults than those of its class
+            default = getattr(parameter.default, field.name) if given else field.default
             own[field.name] = inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kinds[field.name]
             )
     return own, records
 
