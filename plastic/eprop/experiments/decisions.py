@@ -155,13 +155,18 @@ def train(
     _require_extension(run, schedule)
     generators, optimizer = run.generators(), Adam(schedule.learning_rate)
     draws = [published_weights(each.init, (n_in, neurons.n, 2), rule.learning_signals, True) for each in generators]
-    decay, kinds = rule.readout_decay, {"rule": rule.name, "learning_signals": rule.learning_signals}
     network = PlasticNetwork(
-        draws, neurons.constants(), neurons.kappa, **kinds, optimizer=optimizer, readout_decay=decay
+        draws,
+        neurons.constants(),
+        neurons.kappa,
+        rule=rule.name,
+        learning_signals=rule.learning_signals,
+        optimizer=optimizer,
+        readout_decay=rule.readout_decay,
     )
     goal = Goal(network, draw, [each.task for each in generators], window, schedule)
     learning = _Learning(network, goal, rule, window)
-    metrics = training.fit(
+    training.fit(
         run,
         network.state | goal.state,
         Together(training=Drawn(draw, [each.data for each in generators], inputs.stacked), validation=goal.source),
@@ -214,7 +219,7 @@ class Goal:
         self.state = {name: xp.full(network.count, value, dtype=xp.float_dtype) for name, value in starts.items()}
         self.source = Drawn(draw, generators)
         self.number = 0
-        self._trying: list[int] | None = None  # the seeds whose last validation error is under the criterion
+        self._trying: list[int] = []  # the seeds whose last validation error is under the criterion
 
     def active(self) -> Array:
         """Return 1 for each seed that has not reached the goal and 0 for the others, (seeds, 1, 1); (1, 1) of one."""
@@ -223,13 +228,13 @@ class Goal:
 
     def begin(self, number: int) -> None:
         """Begin an iteration."""
-        self.number = number
-        if self._trying is None:  # at first, or of a run that is resumed
+        if self.number == 0:  # the first, or the first of a run that is resumed
             self._trying = self._under_the_criterion()
+        self.number = number
 
     def confirm(self) -> None:
         """Try eight more batches of the seeds that seem near the goal; note who has reached it."""
-        for replica in list(self._trying or ()):
+        for replica in list(self._trying):
             error = self.error(replica, CONFIRM)
             self.state["confirmed"][replica] = error
             if error < self.schedule.stop_crit:

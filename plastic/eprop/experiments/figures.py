@@ -1,6 +1,9 @@
 """The figures of pattern generation and of decisions: how training went, one trial of the first seed, one synapse."""
 
 import functools
+import textwrap
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -9,32 +12,33 @@ from plastic import plotting
 
 def loss(runs):
     """Loss of pattern generation over the iterations; over seeds the mean and the range."""
-    fig, axis = plotting.figure(width=5.5)
+    fig, axis = plotting.figure(**_SEVERAL if len(runs) > 1 else {"width": 5.5})
     largest = 0.0
     for index, (run, name) in enumerate(zip(runs, _names(runs), strict=True)):
-        iterations, values = plotting.over_epochs(run.metrics(), {"loss": name or "squared error"})
+        iterations, values = plotting.over_epochs(run.metrics(), {"loss": name or "training batch"})
         plotting.curves(axis, iterations, values, start=index)
         largest = max([largest, *(np.nanmax(each) for each in values.values())])
-    axis.set(xlabel="iteration", ylabel="loss, 1/2 sum of squares", yscale="log" if largest > 0 else "linear")
+    axis.set(xlabel="iteration", ylabel="half the summed squared error", yscale="log" if largest > 0 else "linear")
     axis.set_title("Pattern generation")
     return fig
 
 
 def errors(runs):
     """Errors of validation and of training over the iterations, the goal, and the loss."""
-    fig, (left, right) = plotting.figure(columns=2)
-    for index, (run, name) in enumerate(zip(runs, _names(runs, ", "), strict=True)):
-        labels = {"validation_error": f"{name}validation", "error": f"{name}training batch"}
+    fig, (left, right) = plotting.figure(columns=2, **_SEVERAL if len(runs) > 1 else {})
+    for index, (run, name) in enumerate(zip(runs, _names(runs), strict=True)):
+        before = f"{name}, " if name else ""
+        labels = {"validation_error": f"{before}validation", "error": f"{before}training batch"}
         iterations, values = plotting.over_epochs(run.metrics(), labels)
         plotting.curves(left, iterations, {k: 100 * each for k, each in values.items()}, start=2 * index)
-        values = plotting.over_epochs(run.metrics(), {"loss": f"{name}cross-entropy"})[1]
+        values = plotting.over_epochs(run.metrics(), {"loss": name or "training batch"})[1]
         plotting.curves(right, iterations, values, start=index)
     for number, goal in enumerate(sorted({float(plotting.arrays_of(run)["goal"]) for run in runs})):
         label = None if number else "goal"
         left.axhline(100 * goal, color="0.4", linewidth=1, linestyle=":", label=label)
     plotting.legend(left)
     left.set(xlabel="iteration", ylabel="error (%)", ylim=(-2, 70), title="Decisions")
-    right.set(xlabel="iteration", ylabel="loss", title="Loss in the recall")
+    right.set(xlabel="iteration", ylabel="cross-entropy", title="Loss in the recall")
     return fig
 
 
@@ -103,23 +107,30 @@ def synapse(runs):
             axis.plot(arrays[f"synapse/{name}"], color=plotting.COLOURS[index], linewidth=1.2)
             axis.set_ylabel(_TERMS[name])
         pre, post = arrays["synapse/neurons"]
-        axes[0].set_title(f"{axes[0].get_title()}: synapse from neuron {pre} to neuron {post}", fontsize="medium")
+        axes[0].set_title(f"{axes[0].get_title()}\nsynapse from neuron {pre} to neuron {post}", fontsize="medium")
         axes[-1].set_xlabel("time (ms)")
     return fig
 
 
-PATTERN = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
-EVIDENCE = {"learning": errors, "trial": functools.partial(decision_trial, ("left", "right")), "synapse": synapse}
-STORE_RECALL = {"learning": errors, "trial": functools.partial(decision_trial, ("zero", "one")), "synapse": synapse}
+PATTERN: dict[str, Callable[..., Any]] = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
+EVIDENCE = PATTERN | {"learning": errors, "trial": functools.partial(decision_trial, ("left", "right"))}
+STORE_RECALL = EVIDENCE | {"trial": functools.partial(decision_trial, ("zero", "one"))}
 """The figures by the names of their files."""
 
 
-def _names(runs, end=""):
+_SEVERAL = {"width": 6.0, "height": 4.5}
+"""Inches of a panel that has room for the legend of several runs."""
+
+_RULES = {"bptt": "BPTT", "eprop": "e-prop", "online": "e-prop online"}
+
+
+def _names(runs):
     """Return what each run is called: nothing where there is one run."""
     if len(runs) == 1:
         return [""]
-    names = ["{rule}, {learning_signals} feedback".format_map(run.options) for run in runs]
-    return [f"{label}{end}" for label in plotting.labels(runs, names)]
+    found = [(_RULES[run.options.get("rule")], run.options.get("learning_signals")) for run in runs]
+    labels = plotting.labels(runs, [rule if rule == "BPTT" else f"{rule}, {B} feedback" for rule, B in found])
+    return [textwrap.fill(label, 48, break_long_words=False, break_on_hyphens=False) for label in labels]
 
 
 def _columns(runs, rows, height):

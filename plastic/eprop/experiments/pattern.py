@@ -93,16 +93,11 @@ def pattern(
         eprop_or_bptt: the rule.
     """
     require_step(dt)
-    sizes = {"n_batch": n_batch, "n_out": n_out, "n_in": n_in, "n_rec": n_rec, "seq_len": seq_len}
-    for name, value in sizes.items():
-        require.whole(name, value, 1, MOST)
-    for name, value in (("n_iter", n_iter), ("print_every", print_every)):
-        require.whole(name, value, 1, 10**9)
-    for name, value in (("learning_rate", learning_rate), ("thr", thr), ("dampening_factor", dampening_factor)):
-        require.number(name, value, above=0)
-    require.number("reg", reg, least=0)
-    for name, value in (("reg_rate", reg_rate), ("f0", f0)):
-        require.number(name, value, least=0, most=1000)
+    _require_sizes(n_batch=n_batch, n_out=n_out, n_in=n_in, n_rec=n_rec, seq_len=seq_len)
+    _require_sizes(10**9, n_iter=n_iter, print_every=print_every)
+    _require_numbers(learning_rate=learning_rate, thr=thr, dampening_factor=dampening_factor, above=0)
+    _require_numbers(reg=reg, least=0)
+    _require_numbers(reg_rate=reg_rate, f0=f0, least=0, most=1000)
     backprop = eprop_or_bptt == "bptt"
     rule = "bptt" if backprop and not stop_z_gradients else "eprop"
     signals_by = "random" if random_feedback and not backprop else "symmetric"
@@ -111,8 +106,8 @@ def pattern(
     generators = run.generators()
     x, target = _stacked([inputs.pattern(each.data, seq_len, n_batch, n_in, n_out, f0) for each in generators])
     draws = [published_weights(each.init, (n_in, n_rec, n_out), signals_by, False) for each in generators]
-    kinds = {"rule": rule, "learning_signals": signals_by}
-    network = PlasticNetwork(draws, _neurons(thr, dampening_factor), KAPPA, **kinds, optimizer=SGD(learning_rate))
+    neurons, optimizer = _neurons(thr, dampening_factor), SGD(learning_rate)
+    network = PlasticNetwork(draws, neurons, KAPPA, rule=rule, learning_signals=signals_by, optimizer=optimizer)
     loss = functools.partial(squared_error, target=target)
     penalty = functools.partial(signals.rate_penalty, target=reg_rate / 1000, strength=reg / 2)
     if gradient_check and seq_len <= 20:
@@ -159,6 +154,16 @@ def check_gradient(network, x, loss, penalty):
         )
         if not difference <= 1e-4 * largest:
             raise PlasticError(f"gradient_check: two forms of e-prop differ by {difference:.1e} in {name}")
+
+
+def _require_sizes(most=MOST, /, **options):
+    for name, value in options.items():
+        require.whole(name, value, 1, most)
+
+
+def _require_numbers(above=None, least=None, most=None, **options):
+    for name, value in options.items():
+        require.number(name, value, above=above, least=least, most=most)
 
 
 def _neurons(thr, dampening_factor):
