@@ -4,6 +4,9 @@ Liao, Leibo and Poggio (2016): e_{l-1} = delta_l V_l^T with V_l = mean|W_l| sign
 how strong another one is, only whether it excites or inhibits.
 
     python examples/your_own_rule.py            # 300 steps, some seconds
+
+`fit` trains in a run folder under results/, with checkpoints: `Run.resume(folder)` in the place of `Run.create` goes on
+where a killed run stopped. examples/a_new_family.py makes a command of such a run.
 """
 
 import sys
@@ -11,8 +14,11 @@ import sys
 import numpy as np
 
 from plastic import check, data, gait, optimizers, xp
+from plastic.data.sources import Batches
 from plastic.functions import accuracy, one_hot
 from plastic.parameters import Affine
+from plastic.runs import Run
+from plastic.training import fit
 
 
 def sign_symmetry(net, x, y):
@@ -35,12 +41,23 @@ glyphs = data.load("glyphs")
 x, x_test, y = x.reshape(len(x), -1), x_test.reshape(len(x_test), -1), one_hot(labels, 10)
 net = gait.tower((784, 784, 200, 10), np.random.default_rng(1))
 adam = optimizers.Adam(lr=3e-4)
-state = adam.init(net.parameters)
-for step in range(steps):
-    batch = slice(50 * step % len(x), 50 * step % len(x) + 50)
-    grads, _ = sign_symmetry(net, x[batch], y[batch])
-    adam.step(net.parameters, grads, state)
-print(f"test accuracy {100 * accuracy(gait.predict(net, x_test), labels_test):.2f} %")
+state = {"parameters": net.parameters, "moments": adam.init(net.parameters)}
+
+
+def step(batch, number):
+    grads, output = sign_symmetry(net, *batch)
+    adam.step(net.parameters, grads, state["moments"])
+    return output.sum()  # not finite once training has diverged
+
+
+def evaluate():
+    return {"test_accuracy": accuracy(gait.predict(net, x_test), labels_test)}
+
+
+clock = {"steps": steps, "evaluate_every": 100, "checkpoint_every": 100}
+with Run.create("results", "mine", "sign_symmetry", {"steps": steps}) as run:
+    metrics = fit(run, state, Batches(x, y, 50), step, **clock, evaluate=evaluate, replicas=[{"seed": 1}])
+print(f"test accuracy {100 * metrics['test_accuracy']:.2f} %, in {run.folder}")
 
 (ours, _), (bp, _) = sign_symmetry(net, x[:50], y[:50]), gait.bp(net, x[:50], y[:50])
 for path, value in check.cosine(ours, bp).items():

@@ -18,10 +18,27 @@ def rows(sequence: Array) -> Array:
 
 
 def weight_gradient(x: Array, delta: Array, out: Array | None = None) -> Array:
-    """Return dE/dW = x^T delta (..., n_in, n_out), for x (..., batch, n_in) and delta = dE/dy (..., batch, n_out)."""
+    """Return the gradient of an error E in the weights, dE/dW = x^T delta.
+
+    Args:
+        x: inputs (..., batch, n_in).
+        delta: dE/dy (..., batch, n_out).
+        out: the buffer that is written into and returned.
+
+    Returns:
+        (..., n_in, n_out), the sum over the batch.
+    """
     return xp.matmul(transposed(x), delta, out=out)
 
 
 def bias_gradient(delta: Array, out: Array | None = None) -> Array:
-    """Return dE/db, the sum of delta = dE/dy (..., batch, n_out) over the batch: (..., 1, n_out)."""
+    """Return the gradient of an error E in the bias, dE/db = sum over the batch of delta.
+
+    Args:
+        delta: dE/dy (..., batch, n_out).
+        out: the buffer that is written into and returned.
+
+    Returns:
+        (..., 1, n_out).
+    """
     return xp.sum(delta, axis=-2, keepdims=True, out=out)

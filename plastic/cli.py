@@ -29,12 +29,19 @@ import math
 import os
 import re
 import shlex
+import signal
 import sys
 import textwrap
+import threading
 import types
 import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
 
+from plastic import terminal
 from plastic.errors import PlasticError
+
+Commands: TypeAlias = Callable[..., Any] | Mapping[str, Any]
 
 _OPTION = re.compile(r"(--?([A-Za-z][\w-]*))(?:=(.*))?", re.DOTALL)
 _INT = re.compile(r"[+-]?[0-9]+")
@@ -53,45 +60,69 @@ _KINDS = {
 _HELP = ("-h", "--help")
 
 
-def run(commands, argv=None, prog=None, default=None, by=None):
+def run(
+    commands: Commands,
+    argv: Iterable[str] | None = None,
+    prog: str | None = None,
+    default: str | None = None,
+    by: str | None = None,
+) -> None:
     """Run a command line; where it fails, leave the process with an exit code.
-
-    commands: a function, or a dict from the names of commands to functions; what the function returns is dropped.
-    argv: the words after the name of the program; those of the process by default.
-    prog: the name of the program, for the help.
-    default: the command of a line that names none.
-    by: an option that may name the command, too: --action=train.
 
     Exit codes: 2 for a PlasticError of `parse` or of the function, shown as one line `error: ...` on stderr; 130 for
     an interruption from the keyboard; 141 if the reader of the output went away. Any other exception is a bug and keeps
     its traceback.
+
+    Args:
+        commands: a function, or a dict from the names of commands to functions; what the function returns is dropped.
+        argv: the words after the name of the program; those of the process by default.
+        prog: the name of the program, for the help.
+        default: the command of a line that names none.
+        by: an option that may name the command, too: --action=train.
     """
     try:
         words = sys.argv[1:] if argv is None else list(argv)
-        _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
-        sys.stdout.flush()
+        with _interruptions():
+            _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except PlasticError as error:
         _leave(2, f"error: {error}")
     except KeyboardInterrupt as stop:
         _leave(130, str(stop) or "interrupted")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes at exit
+        terminal.silence(sys.stdout)
         sys.exit(141)
 
 
-def parse(function, argv):
-    """Return what `argv` gives for the parameters of `function`: a dict from names to values of the annotated types.
+def parse(function: Callable[..., Any], argv: Iterable[str]) -> dict[str, Any]:
+    """Return what the words of a command line give for the parameters of a function.
 
-    Raises PlasticError where a name is unknown or given twice, a value is missing or not of its type, a word belongs to
-    no option, or a required argument is absent; TypeError where an annotation of `function` is none of those above.
+    Args:
+        function: its annotations are the types, its defaults what may be left out.
+        argv: the words.
+
+    Returns:
+        {name: value}, of the annotated types; what was not given is left out.
+
+    Raises:
+        PlasticError: if a name is unknown or given twice, a value is missing or not of its type, a word belongs to no
+            option, or a required argument is absent.
+        TypeError: if an annotation of the function is none of those above.
+
+    Example:
+        >>> def train(*, rate: float = 0.1, sizes: tuple[int, ...] = (784, 10)): ...
+        >>> parse(train, ["--rate=1e-3", "--sizes", "784", "10"])
+        {'rate': 0.001, 'sizes': (784, 10)}
     """
     options = _options(function)
-    values, words, previous = {}, collections.deque(argv), None
+    values: dict[str, Any] = {}
+    words, previous = collections.deque(argv), None
     while words:
         named = _OPTION.fullmatch(words[0])
         if named:
             words.popleft()
-            option, text = _named(*named.groups(), options)
+            option, text = _named(named[1], named[2], named[3], options)
         else:
             option, text = _positional(words[0], options, values, previous), None
         if option.name in values:
@@ -317,5 +348,28 @@ def _help(component, prog):
 
 
 def _leave(code, message):
-    print(" ".join(message.splitlines()), file=sys.stderr)
+    terminal.warn(" ".join(message.splitlines()))
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _interruptions():
+    """Make SIGTERM and SIGHUP what Ctrl-C is, at any moment of a command."""
+
+    def interrupt(signum, frame):
+        terminal.interruption.set()  # C code may swallow the exception; training asks for the event, too
+        raise KeyboardInterrupt
+
+    terminal.interruption.clear()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python takes signals in the main thread only
+        return
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {each: signal.signal(each, interrupt) for each in names if signal.getsignal(each) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        terminal.interruption.clear()

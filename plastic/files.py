@@ -1,8 +1,15 @@
 """Files that are whole or absent: atomic replacement, and HDF5 sealed by a checksum.
 
 A file is written to a temporary name in its own folder, flushed to the disk and renamed, so that a crash at any moment
-leaves the old file or the new one. An HDF5 file carries a user block of 512 bytes in front (other HDF5 tools skip it)
-with the CRC-32 of all that follows: a damaged file is refused before the HDF5 library sees it.
+leaves the old file or the new one.
+
+An HDF5 file carries a user block of 512 bytes in front, which other HDF5 tools skip. In it stands the seal: the CRC-32
+of all that follows. A damaged file is refused before the HDF5 library sees it, since some damage would crash that
+library, and the whole process with it. Two kinds of file are written: from arrays in memory (`write_hdf5`), and with
+one more dataset that is larger than the memory (`stream_hdf5`). The seal leaves that one out and says where it lies,
+so that its rows are read from their place; whoever reads them checks them.
+
+This is the only module that writes HDF5.
 """
 
 import contextlib
@@ -10,52 +17,110 @@ import io
 import json
 import os
 import pathlib
+import re
 import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
 from plastic import xp
 from plastic.errors import PlasticError
+from plastic.types import Array
+
+Path: TypeAlias = str | os.PathLike[str]
 
 _SEAL_SIZE = 512  # the smallest user block of the HDF5 format
+_PIECE = 1 << 20  # bytes read at a time
+_HOLE = re.compile(rb"plastic: HDF5 after \d+ bytes, but for bytes (\d{1,15}) to (\d{1,15}) of (\d{1,15}), crc32 ")
 
 
-def write(path, data):
-    """Replace the file `path` by `data` (bytes-like), atomically and durably.
+class UnusableError(PlasticError):
+    """A sealed file is missing or damaged, or was not written by this module: it cannot be used.
 
-    Raises PlasticError where the folder is full or cannot be written; the old file is then untouched.
+    Args:
+        path: the file.
+        reason: what is wrong with it, as the rest of a sentence about the path: "is not there".
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{os.fspath(path)} {reason}")
+
+
+def write(path: Path, data: Any) -> None:
+    """Replace a file by new content, atomically and durably.
+
+    Args:
+        path: the file; its folder exists.
+        data: the content, bytes or another buffer.
+
+    Raises:
+        PlasticError: if the folder is full or cannot be written; the old file is then untouched.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with system_errors(f"cannot write {path}"):
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with system_errors(f"cannot write {path}"), _removed_in_the_end(part):
+        part.write_bytes(data)
+        settle(part, path)
 
 
-def remove_temporary(folder):
-    """Remove what a killed process left behind half written in a folder."""
+def settle(part: Path, path: Path) -> None:
+    """Flush a finished file to the disk and give it its name, in place of a file that had it.
+
+    Args:
+        part: the file as it was written, in the folder of `path`.
+        path: its name from now on.
+
+    Raises:
+        OSError: if the disk is full or cannot be written.
+    """
+    with open(part, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    _sync_folder(pathlib.Path(path).parent)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove the half-written files that a killed process left behind in a folder.
+
+    Args:
+        folder: one that no other process writes to at the time.
+
+    Raises:
+        PlasticError: if a file cannot be removed.
+    """
     with system_errors(f"cannot clean up {folder}"):
         for temporary in pathlib.Path(folder).glob(".*.part"):
             temporary.unlink(missing_ok=True)
 
 
-def write_json(path, record):
-    """Write a dict as JSON with a checksum of its content. NumPy scalars become numbers, tuples lists."""
+def write_json(path: Path, record: dict[str, Any]) -> None:
+    """Write a dict as JSON with a checksum of its content.
+
+    Args:
+        path: the file.
+        record: the dict; NumPy scalars become numbers, tuples lists.
+
+    Raises:
+        PlasticError: as `write`.
+    """
     record = json.loads(to_json(record))
     text = json.dumps(record | {"checksum": _json_checksum(record)}, indent=2)
     write(path, text.encode() + b"\n")
 
 
-def read_json(path):
-    """Return the dict that `write_json` wrote. Raises PlasticError where the file is missing, damaged or edited."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the dict that `write_json` wrote.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The dict, without its checksum.
+
+    Raises:
+        PlasticError: if the file is missing, damaged or edited.
+    """
     with system_errors(f"cannot read {path}"):
         data = pathlib.Path(path).read_bytes()
     try:
@@ -69,75 +134,225 @@ def read_json(path):
     return record
 
 
-def to_json(value):
-    """Return `value` as JSON text; NumPy scalars are written as numbers."""
+def to_json(value: Any) -> str:
+    """Return a value as JSON text; NumPy scalars are written as numbers.
+
+    Example:
+        >>> to_json({"rate": np.float32(0.5), "layers": (1, 2)})
+        '{"rate": 0.5, "layers": [1, 2]}'
+    """
     return json.dumps(value, default=_host_number)
 
 
-def write_hdf5(path, arrays, **attributes):
-    """Write {"layers/0/W": host or device array} as the datasets of a sealed HDF5 file, and attributes of its root.
+def write_hdf5(path: Path, arrays: dict[str, Array], **attributes: Any) -> None:
+    """Write arrays as a sealed HDF5 file. Equal content gives equal bytes.
 
-    Equal content gives equal bytes. Raises PlasticError as `write`.
+    Args:
+        path: the file.
+        arrays: {"layers/0/W": host or device array}, the datasets.
+        attributes: numbers and texts, the attributes of the root.
+
+    Raises:
+        PlasticError: as `write`.
     """
-    import h5py
-
-    image = io.BytesIO()
-    with h5py.File(image, "w", userblock_size=_SEAL_SIZE) as file:
-        for name, array in arrays.items():
-            # not compressed: weights are noise to a compressor, and a checkpoint must not hold up the training
-            file[name] = array if isinstance(array, np.ndarray) else xp.asnumpy(array)
-        file.attrs.update(attributes)
-    with image.getbuffer() as data:
-        data[:_SEAL_SIZE] = _seal(data[_SEAL_SIZE:])
-        write(path, data)
+    image = io.BytesIO()  # in memory: a full disk then meets our own writing, not the HDF5 library's
+    _fill(image, arrays, attributes)
+    _write_seal(image)
+    write(path, image.getvalue())
 
 
-def read_hdf5(path):
-    """Return the arrays by path and the attributes of a file of `write_hdf5`, both as dicts.
+def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return what `write_hdf5` wrote.
 
-    Raises PlasticError where the file is missing or damaged.
+    Args:
+        path: the file.
+
+    Returns:
+        (arrays, attributes), both by name.
+
+    Raises:
+        UnusableError: if the file is missing or damaged.
+        PlasticError: if it cannot be read.
     """
-    import h5py
+    with _opened(path) as file:
+        image = io.BytesIO(file.read())
+    _require_seal(image, path)
+    return _content(image)
 
-    with system_errors(f"cannot read {path}"):
-        data = pathlib.Path(path).read_bytes()
-    if data[:_SEAL_SIZE] != _seal(memoryview(data)[_SEAL_SIZE:]):
-        raise PlasticError(f"{path} is damaged: its content ({len(data)} bytes) does not fit its checksum")
-    arrays = {}
 
-    def collect(name, item):
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = np.asarray(item[()])
+def stream_hdf5(
+    path: Path, arrays: dict[str, Array], name: str, shape: tuple[int, int], rows: Iterable[Array], **attributes: Any
+) -> None:
+    """Write a sealed HDF5 file with one more dataset, int16, that takes its rows one by one, straight to the disk.
 
-    with h5py.File(io.BytesIO(data), "r") as file:
-        file.visititems(collect)
-        return arrays, dict(file.attrs)
+    The dataset lies in the file in one piece and is not compressed: row i begins at byte `start` + 2 i n, with the
+    `start` that `read_around` returns. Equal content gives equal bytes.
+
+    Args:
+        path: the file. One process at a time may write it: what a killed one left behind is written over.
+        arrays: {name: host or device array}, the other datasets.
+        name: the name of the streamed dataset.
+        shape: its shape (N, n).
+        rows: N arrays (n,) of whole numbers of 16 bits.
+        attributes: numbers and texts, the attributes of the root.
+
+    Raises:
+        PlasticError: if the folder is full or cannot be written; the old file is then untouched, as it is where `rows`
+            raises something.
+    """
+    path = pathlib.Path(path)
+    part = path.with_name(f".{path.name}.part")
+    with system_errors(f"cannot write {path}"), _removed_in_the_end(part):
+        start = _fill(part, arrays, attributes, name, shape)
+        with open(part, "rb+") as file:
+            file.seek(start)
+            for row in rows:
+                file.write(np.ascontiguousarray(row, "<i2").data)
+            if file.tell() != start + 2 * shape[0] * shape[1]:
+                raise ValueError(f"the rows of {name} do not fill the shape {shape}")
+            _write_seal(file, start, file.tell())
+        settle(part, path)
+
+
+def read_around(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
+    """Return what `stream_hdf5` wrote, but for the streamed dataset, which stays on the disk.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (arrays, attributes, start): two dicts by name, and the byte of the file where the streamed dataset begins.
+
+    Raises:
+        UnusableError: if the file is missing or damaged.
+        PlasticError: if it cannot be read.
+    """
+    with _opened(path) as file:
+        start = _require_seal(file, path)
+        return *_content(file, but_at=start), start
 
 
 @contextlib.contextmanager
-def system_errors(what):
-    """Turn an OSError (full disk, read-only folder, missing file) into the PlasticError "<what>: <reason>"."""
+def system_errors(what: str) -> Iterator[None]:
+    """Turn an OSError of the block (full disk, read-only folder, missing file) into a PlasticError.
+
+    Args:
+        what: what failed: "cannot write results/a.png". The reason follows after a colon.
+
+    Raises:
+        PlasticError: in place of the OSError.
+    """
     try:
         yield
     except OSError as error:
         raise PlasticError(f"{what}: {error.strerror or error}") from error
 
 
-def _seal(data):
-    return f"plastic: HDF5 after {_SEAL_SIZE} bytes, crc32 {zlib.crc32(data):08x}\n".encode().ljust(_SEAL_SIZE, b"\0")
+def _fill(
+    file: Any, arrays: dict[str, Array], attributes: dict[str, Any], name: str = "", shape: tuple[int, int] = (0, 0)
+) -> int:
+    """Write all but the seal, and all but the values of the streamed dataset; return where these begin."""
+    import h5py
+
+    with h5py.File(file, "w", userblock_size=_SEAL_SIZE) as hdf5:
+        for path, array in arrays.items():
+            # not compressed: weights are noise to a compressor, and a checkpoint must not hold up the training
+            hdf5[path] = array if isinstance(array, np.ndarray) else xp.asnumpy(array)
+        hdf5.attrs.update(attributes)
+        if not name:
+            return _SEAL_SIZE
+        # HDF5 does not fill this one: what takes long, or may find the disk full, is then our own writing.
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        plan.set_obj_track_times(False)  # equal content gives equal bytes, whatever the time
+        space = h5py.h5s.create_simple(shape)
+        return h5py.h5d.create(hdf5.id, name.encode(), h5py.h5t.STD_I16LE, space, plan).get_offset()
 
 
-def _json_checksum(record):
+def _content(file: BinaryIO, but_at: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return the arrays and attributes of a file whose seal is sound; not the dataset that begins at a byte."""
+    import h5py
+
+    arrays = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and (but_at is None or item.id.get_offset() != but_at):
+            arrays[name] = np.asarray(item[()])
+
+    with h5py.File(file, "r") as hdf5:
+        hdf5.visititems(collect)
+        return arrays, dict(hdf5.attrs)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with system_errors(f"cannot read {path}"):
+        try:
+            file = open(path, "rb")
+        except (FileNotFoundError, NotADirectoryError):
+            raise UnusableError(path, "is not there") from None
+        with file:
+            yield file
+
+
+def _write_seal(file: BinaryIO, start: int = 0, stop: int = 0) -> None:
+    seal = _seal(file, start, stop)
+    file.seek(0)
+    file.write(seal)
+
+
+def _require_seal(file: BinaryIO, path: Path) -> int:
+    """Return where the streamed dataset begins, 0 where there is none. Raises UnusableError for a damaged file."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    seal = file.read(_SEAL_SIZE)
+    hole = _HOLE.match(seal)
+    start, stop, whole = map(int, hole.groups()) if hole else (0, 0, size)
+    if (
+        whole != size
+        or not (start == stop == 0 or _SEAL_SIZE < start <= stop <= size)
+        or seal != _seal(file, start, stop)
+    ):
+        raise UnusableError(
+            path, f"is damaged or of another format: its content ({size:,} bytes) does not fit its checksum"
+        )
+    return start
+
+
+def _seal(file: BinaryIO, start: int, stop: int) -> bytes:
+    """Return the seal of a file: the CRC-32 of what comes after it, but for the bytes from `start` to `stop`."""
+    size = file.seek(0, os.SEEK_END)
+    checksum = 0
+    for begin, end in ((_SEAL_SIZE, start), (stop, size)) if start else ((_SEAL_SIZE, size),):
+        file.seek(begin)
+        while begin < end and (piece := file.read(min(_PIECE, end - begin))):
+            checksum = zlib.crc32(piece, checksum)
+            begin += len(piece)
+    hole = f"but for bytes {start} to {stop} of {size}, " if start else ""
+    return f"plastic: HDF5 after {_SEAL_SIZE} bytes, {hole}crc32 {checksum:08x}\n".encode().ljust(_SEAL_SIZE, b"\0")
+
+
+@contextlib.contextmanager
+def _removed_in_the_end(part: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _json_checksum(record: dict[str, Any]) -> str:
     return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
 
 
-def _host_number(value):
+def _host_number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
 
 
-def _sync_folder(folder):
+def _sync_folder(folder: pathlib.Path) -> None:
     if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and needs no flush of it
         descriptor = os.open(folder, os.O_RDONLY)
         try:

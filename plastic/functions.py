@@ -25,7 +25,19 @@ def sign_or_one(a: Array) -> Array:
 
 
 def logistic(v: Array, out: Array | None = None) -> Array:
-    """Return 1 / (1 + exp(-v)), computed as (1 + tanh(v / 2)) / 2, which cannot overflow; into `out` if given."""
+    """Return 1 / (1 + exp(-v)), computed as (1 + tanh(v / 2)) / 2, which cannot overflow.
+
+    Args:
+        v: an array of any shape.
+        out: the buffer that is written into and returned, which may be v itself.
+
+    Returns:
+        An array of the shape of v.
+
+    Example:
+        >>> logistic(xp.asarray([0.0, 1000.0])).tolist()
+        [0.5, 1.0]
+    """
     value = xp.multiply(v, 0.5, out=out)
     value = xp.tanh(value, out=out)
     value *= 0.5
@@ -232,7 +244,10 @@ ACTIVATIONS = {each.name: each for each in (sigm, hardsigm, tanh, linear, relu, 
 
 
 def activation(phi: Activation | str) -> Activation:
-    """Return an activation, given it or its name in `ACTIVATIONS`. Raises PlasticError for an unknown name.
+    """Return an activation, given it or its name in `ACTIVATIONS`.
+
+    Raises:
+        PlasticError: if the name is unknown.
 
     Example:
         >>> activation("tanh")
@@ -301,7 +316,12 @@ def softmax_cross_entropy(a: Array, labels: Array) -> tuple[Array, Array]:
 
 
 def softmax(a: Array) -> Array:
-    """Return pi_k = exp(a_k) / sum over l of exp(a_l), for a (..., n)."""
+    """Return pi_k = exp(a_k) / sum over l of exp(a_l), for a (..., n).
+
+    Example:
+        >>> softmax(xp.asarray([1000.0, 1000.0])).tolist()
+        [0.5, 0.5]
+    """
     with xp.underflow_is_ordinary():
         e = xp.exp(a - xp.max(a, axis=-1, keepdims=True))
         e /= xp.sum(e, axis=-1, keepdims=True)

@@ -17,9 +17,22 @@ Generator: TypeAlias = np.random.Generator | np.random.RandomState
 
 
 def replicas(draw: Callable[[Generator], Tree], generator: Generator | list[Generator]) -> Tree:
-    """Return draw(generator), a tree of arrays; of a list of generators, the trees of all, stacked as replicas.
+    """Return what is drawn, for one network or for several replicas of it.
 
-    Raises PlasticError if `generator` is something else, an int for instance.
+    Args:
+        draw: a function of a generator that returns a tree of arrays.
+        generator: one, or a list of them, one for each replica.
+
+    Returns:
+        draw(generator); of a list, the trees of all, stacked along a leading axis.
+
+    Raises:
+        PlasticError: if `generator` is something else, an int for instance.
+
+    Example:
+        >>> W = replicas(lambda each: orthogonal(each, 3), [np.random.default_rng(seed) for seed in range(2)])
+        >>> W.shape
+        (2, 3, 3)
     """
     require.generator(generator)
     if isinstance(generator, list | tuple):
@@ -33,27 +46,73 @@ def legacy_generator(seed: int) -> np.random.RandomState:
 
 
 def xavier_normal(generator: Generator, n_in: int, n_out: int, gain: float = 1) -> np.ndarray:
-    """W_ij ~ N(0, 2 gain^2 / (n_in + n_out)), of shape (n_in, n_out) (Glorot and Bengio 2010, eq. 12)."""
+    """Return normal weights whose variance suits both directions (Glorot and Bengio 2010, eq. 12).
+
+        W_ij ~ N(0, 2 gain^2 / (n_in + n_out))
+
+    Args:
+        generator: of the draws.
+        n_in, n_out: numbers of inputs and outputs.
+        gain: a factor for all weights.
+
+    Returns:
+        float64 (n_in, n_out), on the host.
+    """
     return generator.standard_normal((n_in, n_out)) * (gain * np.sqrt(2 / (n_in + n_out)))
 
 
 def xavier_uniform(generator: Generator, n_in: int, n_out: int, gain: float = 1) -> np.ndarray:
-    """W_ij ~ U(-c, c), c = gain sqrt(6 / (n_in + n_out)): the same variance (Glorot and Bengio 2010, eq. 16)."""
+    """Return uniform weights whose variance suits both directions (Glorot and Bengio 2010, eq. 16).
+
+        W_ij ~ U(-c, c),    c = gain sqrt(6 / (n_in + n_out))
+
+    Args:
+        generator: of the draws.
+        n_in, n_out: numbers of inputs and outputs.
+        gain: a factor for all weights.
+
+    Returns:
+        float64 (n_in, n_out), on the host.
+    """
     bound = gain * np.sqrt(6 / (n_in + n_out))
     return generator.uniform(-bound, bound, (n_in, n_out))
 
 
 def orthogonal(generator: Generator, n: int) -> np.ndarray:
-    """A random orthogonal n x n matrix, uniform over the orthogonal group (Haar measure).
+    """Return a random orthogonal matrix, uniform over the orthogonal group (Haar measure).
 
-    W = Q diag(sign(diag R)) with Q R = Z, Z_ij ~ N(0, 1): without the signs the QR factorisation is not uniform
-    (Mezzadri 2007).
+        W = Q diag(sign(diag R)),    Q R = Z,    Z_ij ~ N(0, 1)
+
+    Without the signs the QR factorisation is not uniform (Mezzadri 2007).
+
+    Args:
+        generator: of the draws.
+        n: rows and columns.
+
+    Returns:
+        float64 (n, n), on the host.
+
+    Example:
+        >>> W = orthogonal(np.random.default_rng(0), 3)
+        >>> bool(np.allclose(W @ W.T, np.eye(3)))
+        True
     """
     Q, R = np.linalg.qr(generator.standard_normal((n, n)))
     return Q * np.sign(np.diag(R))
 
 
 def uniform_fan_in(generator: Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:
-    """W_ij ~ U(-c, c), c = 1 / sqrt(fan_in): the usual default of weights and biases with `fan_in` inputs per unit."""
+    """Return uniform weights or biases of units with so many inputs: the usual default.
+
+        W_ij ~ U(-c, c),    c = 1 / sqrt(fan_in)
+
+    Args:
+        generator: of the draws.
+        shape: of the array.
+        fan_in: inputs per unit.
+
+    Returns:
+        float64, on the host.
+    """
     bound = 1 / np.sqrt(fan_in)
     return generator.uniform(-bound, bound, shape)

@@ -56,6 +56,13 @@ class Flat:
 def leaves(tree: Tree, path: str = "") -> list[tuple[str, Array]]:
     """Return the arrays of a tree with their paths, in the order of the tree.
 
+    Args:
+        tree: the tree.
+        path: its own path, in front of all others.
+
+    Returns:
+        [(path, array), ...].
+
     Example:
         >>> [path for path, _ in leaves({"layers": [Affine(xp.zeros((2, 3)), xp.zeros((1, 3)))]})]
         ['layers/0/W', 'layers/0/b']
@@ -69,10 +76,22 @@ def leaves(tree: Tree, path: str = "") -> list[tuple[str, Array]]:
 
 
 def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
-    """Return a tree of the shape of `tree` whose leaves are function(leaf, leaves of the others at the same path).
+    """Return a tree whose leaves are function(leaf, leaves of the others at the same path).
 
-    Raises PlasticError where another tree has no leaf at a path of `tree`, or one more. A `Flat` tree gives one of
-    arrays of their own.
+    Args:
+        function: of as many arrays as there are trees.
+        tree: the first tree; the result has its shape. A `Flat` tree gives one of arrays of their own.
+        others: trees of the same shape.
+
+    Returns:
+        The tree.
+
+    Raises:
+        PlasticError: if another tree has no leaf at a path of `tree`, or one more.
+
+    Example:
+        >>> map(lambda a, b: a - b, {"W": 3.0}, {"W": 1.0})
+        {'W': 2.0}
     """
     if isinstance(tree, Flat):
         return map(function, tree.tree, *(each.tree if isinstance(each, Flat) else each for each in others))
@@ -86,17 +105,19 @@ def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
             raise PlasticError("the trees differ: one has an array where another has none")
         return function(tree, *others)
     names = [name for name, _ in children]
-    families = [_children(other) for other in others]
-    for family in families:
+    families: list[list[tuple[str, Tree]]] = []
+    for other in others:
+        family = _children(other)
         if family is None or [name for name, _ in family] != names:
             found = "an array" if family is None else [name for name, _ in family]
             raise PlasticError(f"the trees differ: {names} against {found}")
+        families.append(family)
     mapped = [
         map(function, child, *(family[index][1] for family in families)) for index, (_, child) in enumerate(children)
     ]
     if isinstance(tree, dict):
         return dict(zip(tree, mapped, strict=True))
-    if dataclasses.is_dataclass(tree):
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         return dataclasses.replace(tree, **dict(zip(names, mapped, strict=True)))
     return type(tree)(mapped)
 
@@ -116,11 +137,22 @@ def zeros_like(tree: Tree) -> Tree:
 
 
 def assign(tree: Tree, arrays: dict[str, Any], grown: bool = False) -> None:
-    """Write arrays by path ({"layers/0/W": host or device array}) into the leaves of a tree, in place.
+    """Write arrays into the leaves of a tree, in place.
 
-    grown: whether a leaf may be longer than its array along one axis, as a record of a longer training is; the array
-    then becomes its beginning.
-    Raises PlasticError, before anything is written, where a path is missing or left over, or a shape differs.
+    Args:
+        tree: the tree.
+        arrays: {path: host or device array}, {"layers/0/W": ...}.
+        grown: whether a leaf may be longer than its array along one axis, as a record of a longer training is; the
+            array then becomes its beginning.
+
+    Raises:
+        PlasticError: if a path is missing or left over, or a shape differs; nothing is written then.
+
+    Example:
+        >>> net = {"W": xp.zeros((1, 2))}
+        >>> assign(net, {"W": xp.ones((1, 2))})
+        >>> net["W"].tolist()
+        [[1.0, 1.0]]
     """
     targets = dict(leaves(tree))
     if targets.keys() != arrays.keys():

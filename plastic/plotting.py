@@ -2,10 +2,12 @@
 
 import io
 import pathlib
+import re
+from typing import Any
 
 import numpy as np
 
-from plastic import files
+from plastic import files, require, terminal
 from plastic.errors import PlasticError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -16,15 +18,28 @@ _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def figure(rows=1, columns=1, width=4.5, height=3.2, **share):
-    """Return (figure, axes) with a light grid and no global state.
+def figure(rows: int = 1, columns: int = 1, width: float = 4.5, height: float = 3.2, **share: Any) -> tuple[Any, Any]:
+    """Return a figure with a light grid and no global state.
 
-    width, height: inches of one panel. share: passed to matplotlib (sharex, sharey, width_ratios, ...).
-    axes: one axis, or an array of shape (columns,), (rows,) or (rows, columns).
+    Args:
+        rows, columns: panels down and across.
+        width, height: inches of one panel.
+        share: passed to matplotlib (sharex, sharey, width_ratios, ...).
+
+    Returns:
+        (figure, axes): a matplotlib Figure, and one axis, or an array of them of shape (columns,), (rows,) or (rows,
+        columns).
+
+    Raises:
+        PlasticError: if a number is out of range.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    require.whole("rows", rows)
+    require.whole("columns", columns)
+    require.number("width", width, above=0)
+    require.number("height", height, above=0)
     fig = Figure(figsize=(width * columns, height * rows), layout="constrained")
     FigureCanvasAgg(fig)
     axes = fig.subplots(rows, columns, **share)
@@ -35,30 +50,44 @@ def figure(rows=1, columns=1, width=4.5, height=3.2, **share):
     return fig, axes
 
 
-def save(fig, path):
-    """Write a figure atomically, in the format that the path ends in: .png of 150 dots per inch, .pdf or .svg.
+def save(fig: Any, path: files.Path) -> None:
+    """Write a figure atomically.
 
-    Raises PlasticError where the folder is full or cannot be written.
+    Args:
+        fig: a matplotlib Figure.
+        path: the file. Its ending is the format: .png (150 dots per inch), .pdf, .svg or another one of matplotlib's.
+
+    Raises:
+        PlasticError: if matplotlib does not write this format, or the folder is full or cannot be written.
     """
+    form = pathlib.Path(path).suffix[1:].lower()
+    if form not in fig.canvas.get_supported_filetypes():
+        raise PlasticError(f"cannot write {path}: the name of a figure ends in .png, .pdf or .svg")
     image = io.BytesIO()
-    fig.savefig(image, format=pathlib.Path(path).suffix[1:].lower(), dpi=150, bbox_inches="tight")
-    files.write(path, image.getbuffer())
+    fig.savefig(image, format=form, dpi=150, bbox_inches="tight")
+    files.write(path, image.getvalue())
 
 
-def curves(axis, x, ys, deviation=False, start=0):
+def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False, start: int = 0) -> None:
     """Draw one line per label, told apart by colour, dashes and, up to 30 points, markers; and a legend.
 
-    axis: a matplotlib axis.
-    x: the common positions, shape (points,); the ticks of whole numbers are whole numbers.
-    ys: {label: values (points,) or (replicas, points)}. Of replicas the line is the mean, in a band from the smallest
-        to the largest, or with `deviation` of a standard deviation to either side. A NaN is a replica without a
-        value there (it diverged, say), and is left out of both.
-    start: how many curves, of other positions, the axis has already; their looks are not taken again.
-    Raises PlasticError where a shape does not fit.
+    Args:
+        axis: a matplotlib axis.
+        x: the common positions, host numbers (points,); the ticks of whole numbers are whole numbers.
+        ys: {label: host values (points,) or (replicas, points)}. Of replicas the line is the mean, in a band from the
+            smallest to the largest. A NaN is a replica without a value there (it diverged, say), and is left out of
+            both.
+        deviation: whether the band is a standard deviation to either side instead.
+        start: how many curves, of other positions, the axis has already; their looks are not taken again.
+
+    Raises:
+        PlasticError: if values are no numbers, or a shape does not fit.
     """
-    x = np.asarray(x)
+    x = _numbers("x", x)
+    if not isinstance(ys, dict):
+        raise PlasticError(f"ys is a {type(ys).__name__}; it must be a dict of labels to values")
     for index, (label, y) in enumerate(ys.items(), start):
-        y = np.ma.masked_invalid(np.atleast_2d(np.asarray(y, dtype=float)))
+        y = np.ma.masked_invalid(np.atleast_2d(_numbers(f"curve {label!r}", y).astype(float)))
         if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x):
             raise PlasticError(
                 f"curve {label!r} has shape {y.shape}; with x of shape {x.shape} it must be (replicas, points)"
@@ -76,11 +105,28 @@ def curves(axis, x, ys, deviation=False, start=0):
     legend(axis)
 
 
-def over_epochs(metrics, names):
-    """Return the epochs of `metrics`, a run's metrics.csv, and {label: values (replicas, epochs)} for `curves`.
+def over_epochs(metrics: dict[str, list[Any]], names: dict[str, str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return columns of a run's metrics.csv over the epochs, as `curves` takes them.
 
-    names: {column: label}. A replica that has no row at an epoch (any more) has NaN there.
+    Args:
+        metrics: {column: values}, with the columns step, epoch and replica.
+        names: {column: label}.
+
+    Returns:
+        (epochs, {label: values (replicas, epochs)}). A replica that has no row at an epoch (any more) has NaN there.
+
+    Raises:
+        PlasticError: if a column is missing.
+
+    Example:
+        >>> rows = {"step": [0, 0, 5], "epoch": [0, 0, 1], "replica": [0, 1, 0], "loss": [3.0, 4.0, 2.0]}
+        >>> epochs, values = over_epochs(rows, {"loss": "Loss"})
+        >>> epochs.tolist(), values["Loss"].tolist()
+        ([0, 1], [[3.0, 2.0], [4.0, nan]])
     """
+    for name in ("step", "epoch", "replica", *names):
+        if name not in metrics:
+            raise PlasticError(f"the metrics have no column {name!r}; there are {', '.join(metrics) or 'none'}")
     steps, columns = np.unique(metrics["step"], return_inverse=True)
     replicas = np.array(metrics["replica"])
     epochs = np.zeros(len(steps))
@@ -94,15 +140,25 @@ def over_epochs(metrics, names):
     return epochs, curves
 
 
-def look(index):
+def look(index: int) -> dict[str, Any]:
     """Return colour, dashes and width of the curve number `index`, as keywords of matplotlib."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)], "linewidth": 1.6}
 
 
-def labels(runs, names):
-    """Return a label for each run: its name, with the name of its folder where several have the same."""
+def labels(runs: list[Any], names: list[str]) -> list[str]:
+    """Return labels that tell runs apart.
+
+    Args:
+        runs: the runs.
+        names: a name for each, which several may share.
+
+    Returns:
+        The names; where several are equal, with what sets the run's folder apart.
+    """
+    names = [plain(name) for name in names]
     texts = [
-        name if names.count(name) == 1 else f"{name} ({run.folder.name})" for run, name in zip(runs, names, strict=True)
+        name if names.count(name) == 1 else f"{name} ({_short(plain(run.folder.name))})"
+        for run, name in zip(runs, names, strict=True)
     ]
     return [
         text if texts.count(text) == 1 else f"{text} {1 + texts[:place].count(text)}"
@@ -110,14 +166,52 @@ def labels(runs, names):
     ]
 
 
-def arrays_of(run):
-    """Return the arrays of a run. Raises PlasticError where it has not got to its end, and has none."""
+def plain(text: str) -> str:
+    r"""Return a text that a figure shows as it is: the name of a file or a data set, say.
+
+    Args:
+        text: any text; a `$` would begin a formula.
+
+    Returns:
+        The text in one line, with its dollars escaped.
+
+    Example:
+        >>> plain("a$b")
+        'a\\$b'
+    """
+    return terminal.printable(text).replace("$", r"\$")
+
+
+def _short(folder):
+    """Return the hash of a run folder's name, with the number after it, or the whole name where it has none."""
+    found = re.search(r"[0-9a-f]{8}(-\d+)?$", folder)
+    return found[0] if found else folder
+
+
+def arrays_of(run: Any) -> dict[str, np.ndarray]:
+    """Return the arrays of a run by name.
+
+    Raises:
+        PlasticError: if the run has not got to its end, and has none.
+    """
     found = run.arrays()
     if not found:
         raise PlasticError(f"{run.folder} holds no arrays: the run is not finished; go on with --resume={run.folder}")
     return found
 
 
-def legend(axis):
+def legend(axis: Any) -> None:
     """Add the legend, as all figures have it."""
     axis.legend(fontsize="small", framealpha=0.8, edgecolor="none")
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind == "O":  # None is a value that is missing
+            found = found.astype(float)
+    except (ValueError, TypeError) as error:
+        raise PlasticError(f"{name} is no array of numbers on the host: {error}") from None
+    if found.dtype.kind not in "biuf":
+        raise PlasticError(f"{name} holds {found.dtype}; numbers are needed")
+    return found

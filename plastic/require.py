@@ -20,7 +20,15 @@ from plastic.types import Array, Tree
 
 
 def array(name: str, value: Any) -> None:
-    """Require an array of the backend in use."""
+    """Require an array of the backend in use.
+
+    Args:
+        name: what the argument is called, in the message.
+        value: the argument.
+
+    Raises:
+        PlasticError: if it is something else.
+    """
     if isinstance(value, xp.ndarray):
         return
     if isinstance(value, np.ndarray):
@@ -31,9 +39,19 @@ def array(name: str, value: Any) -> None:
 
 
 def rows(name: str, x: Any, n: int, dtype: Any, time: bool = False, spikes: bool = False) -> None:
-    """Require x (..., batch, n), or (..., T, batch, n) with `time`, in a precision, with no axis of length 0.
+    """Require rows of numbers, with no axis of length 0.
 
-    spikes: booleans are welcome too.
+    Args:
+        name: what the argument is called, in the message.
+        x: the argument, (..., batch, n), or (..., T, batch, n) with `time`.
+        n: how many numbers a row has.
+        dtype: their precision.
+        time: whether there is an axis of time.
+        spikes: whether booleans are welcome too.
+
+    Raises:
+        PlasticError: if x is something else; it says what to do about images that are not flattened or not scaled, and
+            about a single sample.
     """
     array(name, x)
     wanted = f"(..., T, batch, {n})" if time else f"(..., batch, {n})"
@@ -58,7 +76,19 @@ def rows(name: str, x: Any, n: int, dtype: Any, time: bool = False, spikes: bool
 
 
 def targets(y: Any, x: Array, n: int, dtype: Any, time: bool = False, name: str = "y") -> None:
-    """Require targets y (..., batch, n), or (..., T, batch, n) with `time`, one row for each row of x."""
+    """Require one row of targets for each row of x.
+
+    Args:
+        y: the targets (..., batch, n), or (..., T, batch, n) with `time`.
+        x: the inputs or outputs that they belong to, (..., batch, any), or (..., T, batch, any).
+        n: how many numbers a row of y has.
+        dtype: their precision.
+        time: whether there is an axis of time.
+        name: what y is called, in the message.
+
+    Raises:
+        PlasticError: if y is something else, labels for instance.
+    """
     if isinstance(y, xp.ndarray) and n > 1 and (y.ndim < 2 + time or y.shape[-1] == 1 or _are_labels(y, x, n)):
         raise PlasticError(
             f"{name} has shape {y.shape}; a row of {n} numbers for each sample is needed: labels become rows by "
@@ -76,7 +106,22 @@ def _are_labels(y: Array, x: Array, n: int) -> bool:
 
 
 def replicas(**leading: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the replica shape that these replica axes share; each is of the same length everywhere, of 1 or absent."""
+    """Return the replica shape that several arrays share.
+
+    Args:
+        leading: the replica axes of each array, by its name. An axis has the same length everywhere, or 1, or is
+            absent.
+
+    Returns:
+        The shape.
+
+    Raises:
+        PlasticError: if lengths differ.
+
+    Example:
+        >>> replicas(x=(), network=(3, 1), y=(4,))
+        (3, 4)
+    """
     shape: list[int] = []
     for name, axes in leading.items():
         for place, length in enumerate(reversed(axes)):
@@ -91,7 +136,16 @@ def replicas(**leading: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def per_replica(name: str, value: Any, leading: tuple[int, ...]) -> None:
-    """Require a number, or an array (..., 1, 1) with one number for each replica of the shape `leading`."""
+    """Require a number, or an array with one number for each replica.
+
+    Args:
+        name: what the argument is called, in the message.
+        value: the argument, a number or an array (..., 1, 1).
+        leading: the replica shape.
+
+    Raises:
+        PlasticError: if it is something else.
+    """
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return
     array(name, value)
@@ -112,10 +166,25 @@ def number(
     below: float | None = None,
     most: float | None = None,
 ) -> None:
-    """Require a finite number, or an array of them, within bounds; a NaN is within none. Device arrays are not read."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real | np.ndarray | xp.ndarray):
+    """Require a finite number, or an array of them, within bounds; a NaN is within none. Device arrays are not read.
+
+    Args:
+        name: what the argument is called, in the message.
+        value: the argument.
+        above, least: what it is larger than, or at least; None for no such bound.
+        below, most: what it is smaller than, or at most.
+
+    Raises:
+        PlasticError: if it is something else.
+
+    Example:
+        >>> number("beta", -1.0, above=0)
+        Traceback (most recent call last):
+        plastic.errors.PlasticError: beta is -1; it must be above 0
+    """
+    if isinstance(value, bool) or not (_on_host(value) or isinstance(value, xp.ndarray)):
         raise PlasticError(f"{name} is {value!r}; it must be a number")
-    if not isinstance(value, numbers.Real | np.ndarray):
+    if not _on_host(value):
         return
     bounds = (
         (above, operator.gt, "above"),
@@ -131,7 +200,19 @@ def number(
 
 
 def scalar(name: str, value: Any, **bounds: float | None) -> float:
-    """Return one finite number within bounds, those of `number`, as a float; arrays are refused."""
+    """Return one finite number as a float; arrays are refused.
+
+    Args:
+        name: what the argument is called, in the message.
+        value: the argument.
+        bounds: as for `number`.
+
+    Returns:
+        The number.
+
+    Raises:
+        PlasticError: if it is something else, or out of bounds.
+    """
     if not isinstance(value, numbers.Real):
         raise PlasticError(f"{name} is {_described(value)}; it must be one number")
     number(name, value, **bounds)
@@ -139,34 +220,70 @@ def scalar(name: str, value: Any, **bounds: float | None) -> float:
 
 
 def nonzero(name: str, value: Any) -> None:
-    """Require a finite number other than 0, or an array of them."""
+    """Require a finite number other than 0, or an array of them.
+
+    Args:
+        name: what the argument is called, in the message.
+        value: the argument.
+
+    Raises:
+        PlasticError: if it is something else.
+    """
     number(name, value)
     if value == 0 if isinstance(value, numbers.Real) else isinstance(value, np.ndarray) and not np.all(value):
         raise PlasticError(f"{name} is {_shown(value)}; it must not be 0")
 
 
 def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> None:
-    """Require a whole number, `least` or more, for instance of steps."""
+    """Require a whole number, for instance of steps.
+
+    Args:
+        name: what the argument is called, in the message.
+        value: the argument.
+        least, most: the bounds; None for no upper one.
+
+    Raises:
+        PlasticError: if it is something else.
+
+    Example:
+        >>> whole("T", 0)
+        Traceback (most recent call last):
+        plastic.errors.PlasticError: T is 0; it must be at least 1
+    """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise PlasticError(f"{name} is {value!r}; it must be a whole number")
-    if value < least or (most is not None and value > most):
+    found = int(value)
+    if found < least or (most is not None and found > most):
         wanted = f"at least {least}" if most is None else f"from {least} to {most}"
         raise PlasticError(f"{name} is {value}; it must be {wanted}")
 
 
 def sizes(value: Any, least: int = 2, name: str = "sizes") -> None:
-    """Require the widths of the layers, the input first: `least` or more positive whole numbers."""
+    """Require the widths of layers, positive whole numbers.
+
+    Args:
+        value: the argument, a list or tuple, the input first.
+        least: how many widths there must be.
+        name: what the argument is called, in the message.
+
+    Raises:
+        PlasticError: if it is something else.
+    """
     if not isinstance(value, list | tuple) or len(value) < least:
         raise PlasticError(f"{name} is {value!r}; it must be {least} or more widths, the input first: (784, 512, 10)")
     for each in value:
-        if isinstance(each, bool) or not isinstance(each, numbers.Integral) or each < 1:
+        if isinstance(each, bool) or not isinstance(each, numbers.Integral) or int(each) < 1:
             raise PlasticError(f"{name} is {tuple(value)}; every width must be a positive whole number, not {each!r}")
 
 
 def generator(value: Any) -> None:
     """Require a generator of random numbers, or a list of them, one for each replica.
 
-    A generator is a `numpy.random.Generator`, or a `RandomState`, which some published codes draw from.
+    Args:
+        value: a `numpy.random.Generator`, or a `RandomState`, which some published codes draw from; or the list.
+
+    Raises:
+        PlasticError: if it is something else, a seed for instance.
     """
     several = value if isinstance(value, list | tuple) and value else [value]
     for each in several:
@@ -178,7 +295,21 @@ def generator(value: Any) -> None:
 
 
 def choice(name: str, value: Any, known: Iterable[Any]) -> None:
-    """Require one of the known values; a word near one of them gets a suggestion."""
+    """Require one of several values.
+
+    Args:
+        name: what the argument is called, in the message.
+        value: the argument.
+        known: the values; a word near one of them gets a suggestion.
+
+    Raises:
+        PlasticError: if it is none of them.
+
+    Example:
+        >>> choice("rule", "eqpop", ["eqprop", "bptt"])
+        Traceback (most recent call last):
+        plastic.errors.PlasticError: rule is 'eqpop'; it must be one of eqprop, bptt; did you mean eqprop?
+    """
     known = list(known)
     if value not in known:
         near = difflib.get_close_matches(str(value), [str(each) for each in known], n=1)
@@ -187,7 +318,16 @@ def choice(name: str, value: Any, known: Iterable[Any]) -> None:
 
 
 def tree(name: str, found: Tree, like: Tree) -> None:
-    """Require a tree with the paths, shapes and precisions of another."""
+    """Require a tree with the paths, shapes and precisions of another.
+
+    Args:
+        name: what the argument is called, in the message.
+        found: the argument.
+        like: the tree of parameters that it belongs to.
+
+    Raises:
+        PlasticError: if a path is missing or left over, or a shape or precision differs.
+    """
     leaves, wanted = dict(parameters.leaves(found)), dict(parameters.leaves(like))
     if leaves.keys() != wanted.keys():
         odd = ", ".join(sorted(path or "an array" for path in leaves.keys() ^ wanted.keys()))
@@ -205,8 +345,8 @@ def _described(value: Any) -> str:
     return f"an array of shape {value.shape}" if isinstance(value, np.ndarray | xp.ndarray) else repr(value)
 
 
-def _described(value: Any) -> str:
-    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray | xp.ndarray) else repr(value)
+def _on_host(value: Any) -> bool:
+    return isinstance(value, numbers.Real | np.ndarray)
 
 
 def _shown(value: Any) -> str:

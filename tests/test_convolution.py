@@ -18,8 +18,10 @@ from plastic.convolution import (
     pad,
     patches,
     pool,
+    strided_adjoint,
     unpool,
 )
+from plastic.errors import PlasticError
 
 ROUNDING = {"float64": 1e-13, "float32": 1e-5}  # of sums of products of order 1
 
@@ -118,13 +120,27 @@ def test_patches_are_what_the_kernel_sees(precision, shapes, seed):
 
 
 @pytest.mark.parametrize("F", [6, 7])
-def test_a_kernel_larger_than_the_map_sees_nothing_beside_it(backend, F):
+def test_a_kernel_larger_than_the_map_is_refused(backend, F):
     """Patches are views of memory by strides: none may lie outside of the map."""
     x = moved(np.ones((2, 5, 9, 1)))
-    try:
-        assert patches(x, F).shape == (2, 0, 10 - F, F, F, 1)
-    except ValueError:
-        assert F == 7
+    with pytest.raises(PlasticError, match=f"x has maps of 5 x 9; the kernel, {F} x {F}, is larger"):
+        patches(x, F)
+
+
+@hypothesis.given(convolutions(), st.integers(1, 3), st.integers(0, 2), seeds)
+def test_a_strided_convolution_is_the_dense_one_at_every_other_place_and_has_its_adjoint(
+    precision, shapes, stride, more, seed
+):
+    """Rows and columns at the end that no patch reaches get 0."""
+    (batch, H, W, n_in), kernel, _ = shapes
+    x, K = normal(seed, (batch, H + more, W + more, n_in), kernel)
+    found = call(conv, x, K, stride=stride)
+    assert_allclose(found, conv_by_loops(x, K)[:, ::stride, ::stride], rtol=0, atol=20 * ROUNDING[precision])
+    (z,) = normal(seed + 1, found.shape)
+    out = filled(x.shape)
+    assert_adjoint(found, x, call(strided_adjoint, z, K, stride, out=out), z)
+    if stride == 1:
+        assert_allclose(xp.asnumpy(out), call(conv_adjoint, z, K), rtol=0, atol=20 * ROUNDING[precision])
 
 
 @hypothesis.given(convolutions(), seeds)
@@ -177,6 +193,38 @@ def test_convolutions_write_over_what_their_buffers_held(precision, shapes, seed
     out = filled(columns)
     assert patches(moved(x), shapes[1][0], out) is out
     assert_array_equal(xp.asnumpy(out), call(patches, x, shapes[1][0]))
+
+
+def a_view(shape, axis):
+    """A buffer that is a part of a larger array, all of nan."""
+    whole = filled([n + 2 * (place == axis) for place, n in enumerate(shape)])
+    return whole[(slice(None),) * axis + (slice(1, 1 + shape[axis]),)]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_buffers_may_be_views_of_larger_arrays(precision, axis):
+    """No reshape of such a buffer is a view of it: what is written into that would be lost."""
+    x, K, z = normal(11, (2, 5, 6, 3), (2, 2, 3, 4), (2, 4, 5, 4))
+    for function, arguments in [(conv, (x, K)), (conv_adjoint, (z, K))]:
+        expected = call(function, *arguments)
+        out, columns = a_view(expected.shape, axis), a_view((2, 4, 5, 2, 2, 3), axis)
+        assert function(*map(moved, arguments), out=out, columns=columns) is out
+        assert_array_equal(xp.asnumpy(out), expected)
+    columns = a_view((2, 4, 5, 2, 2, 3), axis)
+    assert_array_equal(call(kernel_gradient, x, z, columns=columns), call(kernel_gradient, x, z))
+    out = a_view(x.shape, axis)
+    assert_allclose(call(strided_adjoint, z, K, 1, out=out), call(conv_adjoint, z, K), atol=20 * ROUNDING[precision])
+    maximum, switch = call(pool, x, 2)
+    out = a_view(maximum.shape, axis)
+    assert pool(moved(x), 2, out=out)[0] is out
+    assert_array_equal(xp.asnumpy(out), maximum)
+    out = a_view(maximum.shape, axis)
+    assert_array_equal(call(gather, x, switch, 2, out=out), maximum)
+    out = a_view(x.shape, axis)
+    out[...] = 0
+    assert_array_equal(
+        call(unpool, maximum, switch, 2, out=out), call(unpool, maximum, switch, 2, out=filled(x.shape, 0.0))
+    )
 
 
 # padding
@@ -367,3 +415,73 @@ def test_the_stand_in_knows_which_views_wait_for_the_device():
             wrong()
     with pytest.raises(AttributeError):
         xp.lib.scimath.sqrt(x)
+
+
+# misuse
+
+
+def zeros(*shape, dtype=None):
+    return xp.zeros(shape, dtype=dtype or xp.float_dtype)
+
+
+MISUSE = {
+    "x is a list, not an array": lambda: conv([[1.0]], zeros(1, 1, 1, 1)),
+    r"x has shape \(5, 5\); maps are \(batch, rows, columns, channels\)": lambda: conv(zeros(5, 5), zeros(2, 2, 1, 1)),
+    "x holds uint8; make it": lambda: conv(zeros(2, 5, 5, 1, dtype="uint8"), zeros(2, 2, 1, 1)),
+    "x holds bool": lambda: patches(zeros(2, 5, 5, 1, dtype=bool), 2),
+    r"x has shape \(0, 5, 5, 1\): it is empty": lambda: conv(zeros(0, 5, 5, 1), zeros(2, 2, 1, 1)),
+    "K is a NoneType, not an array": lambda: conv(zeros(2, 5, 5, 1), None),
+    r"K has shape \(2, 3, 1, 1\); a kernel is": lambda: conv(zeros(2, 5, 5, 1), zeros(2, 3, 1, 1)),
+    r"K has shape \(2, 2, 3, 1\), 3 channels in; x has 1 channels": lambda: conv(zeros(2, 5, 5, 1), zeros(2, 2, 3, 1)),
+    r"K has shape \(2, 2, 1, 3\), 3 channels out; z has 1 channels": lambda: conv_adjoint(
+        zeros(2, 5, 5, 1), zeros(2, 2, 1, 3)
+    ),
+    "K is float16, but x is float64": lambda: conv(zeros(2, 5, 5, 1), zeros(2, 2, 1, 1, dtype="float16")),
+    "stride is 0; it must be at least 1": lambda: conv(zeros(2, 5, 5, 1), zeros(2, 2, 1, 1), stride=0),
+    "stride is 1.5; it must be a whole number": lambda: patches(zeros(2, 5, 5, 1), 2, stride=1.5),
+    "F is True; it must be a whole number": lambda: patches(zeros(2, 5, 5, 1), True),
+    r"out is float64 \(2, 5, 5, 1\); what is written into it is float64 \(2, 4, 4, 1\)": lambda: conv(
+        zeros(2, 5, 5, 1), zeros(2, 2, 1, 1), out=zeros(2, 5, 5, 1)
+    ),
+    r"out is float32 \(2, 4, 4, 1\); what is written into it is float64": lambda: conv(
+        zeros(2, 5, 5, 1), zeros(2, 2, 1, 1), out=zeros(2, 4, 4, 1, dtype="float32")
+    ),
+    "columns is float64": lambda: conv(zeros(2, 5, 5, 1), zeros(2, 2, 1, 1), columns=zeros(2, 4, 4, 2, 2, 2)),
+    "columns is float64 ": lambda: conv_adjoint(zeros(2, 5, 5, 1), zeros(2, 2, 1, 1), columns=zeros(2, 4, 4, 2, 2, 1)),
+    "columns is float64  *": lambda: kernel_gradient(zeros(2, 5, 5, 1), zeros(2, 4, 4, 1), zeros(2, 5, 5, 2, 2, 1)),
+    r"z has shape \(2, 4, 3, 1\); it is no convolution of x": lambda: kernel_gradient(
+        zeros(2, 5, 5, 1), zeros(2, 4, 3, 1)
+    ),
+    r"z has shape \(3, 4, 4, 1\); it is no": lambda: kernel_gradient(zeros(2, 5, 5, 1), zeros(3, 4, 4, 1)),
+    r"z has shape \(2, 6, 6, 1\); it is no": lambda: kernel_gradient(zeros(2, 5, 5, 1), zeros(2, 6, 6, 1)),
+    "z is float32, but x is float64": lambda: kernel_gradient(zeros(2, 5, 5, 1), zeros(2, 4, 4, 1, dtype="float32")),
+    "out has maps of 9 x 9; a convolution with a kernel of 2 x 2 at the stride 2 does not turn them into the 3 x 3": (
+        lambda: strided_adjoint(zeros(2, 3, 3, 1), zeros(2, 2, 1, 1), 2, zeros(2, 9, 9, 1))
+    ),
+    r"out is float64 \(2, 6, 6, 5\)": lambda: strided_adjoint(
+        zeros(2, 3, 3, 1), zeros(2, 2, 1, 1), 2, zeros(2, 6, 6, 5)
+    ),
+    "P is -1; it must be at least 0": lambda: pad(zeros(2, 5, 5, 1), -1),
+    r"out is float64 \(2, 5, 5, 1\)": lambda: pad(zeros(2, 5, 5, 1), 1, out=zeros(2, 5, 5, 1)),
+    "P is 0.5": lambda: crop(zeros(2, 5, 5, 1), 0.5),
+    "P is 3; of maps of 5 x 5 nothing is left": lambda: crop(zeros(2, 5, 5, 1), 3),
+    "c has maps of 5 x 2; the pooling window, 3 x 3, is larger": lambda: pool(zeros(2, 5, 2, 1), 3),
+    "F is 17; it must be from 1 to 16": lambda: pool(zeros(2, 50, 50, 1), 17),
+    "switch is float64": lambda: gather(zeros(2, 4, 4, 1), zeros(2, 2, 2, 1), 2),
+    r"switch is uint8 \(1, 2, 2, 1\); it must be uint8 \(2, 2, 2, 1\)": lambda: gather(
+        zeros(2, 4, 4, 1), zeros(1, 2, 2, 1, dtype="uint8"), 2
+    ),
+    r"s has shape \(2, 2, 2, 3\); the windows of out, \(2, 4, 4, 1\), are": lambda: unpool(
+        zeros(2, 2, 2, 3), zeros(2, 2, 2, 3, dtype="uint8"), 2, zeros(2, 4, 4, 1)
+    ),
+    "out is float32, but s is float64": lambda: unpool(
+        zeros(2, 2, 2, 1), zeros(2, 2, 2, 1, dtype="uint8"), 2, zeros(2, 4, 4, 1, dtype="float32")
+    ),
+    "switch is uint8": lambda: pool(zeros(2, 4, 4, 1), 2, switch=zeros(2, 3, 3, 1, dtype="uint8")),
+}
+
+
+@pytest.mark.parametrize("message", MISUSE)
+def test_misuse_is_told(backend, message):
+    with pytest.raises(PlasticError, match=message):
+        MISUSE[message]()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import plastic
+import plastic.data
 from plastic import xp
 
 FACES = [f"plastic.{family}" for family in plastic.FAMILIES]
@@ -18,11 +19,24 @@ ROOMS = [
     "plastic",
     "plastic.affine",
     "plastic.check",
+    "plastic.classifier",
+    "plastic.cli",
+    "plastic.convolution",
+    "plastic.files",
     "plastic.functions",
     "plastic.initializers",
     "plastic.optimizers",
+    "plastic.parameters",
+    "plastic.plotting",
+    "plastic.require",
+    "plastic.xp",
+    "plastic.data",
 ]
-ROOMS += ["plastic.parameters", "plastic.require", "plastic.classifier"]
+ROOMS += [
+    module.name
+    for module in pkgutil.walk_packages(plastic.data.__path__, "plastic.data.")
+    if not module.name.endswith("__main__")
+]
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(plastic.__path__, "plastic.")
@@ -74,6 +88,16 @@ def test_it_has_hints_and_names_its_arguments(function):
             assert re.search(rf"\b{re.escape(name)}\b", doc), f"{name} is not explained"
     if refuses(function):
         assert "Raises" in doc
+
+
+@pytest.mark.parametrize("function", [pytest.param(f, id=n) for n, f in public(ROOMS[1:]).items()])
+def test_a_function_of_a_shared_room_has_the_sections_of_its_signature(function):
+    signature, doc = inspect.signature(function), inspect.getdoc(function)
+    if len(signature.parameters) > 1:
+        assert "Args:" in doc
+        if signature.return_annotation not in (None, "None"):
+            assert re.search("Returns:|Yields:", doc)
+    assert "Raises PlasticError" not in doc  # a section of its own
 
 
 @pytest.mark.parametrize("function", [pytest.param(f, id=n) for n, f in public(FACES).items()])

@@ -1,5 +1,6 @@
 """Every example, and the Python in the README, runs."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -8,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_lines import clusters, printed, refused
 
-from plastic import parameters, require
+import plastic
+from plastic import check, parameters, require, xp
+from plastic.errors import PlasticError
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+FAMILY = ROOT / "examples" / "a_new_family.py"
+EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - {FAMILY})
 PRINTS = {"gle_in_time": "GLE                    loss", "prospective_configuration": "predictive coding  1.00"}
 """What an example prints, if not a test accuracy."""
 
@@ -23,7 +28,67 @@ def test_example(example, tmp_path):
     done = subprocess.run([sys.executable, example, "3"], capture_output=True, text=True, env=variables, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert PRINTS.get(example.stem, "test accuracy") in done.stdout
-    assert not list(tmp_path.iterdir())
+    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*/*")]
+    if example.stem == "your_own_rule":
+        (folder,) = left
+        assert folder.startswith("results/mine/sign_symmetry-")
+        assert plastic.runs.Run(tmp_path / folder).config["status"] == "finished"
+        with pytest.raises(PlasticError, match="import the module in which @experiment"):
+            plastic.load(tmp_path / folder)
+    else:
+        assert not left and not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def family():
+    """The module of the family that a user would write."""
+    spec = importlib.util.spec_from_file_location("a_new_family", FAMILY)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_rule_of_a_new_family(family):
+    """Backpropagation by finite differences; where targets begin, DTP is eta times it; an exact inverse is at rest."""
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(0)
+    net = family.network((5, 4, 4, 3), rng)
+    x, y = rng.standard_normal((6, 5)), rng.standard_normal((6, 3))
+    grads, output = family.bp(net, x, y)
+    loss = 0.5 * np.sum((family.predict(net, x) - y) ** 2) / 6
+    assert loss == 0.5 * np.sum((output - y) ** 2) / 6
+    check.gradient(lambda _: 0.5 * np.sum((family.predict(net, x) - y) ** 2) / 6, net.layers, grads["layers"])
+    found, _ = family.dtp(net, x, y, eta=0.25)
+    for k, factor in ((1, 0.25), (2, 1.0)):
+        np.testing.assert_allclose(found["layers"][k].W, factor * grads["layers"][k].W, rtol=1e-12)
+
+    def inverse_loss(_):
+        h = family.activities(net, x)
+        g = net.inverses[0]
+        return 0.5 * np.sum((np.tanh(h[2] @ g.W + g.b) - h[1]) ** 2) / 6
+
+    check.gradient(inverse_loss, net.inverses, found["inverses"])
+    with pytest.raises(PlasticError, match="eta"):
+        family.dtp(net, x, y, eta=0)
+
+
+def test_a_new_family_takes_less_than_200_lines_and_has_all_that_families_have(family, tmp_path, monkeypatch):
+    assert len(FAMILY.read_text().splitlines()) < 200
+    monkeypatch.chdir(tmp_path)
+    npz = clusters(tmp_path)
+    words = ["train", f"--dataset={npz}", "--batch_size=30", "--seeds=1,2", "--hidden=8,8", "--name=clusters"]
+    *_, folder = printed(family.COMMANDS, [*words, "--nb_epochs=2"], "family")
+    *_, short = printed(family.COMMANDS, [*words, "--nb_epochs=1"], "family")
+    folder, short = (Path(each.removeprefix("run folder ")) for each in (folder, short))
+    printed(family.COMMANDS, ["train", f"--resume={short}", "--nb_epochs=2"], "family")
+    assert (short / "metrics.csv").read_bytes() == (folder / "metrics.csv").read_bytes()
+    assert printed(family.COMMANDS, ["figure", str(folder), str(short), "--out=both.png"], "family") == ["both.png"]
+    assert (folder / "curves.png").exists() and Path("both.png").exists()
+    trained = plastic.load(folder)
+    x, labels = plastic.data.load(npz).test
+    accuracies = np.mean(trained.predict(x).argmax(axis=-1) == labels, axis=-1)
+    np.testing.assert_allclose(accuracies, plastic.runs.Run(folder).metrics()["test_accuracy"][-2:], rtol=1e-6)
+    assert "error: " in refused(family.COMMANDS, ["train", "--noise=-1"], "family")
 
 
 def test_python_in_the_readme():

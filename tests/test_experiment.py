@@ -300,7 +300,7 @@ def test_a_figure_that_cannot_be_drawn_spoils_nothing(capsys):
     folder = descent(steps=5)
     captured = capsys.readouterr()
     assert captured.err == (
-        f"warning: the figure curve was not drawn (ValueError: no ink); later: python -m plastic.toy figure {folder}\n"
+        f"warning: not drawn: curve (ValueError: no ink); draw later by: python -m plastic.toy figure {folder}\n"
     )
     assert captured.out.endswith(f"run folder {folder}\n") and runs.Run(folder).config["status"] == "finished"
     BROKEN.clear()

@@ -30,6 +30,14 @@ def test_a_missing_replica_is_left_out():
     assert np.array_equal(drawn, [2.0, 7.0, np.nan], equal_nan=True)
 
 
+def test_none_is_a_missing_value():
+    _, axis = plotting.figure()
+    plotting.curves(axis, [0, 1], {"a": [1.0, None]})
+    assert np.array_equal(
+        np.ma.filled(axis.get_lines()[0].get_ydata(orig=False), np.nan), [1.0, np.nan], equal_nan=True
+    )
+
+
 METRICS = {  # replica 1 diverged after step 5; the second measure has an empty cell
     "step": [0, 0, 0, 5, 5, 5, 10, 10],
     "epoch": [0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 1.0, 1.0],
@@ -81,6 +89,45 @@ def test_a_shape_that_does_not_fit_is_named(shape):
     _, axis = plotting.figure()
     with pytest.raises(PlasticError, match="curve 'loss' has shape"):
         plotting.curves(axis, [0, 1, 2], {"loss": np.zeros(shape)})
+
+
+@pytest.mark.parametrize(
+    ("x", "ys", "message"),
+    [
+        ([0, 1], [1.0, 2.0], "ys is a list; it must be a dict of labels to values"),
+        ([0, 1], {"loss": ["a", "b"]}, "curve 'loss' holds <U1; numbers are needed"),
+        (["a", "b"], {"loss": [1.0, 2.0]}, "x holds <U1; numbers are needed"),
+        ([0, 1], {"loss": [[1.0, 2.0], [3.0]]}, "curve 'loss' is no array of numbers on the host"),
+        ([0, 1], {"loss": None}, "curve 'loss' has shape"),
+        ([0, 1], {"loss": [{}, 1.0]}, "curve 'loss' is no array of numbers on the host"),
+        ([[0, 1]], {"loss": [1.0, 2.0]}, "curve 'loss' has shape"),
+    ],
+)
+def test_what_is_no_curve_is_named(x, ys, message):
+    _, axis = plotting.figure()
+    with pytest.raises(PlasticError, match=message):
+        plotting.curves(axis, x, ys)
+
+
+def test_a_column_that_is_missing_is_named():
+    with pytest.raises(PlasticError, match="the metrics have no column 'accuracy'; there are step, epoch, replica"):
+        plotting.over_epochs(METRICS, {"accuracy": "Accuracy"})
+    with pytest.raises(PlasticError, match="no column 'step'; there are none"):
+        plotting.over_epochs({}, {"loss": "Loss"})
+
+
+@pytest.mark.parametrize("option", [{"rows": 0}, {"columns": 1.5}, {"width": 0}, {"height": float("nan")}])
+def test_a_figure_of_no_size(option):
+    with pytest.raises(PlasticError, match=f"{next(iter(option))} is "):
+        plotting.figure(**option)
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.h5", "figure."])
+def test_a_format_that_is_not_drawn(tmp_path, name):
+    fig, _ = plotting.figure()
+    with pytest.raises(PlasticError, match=r"the name of a figure ends in \.png, \.pdf or \.svg"):
+        plotting.save(fig, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_figure_shapes_and_sharing():

@@ -598,7 +598,8 @@ def test_load_of_a_part_of_a_grid(tmp_path, monkeypatch):
 )
 @pytest.mark.parametrize("key", ["family", "experiment"])
 def test_load_imports_nothing_but_experiments(run, monkeypatch, key, name):
-    monkeypatch.delitem(sys.modules, "antigravity", raising=False)
+    for module in ("antigravity", "plastic.__main__"):  # which other tests may have imported
+        monkeypatch.delitem(sys.modules, module, raising=False)
     run.save_checkpoint({}, {})
     files.write_json(run.folder / "config.json", run.config | {key: name})
     with pytest.raises(PlasticError, match=r"not known here|no trained network"):

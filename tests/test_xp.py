@@ -456,3 +456,65 @@ def test_a_short_sum_is_the_product_of_matrices(backend, shape, order):
     out = xp.zeros((R, batch, n_out), order=order)
     xp.short_sum(xp.asarray(x), xp.asarray(W), out)
     np.testing.assert_allclose(xp.asnumpy(out), x @ W, rtol=1e-13, atol=1e-14)
+
+
+# What it offers
+
+
+def test_the_listing_is_of_arrays_and_nothing_else():
+    xp.use("numpy")
+    listed = dir(xp)
+    assert listed == sorted(listed) and not [name for name in listed if name.startswith("_")]
+    own = "asarray asnumpy backend float_dtype fuse generator lu_factor lu_solve order short_sum synchronize "
+    own += "underflow_is_ordinary use"
+    assert {*own.split(), "tanh", "matmul", "float32", "ndarray", "pi", "newaxis", "linalg", "fft"} <= {*listed}
+    helpers = "Any Array Backend Callable PlasticError functools inspect np types on_cupy on_numpy contextlib"
+    others = "random load save savez memmap loadtxt errstate printoptions show_config lib core f2py testing test ma"
+    assert not {*helpers.split(), *others.split()} & {*listed}
+    assert all(hasattr(xp, name) for name in listed)
+
+
+def test_the_listing_imports_nothing():
+    script = "import sys; from plastic import xp; old = set(sys.modules); dir(xp); print(set(sys.modules) - old)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_listing_does_not_grow_with_use(backend):
+    before = dir(xp)
+    xp.tanh, xp.float64  # noqa: B018
+    assert dir(xp) == before
+
+
+def test_a_backend_is_shown_in_one_line():
+    assert repr(strict.backend) == "Backend strict"
+
+
+@pytest.mark.parametrize("values", ["text", ["a", "b"], [None], {"a": 1}, np.array([object()]), [2**70]])
+def test_what_is_no_number_is_refused(values):
+    with pytest.raises(PlasticError, match="an array of numbers is needed, not of"):
+        xp.asarray(values)
+
+
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(PlasticError, match="an array has rows of one length"):
+        xp.asarray([[1.0, 2.0], [3.0]])
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "one"])
+def test_a_seed_that_is_no_whole_number(seed):
+    with pytest.raises(PlasticError, match=r"seed is .*; it must be a whole number from 0 on"):
+        xp.generator(seed)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2), (2, 3, 4)])
+def test_matrices_to_factorise_are_square(backend, shape):
+    with pytest.raises(PlasticError, match="square matrices"):
+        xp.lu_factor(xp.ones(shape))
+
+
+def test_right_hand_sides_have_the_leading_axes_of_the_matrices(backend):
+    factors = xp.lu_factor(xp.asarray(matrices(2, 3, 3)))
+    for shape in [(3,), (3, 1), (4, 3, 1), (1, 3, 1)]:
+        with pytest.raises(PlasticError, match=r"B has shape .*; with the factors of these matrices it is \(2, n, m\)"):
+            xp.lu_solve(factors, xp.ones(shape))

@@ -4,22 +4,35 @@ First use fetches or makes a data set and writes one HDF5 file into `default_fol
 datasets/README.md).
 """
 
+import contextlib
 import dataclasses
 import difflib
 import math
 import os
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from plastic import require as _require
 from plastic.data import npz, store
-from plastic.data.catalogue import SOURCES
+from plastic.data.catalogue import SOURCES, Source
 from plastic.errors import PlasticError
+
+Folder: TypeAlias = str | os.PathLike[str] | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """Samples x (N, ...) of floating-point numbers with labels y, int64 (N,), from 0 to classes - 1."""
+    """Samples with labels.
+
+    Attributes:
+        name: what it is called.
+        train, test: (x, y), samples (N, ...) of floating-point numbers and their labels, int64 (N,), from 0 to classes
+            - 1.
+        validation: (x, y), or None.
+        classes: how many there are.
+    """
 
     name: str
     train: tuple[np.ndarray, np.ndarray]
@@ -33,16 +46,29 @@ class Dataset:
         return f"Dataset {self.name}: {counts} samples of shape {self.train[0].shape[1:]}, {self.classes} classes"
 
 
-def names():
+def names() -> tuple[str, ...]:
     """Return the names of the data sets that `load` knows, ("MNIST", "FMNIST", ...)."""
     return tuple(SOURCES)
 
 
-def require(name):
-    """Return `name` as `load` spells it, reading and downloading nothing, so that a command line can refuse at once.
+def require(name: str | os.PathLike[str]) -> str:
+    """Return a name as `load` spells it, reading and downloading nothing, so that a command line can refuse at once.
 
-    name: a name from `names()` in any case, or the path of an .npz file. Raises PlasticError if it is neither.
+    Args:
+        name: a name from `names()` in any case, or the path of an .npz file.
+
+    Returns:
+        The name, or the path as text.
+
+    Raises:
+        PlasticError: if it is neither, or there is no such file.
+
+    Example:
+        >>> require("fmnist")
+        'FMNIST'
     """
+    if not isinstance(name, str | os.PathLike):
+        raise PlasticError(f"name is {name!r}; it must be the name of a data set or the path of an .npz file")
     name = os.fspath(name)
     if name.lower().endswith(".npz"):
         if not os.path.isfile(name):
@@ -56,16 +82,27 @@ def require(name):
     raise PlasticError(f"unknown data set {name!r}: take {', '.join(SOURCES)} or the path of an .npz file{hint}")
 
 
-def sizes(name):
-    """Return (training samples, numbers per sample, classes) of a data set of `names()`; None for an .npz file.
+def sizes(name: str | os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Return how large a data set is; nothing is read or downloaded.
 
-    Nothing is read or downloaded. Raises PlasticError as `require` does.
+    Args:
+        name: as for `require`.
+
+    Returns:
+        (training samples, numbers per sample, classes); None for an .npz file.
+
+    Raises:
+        PlasticError: as `require`.
+
+    Example:
+        >>> sizes("MNIST")
+        (60000, 784, 10)
     """
     source = SOURCES.get(require(name))
     return (source.train, math.prod(source.shape), len(source.labels)) if source else None
 
 
-def default_folder():
+def default_folder() -> Path:
     """Return the folder of the HDF5 files: PLASTIC_DATASETS, or `datasets/` of a checkout, or ~/.cache/plastic."""
     if chosen := os.environ.get("PLASTIC_DATASETS"):
         return Path(os.path.expanduser(chosen))
@@ -73,29 +110,41 @@ def default_folder():
     return checkout / "datasets" if (checkout / "setup.cfg").is_file() else Path.home() / ".cache" / "plastic"
 
 
-def load(name, dtype="float32", validation=0, folder=None):
-    """Return the `Dataset` of a name from `names()`, in any case, or of the path of an .npz file.
+def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int = 0, folder: Folder = None) -> Dataset:
+    """Return a data set; its first use downloads or makes it.
 
-    dtype: of x, "float32" or "float64". Images, and the x of an .npz file, are divided by max |x_train|, in this
-        precision (MNIST: pixels / 255); generated curves and points have their published scale.
-    validation: so many of the last training samples become the validation set; 0 for none.
-    folder: where the HDF5 files are, `default_folder()` by default.
+    Args:
+        name: a name from `names()`, in any case, or the path of an .npz file, which holds x_train, y_train, x_test and
+            y_test: x (N, ...) finite, y whole numbers from 0 on.
+        dtype: of x, "float32" or "float64". Images, and the x of an .npz file, are divided by max |x_train|, in this
+            precision (MNIST: pixels / 255); generated curves and points have their published scale.
+        validation: so many of the last training samples become the validation set; 0 for none.
+        folder: where the HDF5 files are, `default_folder()` by default.
 
-    An .npz file holds x_train, y_train, x_test and y_test: x (N, ...) finite, y whole numbers from 0 on.
-    Raises PlasticError for an unknown name, a wrong option, data that are not as above, a download that failed or a
-    folder that cannot be written.
+    Returns:
+        The `Dataset`.
+
+    Raises:
+        PlasticError: if the name or an option is wrong, the data are not as above, the download failed, or the folder
+            cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     load("XOR", folder=folder)
+        Dataset XOR: 1,000 training, 200 test samples of shape (2,), 2 classes
     """
     name = require(name)
-    if str(dtype) not in ("float32", "float64"):
-        raise PlasticError(f"dtype {dtype} is not supported; take float32 or float64")
+    dtype = _dtype(dtype)
+    _require.whole("validation", validation, least=0)
     source = SOURCES.get(name)
-    arrays = _stored(source, Path(folder or default_folder())) if source else npz.read(name)
+    arrays = _stored(source, folder_of(folder)) if source else npz.read(name)
     n = len(arrays["x_train"])
-    if not 0 <= validation < n:
-        raise PlasticError(f"validation={validation}: take 0 to {n - 1} of the {n} training samples of {name}")
+    if validation >= n:
+        raise PlasticError(f"validation is {validation}; take 0 to {n - 1} of the {n} training samples of {name}")
     x, x_test = (arrays[key] for key in ("x_train", "x_test"))
     if source is None or source.scale:
-        x, x_test = _scaled(name, x, x_test, np.dtype(dtype))
+        x, x_test = _scaled(name, x, x_test, dtype)
     else:
         x, x_test = x.astype(dtype), x_test.astype(dtype)
     y, y_test = (arrays[key].astype(np.int64) for key in ("y_train", "y_test"))
@@ -109,11 +158,32 @@ def load(name, dtype="float32", validation=0, folder=None):
     )
 
 
-def _stored(source, folder):
+def folder_of(folder: Folder) -> Path:
+    """Return a folder that was asked for, or the default one for None.
+
+    Raises:
+        PlasticError: if it is no path.
+    """
+    if folder is None:
+        return default_folder()
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise PlasticError(f"folder is {folder!r}; it must be a path")
+    return Path(folder)
+
+
+def _dtype(dtype: Any) -> np.dtype:
+    for known in (np.dtype(np.float32), np.dtype(np.float64)):
+        with contextlib.suppress(TypeError):
+            if dtype is not None and np.dtype(dtype) == known:  # np.dtype(None) is float64
+                return known
+    raise PlasticError(f"dtype {dtype} is not supported; take float32 or float64")
+
+
+def _stored(source: Source, folder: Path) -> dict[str, np.ndarray]:
     return store.arrays_of(folder / source.file, lambda: source.make(folder / "raw"))
 
 
-def _scaled(name, x_train, x_test, dtype):
+def _scaled(name: str, x_train: np.ndarray, x_test: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(over="ignore"):
         x_train, x_test = x_train.astype(dtype), x_test.astype(dtype)
     largest = max(x_train.max(), -x_train.min())

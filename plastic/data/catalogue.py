@@ -2,7 +2,10 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from plastic.data import glyphs, idx, mnist1d, xor, yinyang
 from plastic.data.download import fetch
@@ -11,14 +14,20 @@ from plastic.errors import PlasticError
 _DIGITS = tuple("0123456789")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Source:
     """A data set with a name.
 
-    train, test: number of samples. shape: of one of them. labels: what the classes are called.
-    megabytes: to download. kind: how a sample is drawn, "image", "curve" or "point".
-    make: a function of the folder for raw files that returns the arrays {"x_train", "y_train", "x_test", "y_test"}.
-    scale: whether x is to be divided by max |x_train|; not where the published data have a scale of their own.
+    Attributes:
+        name: as `plastic.data.load` takes it.
+        about, licence: for people.
+        train, test: numbers of samples.
+        shape: of one of them.
+        labels: what the classes are called.
+        megabytes: to download.
+        kind: how a sample is drawn, "image", "curve" or "point".
+        make: a function of the folder for raw files that returns the arrays {"x_train", "y_train", "x_test", "y_test"}.
+        scale: whether x is to be divided by max |x_train|; not where the published data have a scale of their own.
     """
 
     name: str
@@ -30,26 +39,38 @@ class Source:
     labels: tuple[str, ...]
     megabytes: int
     kind: str
-    make: Callable
+    make: Callable[[Path], dict[str, np.ndarray]]
     scale: bool = True
 
     @property
-    def file(self):
+    def file(self) -> str:
         """The name of its HDF5 file."""
         return f"{self.name.lower()}.h5"
 
+    def __repr__(self) -> str:
+        return f"Source {self.name}, {self.about}: {self.train:,} + {self.test:,} samples of shape {self.shape}"
 
-def make_idx(raw, dataset, digests, mirrors):
-    """Return the arrays of a set of the MNIST family from its four IDX files, fetched into the folder `raw/dataset`.
 
-    digests: of train-images, train-labels, t10k-images and t10k-labels, in this order (sha256 or md5).
-    Raises PlasticError where a file cannot be had or read, or where images and labels do not belong together.
+def make_idx(raw: Path, dataset: str, digests: Sequence[str], mirrors: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the arrays of a set of the MNIST family from its four IDX files, which are fetched where needed.
+
+    Args:
+        raw: the folder for raw files; these go into a folder of it.
+        dataset: the name of that folder, and of the one of a mirror of the user's.
+        digests: of train-images, train-labels, t10k-images and t10k-labels, in this order (sha256 or md5).
+        mirrors: URLs of public folders that hold the files.
+
+    Returns:
+        {"x_train", "y_train", "x_test", "y_test"}: images uint8 (N, 28, 28) and labels uint8 (N,).
+
+    Raises:
+        PlasticError: if a file cannot be had or read, or images and labels do not belong together.
     """
-    digests = iter(digests)
+    of_files = iter(digests)
     arrays = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         for letter, kind, ndim in (("x", "images-idx3", 3), ("y", "labels-idx1", 1)):
-            path = fetch(dataset, f"{prefix}-{kind}-ubyte.gz", next(digests), mirrors, raw / dataset)
+            path = fetch(dataset, f"{prefix}-{kind}-ubyte.gz", next(of_files), mirrors, raw / dataset)
             arrays[f"{letter}_{split}"] = idx.read(path, ndim)
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
         if x.shape != (len(y), 28, 28) or len(y) == 0 or y.max() > 9:
@@ -58,6 +79,10 @@ def make_idx(raw, dataset, digests, mirrors):
                 f"{y.max(initial=0)}; there should be as many 28 x 28 images as labels, and these from 0 to 9"
             )
     return arrays
+
+
+def _curves(length: int) -> Callable[[Path], dict[str, np.ndarray]]:
+    return lambda raw: mnist1d.generate(length=length)
 
 
 _ALL = (
@@ -125,7 +150,7 @@ _ALL = (
             make_idx,
             dataset="kmnist",
             digests=(
-                "bdb82020997e1d708af4cf47b453dcf7",  # as commonly published; we have not held this file in our hands
+                "bdb82020997e1d708af4cf47b453dcf7",  # as commonly published; not checked against the files
                 "e144d726b3acfaa3e44228e80efcd344",
                 "5c965bf0a639b31b8f53240b1b52f4d7",
                 "7320c461ea6c1c855c0b718fb2a4b134",
@@ -159,7 +184,7 @@ _ALL = (
             labels=_DIGITS,
             megabytes=0,
             kind="curve",
-            make=lambda raw, length=length: mnist1d.generate(length=length),
+            make=_curves(length),
             scale=False,
         )
         for name, length in (("MNIST-1D", 40), ("MNIST-1D-360", 360))

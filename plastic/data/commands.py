@@ -1,15 +1,17 @@
 """The commands of `python -m plastic.data`."""
 
 from pathlib import Path
+from typing import Any
 
 from plastic import data, plotting
 from plastic.data import figures, speech, store
-from plastic.data.catalogue import SOURCES
+from plastic.data.catalogue import SOURCES, Source
 from plastic.data.speech.figures import speech_sheet
+from plastic.data.speech.source import Source as SpeechSource
 from plastic.errors import PlasticError
 
 
-def list_sets(*, folder: str | None = None):
+def list_sets(*, folder: str | None = None) -> None:
     """List the data sets, and whether they are here.
 
     Args:
@@ -17,15 +19,16 @@ def list_sets(*, folder: str | None = None):
     """
     place = Path(folder or data.default_folder())
     print(f"{'name':14}{'train':>7}{'test':>8}  {'here':19}{'what':47}licence")
-    for source in [*SOURCES.values(), *speech.SOURCES.values()]:
+    every: list[Source | SpeechSource] = [*SOURCES.values(), *speech.SOURCES.values()]
+    for source in every:
         absent = f"download, {source.megabytes} MB" if source.megabytes else "made in seconds"
         here = "yes" if (place / source.file).is_file() else absent
-        sizes = f"{source.train:7,}{source.test:8,}" if source.name in SOURCES else f"{'speech':>15}"
+        sizes = f"{source.train:7,}{source.test:8,}" if isinstance(source, Source) else f"{'speech':>15}"
         print(f"{source.name:14}{sizes}  {here:19}{source.about:47}{source.licence}")
     print(f"folder: {place}; your own arrays: --dataset=FILE.npz")
 
 
-def get(name: str, *, folder: str | None = None):
+def get(name: str, *, folder: str | None = None) -> None:
     """Fetch or make a data set, unless it is here already, and check it.
 
     Args:
@@ -33,11 +36,9 @@ def get(name: str, *, folder: str | None = None):
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     if speech.knows(name):
-        dataset = speech.load(name, folder=folder)
-        sizes = (
-            f"{len(dataset.train):,} training, {len(dataset.validation):,} validation and {len(dataset.test):,} test"
-        )
-        print(f"{dataset.name} is ready: {sizes} recordings at {dataset.rate:,} Hz, {len(dataset.classes)} classes")
+        spoken = speech.load(name, folder=folder)
+        sizes = f"{len(spoken.train):,} training, {len(spoken.validation):,} validation and {len(spoken.test):,} test"
+        print(f"{spoken.name} is ready: {sizes} recordings at {spoken.rate:,} Hz, {len(spoken.classes)} classes")
         return
     dataset = data.load(name, folder=folder)
     *first, last = map(str, dataset.train[0].shape[1:])
@@ -46,7 +47,7 @@ def get(name: str, *, folder: str | None = None):
     print(f"{dataset.name} is ready: {sizes} of {shape}, {dataset.classes} classes")
 
 
-def show(name: str, *, out: str | None = None, folder: str | None = None):
+def show(name: str, *, out: str | None = None, folder: str | None = None) -> None:
     """Draw the first samples of each class of a data set, and say where the picture is.
 
     Args:
@@ -57,8 +58,7 @@ def show(name: str, *, out: str | None = None, folder: str | None = None):
     spoken = speech.knows(name)
     name = name.upper() if spoken else data.require(name)
     path = Path(out) if out else Path(folder or data.default_folder()) / f"{Path(name).stem.lower()}.png"
-    if path.exists():
-        raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
+    _require_new(path)
     sheet = speech_sheet(speech.load(name, folder=folder)) if spoken else _sheet(name, folder)
     with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,12 @@ def show(name: str, *, out: str | None = None, folder: str | None = None):
     print(path)
 
 
-def _sheet(name, folder):
+def _require_new(path: Path) -> None:
+    if path.exists():
+        raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
+
+
+def _sheet(name: str, folder: str | None) -> Any:
     """Return the figure of a data set that is not speech."""
     dataset = data.load(name, folder=folder)
     if name in SOURCES:

@@ -4,8 +4,11 @@ import hashlib
 import os
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from plastic import files
 from plastic.data import store
 from plastic.errors import PlasticError
 
@@ -19,20 +22,32 @@ class _FailedError(Exception):
     """This place does not have the file; the message says why."""
 
 
-def fetch(dataset, file, digest, mirrors, into):
-    """Return the path `into/file` of a raw file that has the given digest, fetching it where needed.
-
-    dataset: the folder of the data set in a mirror of the user's, for instance "fashion-mnist".
-    digest: sha256 (64 hexadecimal digits) or md5 (32) of its bytes; or, for an archive that is packed on demand so that
-        only its contents are always the same, a function of the path that returns what is wrong with it, "" if nothing.
-    mirrors: URLs of public folders that hold `file`. The environment variable PLASTIC_MIRROR, a URL or a folder that
-        holds `<dataset>/<file>`, goes first.
+def fetch(
+    dataset: str, file: str, digest: str | Callable[[Path], str], mirrors: Sequence[str], into: str | os.PathLike[str]
+) -> Path:
+    """Return the path of a raw file, fetching it where needed.
 
     Call it from one process at a time (`store.arrays_of` does). A download that broke off leaves `file.part`, and the
-    next call goes on from there. Raises PlasticError where every place failed, saying why each did, or where `into`
-    cannot be written.
+    next call goes on from there.
+
+    Args:
+        dataset: the folder of the data set in a mirror of the user's, for instance "fashion-mnist".
+        file: the name of the file.
+        digest: sha256 (64 hexadecimal digits) or md5 (32) of its bytes; or, for an archive that is packed on demand so
+            that only its contents are always the same, a function of the path that returns what is wrong with it, "" if
+            nothing.
+        mirrors: URLs of public folders that hold the file. The environment variable PLASTIC_MIRROR, a URL or a folder
+            that holds `dataset/file`, goes first.
+        into: the folder where the file belongs.
+
+    Returns:
+        The path `into/file`.
+
+    Raises:
+        PlasticError: if every place failed, saying why each did, or `into` cannot be written.
     """
-    target = Path(into) / file
+    into = Path(into)
+    target = into / file
     part = target.with_name(f"{file}.part")
     tried = []
     with store.writing(into):
@@ -53,7 +68,7 @@ def fetch(dataset, file, digest, mirrors, into):
             except _FailedError as reason:
                 tried.append(f"{source} ({reason})")
             else:
-                store.settle(part, target)
+                files.settle(part, target)
                 return target
     expected = "" if callable(digest) else f" ({_algorithm(digest)} {digest})"
     raise PlasticError(
@@ -62,7 +77,7 @@ def fetch(dataset, file, digest, mirrors, into):
     )
 
 
-def _places(dataset, mirrors):
+def _places(dataset: str, mirrors: Sequence[str]) -> list[str]:
     own = os.environ.get("PLASTIC_MIRROR")
     if not own:
         return list(mirrors)
@@ -72,14 +87,14 @@ def _places(dataset, mirrors):
     ]
 
 
-def _copy(source, part, digest):
+def _copy(source: str, part: Path, digest: Any) -> None:
     if not os.path.isfile(source):
         raise _FailedError("no such file")
     shutil.copyfile(source, part)
     _check(part, digest)
 
 
-def _download(url, part, digest):
+def _download(url: str, part: Path, digest: Any) -> None:
     """Bring `part` to the file with this digest, or raise _FailedError."""
     if part.exists() and not _fault(part, digest):
         return
@@ -97,7 +112,7 @@ def _download(url, part, digest):
     raise _FailedError(f"{trouble}, {_ATTEMPTS} times")
 
 
-def _go_on(url, part, have):
+def _go_on(url: str, part: Path, have: int) -> str:
     """Ask for the file from byte `have` on and add to `part`. Return what cut this short, or "" if nothing did."""
     import requests
 
@@ -115,7 +130,7 @@ def _go_on(url, part, have):
         raise _FailedError(_reason(error)) from None
 
 
-def _save(response, part, have):
+def _save(response: Any, part: Path, have: int) -> str:
     """Write an answer to `part` from byte `have` on. Return how the server broke off, or "" if it did not."""
     from tqdm import tqdm
     from urllib3.exceptions import HTTPError
@@ -132,13 +147,13 @@ def _save(response, part, have):
         return "broke off" if file.tell() < total else ""
 
 
-def _check(part, digest):
+def _check(part: Path, digest: Any) -> None:
     if fault := _fault(part, digest):
         part.unlink()
         raise _FailedError(fault)
 
 
-def _fault(path, digest):
+def _fault(path: Path, digest: Any) -> str:
     """Return what is wrong with a file, "" if nothing; `digest` as in `fetch`."""
     if callable(digest):
         return digest(path)
@@ -147,11 +162,11 @@ def _fault(path, digest):
     return "" if found == digest else f"wrong bytes: {_algorithm(digest)} {found}"
 
 
-def _algorithm(digest):
+def _algorithm(digest: str) -> str:
     return "md5" if len(digest) == 32 else "sha256"
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     """Return the innermost message of an exception of requests, which wraps several layers."""
     cause = error.args[0] if error.args else error
     return str(getattr(cause, "reason", None) or cause).rpartition("): ")[2]

@@ -1,5 +1,8 @@
 """Pictures of data sets."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from plastic import plotting
@@ -14,12 +17,19 @@ _CURVES = 3  # of a class
 _POINTS = 2000  # of all classes together
 
 
-def contact_sheet(dataset, labels, columns=16):
+def contact_sheet(dataset: Any, labels: Sequence[str], columns: int = 16) -> Any:
     """Return a matplotlib Figure with the first training samples of each class, one class to a row.
 
-    dataset: a `plastic.data.Dataset` whose samples are images (height, width), or square images as flat vectors.
-    labels: what the classes are called, at least as many as there are classes; the first 20 are shown.
-    Raises PlasticError where the samples are no images.
+    Args:
+        dataset: a `plastic.data.Dataset` whose samples are images (height, width), or square images as flat vectors.
+        labels: what the classes are called, at least as many as there are classes; the first 20 are shown.
+        columns: images of a class.
+
+    Returns:
+        The figure.
+
+    Raises:
+        PlasticError: if the samples are no images.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -49,11 +59,15 @@ def contact_sheet(dataset, labels, columns=16):
     return figure
 
 
-def curve_sheet(dataset, labels):
+def curve_sheet(dataset: Any, labels: Sequence[str]) -> Any:
     """Return a matplotlib Figure with the first training samples of each class as curves, one class to a panel.
 
-    dataset: a `plastic.data.Dataset` whose samples are sequences of numbers (steps,). labels: what the classes are
-    called.
+    Args:
+        dataset: a `plastic.data.Dataset` whose samples are sequences of numbers (steps,).
+        labels: what the classes are called.
+
+    Returns:
+        The figure.
     """
     x, y = dataset.train
     columns = min(dataset.classes, 5)
@@ -73,11 +87,16 @@ def curve_sheet(dataset, labels):
     return figure
 
 
-def point_sheet(dataset, labels):
+def point_sheet(dataset: Any, labels: Sequence[str]) -> Any:
     """Return a matplotlib Figure with the first training samples as points, told apart by colour and marker.
 
-    dataset: a `plastic.data.Dataset` whose samples are points (coordinates,), an even number; each two coordinates
-    have a panel. labels: what the classes are called.
+    Args:
+        dataset: a `plastic.data.Dataset` whose samples are points (coordinates,), an even number; each two coordinates
+            have a panel.
+        labels: what the classes are called.
+
+    Returns:
+        The figure.
     """
     x, y = (array[:_POINTS] for array in dataset.train)
     pairs = x.shape[1] // 2
@@ -100,12 +119,12 @@ SHEETS = {"image": contact_sheet, "curve": curve_sheet, "point": point_sheet}
 """The picture of a data set, by the `kind` of its Source."""
 
 
-def _say_sizes(figure, dataset, what):
+def _say_sizes(figure: Any, dataset: Any, what: str) -> None:
     sizes = f"{len(dataset.train[0]):,} training and {len(dataset.test[0]):,} test {what}"
     figure.suptitle(f"{dataset.name}: {sizes}", fontsize="medium")
 
 
-def _images(name, x):
+def _images(name: str, x: np.ndarray) -> np.ndarray:
     side = int(np.sqrt(x.shape[-1]))
     if x.ndim == 2 and side**2 == x.shape[1]:
         x = x.reshape(-1, side, side)
@@ -114,7 +133,7 @@ def _images(name, x):
     return x
 
 
-def _mosaic(images, y, classes, columns):
+def _mosaic(images: np.ndarray, y: np.ndarray, classes: int, columns: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the images of each class side by side on white, and the size (height, width) of one image."""
     height, width = images.shape[1:]
     cells = np.ones((classes, columns, height + _GAP, width + _GAP), np.float32)  # no x is above 1: white

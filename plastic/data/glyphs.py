@@ -5,7 +5,11 @@ the outline, negative in the ink. Looking the field up along deformed coordinate
 constant subtracted from the distance makes the stroke thicker; the slope of the ramp from distance to grey is the blur.
 """
 
+from typing import Any
+
 import numpy as np
+
+from plastic import require
 
 SIZE = 28  # pixels along an image
 _BOX = 20  # an undeformed digit fits a box of this many pixels, as in MNIST
@@ -37,15 +41,24 @@ _INK = (0.6, 1.0)  # grey value of the ink; the ground is 0
 _NOISE = (0.0, 0.12)  # standard deviation of the noise of an image's pixels
 
 
-def generate(n_train=10_000, n_test=2_000, seed=0):
-    """Return {"x_train", "y_train", "x_test", "y_test"}: x uint8 (N, 28, 28), bright on dark, and labels y uint8 (N,).
+def generate(n_train: int = 10_000, n_test: int = 2_000, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return training and test images, independent draws over the same fonts, each split from a generator of its own.
 
-    Class sizes differ by one at most. Training and test images are independent draws over the same fonts, each split
-    from a generator of its own. The same seed gives the same bytes, given the same versions of NumPy, SciPy and
-    matplotlib.
+    Args:
+        n_train, n_test: numbers of images; class sizes differ by one at most.
+        seed: a whole number from 0 on. It gives the same bytes, given the same versions of NumPy, SciPy and matplotlib.
+
+    Returns:
+        {"x_train", "y_train", "x_test", "y_test"}: images x uint8 (N, 28, 28), bright on dark, and labels y uint8 (N,).
+
+    Raises:
+        PlasticError: if a number is out of range.
     """
+    require.whole("n_train", n_train)
+    require.whole("n_test", n_test)
+    require.whole("seed", seed, least=0)
     fields = _distance_fields()
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for split, n, rng in zip(("train", "test"), (n_train, n_test), np.random.default_rng(seed).spawn(2), strict=True):
         y = rng.permutation(np.arange(n) % 10)
         x = np.empty((n, SIZE, SIZE), np.uint8)
@@ -56,7 +69,7 @@ def generate(n_train=10_000, n_test=2_000, seed=0):
     return arrays
 
 
-def _distance_fields():
+def _distance_fields() -> np.ndarray:
     """Return the distances from the outlines, in pixels, float32 (fonts, 10, SIZE * _KEPT, SIZE * _KEPT)."""
     from scipy.ndimage import distance_transform_edt
 
@@ -71,7 +84,7 @@ def _distance_fields():
     return fields
 
 
-def _drawn_digits():
+def _drawn_digits() -> np.ndarray:
     """Return where the ink is, bool (fonts, 10, SIZE * _DRAWN, SIZE * _DRAWN), cut from one large picture."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -102,11 +115,11 @@ def _drawn_digits():
     return ink.reshape(len(_FONTS), side, 10, side).swapaxes(1, 2)
 
 
-def _deformed(fields, digits, rng):
+def _deformed(fields: np.ndarray, digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return images uint8 (n, SIZE, SIZE) of the digits (n,), each in a random font under a random deformation."""
     n = len(digits)
 
-    def draw(limits):
+    def draw(limits: tuple[float, float]) -> Any:
         return rng.uniform(*limits, (n, 1, 1)).astype(np.float32)
 
     centred = np.arange(SIZE, dtype=np.float32) - (SIZE - 1) / 2
@@ -125,7 +138,7 @@ def _deformed(fields, digits, rng):
     return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
-def _smooth(knots):
+def _smooth(knots: np.ndarray) -> np.ndarray:
     """Spread standard normal draws at knots (..., k, k) over an image: smooth, and standard normal at every pixel."""
     k = knots.shape[-1]
     weights = np.exp(-((np.linspace(0, k - 1, SIZE)[:, None] - np.arange(k)) ** 2))
@@ -134,7 +147,7 @@ def _smooth(knots):
     return weights @ knots @ weights.T
 
 
-def _look_up(fields, down, across):
+def _look_up(fields: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
     """Interpolate fields (n, m, m) bilinearly at offsets (n, SIZE, SIZE) from their centres, in pixels of an image."""
     n, m, _ = fields.shape
     down, across = (np.clip(_KEPT * offset + (m - 1) / 2, 0, m - 1.001) for offset in (down, across))

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import struct
 import zlib
 
@@ -12,11 +13,19 @@ from plastic.errors import PlasticError
 _UNSIGNED_BYTE = 0x08
 
 
-def read(path, ndim):
-    """Return the array of the gzip-compressed IDX file at `path`, uint8 with `ndim` axes.
+def read(path: str | os.PathLike[str], ndim: int) -> np.ndarray:
+    """Return the array of a gzip-compressed IDX file.
 
-    Raises PlasticError naming the file where it is missing or truncated, is no IDX file of bytes with `ndim` axes, or
-    holds more or fewer bytes than its header says.
+    Args:
+        path: the file.
+        ndim: how many axes it has.
+
+    Returns:
+        An array, uint8.
+
+    Raises:
+        PlasticError: if the file is missing or truncated, is no IDX file of bytes with `ndim` axes, or holds more or
+            fewer bytes than its header says; it names the file.
     """
     try:
         with gzip.open(path) as file:

@@ -4,10 +4,9 @@ The data set of Greydanus and Kobak, "Scaling down deep learning with MNIST-1D" 
 own writing of their description: it makes the same draws in the same order, and so the same numbers.
 """
 
-import numbers
-
 import numpy as np
 
+from plastic import require
 from plastic.errors import PlasticError
 
 STEPS = 72  # of a deformed curve, before it is resampled to the length asked for
@@ -36,17 +35,28 @@ _NOISE = 0.02  # standard deviation of the noise on everything
 _NOT_ZERO = 1e-8  # added to a template, so that a curve's zeros are not taken for padding
 
 
-def generate(samples=5000, length=40, seed=42):
-    """Return {"x_train", "y_train", "x_test", "y_test"}: x float64 (N, length), standardised, and labels y int64 (N,).
+def generate(samples: int = 5000, length: int = 40, seed: int = 42) -> dict[str, np.ndarray]:
+    """Return training and test curves. The defaults make the published data.
 
-    samples: of training and test together, a multiple of 10, the same number of each class; the first 80 % after
-        shuffling are the training set. length: steps of a curve. The defaults make the published data.
     The mean is 0 and the deviation 1 over all samples and steps, those of the test set included, as published.
-    The same samples and seed give the same curves at any length. Raises PlasticError for an option out of range.
+
+    Args:
+        samples: of training and test together, a multiple of 10, the same number of each class; the first 80 % after
+            shuffling are the training set.
+        length: steps of a curve. The same samples and seed give the same curves at any length.
+        seed: a whole number from 0 to 2^32 - 1.
+
+    Returns:
+        {"x_train", "y_train", "x_test", "y_test"}: curves x float64 (N, length) and labels y int64 (N,).
+
+    Raises:
+        PlasticError: if an option is out of range.
     """
-    _require("samples", samples, _CLASSES, multiple=_CLASSES)
-    _require("length", length, 2)
-    _require("seed", seed, 0, most=2**32 - 1)
+    require.whole("samples", samples, least=_CLASSES)
+    if samples % _CLASSES:
+        raise PlasticError(f"samples is {samples}; take a multiple of {_CLASSES}, as many of each class")
+    require.whole("length", length, least=2)
+    require.whole("seed", seed, least=0, most=2**32 - 1)
     rng = np.random.RandomState(seed)
     y = np.repeat(np.arange(_CLASSES), samples // _CLASSES)
     x = resample(deform(y, rng), length)
@@ -57,7 +67,7 @@ def generate(samples=5000, length=40, seed=42):
     return {"x_train": x[:kept], "y_train": y[:kept], "x_test": x[kept:], "y_test": y[kept:]}
 
 
-def templates():
+def templates() -> np.ndarray:
     """Return the undeformed curves of the ten classes, float64 (10, 12): of deviation 1/6, starting at 0."""
     curves = np.array(_TEMPLATES)
     curves -= curves.mean(axis=1, keepdims=True)
@@ -65,7 +75,7 @@ def templates():
     return (curves - curves[:, :1]) / _HEIGHT
 
 
-def times(length):
+def times(length: int) -> np.ndarray:
     """Return the time axis of curves of `length` steps, float64 (length,), from -5/6 to 5/6.
 
     The published data hold it divided by the deviation of all curves before they are standardised.
@@ -74,10 +84,15 @@ def times(length):
     return resample(resample(start, STEPS), length)
 
 
-def deform(labels, rng):
-    """Return one deformed curve per label, float64 (N, STEPS), not standardised.
+def deform(labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Return one deformed curve per label, not standardised.
 
-    rng: a numpy.random.RandomState, whose stream is the one that the published data were drawn from.
+    Args:
+        labels: classes, whole numbers (N,) from 0 to 9.
+        rng: a `RandomState`, whose stream is the one that the published data were drawn from.
+
+    Returns:
+        float64 (N, STEPS).
     """
     from scipy.ndimage import gaussian_filter1d
 
@@ -90,14 +105,26 @@ def deform(labels, rng):
     return x - _SHEAR * (shear - 0.5) * np.linspace(-0.5, 0.5, STEPS)
 
 
-def resample(x, length):
-    """Return curves x (..., n) interpolated linearly to `length` evenly spaced points, (..., length)."""
+def resample(x: np.ndarray, length: int) -> np.ndarray:
+    """Return curves at other points, interpolated linearly.
+
+    Args:
+        x: curves (..., n).
+        length: how many points, evenly spaced from the first to the last.
+
+    Returns:
+        (..., length).
+
+    Example:
+        >>> resample(np.array([0.0, 1.0]), 3).tolist()
+        [0.0, 0.5, 1.0]
+    """
     before, after = np.linspace(0, 1, x.shape[-1]), np.linspace(0, 1, length)
     curves = [np.interp(after, before, curve) for curve in x.reshape(-1, x.shape[-1])]
     return np.reshape(curves, (*x.shape[:-1], length))
 
 
-def _draws(n, rng):
+def _draws(n: int, rng: np.random.RandomState) -> tuple[np.ndarray, ...]:
     """Return the draws of n curves: padding (n,); scale, shift and shear (n, 1); two noises (n, STEPS).
 
     One curve after the other: the order of the draws within a curve is part of what the data set is.
@@ -116,17 +143,9 @@ def _draws(n, rng):
     return padding, scale, shift, background, noise, shear
 
 
-def _dilated_templates():
+def _dilated_templates() -> np.ndarray:
     """Return every template with every padding, stretched to the same length: float64 (10, paddings, STEPS)."""
     fewest, most = _PADDING
     curves = templates() + _NOT_ZERO
     padded = [np.pad(curves, ((0, 0), (0, zeros))) for zeros in range(fewest, most + 1)]
     return np.stack([resample(each, STEPS) for each in padded], axis=1)
-
-
-def _require(option, value, least, most=None, multiple=1):
-    whole = isinstance(value, numbers.Integral)
-    if not whole or value < least or (most is not None and value > most) or value % multiple:
-        kind = f"a multiple of {multiple}" if multiple > 1 else "a whole number"
-        bounds = f"from {least} on" if most is None else f"from {least} to {most}"
-        raise PlasticError(f"{option}={value}: take {kind} {bounds}")

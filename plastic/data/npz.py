@@ -1,5 +1,6 @@
 """A user's own data: an .npz file with the arrays x_train, y_train, x_test and y_test."""
 
+import os
 import zipfile
 import zlib
 
@@ -11,12 +12,19 @@ _NAMES = ("x_train", "y_train", "x_test", "y_test")
 _MOST_CLASSES = 1 << 16  # a label beyond is a number of something else, and one-hot targets would not fit the memory
 
 
-def read(path):
-    """Return the four arrays of the .npz file at `path`: x (N, ...) of real numbers, y int64 (N,).
+def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Return the four arrays of an .npz file.
 
-    Raises PlasticError where the file cannot be read, an array is missing, of objects, text or complex numbers, empty
-    or not finite, x has fewer than two axes, lengths or sample shapes disagree, or a label is no whole
-    number from 0 on.
+    Args:
+        path: the file.
+
+    Returns:
+        {"x_train", "y_train", "x_test", "y_test"}: x (N, ...) of real numbers, y int64 (N,).
+
+    Raises:
+        PlasticError: if the file cannot be read; an array is missing, of objects, text or complex numbers, empty or not
+            finite; x has fewer than two axes; lengths or sample shapes disagree; or a label is no whole number from 0
+            on.
     """
     arrays = {}
     try:

@@ -169,11 +169,23 @@ class Together:
 
 
 def generator_states(generators: list[np.random.Generator]) -> list[Any]:
-    """Return the states of generators, as JSON-able values."""
+    """Return the states of generators.
+
+    Args:
+        generators: the generators, which are left as they are.
+
+    Returns:
+        Their states, as JSON-able values.
+    """
     return [generator.bit_generator.state for generator in generators]
 
 
 def restore_generators(generators: list[np.random.Generator], states: list[Any]) -> None:
-    """Put generators back into states that `generator_states` gave."""
+    """Put generators back into states that `generator_states` gave.
+
+    Args:
+        generators: the generators, which change.
+        states: their states.
+    """
     for generator, state in zip(generators, states, strict=True):
         generator.bit_generator.state = state

@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 
+from plastic import require
 from plastic.errors import PlasticError
 
 R_BIG = 0.5  # of the circle, whose centre is (R_BIG, R_BIG)
@@ -20,13 +21,22 @@ R_SMALL = 0.1  # of the two dots
 YIN, YANG, DOT = range(3)
 
 
-def generate(n_train=5000, n_test=1000, seeds=(42, 40)):
-    """Return {"x_train", "y_train", "x_test", "y_test"}: x float64 (N, 4), labels y int64 (N,); see `sample`.
+def generate(n_train: int = 5000, n_test: int = 1000, seeds: tuple[int, int] = (42, 40)) -> dict[str, np.ndarray]:
+    """Return training and test points, see `sample`.
 
-    seeds: of the training and of the test set; the same seed would give both the same points. The defaults make the
-        published data, whose validation set of 1,000 points is `sample(1000, seed=41)`.
-    Raises PlasticError for a number of points below 1 or seeds that are equal or no seeds.
+    Args:
+        n_train, n_test: numbers of points.
+        seeds: of the training and of the test set; the same seed would give both the same points. The defaults make the
+            published data, whose validation set of 1,000 points is `sample(1000, seed=41)`.
+
+    Returns:
+        {"x_train", "y_train", "x_test", "y_test"}: points x float64 (N, 4), labels y int64 (N,).
+
+    Raises:
+        PlasticError: if a number of points is below 1, or the seeds are equal or no seeds.
     """
+    if not isinstance(seeds, tuple | list) or len(seeds) != 2:
+        raise PlasticError(f"seeds is {seeds!r}; take two, of the training and of the test set")
     if seeds[0] == seeds[1]:
         raise PlasticError(f"seeds={seeds}: take two different ones, or the training set holds the test set's points")
     arrays = {}
@@ -35,14 +45,28 @@ def generate(n_train=5000, n_test=1000, seeds=(42, 40)):
     return arrays
 
 
-def sample(n, seed):
-    """Return n points x float64 (n, 4) and their labels y int64 (n,): 0 yin, 1 yang, 2 dot, each of probability 1/3.
+def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random points and their classes, each class of probability 1/3.
 
     A point (a, b) of the unit square is given as (a, b, 1 - a, 1 - b), so that a network without biases can learn, too.
-    Within its class it is uniformly distributed. Raises PlasticError for n below 1 or a seed that NumPy refuses.
+    Within its class it is uniformly distributed.
+
+    Args:
+        n: number of points.
+        seed: a whole number from 0 to 2^32 - 1.
+
+    Returns:
+        (x, y): points float64 (n, 4) and labels int64 (n,), 0 yin, 1 yang, 2 dot.
+
+    Raises:
+        PlasticError: if n is below 1, or the seed is none.
+
+    Example:
+        >>> x, y = sample(1, seed=42)
+        >>> [class_of(*x[0, :2])] == y.tolist()
+        True
     """
-    if n < 1:
-        raise PlasticError(f"n={n}: take at least one point")
+    require.whole("n", n)
     try:
         rng = np.random.RandomState(seed)
     except (TypeError, ValueError) as error:
@@ -55,8 +79,19 @@ def sample(n, seed):
     return np.concatenate([points, 1 - points], axis=1), y
 
 
-def class_of(a, b):
-    """Return the class of the point (a, b) of the unit square, or None outside the circle."""
+def class_of(a: float, b: float) -> int | None:
+    """Return the class of a point of the unit square.
+
+    Args:
+        a, b: its coordinates.
+
+    Returns:
+        0 yin, 1 yang, 2 dot, or None outside the circle.
+
+    Example:
+        >>> class_of(0.25, 0.5) == DOT, class_of(0.5, 0.9) == YANG, class_of(0.0, 0.0)
+        (True, True, None)
+    """
     if math.hypot(a - R_BIG, b - R_BIG) > R_BIG:
         return None
     left, right = (math.hypot(a - centre, b - R_BIG) for centre in (R_BIG / 2, 3 * R_BIG / 2))
@@ -69,7 +104,7 @@ def class_of(a, b):
     return YANG if b > R_BIG else YIN
 
 
-def _point_of(label, rng):
+def _point_of(label: int, rng: np.random.RandomState) -> tuple[float, float]:
     """Return the first point drawn that is of the class asked for: about 3 draws for yin and yang, 16 for a dot."""
     while True:
         a, b = (2 * R_BIG * rng.rand(2)).tolist()

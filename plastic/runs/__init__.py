@@ -12,12 +12,13 @@ arrays.h5 and figures. Nothing in it is ever half written, overwritten by anothe
 import contextlib
 import dataclasses
 import importlib
+import os
 import re
 from collections.abc import Callable
 from typing import Any
 
 from plastic.errors import PlasticError
-from plastic.runs.decorator import EXPERIMENTS, SHARED, Spelling, experiment
+from plastic.runs.decorator import EXPERIMENTS, SHARED, Experiment, Spelling, experiment
 from plastic.runs.folder import Part, Run, identity_hash, results_folder
 from plastic.runs.surroundings import environment
 
@@ -36,7 +37,7 @@ class Trained:
         return f"Trained {self.config['family']} {self.config['experiment']}, {self.config['status']}: {self.network}"
 
 
-def load(folder, part=None):
+def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Trained:
     """Return the network that a run folder's checkpoint holds, as `Trained`.
 
     The experiment rebuilds it, by what its `restore` says. The network lies on the backend and in the precision in use.
@@ -70,7 +71,7 @@ def load(folder, part=None):
     return Trained(network, run.config, predict)
 
 
-def of_run(run):
+def of_run(run: Run) -> Experiment:
     """Return the `Experiment` that a run is of, importing the one file that describes it.
 
     Raises PlasticError where it is not known.
@@ -90,7 +91,7 @@ def of_run(run):
 
 def _not_moved(run):
     """A family whose experiments are not described by `experiment` yet; to be removed with the last of them."""
-    if (str(run.family), str(run.experiment)) in EXPERIMENTS or not str(run.family).isidentifier():
+    if (str(run.family), str(run.experiment)) in EXPERIMENTS or not re.fullmatch("[a-z]+", str(run.family)):
         return None
     with contextlib.suppress(ModuleNotFoundError):
         family = importlib.import_module(f"plastic.{run.family}")

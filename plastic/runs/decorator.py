@@ -31,7 +31,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from plastic import xp
+from plastic import terminal, xp
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run, results_folder, seed_names
 from plastic.runs.surroundings import environment
@@ -221,7 +221,7 @@ class NewRun(Run):
         return self._lock is not None
 
     def begin(
-        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[Any] = ()
+        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
     ) -> None:
         """Claim the folder of the run, or take that of the run to resume; a dry run ends here.
 
@@ -229,14 +229,14 @@ class NewRun(Run):
             returns the seconds that one needs; the parts that a grid has.
         """
         if self.begun:
-            return super().begin(parts)
+            return super().begin(parts=parts)
         if self.dry_run:
             raise DryRun(self._forecast(steps, trial, len(parts) or 1))
         if self.options.get("resume"):
             if self.extension:
                 Run(self.options["resume"]).require_extensible()
             run = Run.resume(self.options["resume"])
-            if self.extension:
+            if self.extension and self.record.length is not None:
                 run.extend(self.record.length, self.options[self.record.length])
         else:
             kept = {name: value for name, value in self.options.items() if name != "dry_run"}
@@ -244,7 +244,7 @@ class NewRun(Run):
             run = Run.create(results, self.family, self.experiment, kept, self._readable())
         vars(self).update(vars(run))
         self.growing = self.extension
-        super().begin(parts)
+        super().begin(parts=parts)
 
     def _readable(self) -> str:
         if self.options["name"] is not None:
@@ -282,28 +282,24 @@ class DryRun(Exception):
         self.lines = lines
 
 
-def say(line: str) -> None:
-    """Print a line for the user, whatever the terminal can show; that it cannot print spoils nothing."""
-    try:
-        print(line, flush=True)
-    except UnicodeEncodeError:
-        print(line.encode("ascii", "backslashreplace").decode(), flush=True)
-
-
 def draw_figures(record: Experiment, run: Run) -> None:
-    """Draw the figures of a run into its folder; one that cannot be drawn is a warning."""
+    """Draw the figures of a run into its folder; those that cannot be drawn are one warning.
+
+    Args:
+        record: the experiment.
+        run: its run, which is finished.
+    """
     from plastic import plotting
 
+    failed = {}
     for name, function in record.draw.items():
         try:
             plotting.save(function([run]), run.folder / f"{name}.png")
         except Exception as error:  # whatever is wrong with a figure, the run is saved and good
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            print(
-                f"warning: the figure {name} was not drawn ({reason}); later: python -m plastic.{run.family} figure "
-                f"{run.folder}",
-                file=sys.stderr,
-            )
+            failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    if failed:
+        what = f"not drawn: {', '.join(failed)} ({next(iter(failed.values()))})"
+        terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")
 
 
 def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
@@ -328,19 +324,31 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
             run.status("finished", **run.config.get("details", {}))
         except DryRun as forecast:
             for line in forecast.lines:
-                say(line)
+                terminal.say(line)
             return None
-        except KeyboardInterrupt:
-            if run.begun and run.config["status"] == "running":
-                run.status("interrupted", **run.config.get("details", {}))
-            raise
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
         finally:
             run.close()
-    if options.get("plot"):
-        draw_figures(record, run)
+    try:
+        if options.get("plot"):
+            draw_figures(record, run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted while drawing; the run is finished and saved: {run.folder}") from None
     for line in [*lines, f"run folder {run.folder}"]:
-        say(line)
+        terminal.say(line)
     return run.folder
+
+
+def _interrupted(run: NewRun) -> str:
+    """Write down that a run was interrupted; return what to tell the user."""
+    if not run.begun:
+        return "interrupted; nothing was written"
+    if run.config["status"] == "running":
+        run.status("interrupted", **run.config.get("details", {}))
+    if "resume" in run.record.shared:
+        return f"interrupted; go on with --resume={run.folder}"
+    return f"interrupted; {run.folder} is not finished, and is begun anew by the same command"
 
 
 def _canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:

@@ -9,23 +9,26 @@ import pathlib
 import re
 import shutil
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from plastic import files, parameters
 from plastic.errors import PlasticError
 from plastic.runs import metrics, surroundings
+from plastic.types import Tree
 
 FORMAT = 1
 _NOT_IDENTITY = ("device", "threads", "results", "resume", "name", "plot", "dry_run", "jobs")
 
 
-def results_folder(option=None):
+def results_folder(option: str | os.PathLike | None = None) -> pathlib.Path:
     """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results."""
     return pathlib.Path(os.path.expanduser(option or os.environ.get("PLASTIC_RESULTS") or "results"))
 
 
-def seed_names(seeds):
+def seed_names(seeds: Sequence[int]) -> str:
     """Return seeds as text for the name of a run folder."""
     if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
         return f"{len(seeds)}seeds-from-{seeds[0]}"
@@ -46,7 +49,7 @@ class Run:
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike) -> None:
         """Open a run to read it. Raises PlasticError where config.json is missing, damaged or of another format."""
         self.folder = pathlib.Path(folder)
         self.config = files.read_json(self.folder / "config.json")
@@ -55,13 +58,21 @@ class Run:
             raise PlasticError(f"{self.folder} has run format {found!r}; this version of plastic reads format {FORMAT}")
         self.family, self.experiment = self.config["family"], self.config["experiment"]
         self.options = self.config["options"]
-        self._lock = None
+        self._lock: Any = None
 
     def __repr__(self) -> str:
         return f"Run {self.folder}, {self.config['status']}"
 
     @classmethod
-    def create(cls, results, family, experiment, options, readable="", identity=None):
+    def create(
+        cls,
+        results: str | os.PathLike,
+        family: str,
+        experiment: str,
+        options: dict[str, Any],
+        readable: str = "",
+        identity: dict[str, Any] | None = None,
+    ) -> "Run":
         """Claim the folder results/<family>/<experiment>-<readable>-<hash>/ and write config.json, status "running".
 
         options: all options of the run, a dict of JSON-able values; `Run.options` gives them back, tuples as lists.
@@ -82,14 +93,16 @@ class Run:
         return run
 
     @staticmethod
-    def planned(results, family, experiment, identity, readable=""):
+    def planned(
+        results: str | os.PathLike, family: str, experiment: str, identity: dict[str, Any], readable: str = ""
+    ) -> pathlib.Path:
         """Return the folder that `create` would claim first."""
         readable = re.sub(r"[^\w.=+-]+", "-", readable, flags=re.ASCII).strip("-.")[:100]
         name = "-".join(filter(None, [experiment, readable, identity_hash(identity)]))
         return pathlib.Path(results) / family / name
 
     @classmethod
-    def resume(cls, folder):
+    def resume(cls, folder: str | os.PathLike) -> "Run":
         """Continue a run: take its lock, remove half-written files, set its status to "running".
 
         Prints one line to stderr where versions, device or BLAS differ from those of the start: the continuation
@@ -116,16 +129,16 @@ class Run:
             raise
         return run
 
-    def close(self):
+    def close(self) -> None:
         """Give the lock back. The run can still be read."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
 
-    def __enter__(self):
+    def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._lock is not None and self.config["status"] == "running":
             if kind is None:
                 self.status("finished", **self.config.get("details", {}))
@@ -133,9 +146,12 @@ class Run:
                 self.status("interrupted", **self.config.get("details", {}))
         self.close()
 
-    def begin(self, parts=(), **_):
+    def begin(
+        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
+    ) -> None:
         """Begin the work. The run has its folder already; that of a command claims it here (`plastic.runs.decorator`).
 
+        steps, trial: what a command without work is told of the work, for a dry run.
         parts: of a grid: they are written down, and the rows of steps that are to be repeated are cut away.
         """
         if parts and not self._counted:
@@ -144,12 +160,12 @@ class Run:
             self.config["parts"] = [dict(part) for part in parts]
             self.status("running", **self.config.get("details", {}))
 
-    def require_extensible(self):
+    def require_extensible(self) -> None:
         """Raise PlasticError where training has ended by a criterion, not by its length."""
         if self.has_checkpoint() and self.read_checkpoint()[1].get("stopped"):
             raise PlasticError(f"{self.folder} has met its criterion and ended there; more training changes nothing")
 
-    def extend(self, name, value):
+    def extend(self, name: str, value: Any) -> None:
         """Give the option that says how long training is a larger value; config.json lists the extensions.
 
         Training that has ended by a criterion is not extended; see `require_extensible`.
@@ -159,12 +175,12 @@ class Run:
         self.options[name] = value
         self.status("running", **self.config.get("details", {}))
 
-    def parts(self, columns):
+    def parts(self, columns: Sequence[dict[str, Any]]) -> "Iterator[Part]":
         """Yield a `Part` for each part of a grid, in turn. columns: [{column: value}], what sets the parts apart."""
         for index in range(len(columns)):
             yield Part(self, index, columns)
 
-    def status(self, text, **details):
+    def status(self, text: str, **details: Any) -> None:
         """Set the status in config.json: "running", "finished", "interrupted" or "diverged", the time, and details.
 
         A run that is "running" without a process that holds its lock was killed.
@@ -172,7 +188,7 @@ class Run:
         self.config |= {"status": text, "ended": None if text == "running" else surroundings.now(), "details": details}
         files.write_json(self._mine("config.json"), self.config)
 
-    def log(self, rows):
+    def log(self, rows: list[dict[str, Any]]) -> None:
         """Append rows, a list of dicts column -> number, text or None, to metrics.csv.
 
         The columns of the first call (step, epoch, replica and seed in front, where given) are those of the file.
@@ -181,19 +197,19 @@ class Run:
         """
         metrics.append(self._mine("metrics.csv"), rows)
 
-    def metrics(self):
+    def metrics(self) -> dict[str, list[Any]]:
         """Return metrics.csv as a dict column -> list of int, float, str, or None for an empty cell."""
         return metrics.read(self.folder / "metrics.csv")
 
-    def has_checkpoint(self):
+    def has_checkpoint(self) -> bool:
         """Return whether there is a checkpoint to go on from."""
         return (self.folder / self.checkpoint).exists()
 
-    def forget_rows(self):
+    def forget_rows(self) -> None:
         """Remove metrics.csv: the rows of a run that was killed before its first checkpoint."""
         self._mine("metrics.csv").unlink(missing_ok=True)
 
-    def save_checkpoint(self, tree, counters):
+    def save_checkpoint(self, tree: Tree, counters: dict[str, Any]) -> None:
         """Replace checkpoint.h5 by the arrays of a tree and by counters, a JSON-able dict (steps, generator states).
 
         The length of metrics.csv goes with them. The former checkpoint survives a crash at any moment.
@@ -204,7 +220,7 @@ class Run:
         arrays = dict(parameters.leaves(tree))
         files.write_hdf5(path, arrays, counters=files.to_json(counters), metrics_length=length)
 
-    def load_checkpoint(self, tree):
+    def load_checkpoint(self, tree: Tree) -> dict[str, Any]:
         """Write the checkpoint into the arrays of `tree`, in place, cut metrics.csv back to it; return the counters.
 
         Raises PlasticError, with nothing changed, where the checkpoint is missing, damaged, or of another tree.
@@ -223,15 +239,15 @@ class Run:
     def _cut(self, rows, length):
         metrics.cut(rows, length)
 
-    def read_checkpoint(self):
+    def read_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the checkpoint as (arrays by path, counters), changing nothing. Raises PlasticError as above."""
         return self._checkpoint()[:2]
 
-    def save_arrays(self, arrays):
+    def save_arrays(self, arrays: dict[str, Any]) -> None:
         """Add arrays {name: host or device array} to arrays.h5; a name that is there is replaced."""
         files.write_hdf5(self._mine("arrays.h5"), self.arrays() | arrays)
 
-    def arrays(self):
+    def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of arrays.h5 by name; an empty dict where none were saved."""
         path = self.folder / "arrays.h5"
         return files.read_hdf5(path)[0] if path.exists() else {}
@@ -264,7 +280,7 @@ class Part(Run):
     `Run.parts` yields the parts in turn; what has been trained to its end is not trained again.
     """
 
-    def __init__(self, run, index, columns):
+    def __init__(self, run: Run, index: int, columns: Sequence[dict[str, Any]]) -> None:
         self.whole, self.index, self.every, self.columns = run, index, columns, dict(columns[index])
         self._adopt()
 
@@ -272,23 +288,25 @@ class Part(Run):
         vars(self).update(vars(self.whole))
         self.checkpoint = f"checkpoint-{self.index}.h5"
 
-    def begin(self, **forecast):
-        """Begin the whole run, if no part of it has begun."""
-        self.whole.begin(**forecast, parts=self.every)
+    def begin(
+        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """Begin the whole run, if no part of it has begun; see `Run.begin`. `parts` are those of the whole run."""
+        self.whole.begin(steps, trial, self.every)
         self._adopt()
 
-    def log(self, rows):
+    def log(self, rows: list[dict[str, Any]]) -> None:
         """Append rows with the columns of this part in front."""
         super().log([self.columns | row for row in rows])
 
-    def forget_rows(self):
+    def forget_rows(self) -> None:
         """Do nothing: `begin` of the whole run has done it, for all parts at once."""
 
     def _cut(self, rows, length):
         """Do nothing either: other parts may have added rows since this one was saved."""
 
 
-def identity_hash(options):
+def identity_hash(options: dict[str, Any]) -> str:
     """Return the eight hexadecimal digits that stand for a dict of options in the name of a run folder.
 
     The order of the options does not count, nor do device, threads, results, resume and jobs, which do not change what

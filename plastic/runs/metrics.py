@@ -4,6 +4,8 @@ import contextlib
 import csv
 import io
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,7 @@ from plastic.errors import PlasticError
 _LEADING = ("step", "epoch", "replica", "seed")
 
 
-def append(path, rows):
+def append(path: Path, rows: list[dict[str, Any]]) -> None:
     """Append rows, a list of dicts column -> number, text or None, to the file `path`; see `Run.log`."""
     if not rows:
         return
@@ -40,7 +42,7 @@ def append(path, rows):
             raise
 
 
-def read(path):
+def read(path: Path) -> dict[str, list[Any]]:
     """Return the file as a dict column -> list of int, float, str or None (empty cell); {} where there is none."""
     if not path.exists():
         return {}
@@ -51,7 +53,7 @@ def read(path):
     return {name: [_parse(row[index]) for row in rows] for index, name in enumerate(header)}
 
 
-def length(path):
+def length(path: Path) -> int:
     """Return the number of bytes of the file, 0 where there is none, after they have reached the disk."""
     if not path.exists():
         return 0
@@ -60,7 +62,7 @@ def length(path):
         return file.tell()
 
 
-def cut(path, length):
+def cut(path: Path, length: int) -> None:
     """Cut the file back to `length` bytes."""
     if path.exists():
         with files.system_errors(f"cannot write {path}"), open(path, "r+b") as file:

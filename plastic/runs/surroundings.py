@@ -9,16 +9,18 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import plastic
-from plastic import xp
+from plastic import terminal, xp
 from plastic.errors import PlasticError
 
 _MOST_THREADS = 1024
 
 
 @contextlib.contextmanager
-def environment(device=None, dtype="float32", threads=1):
+def environment(device: str | int | None = None, dtype: str = "float32", threads: int = 1) -> Iterator[None]:
     """Choose device, working precision and BLAS threads for a `with` block, and put back afterwards what was there.
 
     device: "cpu", "gpu" (the first one), the number of a GPU, or "auto", which is the first GPU where CuPy proves to
@@ -46,7 +48,7 @@ def environment(device=None, dtype="float32", threads=1):
         xp.use(previous[0], dtype=previous[1])
 
 
-def describe():
+def describe() -> dict[str, Any]:
     """Return what the process computes on, and how it was called, as a dict for config.json."""
     return {
         "versions": _versions(),
@@ -61,20 +63,21 @@ def describe():
     }
 
 
-def differences(before, after):
+def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return, in words, what differs between two `describe()` in a way that may change results in the last bits."""
     names = ("revision", "device", "dtype")
-    pairs = [(name, before.get(name), after[name]) for name in names]
+    pairs: list[tuple[str, Any, Any]] = [(name, before.get(name), after[name]) for name in names]
     versions = before.get("versions", {}), after["versions"]
     packages = (set(versions[0]) | set(versions[1])) - {"h5py"}
     pairs += [(name, versions[0].get(name), versions[1].get(name)) for name in sorted(packages)]
     for name in ("library", "version", "architecture", "threads"):
         lists = [sorted({str(blas[name]) for blas in record.get("blas", [])}) for record in (before, after)]
-        pairs.append((f"BLAS {name}", *(" and ".join(values) or None for values in lists)))
+        then, at_present = (" and ".join(values) or None for values in lists)
+        pairs.append((f"BLAS {name}", then, at_present))
     return [f"{name} {old} then, {new} now" for name, old, new in pairs if old != new]
 
 
-def now():
+def now() -> str:
     """Return the time as text, UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
@@ -100,9 +103,9 @@ def _use_best(dtype):
         xp.use("cupy", dtype=dtype)
     except PlasticError as reason:
         xp.use("numpy", dtype=dtype)
-        print(f"device: cpu ({reason})", file=sys.stderr)
+        terminal.warn(f"device: cpu ({reason})")
     else:
-        print(f"device: {_device_name()}", file=sys.stderr)
+        terminal.warn(f"device: {_device_name()}")
 
 
 def _device_name():

@@ -14,14 +14,16 @@ What a backend lacks, or does badly, has one function here with a path per backe
     synchronize           wait for the device
 """
 
-import contextlib
 import functools
+import inspect
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from plastic.errors import PlasticError
+from plastic.types import Array
 from plastic.xp.on_cupy import cupy_backend as _cupy_backend
 from plastic.xp.on_numpy import numpy_backend as _numpy_backend
 from plastic.xp.record import Backend
@@ -34,7 +36,15 @@ _REFUSED = {
     "load": "files belong to plastic.data and plastic.runs",
     "save": "files belong to plastic.data and plastic.runs",
 }
-_INSIDE = ("Any", "Backend", "PlasticError", "contextlib", "functools", "np", "types", "on_cupy", "on_numpy", "record")
+_MODULES = ("fft", "linalg")
+_NOT_LISTED = frozenset(  # names of a backend that are about files, text, dates, settings or the build, and not arrays
+    "fromfile fromregex genfromtxt loadtxt memmap savetxt savez savez_compressed DataSource "
+    "array2string array_repr array_str base_repr binary_repr format_float_positional format_float_scientific "
+    "get_printoptions printoptions set_printoptions "
+    "busday_count busday_offset busdaycalendar is_busday datetime_as_string datetime_data "
+    "errstate geterr geterrcall getbufsize seterr seterrcall setbufsize "
+    "get_include info show_config show_runtime test typename record recarray".split()
+)
 _PURPOSES = ("init", "data", "shuffle", "task", "noise")
 _MANY, _TINY = 64, 16  # replicas, and entries of a matrix, from and up to which sums are better written out
 _borrowed: set[str] = set()
@@ -52,17 +62,38 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    own = [name for name in globals() if not name.startswith("_") and name not in _INSIDE]
-    return sorted({*own, *(name for name in dir(_backend.namespace) if name[0] != "_" and name not in _REFUSED)})
+    own = [name for name, value in globals().items() if name[0] != "_" and _is_own(value)]
+    return sorted({"float_dtype", *own, *filter(_is_listed, dir(_backend.namespace))})
 
 
-def use(backend="numpy", device=0, dtype=None):
+def _is_own(value: Any) -> bool:
+    return inspect.isfunction(value) and value.__module__ == __name__
+
+
+def _is_listed(name: str) -> bool:
+    if name.startswith("_") or name in _REFUSED or name in _NOT_LISTED:
+        return False
+    value = inspect.getattr_static(_backend.namespace, name, None)  # NumPy would import some modules at the asking
+    return name in _MODULES or not ((value is None and name != "newaxis") or inspect.ismodule(value))
+
+
+def use(backend: str | Backend = "numpy", device: int = 0, dtype: Any = None) -> None:
     """Choose the array backend, its device and the working precision for the whole process.
 
-    backend: "numpy", "cupy", or a `Backend` record (the tests bring one that refuses every implicit conversion).
-    device: the number of the GPU; NumPy ignores it.
-    dtype: "float32" or "float64"; None keeps the present one.
-    Raises PlasticError if the backend is unknown, or if CuPy, its GPU or its CUDA libraries cannot be used.
+    Args:
+        backend: "numpy", "cupy", or a `Backend` record (the tests bring one that refuses every implicit conversion).
+        device: the number of the GPU; NumPy ignores it.
+        dtype: "float32" or "float64"; None keeps the present one.
+
+    Raises:
+        PlasticError: if the backend or the precision is unknown, or if CuPy, its GPU or its CUDA libraries cannot be
+            used.
+
+    Example:
+        >>> use("numpy", dtype="float64")
+        >>> asarray([1.0]).dtype
+        dtype('float64')
+        >>> use("numpy", dtype="float32")
     """
     global _backend, float_dtype
     if dtype is not None and str(dtype) not in ("float32", "float64"):
@@ -81,76 +112,144 @@ def use(backend="numpy", device=0, dtype=None):
         float_dtype = np.dtype(dtype)
 
 
-def backend():
+def backend() -> str:
     """Return the name of the backend in use: "numpy", "cupy" or the name of a `Backend` record."""
     return _backend.name
 
 
-def asarray(values, dtype=None):
-    """Bring host values (or an array already there) to the backend's device: the one crossing in.
+def asarray(values: Any, dtype: Any = None) -> Array:
+    """Bring values to the backend's device: the one crossing in.
 
-    Floating-point values take the working precision unless `dtype` says otherwise; integers and booleans keep
-    theirs. On NumPy an array that needs no conversion is not copied: to change it in place changes the caller's.
+    Args:
+        values: numbers, (nested) lists of them, an array of the host, or one that is there already.
+        dtype: the type of the result. By default floating-point values take the working precision; integers, booleans
+            and complex numbers keep their type.
+
+    Returns:
+        An array of the backend. On NumPy an array that needs no conversion is not copied: to change it in place
+        changes the caller's.
+
+    Raises:
+        PlasticError: if the values are text or objects, or rows of different lengths.
+
+    Example:
+        >>> asarray([1, 2]).dtype, asarray([1.0, 2.0]).dtype, asarray([1, 2], dtype=float_dtype).dtype
+        (dtype('int64'), dtype('float32'), dtype('float32'))
     """
     if dtype is None:
-        kind = values.dtype if hasattr(values, "dtype") else np.asarray(values).dtype
-        dtype = float_dtype if np.issubdtype(kind, np.floating) else kind
+        kind = values.dtype if hasattr(values, "dtype") else _dtype_of(values)
+        if kind.kind not in "biufc":
+            raise PlasticError(f"an array of numbers is needed, not of {kind}: {_shown(values)}")
+        dtype = float_dtype if kind.kind == "f" else kind
     with np.errstate(under="ignore"):
         return _backend.namespace.asarray(values, dtype=dtype)
 
 
-def asnumpy(array):
+def _dtype_of(values: Any) -> np.dtype:
+    try:
+        return np.asarray(values).dtype
+    except ValueError as error:
+        raise PlasticError(f"an array has rows of one length: {error}") from None
+
+
+def _shown(values: Any) -> str:
+    return f"shape {values.shape}" if hasattr(values, "shape") else f"a {type(values).__name__}"
+
+
+def asnumpy(array: Any) -> np.ndarray:
     """Bring an array of the backend to the host as a `numpy.ndarray`: the one crossing out. It waits for the device."""
     return _backend.asnumpy(array)
 
 
-def synchronize():
+def synchronize() -> None:
     """Wait until the device has done all work given to it (nothing to wait for on NumPy)."""
     _backend.synchronize()
 
 
-def underflow_is_ordinary() -> contextlib.ContextDecorator:
+def underflow_is_ordinary() -> np.errstate:
     """Return a decorator, or context, in which underflow raises and warns of nothing, whatever the caller has set.
 
     A slope of 1e-50 is 0 in float32, and that is right: the public functions of the library run under it.
+
+    Example:
+        >>> with np.errstate(all="raise"), underflow_is_ordinary():
+        ...     float(np.exp(np.float32(-1000)))
+        0.0
     """
     return np.errstate(under="ignore")
 
 
-def lu_factor(A):
-    """Factorise square matrices A (..., n, n) as P L U in their own precision; returns what `lu_solve` takes.
+def lu_factor(A: Array) -> Any:
+    """Factorise square matrices, A = P L U, in their own precision.
 
-    A singular matrix raises nothing, which would cost the GPU a synchronisation: the solution is then not finite.
+    Args:
+        A: matrices (..., n, n).
+
+    Returns:
+        What `lu_solve` takes. A singular matrix raises nothing, which would cost the GPU a synchronisation: the
+        solution is then not finite.
+
+    Raises:
+        PlasticError: if the matrices are not square.
     """
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise PlasticError(f"A has shape {A.shape}; square matrices (..., n, n) are needed")
     matrices = A.reshape(-1, *A.shape[-2:])
     return A.shape[:-2], [_backend.lu_factor(matrices[index]) for index in range(matrices.shape[0])]
 
 
-def lu_solve(factors, B, transpose=False):
-    """Solve A X = B, or A^T X = B with `transpose`, for B (..., n, m), with `factors = lu_factor(A)`.
+def lu_solve(factors: Any, B: Array, transpose: bool = False) -> Array:
+    """Solve A X = B, or A^T X = B with `transpose`.
 
-    The leading axes of A and B are the same.
+    Args:
+        factors: of A (..., n, n), what `lu_factor` returned.
+        B: right-hand sides (..., n, m), with the leading axes of A.
+        transpose: whether the matrices are the transposes A^T.
+
+    Returns:
+        X (..., n, m).
+
+    Raises:
+        PlasticError: if B has no columns, or other leading axes than A.
+
+    Example:
+        >>> X = lu_solve(lu_factor(asarray([[2.0, 1.0], [0.0, 1.0]])), asarray([[4.0], [2.0]]))
+        >>> X.tolist()
+        [[1.0], [2.0]]
     """
     leading, each = factors
+    if B.ndim < 2 or B.shape[:-2] != leading:
+        wanted = "".join(f"{length}, " for length in leading)
+        raise PlasticError(f"B has shape {B.shape}; with the factors of these matrices it is ({wanted}n, m)")
     columns = B.reshape(-1, *B.shape[-2:])
     solutions = [_backend.lu_solve(factor, columns[index], transpose) for index, factor in enumerate(each)]
     return solutions[0] if leading == () else _backend.namespace.stack(solutions).reshape(B.shape)
 
 
-def order(*matrices):
-    """Return the memory order, "C" or "F", that arrays of a network with these weights (..., n_in, n_out) should have.
+def order(*matrices: Array) -> str:
+    """Return the memory order that arrays of a network with these weights should have.
 
-    "F" puts the replica axis innermost: for nets of a few units with many replicas, all loops then run over replicas.
+    Args:
+        matrices: weights (..., n_in, n_out).
+
+    Returns:
+        "C" or "F". "F" puts the replica axis innermost: for networks of a few units with many replicas, all loops then
+        run over replicas.
     """
     many = all(W.ndim == 3 and len(W) >= _MANY and W.shape[-2] * W.shape[-1] <= _TINY for W in matrices)
     return "F" if many and _backend.short_sums else "C"
 
 
-def short_sum(x, W, out):
-    """Write x @ W into `out`, for x (..., batch, n_in), W (..., n_in, n_out), as a sum of n_in terms.
+def short_sum(x: Array, W: Array, out: Array) -> None:
+    """Write x W into `out`, as a sum of n_in terms.
 
     A product of matrices costs a call for each replica (20 ns and more); the sum runs over all of them at once, where
     all arrays have the order "F" (see `order`).
+
+    Args:
+        x: rows (..., batch, n_in).
+        W: matrices (..., n_in, n_out).
+        out: the buffer (..., batch, n_out) that is written into.
     """
     multiply = _backend.namespace.multiply
     multiply(x[..., :1], W[..., :1, :], out=out)
@@ -158,30 +257,57 @@ def short_sum(x, W, out):
         out += x[..., k : k + 1] * W[..., k : k + 1, :]
 
 
-def fuse(chain):
+def fuse(chain: Callable[..., None]) -> Callable[..., None]:
     """Make an in-place elementwise chain one pass over memory. Use as a decorator; call the result as the chain itself.
 
-    chain: a function of arrays of one shape, and of scalars or arrays that broadcast to them (a rate per replica),
-    that changes some of its arguments by `x += ...` and the like, elementwise and without branches, and returns
-    nothing.
+    Args:
+        chain: a function of arrays of one shape, and of scalars or arrays that broadcast to them (a rate per replica),
+            that changes some of its arguments by `x += ...` and the like, elementwise and without branches, and returns
+            nothing.
 
-    On CuPy the chain becomes one kernel. On NumPy it runs block by block, so that its temporaries stay in the cache.
+    Returns:
+        The chain as one kernel on CuPy; on NumPy it runs block by block, so that its temporaries stay in the cache.
+
+    Example:
+        >>> @fuse
+        ... def decay(v, rate):
+        ...     v *= 1 - rate
+        >>> v = asarray([1.0, 2.0])
+        >>> decay(v, 0.5)
+        >>> v.tolist()
+        [0.5, 1.0]
     """
 
     @functools.wraps(chain)
-    def fused(*arguments):
+    def fused(*arguments: Any) -> None:
         _backend.fused(chain, arguments)
 
     return fused
 
 
-def generator(seed):
+def generator(seed: int) -> types.SimpleNamespace:
     """Return the random generators of one seed by purpose: init, data, shuffle, task, noise.
 
     Draws are made on the host and moved with `asarray`, so a seed means the same numbers on every backend. All
     generators are spawned here, once: a restored generator has forgotten how often it was spawned.
+
+    Args:
+        seed: a whole number from 0 on.
+
+    Returns:
+        A namespace of five `numpy.random.Generator`s.
+
+    Raises:
+        PlasticError: if the seed is no such number.
+
+    Example:
+        >>> generator(0).init.random() == generator(0).init.random() != generator(0).data.random()
+        True
     """
-    children = np.random.default_rng(seed).spawn(len(_PURPOSES))
+    try:
+        children = np.random.default_rng(seed).spawn(len(_PURPOSES))
+    except (TypeError, ValueError):
+        raise PlasticError(f"seed is {seed!r}; it must be a whole number from 0 on") from None
     return types.SimpleNamespace(**dict(zip(_PURPOSES, children, strict=True)))
 
 

@@ -8,8 +8,15 @@ from plastic.xp.record import Backend
 INSTALL = "pip install 'plastic-learning[gpu]'"
 
 
-def cupy_backend(device):
-    """Return the CuPy backend on a GPU, proved to work. Raises PlasticError that says what is missing elsewhere."""
+def cupy_backend(device: int) -> Backend:
+    """Return the CuPy backend on a GPU, proved to work.
+
+    Args:
+        device: the number of the GPU.
+
+    Raises:
+        PlasticError: if CuPy, the GPU or its libraries are missing; it says what to install.
+    """
     try:
         import cupy
     except ImportError as error:

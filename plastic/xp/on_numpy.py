@@ -38,9 +38,8 @@ def _lapack(char):
 
 def _lu_factor(A):
     getrf, _ = _lapack(A.dtype.char)
-    return A, *getrf(A.T)[
-        :2
-    ]  # LAPACK is column-major: the transpose of a C-ordered matrix is free, so A^T is factorised
+    # LAPACK is column-major: the transpose of a C-ordered matrix is free, so A^T is factorised
+    return A, *getrf(A.T)[:2]
 
 
 _PROBES = 4
@@ -73,7 +72,7 @@ def _signs(n):
     return np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (n, _PROBES))
 
 
-def numpy_backend():
+def numpy_backend() -> Backend:
     """Return the NumPy backend."""
     return Backend(
         name="numpy",

@@ -3,17 +3,34 @@
 import dataclasses
 import types
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Backend:
-    """What `xp` needs from an array library."""
+    """What `xp` needs from an array library.
+
+    Attributes:
+        name: what `xp.backend` returns.
+        namespace: the library, whose functions are those of NumPy.
+        asnumpy: brings an array to the host.
+        lu_factor: lu_factor(A) of one matrix returns what `lu_solve` takes.
+        lu_solve: lu_solve(factor, B, transpose).
+        fused: fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place.
+        synchronize: waits for the device.
+        short_sums: whether products of tiny matrices are better written out, see `xp.order`.
+    """
 
     name: str
     namespace: types.ModuleType
-    asnumpy: Callable
-    lu_factor: Callable  # lu_factor(A) of one matrix gives what lu_solve(factor, B, transpose) takes
-    lu_solve: Callable
-    fused: Callable  # fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place
-    synchronize: Callable = lambda: None
-    short_sums: bool = False  # whether products of tiny matrices are better written out, see xp.order
+    asnumpy: Callable[[Any], np.ndarray]
+    lu_factor: Callable[..., Any]
+    lu_solve: Callable[..., Any]
+    fused: Callable[..., None]
+    synchronize: Callable[[], None] = lambda: None
+    short_sums: bool = False
+
+    def __repr__(self) -> str:
+        return f"Backend {self.name}"

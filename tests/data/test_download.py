@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import os
 import socket
 
 import numpy as np
@@ -177,7 +178,7 @@ def test_a_full_disk(get, into, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(download.store.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PlasticError, match=f"cannot write to {into}: No space left on device"):
         get()
     assert not (into / FILE).exists()

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from plastic.data import glyphs
+from plastic.errors import PlasticError
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +118,16 @@ def test_the_nearest_class_mean_is_not_enough(quick):
     scores = made["x_test"].reshape(1000, -1) / 255.0 @ means.T - (means**2).sum(axis=1) / 2
     accuracy = np.mean(scores.argmax(axis=1) == made["y_test"])
     assert 0.5 < accuracy < 0.95
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_train": 0}, "n_train is 0; it must be at least 1"),
+        ({"n_test": 1.5}, r"n_test is 1\.5; it must be a whole number"),
+        ({"seed": -1}, "seed is -1; it must be at least 0"),
+    ],
+)
+def test_options_out_of_range(options, message):
+    with pytest.raises(PlasticError, match=message):
+        glyphs.generate(**options)

@@ -61,10 +61,21 @@ def test_validation_is_the_end_of_the_training_set(kmnist):
         assert split.classes == 10
 
 
-@pytest.mark.parametrize("k", [-1, 30, 31])
+@pytest.mark.parametrize("k", [30, 31])
 def test_validation_leaves_a_training_sample(kmnist, k):
-    with pytest.raises(PlasticError, match=f"validation={k}: take 0 to 29 of the 30"):
+    with pytest.raises(PlasticError, match=f"validation is {k}; take 0 to 29 of the 30"):
         data.load("KMNIST", validation=k)
+
+
+@pytest.mark.parametrize("k", [-1, 2.5, True, "ten", None, float("nan")])
+def test_validation_is_a_number_of_samples(tmp_path, k):
+    with pytest.raises(PlasticError, match=f"validation is {k!r}; it must be "):
+        data.load("KMNIST", validation=k, folder=tmp_path / "sets")
+    assert not list(tmp_path.iterdir())  # refused before anything is fetched
+
+
+def test_validation_may_be_a_number_of_numpy(kmnist):
+    assert len(data.load("KMNIST", validation=np.int64(3)).validation[0]) == 3
 
 
 def test_the_folder_of_a_call_goes_before_the_environment(kmnist, tmp_path):
@@ -109,9 +120,38 @@ def test_an_unknown_name(name, hint, tmp_path):
     assert not (tmp_path / "sets").exists()
 
 
-def test_a_dtype_that_is_not_supported():
-    with pytest.raises(PlasticError, match="dtype float16"):
-        data.load("glyphs", dtype="float16")
+@pytest.mark.parametrize("dtype", ["float16", "int32", "double precision", np.uint8, None, 32, "complex64", ">f4"])
+def test_a_dtype_that_is_not_supported(tmp_path, dtype):
+    with pytest.raises(PlasticError, match=r"dtype .* is not supported; take float32 or float64"):
+        data.load("glyphs", dtype=dtype, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", ["float64", np.float64, np.dtype("float64")])
+def test_a_dtype_in_any_spelling(tmp_path, dtype):
+    assert data.load("XOR", dtype=dtype, folder=tmp_path).train[0].dtype == np.float64
+
+
+@pytest.mark.parametrize("name", [None, 3, ["MNIST"], b"MNIST"])
+def test_a_name_that_is_no_text(name):
+    for call in (data.load, data.require, data.sizes):
+        with pytest.raises(PlasticError, match=r"name is .*; it must be the name of a data set or the path"):
+            call(name)
+
+
+@pytest.mark.parametrize("folder", [3, "", True])
+def test_a_folder_that_is_no_path(folder):
+    with pytest.raises(PlasticError, match=r"folder is .*; it must be a path"):
+        data.load("XOR", folder=folder)
+
+
+def test_records_are_shown_in_one_line(tmp_path):
+    assert repr(catalogue.SOURCES["MNIST"]) == (
+        "Source MNIST, handwritten digits: 60,000 + 10,000 samples of shape (28, 28)"
+    )
+    assert repr(data.load("XOR", folder=tmp_path, validation=10)) == (
+        "Dataset XOR: 990 training, 10 validation, 200 test samples of shape (2,), 2 classes"
+    )
 
 
 def test_where_the_files_go(monkeypatch, tmp_path):

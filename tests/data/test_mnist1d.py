@@ -82,12 +82,13 @@ def test_resampling_a_straight_line():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": 5}, "samples=5: take a multiple of 10 from 10 on"),
-        ({"samples": 55}, "samples=55: take a multiple of 10"),
-        ({"samples": 50.0}, r"samples=50\.0: take a multiple of 10"),
-        ({"length": 1}, "length=1: take a whole number from 2 on"),
-        ({"seed": -1}, "seed=-1: take a whole number from 0 to 4294967295"),
-        ({"seed": 2**32}, "seed=4294967296: take a whole number"),
+        ({"samples": 5}, "samples is 5; it must be at least 10"),
+        ({"samples": 55}, "samples is 55; take a multiple of 10"),
+        ({"samples": 50.0}, r"samples is 50\.0; it must be a whole number"),
+        ({"length": 1}, "length is 1; it must be at least 2"),
+        ({"length": True}, "length is True; it must be a whole number"),
+        ({"seed": -1}, "seed is -1; it must be from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed is 4294967296; it must be from 0 to 4294967295"),
     ],
 )
 def test_options_out_of_range(options, message):

@@ -11,8 +11,10 @@ import h5py
 import numpy as np
 import pytest
 
+from plastic import files
 from plastic.data import store
 from plastic.errors import PlasticError
+from plastic.files import UnusableError
 
 ARRAYS = {
     "x_train": np.arange(24, dtype=np.uint8).reshape(6, 2, 2),
@@ -96,11 +98,34 @@ def test_a_damaged_file_is_made_again(path, damage, capsys):
     assert f"note: {path} " in capsys.readouterr().err
 
 
-def test_a_file_of_another_format_is_made_again(path, monkeypatch):
+def test_a_file_of_another_format_is_made_again(path, monkeypatch, capsys):
     monkeypatch.setattr(store, "FORMAT", store.FORMAT + 1)
+    capsys.readouterr()
     with pytest.raises(AssertionError, match="made again"):
         store.arrays_of(path, never)
+    wanted = (
+        f"note: {path} has another format, {store.FORMAT - 1}, than the {store.FORMAT} of this version; making it\n"
+    )
+    assert capsys.readouterr().err == wanted
     assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert_same(store.arrays_of(path, never))
+
+
+def test_a_sealed_file_of_something_else_is_made_again(path, capsys):
+    files.write_hdf5(path, {"W": np.ones(3)})
+    capsys.readouterr()
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert "has another format, None, than the" in capsys.readouterr().err
+
+
+def test_a_file_of_format_1_is_made_again(path, capsys):
+    """Its seal was of another kind."""
+    data = path.read_bytes()[512:]
+    head = f"plastic data set, format 1, sha256 of all after byte 512: {hashlib.sha256(data).hexdigest()}\n"
+    path.write_bytes(head.encode().ljust(512) + data)
+    capsys.readouterr()
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert f"note: {path} is damaged or of another format: " in capsys.readouterr().err
     assert_same(store.arrays_of(path, never))
 
 
@@ -136,7 +161,7 @@ def test_every_damaged_byte_is_noticed(path):
     whole = path.read_bytes()
     for position in range(0, len(whole), 31):
         path.write_bytes(whole[:position] + bytes((whole[position] ^ 0x81,)) + whole[position + 1 :])
-        with pytest.raises(store._UnusableError):
+        with pytest.raises(UnusableError):
             store._read(path)
 
 
@@ -161,7 +186,7 @@ def test_a_full_disk_leaves_no_file_in_place(tmp_path, monkeypatch, call):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store.os, call, full)
+    monkeypatch.setattr(os, call, full)
     with pytest.raises(PlasticError, match=f"cannot write {tmp_path}/tiny.h5: No space left on device"):
         store.arrays_of(tmp_path / "tiny.h5", lambda: ARRAYS)
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.h5.lock"]
@@ -183,15 +208,15 @@ print(hashlib.sha256(b"".join(arrays[name].tobytes() for name in store.ARRAYS)).
 
 
 def test_two_processes_at_once_make_one_file(site, small_set, tmp_path):
-    files, digests, arrays = small_set
-    site.files |= {f"/{name}": data for name, data in files.items()}
+    raw, digests, arrays = small_set
+    site.files |= {f"/{name}": data for name, data in raw.items()}
     command = [sys.executable, "-c", LOADER, json.dumps(digests), site.url, str(tmp_path / "sets")]
     loaders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     printed = sorted(loader.communicate(timeout=60)[0].split() for loader in loaders)
     checksum = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
     assert printed == sorted([["making", checksum], [checksum], [checksum]])
     assert [loader.returncode for loader in loaders] == [0, 0, 0]
-    assert sorted(path for path, _ in site.log) == sorted(f"/{name}" for name in files)  # each asked for once
+    assert sorted(path for path, _ in site.log) == sorted(f"/{name}" for name in raw)  # each asked for once
     assert sorted(each.name for each in (tmp_path / "sets").iterdir()) == ["raw", "tiny.h5", "tiny.h5.lock"]
 
 

@@ -53,11 +53,14 @@ def test_deterministic_in_the_seed():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_train": 10}, "n_train=10: take a multiple of 4"),
-        ({"n_test": 0}, "n_test=0: take a multiple of 4"),
-        ({"noise": -0.1}, r"noise=-0\.1: take a standard deviation from 0 on"),
-        ({"noise": float("nan")}, "noise=nan: take"),
-        ({"seed": -1}, "seed=-1: take a whole number from 0 on"),
+        ({"n_train": 10}, "n_train is 10; take a multiple of 4"),
+        ({"n_train": 4.0}, r"n_train is 4\.0; it must be a whole number"),
+        ({"n_test": 0}, "n_test is 0; it must be at least 1"),
+        ({"noise": -0.1}, r"noise is -0\.1; it must be at least 0"),
+        ({"noise": float("nan")}, "noise is nan; it must be at least 0"),
+        ({"noise": "much"}, "noise is 'much'; it must be a number"),
+        ({"seed": -1}, "seed is -1; it must be at least 0"),
+        ({"seed": None}, "seed is None; it must be a whole number"),
     ],
 )
 def test_options_out_of_range(options, message):

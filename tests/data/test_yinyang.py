@@ -99,8 +99,11 @@ def test_deterministic_in_the_seed(made):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_train": 0}, "n=0: take at least one point"),
-        ({"n_test": -1}, "n=-1: take at least one point"),
+        ({"n_train": 0}, "n is 0; it must be at least 1"),
+        ({"n_test": -1}, "n is -1; it must be at least 1"),
+        ({"n_test": 2.5}, r"n is 2\.5; it must be a whole number"),
+        ({"seeds": 3}, "seeds is 3; take two"),
+        ({"seeds": (1, 2, 3)}, r"seeds is \(1, 2, 3\); take two"),
         ({"seeds": (3, 3)}, r"seeds=\(3, 3\): take two different ones"),
         ({"seeds": (-1, 3)}, "seed=-1: take a whole number from 0 to 4294967295"),
         ({"seeds": (0.5, 3)}, r"seed=0\.5: take a whole number"),

@@ -6,44 +6,62 @@ makes spectrograms of them, `batches` is the source of a training run.
 """
 
 import difflib
-from pathlib import Path
 
-from plastic import data
+from plastic import data, require
 from plastic.data import store
 from plastic.data.speech import clips, fsdd, gsc
 from plastic.data.speech.recordings import Recordings, Speech, as_float
+from plastic.data.speech.source import Source
 from plastic.errors import PlasticError
 
 SOURCES = {source.name: source for source in (gsc.SOURCE, fsdd.SOURCE)}
 
 
-def info(name):
-    """Return (the names of the classes, samples per second) of "GSC" or "FSDD", reading and downloading nothing.
+def info(name: str) -> tuple[tuple[str, ...], int]:
+    """Return what the classes of a speech data set are called, and its rate; nothing is read or downloaded.
 
-    Raises PlasticError for any other name.
+    Args:
+        name: "GSC" or "FSDD", in any case.
+
+    Returns:
+        (names of the classes, samples per second).
+
+    Raises:
+        PlasticError: for any other name.
+
+    Example:
+        >>> info("GSC")[0][:3], info("GSC")[1]
+        (('unknown', 'silence', 'yes'), 16000)
     """
     source = _source(name)
     return source.classes, source.rate
 
 
-def knows(name):
+def knows(name: str) -> bool:
     """Return whether `name` is that of a speech data set, in any case."""
     return str(name).upper() in SOURCES
 
 
-def load(name, seed=0, folder=None):
-    """Return the data set `Speech` called "GSC" or "FSDD", in any case.
+def load(name: str, seed: int = 0, folder: data.Folder = None) -> Speech:
+    """Return a speech data set; its first use downloads it.
 
-    seed: of what is drawn for a split: which recordings of other words are GSC's `unknown`. FSDD draws nothing.
-    folder: where the HDF5 files are, `plastic.data.default_folder()` by default.
+    Args:
+        name: "GSC" or "FSDD", in any case.
+        seed: of what is drawn for a split: which recordings of other words are GSC's `unknown`. FSDD draws nothing.
+        folder: where the HDF5 files are, `plastic.data.default_folder()` by default.
 
-    Raises PlasticError for an unknown name, a download that failed, an archive that is damaged or holds something
-    unexpected, and a folder that cannot be written or has no room.
+    Returns:
+        The `Speech`.
+
+    Raises:
+        PlasticError: if the name or the seed is wrong, the download failed, the archive is damaged or holds something
+            unexpected, or the folder cannot be written or has no room.
     """
     source = _source(name)
-    folder = Path(folder or data.default_folder())
-    path = folder / source.file
-    stored = store.made_once(path, clips.read, lambda: source.make(folder / "raw", path))
+    require.whole("seed", seed, least=0)
+    place = data.folder_of(folder)
+    path = place / source.file
+    stored = store.made_once(path, clips.read, lambda: source.make(place / "raw", path))
     splits = {
         split: Recordings(labels, rows, stored) for split, (labels, rows) in source.split(stored.names, seed).items()
     }
@@ -51,7 +69,7 @@ def load(name, seed=0, folder=None):
     return Speech(name=source.name, rate=source.rate, classes=source.classes, noise=noise, **splits)
 
 
-def _source(name):
+def _source(name: str) -> Source:
     known = {each.lower(): source for each, source in SOURCES.items()}
     if str(name).lower() in known:
         return known[str(name).lower()]

@@ -1,10 +1,13 @@
 """Read the files of a .tar.gz archive one after the other, trusting nothing in it and unpacking nothing to the disk."""
 
 import gzip
+import os
 import struct
 import tarfile
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from typing import IO, Any, cast
 
 from plastic.errors import PlasticError
 
@@ -13,17 +16,28 @@ _WHOLE = 1 << 33  # the most bytes of everything together; Speech Commands takes
 _DAMAGE = (OSError, EOFError, zlib.error, tarfile.TarError, struct.error, ValueError, OverflowError, RecursionError)
 
 
-def files(path, wanted):
-    """Yield (its path in the archive, its bytes) of each file of a .tar.gz archive that wanted(path) says yes to.
+def files(
+    path: str | os.PathLike[str], wanted: Callable[[PurePosixPath], object]
+) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield files of a .tar.gz archive, one after the other; one at a time is in memory.
 
-    Paths are `PurePosixPath`s. One file at a time is in memory. Raises PlasticError, when the iteration gets there,
-    where the archive is missing, truncated or damaged, where any member is a link or a device, has an absolute path or
-    one with "..", or holds more than 16 MB, and where all of it is more than 8 GB.
+    Args:
+        path: the archive.
+        wanted: a function of a path in the archive that says whether the file is to be yielded.
+
+    Yields:
+        (its path in the archive, its bytes) of each file.
+
+    Raises:
+        PlasticError: when the iteration gets there, if the archive is missing, truncated or damaged; if any member is a
+            link or a device, has an absolute path or one with "..", or holds more than 16 MB; or if all of it is more
+            than 8 GB.
     """
+    tar: Any
     try:
         with gzip.open(path) as unzipped:
             stream = _Forward(unzipped)
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
+            with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as tar:
                 while (member := tar.next()) is not None:
                     tar.members = []  # tarfile would remember all of them
                     name = _checked(path, member)
@@ -35,7 +49,7 @@ def files(path, wanted):
         raise PlasticError(f"{path} cannot be read as a .tar.gz archive: {reason}") from None
 
 
-def _checked(path, member):
+def _checked(path: str | os.PathLike[str], member: tarfile.TarInfo) -> PurePosixPath:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
         fault = "leads out of its folder"
@@ -54,32 +68,32 @@ class _Forward:
     A header can claim any size, and a few kilobytes of gzip can stand for gigabytes.
     """
 
-    def __init__(self, file):
+    def __init__(self, file: gzip.GzipFile) -> None:
         self._file, self._last = file, b""
 
-    def tell(self):
+    def tell(self) -> int:
         return self._file.tell()
 
-    def read(self, size):
+    def read(self, size: int) -> bytes:
         if not 0 <= size <= _FILE:
             raise tarfile.ReadError(f"a header claims {size:,} bytes")
         self._bound(self.tell() + size)
         self._last = self._file.read(size)
         return self._last
 
-    def seek(self, position):
+    def seek(self, position: int) -> None:
         if position < self.tell():
             raise tarfile.ReadError("a header leads back")
         self._bound(position)
         self._file.seek(position)
 
-    def finish(self):
+    def finish(self) -> None:
         """Check that tarfile stopped at a block of zeros, not at a damaged header, and read on to the gzip checksum."""
         if self._last != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"unexpected end or header at byte {self.tell():,}")
         while self._file.read(1 << 16):
             self._bound(self.tell())
 
-    def _bound(self, position):
+    def _bound(self, position: int) -> None:
         if position > _WHOLE:
             raise tarfile.ReadError(f"it unpacks to more than {_WHOLE:,} bytes")

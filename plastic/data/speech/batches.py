@@ -1,11 +1,16 @@
 """Spectrograms for training, drawn and augmented anew for each batch, and those of a whole split."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
-from plastic import xp
+from plastic import require, xp
 from plastic.data.speech.augmentation import augment
 from plastic.data.speech.features import log_mel, standardise
+from plastic.data.speech.recordings import Recordings
 from plastic.errors import PlasticError
+from plastic.types import Array
 
 _CHUNK = 256  # recordings read at a time
 
@@ -16,18 +21,34 @@ class Batches:
     Every class that the recordings have is equally likely, and every recording of a class; a recording may come again.
     That is sampling with replacement, weighted by the inverse of the class frequencies. Each waveform is augmented.
 
-    recordings: `Recordings`. rate: their samples per second. n_mels: filters of the spectrogram.
-    generators: one; or several for replicas, whose batches are then (replicas, batch, ...), each replica's the same as
-        from a source with its generator alone.
-    noise: recordings of background noise for the augmentation; none by default.
-    per_epoch: batches that count as an epoch: recordings // batch_size. (The published experiment ends an epoch with
-        a smaller batch of what is left over.) Since batches are independent draws, an epoch is nothing more.
+    Args:
+        recordings: `Recordings`.
+        rate: their samples per second.
+        batch_size: samples of a batch.
+        n_mels: filters of the spectrogram.
+        generators: one; or several for replicas, whose batches are then (replicas, batch, ...), each replica's the same
+            as from a source with its generator alone.
+        noise: recordings of background noise for the augmentation; none by default.
 
-    Raises PlasticError if the batch is larger than the set, and as `features.mel_filters` does.
+    Attributes:
+        per_epoch: batches that count as an epoch: recordings // batch_size. (The published experiment ends an epoch
+            with a smaller batch of what is left over.) Since batches are independent draws, an epoch is nothing more.
+
+    Raises:
+        PlasticError: if the batch is larger than the set; and as `features.mel_filters`.
     """
 
-    def __init__(self, recordings, rate, batch_size, n_mels, generators, noise=()):
-        if not 1 <= batch_size <= len(recordings):
+    def __init__(
+        self,
+        recordings: Recordings,
+        rate: int,
+        batch_size: int,
+        n_mels: int,
+        generators: Iterable[np.random.Generator],
+        noise: Iterable[np.ndarray] = (),
+    ) -> None:
+        require.whole("batch_size", batch_size)
+        if batch_size > len(recordings):
             raise PlasticError(f"batch_size {batch_size} is not possible with {len(recordings)} training recordings")
         self.recordings, self.rate, self.batch_size, self.n_mels = recordings, rate, batch_size, n_mels
         self.generators, self.noise = list(generators), list(noise)
@@ -36,43 +57,57 @@ class Batches:
         self._by_class = np.argsort(labels, kind="stable")
         _, self._first, self._count = np.unique(labels[self._by_class], return_index=True, return_counts=True)
 
-    def next(self):
-        """Return the next batch (x, labels), arrays of the backend.
+    def __repr__(self) -> str:
+        replicas = f"{len(self.generators)} replicas of " if len(self.generators) > 1 else ""
+        drawn = f"{replicas}{self.batch_size} out of {len(self.recordings):,} recordings"
+        return f"Batches of {drawn}, {self.n_mels} mel filters"
 
-        x: (batch, frames, n_mels) in the working precision. labels: int64 (batch,). Both with the replicas first where
-        there are several generators.
+    def next(self) -> tuple[Array, Array]:
+        """Return the next batch, arrays of the backend.
+
+        Returns:
+            (x, labels): spectrograms (batch, frames, n_mels) in the working precision and int64 (batch,), both with the
+            replicas first where there are several generators.
         """
         x, labels = zip(*map(self._draw, self.generators), strict=True)
         if len(self.generators) == 1:
             return xp.asarray(x[0]), xp.asarray(labels[0])
         return xp.asarray(np.stack(x)), xp.asarray(np.stack(labels))
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Return the generators as they are between two batches."""
         return {"generators": [generator.bit_generator.state for generator in self.generators]}
 
-    def restore(self, state):
+    def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was asked for."""
         for generator, bits in zip(self.generators, state["generators"], strict=True):
             generator.bit_generator.state = bits
 
-    def _draw(self, rng):
+    def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         chosen = self._sample(rng)
         waves = self.recordings.waves(chosen)
         augment(waves, self.rate, self.noise, rng)
         return standardise(log_mel(waves, self.rate, self.n_mels)), self.recordings.labels[chosen]
 
-    def _sample(self, rng):
+    def _sample(self, rng: np.random.Generator) -> np.ndarray:
         """Return the indices of a batch of recordings: first a class each, then one of its recordings."""
         classes = rng.integers(len(self._count), size=self.batch_size)
         return self._by_class[self._first[classes] + rng.integers(self._count[classes])]
 
 
-def fixed(recordings, rate, n_mels):
+def fixed(recordings: Recordings, rate: int, n_mels: int) -> Array:
     """Return the standardised log-mel spectrograms of all recordings in their order, as they are, not augmented.
 
-    (N, frames, n_mels), an array of the backend in the working precision; labels are `recordings.labels`.
-    Raises PlasticError as `features.mel_filters` does.
+    Args:
+        recordings: `Recordings`, whose labels are `recordings.labels`.
+        rate: their samples per second.
+        n_mels: filters of the spectrogram.
+
+    Returns:
+        (N, frames, n_mels), an array of the backend in the working precision.
+
+    Raises:
+        PlasticError: as `features.mel_filters`.
     """
     parts = [
         standardise(log_mel(recordings.waves(range(start, min(start + _CHUNK, len(recordings)))), rate, n_mels))

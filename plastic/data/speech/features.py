@@ -7,19 +7,33 @@ import functools
 
 import numpy as np
 
-from plastic import xp
+from plastic import require, xp
 from plastic.errors import PlasticError
+from plastic.types import Array
 
 _LEAST = 1e-9  # added to the mel energies before the logarithm
 _CHUNK = 32  # waveforms at a time, so that temporaries stay near the cache
 
 
-def log_mel(waves, rate, n_mels=32):
-    """Return log2(mel energies + 1e-9), float32 (..., frames, n_mels), of waveforms (..., samples) at `rate` Hz.
+def log_mel(waves: np.ndarray, rate: int, n_mels: int = 32) -> np.ndarray:
+    """Return log2(mel energies + 1e-9) of waveforms.
 
-    rate is a multiple of 1,000; frames = 1 + samples // (rate / 40). A frame is centred on its sample, and the waveform
-    is mirrored beyond its ends.
-    Raises PlasticError as `mel_filters` does.
+    A frame is centred on its sample, and the waveform is mirrored beyond its ends.
+
+    Args:
+        waves: waveforms (..., samples).
+        rate: samples per second, a multiple of 1,000.
+        n_mels: filters of the spectrogram.
+
+    Returns:
+        float32 (..., frames, n_mels), with frames = 1 + samples // (rate / 40).
+
+    Raises:
+        PlasticError: as `mel_filters`.
+
+    Example:
+        >>> log_mel(np.zeros((2, 16_000)), 16_000).shape
+        (2, 41, 32)
     """
     n, hop = 64 * rate // 1000, rate // 40
     filters, window = mel_filters(rate, n_mels), _hann(n)
@@ -32,7 +46,7 @@ def log_mel(waves, rate, n_mels=32):
     return out.reshape(*waves.shape[:-1], *out.shape[1:])
 
 
-def _power(waves, n, hop, window):
+def _power(waves: np.ndarray, n: int, hop: int, window: np.ndarray) -> np.ndarray:
     """Return |X|^2, (waves, frames, n // 2 + 1), of the Fourier transforms X of windowed frames of n samples."""
     from scipy.fft import rfft
 
@@ -43,37 +57,62 @@ def _power(waves, n, hop, window):
 
 
 @functools.cache
-def _hann(n):
+def _hann(n: int) -> np.ndarray:
     """Return the periodic Hann window, float32 (n,)."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n) / n)).astype(np.float32)
 
 
-@functools.cache
-def mel_filters(rate, n_mels):
-    """Return the filters as the columns of a matrix, float32 (frequencies, n_mels).
+def mel_filters(rate: int, n_mels: int) -> np.ndarray:
+    """Return the filters as the columns of a matrix.
 
     Triangles of height 1 over the frequencies 0 to rate / 2, with corners equally spaced on the mel scale
     m = 2595 log10(1 + f / 700): each begins at the peak of the one before and ends at that of the one after.
-    Raises PlasticError where n_mels is below 1, or so large that a triangle has no frequency in it.
+
+    Args:
+        rate: samples per second, a multiple of 1,000.
+        n_mels: how many filters.
+
+    Returns:
+        float32 (frequencies, n_mels), to be read only.
+
+    Raises:
+        PlasticError: if a number is no such one, or n_mels so large that a triangle has no frequency in it.
+
+    Example:
+        >>> mel_filters(16_000, 32).shape
+        (513, 32)
     """
-    if n_mels < 1:
-        raise PlasticError(f"n_mels={n_mels}: at least one mel filter is needed")
+    require.whole("n_mels", n_mels)
+    require.whole("rate", rate, least=1000)
+    if rate % 1000:
+        raise PlasticError(f"rate is {rate}; take a multiple of 1,000 Hz")
+    return _filters(rate, n_mels)
+
+
+@functools.cache
+def _filters(rate: int, n_mels: int) -> np.ndarray:
     f = np.linspace(0, rate / 2, 32 * rate // 1000 + 1)[:, None]
     mel = np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), n_mels + 2)
     corners = 700 * (10 ** (mel / 2595) - 1)
     low, peak, high = corners[:-2], corners[1:-1], corners[2:]
     filters = np.maximum(0, np.minimum((f - low) / (peak - low), (high - f) / (high - peak)))
     if not filters.any(axis=0).all():
-        raise PlasticError(f"n_mels={n_mels} is too many at {rate:,} Hz: some mel filters have no frequency in them")
+        raise PlasticError(f"n_mels {n_mels} is too many at {rate:,} Hz: some mel filters have no frequency in them")
     return filters.astype(np.float32)
 
 
-def standardise(features):
-    """Return features (..., frames, n_mels) less their mean over the last two axes, divided by their deviation there.
+def standardise(features: np.ndarray) -> np.ndarray:
+    """Return features less their mean over the last two axes, divided by their deviation there.
 
     The deviation is the unbiased one, with n - 1. Where all values of a sample are equal, those of a waveform of zeros
-    for instance, it is 0, and the sample becomes all 0. Computed in float64, returned in the type of the features: the
-    values of silence differ by a few units in the last place of float32.
+    for instance, it is 0, and the sample becomes all 0. Computed in float64: the values of silence differ by a few
+    units in the last place of float32.
+
+    Args:
+        features: (..., frames, n_mels).
+
+    Returns:
+        The same shape and type.
     """
     values = np.asarray(features, np.float64)
     centred = values - values.mean(axis=(-2, -1), keepdims=True)
@@ -82,12 +121,27 @@ def standardise(features):
     return (centred / np.where(deviation > 0, deviation, 1)).astype(features.dtype)
 
 
-def stretch(features, factor):
-    """Return features (..., frames, n_mels) of the backend with `factor` steps per frame, linearly interpolated.
+def stretch(features: Array, factor: int) -> Array:
+    """Return features with several steps per frame, linearly interpolated.
 
     Frame i lies in the middle of its steps, at factor (i + 1/2) - 1/2; before the first frame's place, and after the
     last one's, the features stay what they are there (torch's `interpolate` with align_corners=False).
+
+    Args:
+        features: (..., frames, n_mels), an array of the backend.
+        factor: steps per frame.
+
+    Returns:
+        (..., factor frames, n_mels).
+
+    Raises:
+        PlasticError: if the factor is no whole number from 1 on.
+
+    Example:
+        >>> stretch(xp.asarray([[0.0], [1.0]]), 2)[:, 0].tolist()
+        [0.0, 0.25, 0.75, 1.0]
     """
+    require.whole("factor", factor)
     n = features.shape[-2]
     position = np.clip((np.arange(n * factor) + 0.5) / factor - 0.5, 0, n - 1)
     left = np.floor(position).astype(np.int64)

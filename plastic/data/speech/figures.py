@@ -1,15 +1,26 @@
 """The picture of a speech data set."""
 
+from typing import Any
+
 import numpy as np
 
 from plastic import plotting
 from plastic.data.speech.features import log_mel
+from plastic.data.speech.recordings import Speech
 
 
-def speech_sheet(speech, columns=4):
+def speech_sheet(speech: Speech, columns: int = 4) -> Any:
     """Return a matplotlib Figure with the first training recording of each class: waveform and log-mel spectrogram.
 
-    speech: a `Speech`.
+    Args:
+        speech: a `Speech`.
+        columns: recordings across.
+
+    Returns:
+        The figure.
+
+    Raises:
+        PlasticError: if the recordings cannot be read.
     """
     firsts = [np.flatnonzero(speech.train.labels == label)[:1] for label in range(len(speech.classes))]
     shown = [(name, first) for name, first in zip(speech.classes, firsts, strict=True) if len(first)]

@@ -5,6 +5,10 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 from plastic.data.download import fetch
 from plastic.data.speech import archive
@@ -18,21 +22,34 @@ _DIGEST = "1801eae019c063377d98f831d3f93574f259475df7332bb0e3d1b080fb5e6959"
 _PATTERN = re.compile(r"recordings/([0-9])_([a-z]+)_([0-9]+)\.wav")
 
 
-def split(names, seed):
-    """Return {"train", "validation", "test": (labels, clip numbers)} of clips called "recordings/digit_speaker_n.wav".
+def split(names: Sequence[str], seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return which recordings are in which split.
 
     The test set is the official one, n = 0 to 4 of each speaker and digit; validation is n = 5 to 9; training is the
-    rest. All speakers are in all three. Nothing is drawn: `seed` has no effect.
+    rest. All speakers are in all three.
+
+    Args:
+        names: of the clips, "recordings/digit_speaker_n.wav".
+        seed: has no effect, as nothing is drawn.
+
+    Returns:
+        {"train", "validation", "test": (labels, clip numbers)}, all int64.
+
+    Raises:
+        PlasticError: if a name is none of these.
     """
-    splits = {"train": [], "validation": [], "test": []}
+    splits: dict[str, list[tuple[int, int]]] = {"train": [], "validation": [], "test": []}
     for row, name in enumerate(names):
-        digit, _, number = _PATTERN.fullmatch(name).groups()
+        match = _PATTERN.fullmatch(name)
+        if match is None:
+            raise PlasticError(f"{name!r} is no recording of the data set FSDD")
+        digit, _, number = match.groups()
         split = "test" if int(number) < 5 else "validation" if int(number) < 10 else "train"
         splits[split].append((int(digit), row))
     return {split: as_arrays(entries) for split, entries in splits.items()}
 
 
-def fault(path):
+def fault(path: Path) -> str:
     """Return what is wrong with an archive, "" if nothing.
 
     Its recordings are checked, not its bytes: a site that packs the archive of a tag on demand may compress it anew.
@@ -46,7 +63,7 @@ def fault(path):
     return "" if found == _DIGEST else f"wrong recordings: sha256 {found}"
 
 
-def fetch_archive(raw):
+def fetch_archive(raw: Path) -> Path:
     """Return the path of the archive (16 MB), fetched into the folder `raw/fsdd` where needed."""
     return fetch("fsdd", _FILE, fault, _MIRRORS, raw / "fsdd")
 

@@ -7,6 +7,8 @@ classes: ten of the words, `unknown` for a sample of the others, and `silence`.
 import hashlib
 import math
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +19,7 @@ CLASSES = ("unknown", "silence", "yes", "no", "up", "down", "left", "right", "on
 _PERCENT = 10  # for validation, for the test, of unknown and of silence
 _HASHES = 2**27  # more than there will ever be recordings of a word
 _FILE = "speech_commands_v0.02.tar.gz"
-# sha256 as torchaudio's loader of this data set has it; we have not held the file in our hands.
+# sha256 as torchaudio's loader of this data set has it; not checked against the file itself.
 _DIGEST = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
 _MIRRORS = (
     "https://download.tensorflow.org/data",
@@ -25,11 +27,15 @@ _MIRRORS = (
 )
 
 
-def split_of(name):
+def split_of(name: str) -> str:
     """Return "train", "validation" or "test" for the file name of a recording (Warden 2018).
 
     What stands before "_nohash_" is the speaker, so that all recordings of a speaker are in one split, and stay there
     when recordings are added: its sha1 modulo 2^27 is a percentage.
+
+    Example:
+        >>> split_of("0a7c2a8d_nohash_0.wav") == split_of("0a7c2a8d_nohash_1.wav")
+        True
     """
     speaker = re.sub(r"_nohash_.*$", "", name)
     digest = hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest()
@@ -39,14 +45,22 @@ def split_of(name):
     return "test" if percent < 2 * _PERCENT else "train"
 
 
-def split(names, seed):
-    """Return {"train", "validation", "test": (labels, clip numbers)} of clips called "word/file".
+def split(names: Sequence[str], seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return which recordings are in which split.
 
     Each split has all recordings of the ten words; as `unknown`, recordings of other words, drawn with the seed, 10 %
     as many as those; and then 10 % as many again as `silence` (both rounded up). In this order, and within it that of
     the archive: a training set is drawn from at random.
+
+    Args:
+        names: of the clips, "word/file".
+        seed: of the draws.
+
+    Returns:
+        {"train", "validation", "test": (labels, clip numbers)}, all int64.
     """
-    known, unknown = ({split: [] for split in ("train", "validation", "test")} for _ in range(2))
+    known: dict[str, list[tuple[int, int]]] = {split: [] for split in ("train", "validation", "test")}
+    unknown: dict[str, list[tuple[int, int]]] = {split: [] for split in known}
     for row, name in enumerate(names):
         word, file = name.split("/")
         is_known = word in CLASSES[2:]
@@ -62,11 +76,11 @@ def split(names, seed):
     return splits
 
 
-def _tenth(n):
+def _tenth(n: int) -> int:
     return math.ceil(n * _PERCENT / 100)
 
 
-def fetch_archive(raw):
+def fetch_archive(raw: Path) -> Path:
     """Return the path of the archive (2.4 GB), fetched into the folder `raw/gsc` where needed."""
     return fetch("gsc", _FILE, _DIGEST, _MIRRORS, raw / "gsc")
 

@@ -9,10 +9,19 @@ import numpy as np
 from plastic.errors import PlasticError
 
 
-def samples(data, rate, where):
-    """Return the samples, int16 (n,), of the bytes of a .wav file that is mono, of 16 bits, at `rate` Hz.
+def samples(data: bytes, rate: int, where: str) -> np.ndarray:
+    """Return the samples of a .wav file that is mono and of 16 bits.
 
-    where: what the file is called. Raises PlasticError with that name where the file is anything else or damaged.
+    Args:
+        data: the bytes of the file.
+        rate: the samples per second that it must have.
+        where: what the file is called.
+
+    Returns:
+        int16 (n,).
+
+    Raises:
+        PlasticError: if the file is anything else or damaged; it says which file.
     """
     try:
         with wave.open(io.BytesIO(data)) as file:
@@ -30,8 +39,20 @@ def samples(data, rate, where):
     return np.frombuffer(values, np.int16)
 
 
-def one_second(samples, rate):
-    """Return the first second, int16 (rate,), with zeros where the recording has ended."""
+def one_second(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Return the first second of a recording, with zeros where it has ended.
+
+    Args:
+        samples: int16 (n,).
+        rate: samples per second.
+
+    Returns:
+        int16 (rate,).
+
+    Example:
+        >>> one_second(np.array([1, 2], np.int16), 4).tolist()
+        [1, 2, 0, 0]
+    """
     clip = np.zeros(rate, np.int16)
     clip[: min(len(samples), rate)] = samples[:rate]
     return clip

@@ -90,9 +90,9 @@ def train(
     """
     for name, value in (("nb_epochs", nb_epochs), ("nb_layers", nb_layers)):
         require.whole(name, value)
-    for name, value in (("batch_size", batch_size), ("eval_every", eval_every)):
-        if value is not None:
-            require.whole(name, value)
+    for name, count in (("batch_size", batch_size), ("eval_every", eval_every)):
+        if count is not None:
+            require.whole(name, count)
     require.number("learning_rate", learning_rate, above=0)
     require.number("orthogonal_reg", orthogonal_reg, least=0)
     require.number("gamma", gamma, above=0, most=1)

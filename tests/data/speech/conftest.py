@@ -34,8 +34,10 @@ def _tar(entries, format=tarfile.PAX_FORMAT):
             if isinstance(content, bytes):
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
-            else:
-                tar.addfile(info)
+            else:  # the header alone, whatever size it claims, which `addfile` refuses since Python 3.13
+                header = info.tobuf(tar.format, tar.encoding, tar.errors)
+                tar.fileobj.write(header)
+                tar.offset += len(header)
     return buffer.getvalue()
 
 

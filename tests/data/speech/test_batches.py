@@ -86,10 +86,22 @@ def test_an_epoch_is_the_batches_that_fill():
     assert [source(0, batch_size=size).per_epoch for size in (1, 10, 30, 51, 100)] == [100, 10, 3, 1, 1]
 
 
-@pytest.mark.parametrize("size", [0, -1, 101])
-def test_a_batch_that_is_not_possible(size):
-    with pytest.raises(PlasticError, match=f"batch_size {size} is not possible with 100 training recordings"):
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (0, "batch_size is 0; it must be at least 1"),
+        (2.5, r"batch_size is 2\.5; it must be a whole number"),
+        (101, "batch_size 101 is not possible with 100 training recordings"),
+    ],
+)
+def test_a_batch_that_is_not_possible(size, message):
+    with pytest.raises(PlasticError, match=message):
         source(0, batch_size=size)
+
+
+def test_a_source_is_shown_in_one_line():
+    assert repr(source(0, batch_size=10)) == "Batches of 10 out of 100 recordings, 4 mel filters"
+    assert repr(source(0, 1, batch_size=10)) == "Batches of 2 replicas of 10 out of 100 recordings, 4 mel filters"
 
 
 def test_replicas_have_the_batches_of_their_seeds():

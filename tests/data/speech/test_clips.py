@@ -7,6 +7,7 @@ import pytest
 
 from plastic.data.speech import clips
 from plastic.errors import PlasticError
+from plastic.files import UnusableError
 
 RATE = 40
 DATA = np.random.default_rng(0).integers(-(2**15), 2**15, (5, RATE)).astype(np.int16)
@@ -54,7 +55,7 @@ def test_every_damaged_byte_is_noticed(path):
         path.write_bytes(whole[:position] + bytes((whole[position] ^ 0x81,)) + whole[position + 1 :])
         row = (position - start) // (2 * RATE)
         if not 0 <= row < len(DATA):
-            with pytest.raises(ValueError, match=r"^is damaged or of another format$"):
+            with pytest.raises(UnusableError, match=r"set\.h5 is damaged or of another format: "):
                 clips.read(path)
             continue
         stored = clips.read(path)
@@ -67,7 +68,7 @@ def test_every_damaged_byte_is_noticed(path):
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"!", lambda data: data[512:]])
 def test_a_file_of_another_length(path, change):
     path.write_bytes(change(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"^is damaged"):
+    with pytest.raises(UnusableError, match=r"set\.h5 is damaged"):
         clips.read(path)
 
 
@@ -81,8 +82,12 @@ def test_a_file_cut_short_while_in_use(path):
         stored.read([0])
 
 
+def test_its_repr_is_one_line(path):
+    assert repr(clips.read(path)) == "Clips of set.h5: 5 at 40 Hz"
+
+
 def test_a_missing_file_and_a_folder(tmp_path):
-    with pytest.raises(ValueError, match=r"^is not there$"):
+    with pytest.raises(UnusableError, match=r"set\.h5 is not there$"):
         clips.read(tmp_path / "set.h5")
     with pytest.raises(PlasticError, match="Is a directory"):
         clips.read(tmp_path)
@@ -90,7 +95,7 @@ def test_a_missing_file_and_a_folder(tmp_path):
 
 def test_a_file_of_another_format(path, monkeypatch):
     monkeypatch.setattr(clips, "FORMAT", clips.FORMAT + 1)
-    with pytest.raises(ValueError, match=r"^is damaged or of another format"):
+    with pytest.raises(UnusableError, match=r"has another format, \d+, than the \d+ of this version$"):
         clips.read(path)
 
 

@@ -6,8 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from plastic import files
 from plastic.data import speech
-from plastic.data.speech import clips, fsdd, gsc
+from plastic.data.speech import fsdd, gsc
 from plastic.errors import PlasticError
 
 
@@ -39,7 +40,7 @@ def test_made_once_in_the_default_folder(gsc_mirror, gsc_entries, tmp_path, monk
     archive = gsc_mirror(gsc_entries)
     monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "sets"))
     first = speech.load("GSC")
-    assert f"note: {tmp_path / 'sets' / 'gsc.h5'} is not there: making it" in capsys.readouterr().err
+    assert f"note: {tmp_path / 'sets' / 'gsc.h5'} is not there; making it" in capsys.readouterr().err
     archive.unlink()
     (tmp_path / "sets" / "raw" / "gsc" / archive.name).unlink()
     again = speech.load("GSC")
@@ -56,7 +57,7 @@ def test_a_damaged_file_is_made_again(gsc_mirror, gsc_entries, tmp_path, capsys)
     path.write_bytes(whole[:-1])
     speech.load("GSC", folder=tmp_path / "sets")
     assert path.read_bytes() == whole
-    assert f"note: {path} is damaged or of another format: making it" in capsys.readouterr().err
+    assert f"note: {path} is damaged or of another format: its content (" in capsys.readouterr().err
 
 
 def with_wrong_rate(entries, wav):
@@ -118,10 +119,11 @@ def test_public_places_are_named_when_nothing_is_found(tmp_path, monkeypatch, mo
 LOADER = """
 import sys, time
 from pathlib import Path
+from plastic import files
 from plastic.data import speech
 from plastic.data.speech import clips, gsc, wav
 gsc._DIGEST, action = sys.argv[1], sys.argv[3]
-settle, write = clips.store.settle, clips.write
+settle, write = files.settle, clips.write
 def slowly(part, path):
     if path.suffix == ".h5":  # and not the archive
         print("making", flush=True)
@@ -135,7 +137,7 @@ def write_half(path, rate, names, checksums, noise, each):
                 time.sleep(60)
             yield clip
     write(path, rate, names, checksums, noise, stop())
-clips.store.settle = slowly
+files.settle = slowly
 if action == "half":
     clips.write = write_half
 print(len(speech.load("GSC", folder=sys.argv[2]).train))
@@ -174,7 +176,7 @@ def test_an_interrupt_leaves_nothing(gsc_mirror, gsc_entries, tmp_path, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(clips, "_head", interrupted)
+    monkeypatch.setattr(files, "_write_seal", interrupted)
     with pytest.raises(KeyboardInterrupt):
         speech.load("GSC", folder=tmp_path / "sets")
     assert files_in(tmp_path / "sets") == []
@@ -185,3 +187,23 @@ def test_a_folder_that_cannot_be_written(gsc_mirror, gsc_entries, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(PlasticError, match=rf"cannot write to {tmp_path}/file: .*PLASTIC_DATASETS"):
         speech.load("GSC", folder=tmp_path / "file")
+
+
+def test_records_are_shown_in_one_line(gsc_mirror, gsc_entries, tmp_path):
+    gsc_mirror(gsc_entries)
+    loaded = speech.load("GSC", folder=tmp_path / "sets")
+    counts = [len(getattr(loaded, split)) for split in ("train", "validation", "test")]
+    text = "{:,} training, {:,} validation, {:,} test".format(*counts)
+    assert repr(loaded) == f"Speech GSC: {text} recordings at 16,000 Hz, 12 classes"
+    assert repr(loaded.train) == f"Recordings: {counts[0]} of gsc.h5, 5 classes"
+    assert repr(loaded.train.clips) == "Clips of gsc.h5: 200 at 16,000 Hz"
+    assert repr(gsc.SOURCE) == "Source GSC, Google Speech Commands v0.02: spoken words: 12 classes at 16,000 Hz"
+    for indices in ([counts[0]], [-1], 3, [[0]]):
+        with pytest.raises(PlasticError, match=f"indices must be whole numbers \\(n,\\) from 0 to {counts[0] - 1}"):
+            loaded.train.waves(indices)
+
+
+@pytest.mark.parametrize(("option", "message"), [({"seed": -1}, "seed is -1"), ({"folder": 3}, "folder is 3")])
+def test_a_wrong_option_is_refused_before_anything_is_fetched(gsc_mirror, option, message):
+    with pytest.raises(PlasticError, match=message):
+        speech.load("GSC", **option)
