@@ -22,6 +22,7 @@ of a list of runs: they draw what the folders hold, of one run after its trainin
 """
 
 import collections
+import contextlib
 import dataclasses
 import inspect
 import re
@@ -34,7 +35,7 @@ from typing import Any, Literal
 from plastic import terminal, xp
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run, results_folder, seed_names
-from plastic.runs.surroundings import environment
+from plastic.runs.surroundings import environment, memory
 
 SHARED = {
     "seed": (int, "seed of everything random."),
@@ -58,6 +59,7 @@ SHARED = {
 """The options that all experiments share, with their types and what they mean."""
 
 _NOT_KEPT = ("device", "threads", "results", "name", "resume", "plot", "dry_run")  # none changes what is computed
+_MOST = 10**12
 EXPERIMENTS: dict[tuple[str, str], "Experiment"] = {}
 """The experiments that have been imported, by family and name."""
 
@@ -210,6 +212,23 @@ class NewRun(Run):
                     raise PlasticError(f"{name} is {value!r}, but the run to resume has {kept[name]!r}")
         self.options |= values
 
+    def expect(self, entries: int, **options: Any) -> None:
+        """Say how large the work will be, before it is begun, so that what cannot be is refused at once.
+
+        Args:
+            entries: numbers that arrays will hold, in all, at least.
+            options: those that set the size, for the message.
+
+        Raises:
+            PlasticError: if the arrays do not fit the memory of this machine.
+        """
+        named = ", ".join(f"{name} {_shown(value)}" for name, value in options.items())
+        needed, most = entries * xp.float_dtype.itemsize, memory()
+        if needed > most:
+            raise PlasticError(
+                f"{named} need {needed / 1e9:,.1f} GB; this machine has {most / 1e9:,.1f} GB: take smaller ones"
+            )
+
     @property
     def resuming(self) -> bool:
         """Whether the run goes on from a checkpoint, in which its arrays are."""
@@ -230,6 +249,11 @@ class NewRun(Run):
         """
         if self.begun:
             return super().begin(parts=parts)
+        if steps is not None and steps >= _MOST:
+            named = (
+                f"{self.record.length} {self.options[self.record.length]} makes" if self.record.length else "these are"
+            )
+            raise PlasticError(f"{named} {steps:,} steps, which would never end")
         if self.dry_run:
             raise DryRun(self._forecast(steps, trial, len(parts) or 1))
         if self.options.get("resume"):
@@ -316,6 +340,7 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
     run = NewRun(record, options, extension, dry_run)
     if _has_seeds(run):
         _check_seeds(run.seeds)
+    _require_numbers_in_range(record, options)
     with environment(options["device"], options["dtype"], options["threads"]):
         try:
             lines = record.body(run, **record.arguments(options)) or []
@@ -328,6 +353,11 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
             return None
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
+        except Exception as error:
+            _failed(run, error)
+            if _is_too_large(error):
+                raise PlasticError(_too_large(record, options, str(error) or "out of memory")) from None
+            raise
         finally:
             run.close()
     try:
@@ -338,6 +368,41 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
     for line in [*lines, f"run folder {run.folder}"]:
         terminal.say(line)
     return run.folder
+
+
+def _failed(run: NewRun, error: Exception) -> None:
+    """Write down, where that is possible, that a run has ended by an error."""
+    if run.begun and run.config["status"] == "running":
+        with contextlib.suppress(PlasticError):
+            run.status("failed", **run.config.get("details", {}), error=f"{type(error).__name__}: {error}")
+
+
+def _is_too_large(error: Exception) -> bool:
+    """Whether an error says that arrays, lists or numbers do not fit the machine."""
+    if isinstance(error, MemoryError | OverflowError):
+        return True
+    return isinstance(error, ValueError) and bool(
+        re.search("[Mm]aximum (allowed|supported) |too (big|large)", str(error))
+    )
+
+
+def _too_large(record: Experiment, options: dict[str, Any], reason: str) -> str:
+    """Return the message of a run that does not fit the machine: it names the options with the largest numbers."""
+    sizes = {
+        name: max(_plain(value) if isinstance(value, tuple) else [value], default=0)
+        for name, value in record.arguments(options).items()
+        if isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(each, int) for each in value))
+    }
+    largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:3]
+    named = ", ".join(f"{name} {_shown(options[name])}" for name in largest)
+    return f"this does not fit the memory ({' '.join(reason.split())}); take smaller numbers, of {named}"
+
+
+def _require_numbers_in_range(record: Experiment, options: dict[str, Any]) -> None:
+    for name in record.own:
+        for value in options[name] if isinstance(options[name], tuple) else (options[name],):
+            if isinstance(value, int) and abs(value) >= _MOST:
+                raise PlasticError(f"{name} is {value}; whole numbers are below {_MOST:,}")
 
 
 def _interrupted(run: NewRun) -> str:
