@@ -9,9 +9,6 @@ from plastic import require, xp
 from plastic.eprop.spiking import Neurons, decay
 from plastic.errors import PlasticError
 
-MOST = 10**6
-"""Of neurons, trials and steps: more is a slip of the finger."""
-
 
 @dataclasses.dataclass(frozen=True)
 class AdaptiveNeurons:
@@ -45,9 +42,9 @@ class AdaptiveNeurons:
         for name in ("thr", "dampening_factor"):
             require.number(name, getattr(self, name), above=0)
         require.number("beta", self.beta, least=0)
-        require.whole("n_ref", self.n_ref, 1, MOST)
+        require.whole("n_ref", self.n_ref)
         for name in ("n_regular", "n_adaptive"):
-            require.whole(name, getattr(self, name), 0, MOST)
+            require.whole(name, getattr(self, name), 0)
         if self.n == 0:
             raise PlasticError("n_regular and n_adaptive are 0; there must be one neuron or more in all")
 

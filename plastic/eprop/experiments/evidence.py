@@ -5,8 +5,8 @@ import functools
 from plastic import require, runs
 from plastic.eprop import inputs
 from plastic.eprop.experiments import decisions, figures
-from plastic.eprop.experiments.adaptive_neurons import MOST, AdaptiveNeurons
-from plastic.eprop.experiments.decisions import Rule, Schedule
+from plastic.eprop.experiments.adaptive_neurons import AdaptiveNeurons
+from plastic.eprop.experiments.decision_options import Rule, Schedule, expect, require_trials
 from plastic.eprop.experiments.spellings import PLACEMENT, PLOT, PRINTED
 from plastic.errors import PlasticError
 
@@ -52,13 +52,16 @@ def evidence(
         t_recall: length of the recall in ms, in which the loss is taken.
         input_f0: rate of active input neurons in Hz; that of the noise is a quarter.
     """
-    decisions.require_trials(n_in, t_cue, t_delay, t_recall, input_f0, dt)
-    require.whole("n_cues", n_cues, 1, MOST)
+    require_trials(n_in, t_cue, t_delay, t_recall, input_f0, dt)
+    require.whole("n_cues", n_cues)
     if n_cues % 2 == 0:
         raise PlasticError(f"n_cues is {n_cues}: a trial of an even number may have no answer; take an odd one")
-    require.whole("t_cue_spacing", t_cue_spacing, 1, MOST)
+    require.whole("t_cue_spacing", t_cue_spacing)
     if t_cue > t_cue_spacing:
         raise PlasticError(f"t_cue is {t_cue}, more than t_cue_spacing, {t_cue_spacing}: cues would overlap")
+    steps = n_cues * t_cue_spacing + t_delay + t_recall
+    lengths = {"n_cues": n_cues, "t_cue_spacing": t_cue_spacing, "t_delay": t_delay, "t_recall": t_recall}
+    expect(run, steps, schedule, neurons, n_in, **lengths)
     draw = functools.partial(
         inputs.evidence,
         batch=schedule.n_batch,

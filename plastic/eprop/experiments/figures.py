@@ -1,7 +1,6 @@
 """The figures of pattern generation and of decisions: how training went, one trial of the first seed, one synapse."""
 
 import functools
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -129,8 +128,7 @@ def _names(runs):
     if len(runs) == 1:
         return [""]
     found = [(_RULES[run.options.get("rule")], run.options.get("learning_signals")) for run in runs]
-    labels = plotting.labels(runs, [rule if rule == "BPTT" else f"{rule}, {B} feedback" for rule, B in found])
-    return [textwrap.fill(label, 48, break_long_words=False, break_on_hyphens=False) for label in labels]
+    return plotting.labels(runs, [rule if rule == "BPTT" else f"{rule}, {B} feedback" for rule, B in found])
 
 
 def _columns(runs, rows, height):

@@ -9,9 +9,8 @@ from plastic import require, runs, training, xp
 from plastic.data.sources import Repeated
 from plastic.eprop import gradients, inputs, signals
 from plastic.eprop.experiments import figures, one_trial
-from plastic.eprop.experiments.adaptive_neurons import MOST
-from plastic.eprop.experiments.decisions import require_step
-from plastic.eprop.experiments.plastic_network import PlasticNetwork, network_of, published_weights
+from plastic.eprop.experiments.decision_options import require_step
+from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, network_of, published_weights
 from plastic.eprop.experiments.spellings import PLOT
 from plastic.eprop.rules import predict
 from plastic.eprop.spiking import Neurons, decay
@@ -93,8 +92,10 @@ def pattern(
         eprop_or_bptt: the rule.
     """
     require_step(dt)
-    _require_sizes(n_batch=n_batch, n_out=n_out, n_in=n_in, n_rec=n_rec, seq_len=seq_len)
-    _require_sizes(10**9, n_iter=n_iter, print_every=print_every)
+    sized_by = {"n_batch": n_batch, "n_out": n_out, "n_in": n_in, "n_rec": n_rec, "seq_len": seq_len}
+    for name, value in (sized_by | {"n_iter": n_iter, "print_every": print_every}).items():
+        require.whole(name, value)
+    run.expect(entries((n_in, n_rec, n_out), seq_len, n_batch) * len(run.seeds), **sized_by)
     _require_numbers(learning_rate=learning_rate, thr=thr, dampening_factor=dampening_factor, above=0)
     _require_numbers(reg=reg, least=0)
     _require_numbers(reg_rate=reg_rate, f0=f0, least=0, most=1000)
@@ -154,11 +155,6 @@ def check_gradient(network, x, loss, penalty):
         )
         if not difference <= 1e-4 * largest:
             raise PlasticError(f"gradient_check: two forms of e-prop differ by {difference:.1e} in {name}")
-
-
-def _require_sizes(most=MOST, /, **options):
-    for name, value in options.items():
-        require.whole(name, value, 1, most)
 
 
 def _require_numbers(above=None, least=None, most=None, **options):

@@ -37,6 +37,15 @@ def published_weights(
     return {name: xp.asarray(array) for name, array in drawn.items()}
 
 
+def entries(sizes: tuple[int, int, int], steps: int, batch: int) -> int:
+    """Return how many numbers the weights, their gradients and moments and the record of a simulation are, at least.
+
+    sizes: (n_in, n, n_out). steps, batch: of a trial.
+    """
+    n_in, n, _ = sizes
+    return 4 * (n_in + n) * n + 2 * steps * batch * n
+
+
 def network_of(arrays: dict[str, Array], neurons: Neurons, kappa: float) -> SpikingNetwork:
     """Return the network of the arrays of a checkpoint; those of several seeds are stacked.
 

@@ -6,7 +6,7 @@ from plastic import runs
 from plastic.eprop import inputs
 from plastic.eprop.experiments import decisions, figures
 from plastic.eprop.experiments.adaptive_neurons import AdaptiveNeurons
-from plastic.eprop.experiments.decisions import Rule, Schedule
+from plastic.eprop.experiments.decision_options import Rule, Schedule, expect, require_trials
 from plastic.eprop.experiments.spellings import PLOT, PRINTED
 
 _SCHEDULE = Schedule(n_iter=1000, learning_rate=0.003, stop_crit=0.05)
@@ -47,7 +47,9 @@ def store_recall(
         t_recall: length of the recall in ms, in which the loss is taken.
         input_f0: rate of active input neurons in Hz; the others fire at 10 Hz.
     """
-    decisions.require_trials(n_in, t_cue, t_delay, t_recall, input_f0, dt)
+    require_trials(n_in, t_cue, t_delay, t_recall, input_f0, dt)
+    lengths = {"t_cue": t_cue, "t_delay": t_delay, "t_recall": t_recall}
+    expect(run, sum(lengths.values()), schedule, neurons, n_in, **lengths)
     draw = functools.partial(
         inputs.store_recall,
         batch=schedule.n_batch,
