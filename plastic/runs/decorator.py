@@ -235,6 +235,11 @@ class NewRun(Run):
         return bool(self.options.get("resume")) and Run(self.options["resume"]).has_checkpoint()
 
     @property
+    def length_before(self) -> Any:
+        """How long the run to extend was, by the option that says so; None where none is extended."""
+        return Run(self.options["resume"]).options[str(self.record.length)] if self.extension else None
+
+    @property
     def begun(self) -> bool:
         """Whether the run has its folder."""
         return self._lock is not None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic import runs, training, xp
+from plastic import training, xp
 from plastic.data.sources import Drawn, Together
 from plastic.eprop import inputs, signals
 from plastic.eprop.experiments import one_trial
@@ -220,13 +220,12 @@ def mean_error(
 
 def _require_extension(run: Any, schedule: Schedule) -> None:
     """Refuse to extend a run that ended between two validations: its last one drew trials that others would have."""
-    if run.extension:
-        before = runs.Run(run.options.get("resume")).options.get("n_iter")
-        if before % schedule.validate_every:
-            raise PlasticError(
-                f"n_iter of the run to resume is {before}, no multiple of validate_every {schedule.validate_every}: it "
-                "was validated once more at its end, and would not go on as a longer run does"
-            )
+    before = run.length_before
+    if before is not None and before % schedule.validate_every:
+        raise PlasticError(
+            f"n_iter of the run to resume is {before}, no multiple of validate_every {schedule.validate_every}: it was "
+            "validated once more at its end, and would not go on as a longer run does"
+        )
 
 
 def _trial(
