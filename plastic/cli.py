@@ -66,6 +66,7 @@ def run(
     prog: str | None = None,
     default: str | None = None,
     by: str | None = None,
+    spellings: dict[str, str] | None = None,
 ) -> None:
     """Run a command line; where it fails, leave the process with an exit code.
 
@@ -79,11 +80,12 @@ def run(
         prog: the name of the program, for the help.
         default: the command of a line that names none.
         by: an option that may name the command, too: --action=train.
+        spellings: {published name of a command: ours}.
     """
     try:
         words = sys.argv[1:] if argv is None else list(argv)
         with _interruptions():
-            _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
+            _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by, spellings or {})
             if sys.stdout is not None:
                 sys.stdout.flush()
     except PlasticError as error:
@@ -267,14 +269,14 @@ def _suggestion(wrong, known, dashes=""):
     return f"; did you mean {dashes}{lower[near[0]]}?" if near else ""
 
 
-def _serve(commands, argv, prog, default=None, by=None):
+def _serve(commands, argv, prog, default, by, spellings):
     if isinstance(commands, dict):
         if argv and argv[0] in _HELP:
             return print(_help_on_all(commands, prog, default))
         name, argv = _command(argv, by)
         typed = name or "".join(argv[:1])
         wrong = f"{typed!r} is not a command{_suggestion(typed, commands)}" if typed else "no command is given"
-        name = (name or default or "").replace("-", "_")
+        name = spellings.get(name, name or default or "").replace("-", "_")
         if name not in commands:
             raise PlasticError(f"{wrong}; {prog} takes {' | '.join(commands)}")
         commands, prog = commands[name], f"{prog} {name}"

@@ -135,7 +135,27 @@ def measure(run, which: Literal["a", "b"] | None = None, *, net: Net, scale: flo
     run.save_arrays({"x": np.arange(3)})
 
 
-COMMANDS = {"descent": descent, "grid": grid, "measure": measure, "figure": figure}
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """A unit.
+
+    Args:
+        unit: of length.
+    """
+
+    unit: Literal["m", "metre", "km"] = "m"
+
+
+@experiment("toy", length="steps", aliases={"unit": {"metre": "m"}})
+def march(run, *, steps: int = 3, unit: Unit, net: Net):
+    """March on."""
+    w = xp.zeros(1)
+    every = {"evaluate_every": steps, "checkpoint_every": steps, "replicas": [{"replica": 0, "seed": run.seeds[0]}]}
+    training.fit(run, {"w": w}, training.Frozen(None), lambda *_: w, steps=steps, evaluate=lambda: {"w": w}, **every)
+    return [unit.unit]
+
+
+COMMANDS = {"descent": descent, "grid": grid, "measure": measure, "march": march, "figure": figure}
 
 
 @pytest.fixture(autouse=True)
@@ -361,10 +381,26 @@ def test_the_command_line_names_a_command_by_an_option_or_not_at_all():
 
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):
-            cli.run(COMMANDS, list(words), prog="toy", default="descent", by="action")
+            cli.run(COMMANDS, list(words), prog="toy", default="descent", by="action", spellings={"greed": "grid"})
         return shown.getvalue().splitlines()
 
     assert served("--steps=5") == "descent" == served("descent", "--steps=5")
     assert served("--action", "grid", "--steps=5") == served("--steps=5", "-action=grid") == "grid"
+    assert served("greed", "--steps=5") == served("--action=greed", "--steps=5") == "grid"  # as published
     help_ = "\n".join(subprocess_free(["--help"]))
     assert "--rate" in help_ and "toy grid" in help_
+
+
+def test_a_published_value_is_ours_also_on_a_resume():
+    found, shown = run("march", "--unit=metre")
+    assert shown == ["m"] and found.options["unit"] == "m"
+    assert run("march", "--unit=m")[0].folder.name == f"{found.folder.name}-2"
+    assert run("march", f"--resume={found.folder}", "--unit=metre")[0].folder == found.folder
+    assert "unit is 'km'" in refused("march", f"--resume={found.folder}", "--unit=km")
+
+
+def test_options_of_records_are_explained_where_the_body_has_none_of_its_own():
+    """In the order of the records."""
+    lines = [line.strip() for line in march.__doc__.partition("Args:\n")[2].splitlines()]
+    assert lines[:3] == ["unit: of length.", "width: units.", "depth: layers."]
+    assert march.__doc__.startswith("March on.\n\nArgs:\n")

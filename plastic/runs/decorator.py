@@ -93,6 +93,7 @@ class Experiment:
     own: dict[str, inspect.Parameter]
     shared: dict[str, Any]
     spellings: dict[str, Spelling]
+    aliases: dict[str, dict[Any, Any]]
     records: dict[str, Any]
 
     @property
@@ -122,6 +123,7 @@ def experiment(
     dtype: str = "float32",
     resume: bool = True,
     spellings: dict[str, Spelling] | None = None,
+    aliases: dict[str, dict[Any, Any]] | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the decorator that makes a command of an experiment.
@@ -139,6 +141,7 @@ def experiment(
         dtype: the default of --dtype.
         resume: whether a run can be resumed: whether it trains by `fit`.
         spellings: published names of shared options.
+        aliases: {option: {published value: ours}}, of options of the body, which gets ours.
         name: of the experiment; by default that of the function.
 
     Returns:
@@ -158,7 +161,18 @@ def experiment(
             raise TypeError(f"{body.__name__}: {', '.join(clash)} are options that all experiments share")
         called = name or body.__name__
         record = Experiment(
-            family, called, body, draw or {}, restore, length, readable, own, shared, spellings or {}, records
+            family,
+            called,
+            body,
+            draw or {},
+            restore,
+            length,
+            readable,
+            own,
+            shared,
+            spellings or {},
+            aliases or {},
+            records,
         )
         EXPERIMENTS[family, called] = record
 
@@ -422,9 +436,11 @@ def _interrupted(run: NewRun) -> str:
 
 
 def _canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options by our names, those of a published spelling converted."""
+    """Return the options by our names and values, those of a published spelling converted."""
     found: dict[str, Any] = {}
     for name, value in given.items():
+        if name in record.aliases:
+            value = record.aliases[name].get(value, value)
         spelling = record.spellings.get(name)
         if spelling is None:
             found.setdefault(name, value)
@@ -493,11 +509,11 @@ def _signature(record: Experiment) -> inspect.Signature:
 def _documented(record: Experiment) -> str:
     """Return the docstring of the body with the shared options after its own, one line each."""
     text = inspect.getdoc(record.body) or ""
-    for kind in record.records.values():
-        before, heading, after = text.partition("Args:\n")
-        text = before + heading + _arguments_of(inspect.getdoc(kind) or "") + after
     if "Args:\n" not in text:
         text = f"{text}\n\nArgs:\n" if text else "Args:\n"
+    before, heading, after = text.partition("Args:\n")
+    of_records = [_arguments_of(inspect.getdoc(kind) or "") for kind in record.records.values()]
+    text = "".join([before, heading, *of_records, after])
     lines = [f"    {name}: {SHARED[name][1]}" for name in record.shared]
     lines += [f"    {name}: the published spelling: {spelling.meaning}" for name, spelling in record.spellings.items()]
     return text.rstrip("\n") + "\n" + "\n".join(lines) + "\n"
