@@ -256,6 +256,11 @@ class NewRun(Run):
         return bool(self.options.get("resume")) and Run(self.options["resume"]).has_checkpoint()
 
     @property
+    def length_before(self) -> Any:
+        """How long the run to extend was, by the option that says so; None where none is extended."""
+        return Run(self.options["resume"]).options[str(self.record.length)] if self.extension else None
+
+    @property
     def begun(self) -> bool:
         """Whether the run has its folder."""
         return self._lock is not None
@@ -493,8 +498,10 @@ def _own(body: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[s
         records[parameter.name] = parameter.annotation
         kinds = typing.get_type_hints(parameter.annotation)
         for field in dataclasses.fields(parameter.annotation):
+            given = parameter.default is not parameter.empty  # a record with other defaults than those of its class
+            default = getattr(parameter.default, field.name) if given else field.default
             own[field.name] = inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kinds[field.name]
             )
     return own, records
 
