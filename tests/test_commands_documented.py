@@ -18,6 +18,7 @@ from plastic.gait import __main__ as gait
 from plastic.gle import __main__ as gle
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
+from plastic.runs.figure import figure
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -279,7 +280,7 @@ def run_tiny(line, dataset):
     values |= TINY[function](values) | (
         {"dataset": str(dataset)} if function in (gait.train, ep.train, ep.plotcurves, ep.recipe, *ON_IMAGES) else {}
     )
-    plain = ["--no_plot"] * hasattr(function, "experiment")
+    plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters and "plot" not in values)
     cli.run(function, [*plain, *(f"--{name}={shown(value)}" for name, value in values.items())])
     if resumes:
         cli.run(function, [f"--resume={the_one_run(dataset).folder}"])
@@ -397,18 +398,24 @@ def test_a_command_of_the_readme_is_right(line, toy):
     if {"--help", "-h"} & set(shlex.split(line)):
         return
     function, values = parsed(line)
-    if function is gle.figure:
-        return draw_together(values, toy)
+    if function is figure:
+        return draw_together(line, values, toy)
     if function in TINY:
         run_tiny(line, toy)
     if function in TINY:
         assert the_one_run(toy).config["status"] == "finished"
 
 
-def draw_together(values, toy):
-    """Draw as many runs as a line of `plastic.gle figure` names into one figure, beside the data."""
-    for seed, _ in enumerate(values["folders"]):
-        run_tiny(f"plastic.gle lagline --seed={seed}", toy)
+ONE = {"gait": "train", "ep": "train", "eprop": "pattern", "gle": "lagline", "pc": "depth"}
+"""An experiment of each family, for its figures."""
+
+
+def draw_together(line, values, toy):
+    """Draw as many runs as a line of `figure` names into one picture, beside the data."""
+    program = line.split()[0]
+    for count, _ in enumerate(values["folders"]):
+        run_tiny(f"{program} {ONE[program.split('.')[1]]} --name=run{count}", toy)
     folders, out = sorted(toy.parent.glob("results/*/*")), toy.parent / "figure.png"
-    cli.run(gle.figure, [",".join(map(str, folders)), f"--out={out}"])
-    assert out.read_bytes().startswith(b"\x89PNG")
+    cli.run(figure, [*map(str, folders), f"--out={out}"])
+    assert all(each.read_bytes().startswith(b"\x89PNG") for each in toy.parent.glob("figure*.png"))
+    assert list(toy.parent.glob("figure*.png"))
