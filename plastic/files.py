@@ -350,7 +350,7 @@ def _attribute(hdf5: Any, name: str) -> Any:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     with system_errors(f"cannot read {path}"):
         try:
-            file = system.open_regular(path)
+            file = system.open_regular(path, buffering=0)  # all of it is then read in one piece, without a copy
         except (FileNotFoundError, NotADirectoryError):
             raise UnusableError(path, "is not there") from None
         with file:

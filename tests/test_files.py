@@ -222,7 +222,7 @@ def test_a_name_as_long_as_names_can_be(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     for long in (tmp_path / ("x" * 300), tmp_path / "y" / ("x" * 300)):
         for write in WRITERS.values():
-            with pytest.raises(PlasticError, match="cannot write .*(File name too long|No such file)"):
+            with pytest.raises(PlasticError, match=r"cannot write .*(File name too long|No such file)"):
                 write(long)
         for read in (files.read_hdf5, files.read_around, files.read_json):
             with pytest.raises(PlasticError, match=r"cannot read .*File name too long|is not there|No such file"):
