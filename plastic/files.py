@@ -23,7 +23,7 @@ import pathlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -277,7 +277,7 @@ def _fill(
         return h5py.h5d.create(hdf5.id, name.encode(), h5py.h5t.STD_I16LE, space, plan).get_offset()
 
 
-def _content(file: BinaryIO, path: Path, but_at: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _content(file: IO[bytes], path: Path, but_at: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and attributes of a file whose seal is sound; not the dataset that begins at a byte."""
     import h5py
 
@@ -347,7 +347,7 @@ def _attribute(hdf5: Any, name: str) -> Any:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     with system_errors(f"cannot read {path}"):
         try:
             file = system.open_regular(path, buffering=0)  # all of it is then read in one piece, without a copy
@@ -360,13 +360,13 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
             yield file
 
 
-def _write_seal(file: BinaryIO, start: int = 0, stop: int = 0) -> None:
+def _write_seal(file: IO[bytes], start: int = 0, stop: int = 0) -> None:
     seal = _seal(file, start, stop)
     file.seek(0)
     file.write(seal)
 
 
-def _require_seal(file: BinaryIO, path: Path) -> int:
+def _require_seal(file: IO[bytes], path: Path) -> int:
     """Return where the streamed dataset begins, 0 where there is none. Raises UnusableError for a damaged file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -382,14 +382,14 @@ def _require_seal(file: BinaryIO, path: Path) -> int:
     return start
 
 
-def _unsealed(path: Path, file: BinaryIO) -> UnusableError:
+def _unsealed(path: Path, file: IO[bytes]) -> UnusableError:
     size = file.seek(0, os.SEEK_END)
     return UnusableError(
         path, f"is damaged or of another format: its content ({size:,} bytes) does not fit its checksum"
     )
 
 
-def _seal(file: BinaryIO, start: int, stop: int) -> bytes:
+def _seal(file: IO[bytes], start: int, stop: int) -> bytes:
     """Return the seal of a file: the CRC-32 of what comes after it, but for the bytes from `start` to `stop`."""
     size = file.seek(0, os.SEEK_END)
     checksum = 0
