@@ -22,7 +22,7 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _LONGEST = 50  # characters of a name that its temporary file repeats
 
 
-def open_regular(path: Path, mode: str = "rb", **options: Any) -> IO[Any]:
+def open_regular(path: Path, mode: str = "rb", **options: Any) -> Any:
     """Open a regular file as `open` does, and nothing else; to be written, no symbolic link either.
 
     Args:

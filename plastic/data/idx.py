@@ -40,15 +40,15 @@ def read(path: str | os.PathLike[str], ndim: int) -> np.ndarray:
             if len(header) < 4 + 4 * ndim:
                 raise PlasticError(f"{path} ends within its header")
             if header[:4] != bytes((0, 0, _UNSIGNED_BYTE, ndim)):
-                found = header[:4].hex(" ")
-                raise PlasticError(f"{path} starts with {found}; an IDX file of this kind starts with 00 00 08 0{ndim}")
+                start = header[:4].hex(" ")
+                raise PlasticError(f"{path} starts with {start}; an IDX file of this kind starts with 00 00 08 0{ndim}")
             shape = struct.unpack(f">{ndim}I", header[4:])
             claimed = f"{path} says it holds {' x '.join(map(str, shape))} bytes, but"
             if (size := math.prod(shape)) > (most := _PACKED * os.fstat(packed.fileno()).st_size):
                 raise PlasticError(f"{claimed} there are {most:,} at most")
             system.require_memory(path, size)
             values = np.empty(size, np.uint8)
-            found = _fill(file, memoryview(values))
+            found = _fill(file, values.data)
             if found == size:
                 found += len(file.read(_PIECE))  # there is nothing left, and the checksum at the end is checked
     except FileNotFoundError:

@@ -104,7 +104,7 @@ def _array(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: str, me
         if count * dtype.itemsize != there or min(shape, default=0) < 0:
             raise ValueError(f"{name} claims the shape {shape} of {dtype}, but {there:,} bytes are there")
         array = np.empty(count, dtype)
-        left = memoryview(array.view(np.uint8))
+        left = array.view(np.uint8).data
         while left and (piece := file.read(min(_PIECE, len(left)))):
             left[: len(piece)] = piece
             left = left[len(piece) :]
