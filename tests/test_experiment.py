@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import os
+import pathlib
 import signal
 from typing import Literal
 
@@ -11,7 +12,7 @@ import pytest
 from command_lines import column, error_of, printed, table
 
 import plastic
-from plastic import cli, plotting, require, runs, training, xp
+from plastic import cli, files, parameters, plotting, require, runs, training, xp
 from plastic.data import sources
 from plastic.errors import PlasticError
 from plastic.runs import Spelling, decorator, experiment
@@ -359,6 +360,100 @@ def test_a_grid_killed_anywhere_resumes_to_the_bit(monkeypatch, stop):
     for index in range(3):
         name = f"checkpoint-{index}.h5"
         assert (cut / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "checkpoint-1.h5").write_bytes(b"rubbish"), "checkpoint-1.h5 is damaged"),
+        (lambda folder: (folder / "checkpoint-1.h5").unlink(), "checkpoint-1.h5 was saved, but it is not there"),
+        (lambda folder: os.replace(folder / "checkpoint-2.h5", folder / "checkpoint-1.h5"), "checkpoint-2.h5 was "),
+        (lambda folder: os.truncate(folder / "metrics.csv", 100), "metrics.csv is damaged: it is shorter"),
+        (lambda folder: (folder / "metrics.csv").unlink(), "metrics.csv is damaged: it is not there"),
+        (lambda folder: edit(folder / "metrics.csv", b",9.0", b",8.0"), "metrics.csv is damaged: it was edited"),
+    ],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_grid_whose_files_do_not_belong_together_is_refused_and_stays_as_it_is(damage, message, killed):
+    found, _ = run("grid")
+    if killed:
+        files.write_json(found.folder / "config.json", found.config | {"status": "running", "ended": None})
+    damage(found.folder)
+    before = content(found.folder)
+    for words in ([], ["--steps=40"]):
+        assert message in refused("grid", f"--resume={found.folder}", *words)
+        assert content(found.folder) == before
+
+
+def test_a_grid_of_other_parts_is_refused():
+    found, _ = run("grid")
+    files.write_json(found.folder / "config.json", found.config | {"parts": found.config["parts"][:2]})
+    before = content(found.folder)
+    assert "was made of other parts" in refused("grid", f"--resume={found.folder}")
+    assert content(found.folder) == before
+
+
+def test_a_grid_that_is_refused_in_a_part_keeps_its_rows(monkeypatch):
+    """It is killed after rows that no checkpoint counts; the network of its first part then has another shape."""
+    with monkeypatch.context() as patch:
+        count, save = [0], runs.Run.save_checkpoint
+
+        def killed(self, tree, counters):
+            count[0] += 1
+            if count[0] > 2:
+                raise SystemExit(137)
+            save(self, tree, counters)
+
+        patch.setattr(runs.Run, "save_checkpoint", killed)
+        with pytest.raises(SystemExit):
+            grid()
+    (folder,) = os.scandir("results/toy")
+    before = content(folder.path)
+    with monkeypatch.context() as patch:
+        patch.setattr(parameters, "assign", lambda *_, **__: (_ for _ in ()).throw(PlasticError("other shapes")))
+        assert "checkpoint-0.h5 does not fit: other shapes" in refused("grid", f"--resume={folder.path}")
+    assert content(folder.path) == before
+    run("grid", f"--resume={folder.path}")
+    assert (pathlib.Path(folder.path) / "metrics.csv").read_bytes() == (
+        run("grid")[0].folder / "metrics.csv"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("word", ["--steps=5", "--steps=10"])
+def test_a_resume_that_is_refused_changes_nothing(word):
+    found, _ = run("descent", "--steps=5", "--no_plot")
+    (found.folder / "checkpoint.h5").write_bytes(b"rubbish")
+    before = content(found.folder)
+    assert "checkpoint.h5 is damaged" in refused("descent", f"--resume={found.folder}", word)
+    assert content(found.folder) == before
+    (found.folder / "checkpoint.h5").unlink()
+    (found.folder / "metrics.csv").unlink()
+    before = content(found.folder)
+    assert "config.json says finished and that checkpoint.h5 was saved, but it is not there" in refused(
+        "descent", f"--resume={found.folder}", word
+    )
+    assert content(found.folder) == before
+
+
+def test_ctrl_c_before_a_resumed_run_goes_on_leaves_it_as_it_was(monkeypatch):
+    found, _ = run("descent", "--steps=5")
+    before = content(found.folder)
+    monkeypatch.setattr(parameters, "assign", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        descent(resume=str(found.folder))
+    assert content(found.folder) == before
+
+
+def content(folder):
+    """Return {name: bytes} of the files of a folder."""
+    return {each.name: pathlib.Path(each.path).read_bytes() for each in os.scandir(folder) if each.name != ".lock"}
+
+
+def edit(path, old, new):
+    """Replace one place in a file."""
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
 
 
 def test_a_grid_is_extended_part_by_part():
