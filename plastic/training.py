@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from plastic import parameters, terminal, xp
-from plastic.data.sources import Batches, Source  # noqa: F401
-from plastic.data.sources import Repeated as Frozen  # noqa: F401
+from plastic.data.sources import Source
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree

@@ -1,17 +1,17 @@
 """From a function to a command: `experiment` adds to a function what every experiment has.
 
-    @experiment("gle", draw={"lagline": figures.lag_line}, restore=chain_of, length="t_train")
-    def lagline(run, *, model: Literal["gle", "bp"] = "gle", t_train: float = 4000.0):
-        \"\"\"Teach a chain of two lagged neurons to be another one.
+    @experiment("gle", draw={"mnist1d": figures.accuracy}, restore=restore, length="max_epochs")
+    def mnist1d(run, *, architecture: Literal["plastic_e2e", "static_lagnet"] = "plastic_e2e", max_epochs: int = 150):
+        \"\"\"Classify MNIST-1D, one sample a step.
 
         Args:
-            model: the rule.
-            t_train: time of learning.
+            architecture: the network.
+            max_epochs: epochs to train.
         \"\"\"
-        require.number("t_train", t_train, above=0)
+        require.whole("max_epochs", max_epochs)
         ...
         training.fit(run, state, source, step, steps=..., ...)
-        return [f"loss {loss:.3g}"]
+        return [f"test accuracy {accuracy:.2f} %"]
 
 The body gets typed values and a `NewRun`, checks its own options first, and trains by `fit`. The folder is claimed when
 `fit` (or `run.begin`) begins the work, so a body that refuses has written nothing. What it returns is printed after
