@@ -155,7 +155,24 @@ def march(run, *, steps: int = 3, unit: Unit, net: Net):
     return [unit.unit]
 
 
-COMMANDS = {"descent": descent, "grid": grid, "measure": measure, "march": march, "figure": figure}
+_WIDE = Net(width=7)
+
+
+@experiment("toy", resume=False, seeds=False)
+def measure_wide(run, *, net: Net = _WIDE):
+    """Measure a wide net."""
+    run.begin()
+    run.log([{"width": net.width, "depth": net.depth}])
+
+
+COMMANDS = {
+    "descent": descent,
+    "grid": grid,
+    "measure": measure,
+    "measure_wide": measure_wide,
+    "march": march,
+    "figure": figure,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -239,6 +256,13 @@ def test_what_the_body_fills_in_belongs_to_the_identity():
     assert found.arrays()["x"].tolist() == [0, 1, 2] and found.config["status"] == "finished"
     with pytest.raises(PlasticError, match="keeps no trained network"):
         plastic.load(found.folder)
+
+
+def test_a_record_given_as_a_default_gives_the_defaults_of_its_options():
+    found, _ = run("measure_wide")
+    assert found.metrics() == {"width": [7], "depth": [1]} and found.options["width"] == 7
+    assert run("measure_wide", "--width=3")[0].metrics()["width"] == [3]
+    assert inspect.signature(measure_wide).parameters["width"].default == 7
 
 
 def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():
