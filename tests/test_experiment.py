@@ -180,8 +180,26 @@ def count_on(run, *, seeds_wanted: int = 3):
     return [str(len(run.generators()))]
 
 
-COMMANDS = {"descent": descent, "grid": grid, "measure": measure, "march": march, "figure": figure}
-COMMANDS |= {"count": count, "count_on": count_on}
+_WIDE = Net(width=7)
+
+
+@experiment("toy", resume=False, seeds=False)
+def measure_wide(run, *, net: Net = _WIDE):
+    """Measure a wide net."""
+    run.begin()
+    run.log([{"width": net.width, "depth": net.depth}])
+
+
+COMMANDS = {
+    "descent": descent,
+    "grid": grid,
+    "measure": measure,
+    "measure_wide": measure_wide,
+    "march": march,
+    "count": count,
+    "count_on": count_on,
+    "figure": figure,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -299,6 +317,13 @@ def test_an_interruption_in_the_last_step_of_a_part_is_heard(monkeypatch):
     (cut,) = set(whole.folder.parent.iterdir()) - {whole.folder}
     run("grid", f"--resume={cut}")  # and in the last of all there is nothing left to go on with
     assert (cut / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
+
+
+def test_a_record_given_as_a_default_gives_the_defaults_of_its_options():
+    found, _ = run("measure_wide")
+    assert found.metrics() == {"width": [7], "depth": [1]} and found.options["width"] == 7
+    assert run("measure_wide", "--width=3")[0].metrics()["width"] == [3]
+    assert inspect.signature(measure_wide).parameters["width"].default == 7
 
 
 def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():

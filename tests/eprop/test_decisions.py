@@ -13,7 +13,19 @@ import matplotlib.image
 import numpy as np
 import pytest
 from command_lines import column, kept, table
-from commands.eprop import CLOCK, COMMANDS, EVIDENCE, RECALL, TINY, command, drawer, parameters_of, refused, split
+from commands.eprop import (
+    CLOCK,
+    COMMANDS,
+    EVIDENCE,
+    RECALL,
+    TINY,
+    command,
+    drawer,
+    parameters_of,
+    printed,
+    refused,
+    split,
+)
 
 import plastic
 from plastic import cli, runs, xp
@@ -508,8 +520,8 @@ def test_seeds_govern_everything(task):
 DISTURBED = {
     "pattern": (TINY["pattern"], "--seeds=1,2 --seq_len=210"),
     "evidence": (TINY["evidence"], "--seeds=4,5 --eprop --feedback=adaptive --f_regularization_type=online"),
-    "store_recall": (TINY["store_recall"], "--dtype=float64 --stop_crit=0.6"),
-    "hardcoded": (TINY["evidence"], "--eprop --eprop_impl=hardcoded --feedback=random --stop_crit=0.6 --seeds=1,2,3"),
+    "store_recall": (TINY["store_recall"], "--dtype=float64 --stop_crit=0.45 --seeds=1,2,3,4"),
+    "hardcoded": (TINY["evidence"], "--eprop --eprop_impl=hardcoded --feedback=random --stop_crit=0.45 --seeds=1,2,3"),
 }
 
 
@@ -519,7 +531,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("name", DISTURBED)
 @pytest.mark.parametrize("end", ["killed", "interrupted"])
-@pytest.mark.parametrize("moment", [1, 3, 5, 7])
+@pytest.mark.parametrize("moment", [1, 3, 4, 5, 7])
 def test_a_run_that_ends_at_any_step_goes_on_to_the_bit(monkeypatch, name, end, moment):
     """Killed, it goes on from the last validation; after Ctrl-C, from the step in progress."""
     undisturbed, lines = command(*DISTURBED[name])
@@ -755,3 +767,11 @@ def test_the_defaults_are_the_published_ones():
     for name, options in published.items():
         defaults = {n: each.default for n, each in inspect.signature(COMMANDS[name]).parameters.items()}
         assert {option: defaults[option] for option in options} == options
+
+
+def test_published_options_that_have_another_name_or_no_effect():
+    plain, _ = command(TINY["evidence"])
+    *_, last = printed(TINY["evidence"], "--nodo_plot --device_placement --print_every=3")
+    folder = pathlib.Path(last.removeprefix("run folder "))
+    assert not list(folder.glob("*.png")) and kept(folder) == kept(plain)
+    assert folder.name == f"{plain.name}-2"  # the same identity
