@@ -126,6 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
         PlasticError: if the file is missing, damaged or edited.
     """
     with system_errors(f"cannot read {path}"), system.open_regular(path) as file:
+        system.require_memory(path, os.fstat(file.fileno()).st_size)
         data = file.read()
     try:
         record = json.loads(data)

@@ -41,8 +41,8 @@ def open_regular(path: Path, mode: str = "rb", **options: Any) -> Any:
         try:
             descriptor = os.open(name, flags | _NO_WAIT | (_NO_LINK if writes else 0), 0o666)
         except OSError as error:
-            if error.errno == errno.ELOOP and os.path.islink(name):
-                raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed", name) from None
+            if error.errno == errno.ELOOP and writes:
+                refuse_link(name)
             raise
         kind = os.fstat(descriptor).st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # `open` itself refuses a folder
@@ -54,6 +54,19 @@ def open_regular(path: Path, mode: str = "rb", **options: Any) -> Any:
         return open(path, mode, opener=opener, **options)
     except ValueError as error:  # a zero byte in the name
         raise OSError(errno.EINVAL, str(error), os.fspath(path)) from None
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse a symbolic link, which leads a writer to a file of somebody's choice.
+
+    Args:
+        path: what is about to be written.
+
+    Raises:
+        OSError: if it is one.
+    """
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed", os.fspath(path))
 
 
 @contextlib.contextmanager

@@ -278,6 +278,25 @@ def test_rows_are_neither_written_through_a_link_nor_to_a_pipe(run, tmp_path):
     again.close()
 
 
+def test_a_lock_that_is_a_link_is_refused(run, tmp_path):
+    """Whoever takes a lock truncates its file."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (run.folder / ".lock").unlink(missing_ok=True)
+    (run.folder / ".lock").symlink_to(victim)
+    with pytest.raises(PlasticError, match=r"cannot lock .*: it is a symbolic link"):
+        runs.Run.resume(run.folder)
+    assert victim.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "config.json"])
+def test_a_file_that_does_not_fit_the_memory_is_not_read(run, name):
+    rewrite(run, metrics=None)
+    os.truncate(run.folder / name, 10**13)
+    with pytest.raises(PlasticError, match=rf"{name} needs 10,000\.0 GB of memory"):
+        runs.Run(run.folder).metrics()
+
+
 # arrays.h5
 
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from plastic import files
+from plastic import files, system
 from plastic.errors import PlasticError, printable
 
 FORMAT = 2  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
@@ -117,6 +117,7 @@ def _only_one(path: Path) -> Iterator[None]:
     lock = FileLock(f"{path}.lock")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+        system.refuse_link(lock.lock_file)
         try:
             lock.acquire(timeout=2)
         except Timeout:

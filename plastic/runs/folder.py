@@ -49,6 +49,8 @@ class Run:
     last = True  # whether nothing of the run comes after it, as after a part of a grid
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
+    _resumption: "_Resumption | None" = None
+    _known = metrics.Mark()  # of rows that have been read
 
     def __init__(self, folder: str | os.PathLike) -> None:
         """Open a run to read it. Raises PlasticError where config.json is missing, damaged or of another format."""
@@ -57,8 +59,6 @@ class Run:
         self.family, self.experiment = self.config["family"], self.config["experiment"]
         self.options = self.config["options"]
         self._lock: Any = None
-        self._resumption: _Resumption | None = None
-        self._known = metrics.Mark()
 
     def __repr__(self) -> str:
         return f"Run {self.folder}, {self.config['status']}"
@@ -457,6 +457,7 @@ def _acquire(folder):
 
     lock = filelock.FileLock(folder / ".lock")
     with files.system_errors(f"cannot lock {folder}"):
+        system.refuse_link(folder / ".lock")
         try:
             lock.acquire(blocking=False)
         except filelock.Timeout:

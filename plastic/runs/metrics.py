@@ -63,6 +63,7 @@ def read(path: Path) -> dict[str, list[Any]]:
     if not os.path.lexists(path):
         return {}
     with files.system_errors(f"cannot read {path}"), _opened(path, "rb") as file:
+        system.require_memory(path, os.fstat(file.fileno()).st_size)
         data = file.read()
     whole = data[: data.rfind(b"\n") + 1]  # a process killed while it wrote leaves a part of a line
     try:

@@ -142,6 +142,14 @@ def test_a_crafted_file_is_made_again(path, tmp_path, capsys):
     )
 
 
+def test_a_lock_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "tiny.h5.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(PlasticError, match=f"cannot write to {tmp_path}: it is a symbolic link"):
+        store.arrays_of(tmp_path / "tiny.h5", lambda: ARRAYS)
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
 def test_what_a_killed_process_left_is_removed(path):
     (path.parent / ".tiny.h5.0123456789abcdef.part").touch()
     path.unlink()
