@@ -8,14 +8,13 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import files, parameters, system
-from plastic.errors import PlasticError, printable
+from plastic import files, parameters, system, terminal
+from plastic.errors import PlasticError
 from plastic.runs import config, metrics, surroundings
 from plastic.types import Tree
 
@@ -124,8 +123,7 @@ class Run:
             present = surroundings.describe()
             changed = surroundings.differences(run.config, present)
             if changed:
-                message = f"warning: {folder} may not continue bit-identically: {'; '.join(changed)}"
-                print(printable(message), file=sys.stderr)
+                terminal.warn(f"warning: {folder} may not continue bit-identically: {'; '.join(changed)}")
             present["after"] = run.config["status"]
             run.config["resumed"] = run.config.get("resumed", []) + [present]
             run.config["status"] = "running"
@@ -193,12 +191,12 @@ class Run:
     def status(self, text: str, **details: Any) -> None:
         """Set the status in config.json: "running", "finished", "interrupted" or "diverged", the time, and details.
 
-        A run that is "running" without a process that holds its lock was killed. One that is interrupted after `resume`
-        and before it goes on is left as it was.
+        A run that is "running" without a process that holds its lock was killed. One that is interrupted or fails after
+        `resume` and before it goes on is left as it was.
         """
         path = self._mine("config.json")
         if self._resumption is not None:
-            if text == "interrupted" and self._resumption.waiting:
+            if text in ("interrupted", "failed") and self._resumption.waiting:
                 return
             self._resumption.go_on()
         self.config |= {"status": text, "ended": None if text == "running" else surroundings.now(), "details": details}
