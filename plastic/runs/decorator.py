@@ -202,12 +202,6 @@ class NewRun(Run):
         self.family, self.experiment = record.family, record.name
         self._lock = None
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds: the option `seeds`, or else `seed` alone."""
-        several = self.options.get("seeds")
-        return (self.options["seed"],) if several is None else tuple(several)
-
     def generators(self) -> list[Any]:
         """Return the random generators of every seed, by purpose; see `xp.generator`."""
         return [xp.generator(seed) for seed in self.seeds]

@@ -133,6 +133,17 @@ class Run:
             raise
         return run
 
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the run, by its options: `seeds`, or else `seed` alone; (0,) where it has neither."""
+        several = self.options.get("seeds")
+        return (self.options.get("seed", 0),) if several is None else tuple(several)
+
+    def option(self, name: str) -> Any:
+        """Return one of the options of the run, for figures and tables; a list is a tuple."""
+        value = self.options[name]
+        return tuple(value) if isinstance(value, list) else value
+
     def close(self) -> None:
         """Give the lock back. The run can still be read."""
         if self._lock is not None:
