@@ -403,8 +403,8 @@ def test_a_home_that_is_there(tmp_path, monkeypatch):
 
 
 def test_messages_show_what_does_not_print():
-    error = PlasticError("503 \x1b]0;owned\x07 \u202egnp.exe \udcff\n\r\x9b1m é")
-    assert str(error) == r"503 \x1b]0;owned\x07 \u202egnp.exe \udcff\n\r\x9b1m é"
+    error = PlasticError("503 \x1b]0;owned\x07 \u202egnp.exe \udcff\n\n\r\x9b1m é")
+    assert str(error) == r"503 \x1b]0;owned\x07 \u202egnp.exe \udcff   \x9b1m é"
     assert str(PlasticError(str(error))) == str(error)
     assert str(files.UnusableError("a\x1b", "is not there")) == r"a\x1b is not there"
 
