@@ -29,13 +29,16 @@ import math
 import os
 import re
 import shlex
+import signal
 import sys
 import textwrap
+import threading
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
+from plastic import terminal
 from plastic.errors import PlasticError
 
 Commands: TypeAlias = Callable[..., Any] | Mapping[str, Any]
@@ -63,6 +66,7 @@ def run(
     prog: str | None = None,
     default: str | None = None,
     by: str | None = None,
+    spellings: dict[str, str] | None = None,
 ) -> None:
     """Run a command line; where it fails, leave the process with an exit code.
 
@@ -76,17 +80,20 @@ def run(
         prog: the name of the program, for the help.
         default: the command of a line that names none.
         by: an option that may name the command, too: --action=train.
+        spellings: {published name of a command: ours}.
     """
     try:
         words = sys.argv[1:] if argv is None else list(argv)
-        _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by)
-        sys.stdout.flush()
+        with _interruptions():
+            _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by, spellings or {})
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except PlasticError as error:
         _leave(2, f"error: {error}")
     except KeyboardInterrupt as stop:
         _leave(130, str(stop) or "interrupted")
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes at exit
+        terminal.silence(sys.stdout)
         sys.exit(141)
 
 
@@ -262,14 +269,14 @@ def _suggestion(wrong, known, dashes=""):
     return f"; did you mean {dashes}{lower[near[0]]}?" if near else ""
 
 
-def _serve(commands, argv, prog, default=None, by=None):
+def _serve(commands, argv, prog, default, by, spellings):
     if isinstance(commands, dict):
         if argv and argv[0] in _HELP:
             return print(_help_on_all(commands, prog, default))
         name, argv = _command(argv, by)
         typed = name or "".join(argv[:1])
         wrong = f"{typed!r} is not a command{_suggestion(typed, commands)}" if typed else "no command is given"
-        name = (name or default or "").replace("-", "_")
+        name = spellings.get(name, name or default or "").replace("-", "_")
         if name not in commands:
             raise PlasticError(f"{wrong}; {prog} takes {' | '.join(commands)}")
         commands, prog = commands[name], f"{prog} {name}"
@@ -343,5 +350,28 @@ def _help(component, prog):
 
 
 def _leave(code, message):
-    print(" ".join(message.splitlines()), file=sys.stderr)
+    terminal.warn(" ".join(message.splitlines()))
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _interruptions():
+    """Make SIGTERM and SIGHUP what Ctrl-C is, at any moment of a command."""
+
+    def interrupt(signum, frame):
+        terminal.interruption.set()  # C code may swallow the exception; training asks for the event, too
+        raise KeyboardInterrupt
+
+    terminal.interruption.clear()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python takes signals in the main thread only
+        return
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {each: signal.signal(each, interrupt) for each in names if signal.getsignal(each) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        terminal.interruption.clear()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic import files, require
+from plastic import files, require, terminal
 from plastic.errors import PlasticError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -68,7 +68,7 @@ def save(fig: Any, path: files.Path) -> None:
     files.write(path, image.getvalue())
 
 
-def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False) -> None:
+def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False, start: int = 0) -> None:
     """Draw one line per label, told apart by colour, dashes and, up to 30 points, markers; and a legend.
 
     Args:
@@ -78,6 +78,7 @@ def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False) -> No
             smallest to the largest. A NaN is a replica without a value there (it diverged, say), and is left out of
             both.
         deviation: whether the band is a standard deviation to either side instead.
+        start: how many curves, of other positions, the axis has already; their looks are not taken again.
 
     Raises:
         PlasticError: if values are no numbers, or a shape does not fit.
@@ -85,7 +86,7 @@ def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False) -> No
     x = _numbers("x", x)
     if not isinstance(ys, dict):
         raise PlasticError(f"ys is a {type(ys).__name__}; it must be a dict of labels to values")
-    for index, (label, y) in enumerate(ys.items()):
+    for index, (label, y) in enumerate(ys.items(), start):
         y = np.ma.masked_invalid(np.atleast_2d(_numbers(f"curve {label!r}", y).astype(float)))
         if x.ndim != 1 or y.ndim != 2 or y.shape[1] != len(x):
             raise PlasticError(
@@ -154,14 +155,31 @@ def labels(runs: list[Any], names: list[str]) -> list[str]:
     Returns:
         The names; where several are equal, with what sets the run's folder apart.
     """
+    names = [plain(name) for name in names]
     texts = [
-        name if names.count(name) == 1 else f"{name} ({_short(run.folder.name)})"
+        name if names.count(name) == 1 else f"{name} ({_short(plain(run.folder.name))})"
         for run, name in zip(runs, names, strict=True)
     ]
     return [
         text if texts.count(text) == 1 else f"{text} {1 + texts[:place].count(text)}"
         for place, text in enumerate(texts)
     ]
+
+
+def plain(text: str) -> str:
+    r"""Return a text that a figure shows as it is: the name of a file or a data set, say.
+
+    Args:
+        text: any text; a `$` would begin a formula.
+
+    Returns:
+        The text in one line, with its dollars escaped.
+
+    Example:
+        >>> plain("a$b")
+        'a\\$b'
+    """
+    return terminal.printable(text).replace("$", r"\$")
 
 
 def _short(folder):

@@ -22,9 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from plastic import parameters, xp
-from plastic.data.sources import Batches, Source  # noqa: F401
-from plastic.data.sources import Repeated as Frozen  # noqa: F401
+from plastic import parameters, terminal, xp
+from plastic.data.sources import Source
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree
@@ -75,7 +74,8 @@ def fit(
 
     Raises:
         PlasticError: when no replica is left, unless `when_diverged` is given.
-        KeyboardInterrupt: after Ctrl-C or SIGTERM, which end the step in progress and save, with the way to go on.
+        KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, which end the step in progress and save; it says how to go
+            on.
 
     Example:
         >>> import tempfile
@@ -131,10 +131,10 @@ def fit(
                 metrics = evaluated()
                 stopped = stop is not None and bool(stop(metrics))
                 bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(metrics.items())[:3]})
-            done, leave = stopped or number == steps, interrupted.is_set()
+            done, leave = stopped or number == steps, interrupted.is_set() or terminal.interruption.is_set()
             if done or leave or number % checkpoint_every == 0:
                 save()
-            if leave and not done:
+            if leave and not (done and run.last):
                 run.status("interrupted", step=number, **health.details())
                 raise KeyboardInterrupt(f"interrupted at step {number}; go on with --resume={run.folder}")
     return metrics
@@ -219,9 +219,7 @@ def _seconds_a_step(step, source):
 
 
 def _progress_bar(steps, number):
-    from tqdm import tqdm
-
-    return tqdm(total=steps, initial=number, disable=None, unit="step", dynamic_ncols=True, mininterval=0.5)
+    return terminal.progress(total=steps, initial=number, unit="step", dynamic_ncols=True, mininterval=0.5)
 
 
 def _quiet():
@@ -230,7 +228,7 @@ def _quiet():
 
 @contextlib.contextmanager
 def _deferred_interrupt():
-    """Turn the first Ctrl-C or SIGTERM into an event to ask about between steps; a second one interrupts at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an event to ask about between steps; a second one acts at once."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted  # Python takes signals in the main thread only
@@ -240,7 +238,8 @@ def _deferred_interrupt():
         interrupted.set()
         signal.signal(signum, signal.default_int_handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
     try:
         yield interrupted
     finally:

@@ -28,11 +28,11 @@ def clusters(folder, shape=(16,), samples=(300, 100), classes=10):
     return path
 
 
-def printed(commands, words, prog):
-    """Run a command line; return the lines that it printed."""
+def printed(commands, words, prog, **more):
+    """Run a command line; return the lines that it printed. more: what else `cli.run` takes."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
-        cli.run(commands, words, prog=prog)
+        cli.run(commands, words, prog=prog, **more)
     return shown.getvalue().splitlines()
 
 
@@ -50,17 +50,17 @@ def refused(commands, words, prog, code=2):
     return error
 
 
-def error_of(commands, words, prog, code=2):
-    """Run a command line that fails; return (the one line of its error, what it printed before)."""
+def error_of(commands, words, prog, code=2, **more):
+    """Run a command line that fails; return (the one line of its error, what it printed before). more: as above."""
     shown, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors), pytest.raises(SystemExit) as caught:
-        cli.run(commands, words, prog=prog)
+        cli.run(commands, words, prog=prog, **more)
     assert caught.value.code == code
     assert re.fullmatch(r"error: [^\n]+\n" if code == 2 else r"[^\n]+\n", errors.getvalue()), errors.getvalue()
     return errors.getvalue(), shown.getvalue()
 
 
-def ends_well_or_in_one_line(commands, words, prog, folders):
+def ends_well_or_in_one_line(commands, words, prog, folders, **more):
     """Run any command line: it works, or it is refused in one line and leaves no run. Return what it printed.
 
     folders: a function that lists the run folders.
@@ -69,7 +69,7 @@ def ends_well_or_in_one_line(commands, words, prog, folders):
     shown, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
         try:
-            cli.run(commands, words, prog=prog)
+            cli.run(commands, words, prog=prog, **more)
             return shown.getvalue()
         except SystemExit as leave:
             assert leave.code == 2

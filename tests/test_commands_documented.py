@@ -1,5 +1,6 @@
 """Every command that the papers' code and the README document: each parses as it stands, and runs at a tiny size."""
 
+import inspect
 import pathlib
 import re
 import shlex
@@ -11,16 +12,13 @@ from plastic import cli, data, runs
 from plastic.data import commands
 from plastic.data.mnist1d import generate
 from plastic.data.speech.recordings import Speech
-from plastic.ep import experiment as ep
+from plastic.ep import __main__ as ep
 from plastic.eprop import __main__ as eprop
-from plastic.eprop import figures as eprop_figures
-from plastic.gait import experiment as gait
+from plastic.gait import __main__ as gait
 from plastic.gle import __main__ as gle
-from plastic.gle import figures as gle_figures
-from plastic.gle import gsc, mnist1d
+from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
-from plastic.pc import sweep
-from plastic.pc.toys import figures as toy_figures
+from plastic.runs.figure import figure
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -81,8 +79,8 @@ PUBLISHED_GLE = {
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 PROGRAMS = {
-    "plastic.gait": gait.train,
-    "plastic.ep": ep.run,
+    "plastic.gait": gait.COMMANDS,
+    "plastic.ep": ep.COMMANDS,
     "plastic.eprop": eprop.COMMANDS,
     "plastic.gle": gle.COMMANDS,
     "plastic.pc": pc.COMMANDS,
@@ -117,7 +115,8 @@ def parsed(line):
     program, *words = [_filled(word) for word in shlex.split(line)]
     function = PROGRAMS[program]
     if isinstance(function, dict):
-        function, words = function[words[0]], words[1:]
+        name, words = cli._command(words, by="action")
+        function = function[name or "train"]
     return function, cli.parse(function, words)
 
 
@@ -137,10 +136,15 @@ def tiny_gait(values):
     return {"nb_epochs": 1, "batch_size": 20} | ({"widths": (16, 12, 10)} if values.get("tower") else {})
 
 
+def tiny_ep_training(values):
+    """The options of training by `plastic.ep`, cut down to an epoch."""
+    return tiny_ep(values) | {"epochs": 1}
+
+
 def tiny_ep(values):
     """The options of a `plastic.ep` line, cut down to a few steps of as many layers, with a few units in each."""
     sizes, channels = values.get("size_tab", (10, 512, 784)), values.get("C_tab", ())
-    tiny = {"T": 6, "Kmax": 3, "epochs": 1}
+    tiny = {"T": 6, "Kmax": 3}
     if channels:
         return tiny | {"C_tab": tuple(range(len(channels), 0, -1)), "size_tab": (10,) + (6,) * (len(sizes) - 1)}
     inputs = sizes[-1] if values.get("toymodel") else PIXELS**2
@@ -148,10 +152,8 @@ def tiny_ep(values):
 
 
 def tiny_eprop(values):
-    """The options of a task of `plastic.eprop`, cut down to a few short trials; `verify` is short as it is."""
-    if "which" in values:
-        return {}
-    return {"n_iter": 2, "n_batch": 2, "n_in": 8}
+    """The options of an experiment of `plastic.eprop`, cut down to a few short trials."""
+    return {"n_iter": 2, "n_batch": 2, "n_in": 8, "plot": False}
 
 
 def tiny_pattern(values):
@@ -160,7 +162,7 @@ def tiny_pattern(values):
 
 
 def tiny_trials(values):
-    """The options of a task of one decision per trial, cut down."""
+    """The options of one decision per trial, cut down."""
     return tiny_eprop(values) | {"n_regular": 3, "n_adaptive": 3, "t_cue": 5, "t_delay": 5, "t_recall": 5}
 
 
@@ -213,13 +215,16 @@ def tiny_words(name, seed):
 ON_IMAGES = (pc.depth, pc.online, pc.smalldata, pc.forgetting, pc.drift)
 
 
-def tiny_toys(values):
+SMALL = ("interference", "alignment", "prospective_index", "trajectory", "teacher", "erratic")
+
+
+def tiny_small(values):
     """The options of a small experiment of `plastic.pc`."""
     return {"grid": "quick", "T": 5}
 
 
 def tiny_images(values):
-    """The options of a sweep of `plastic.pc`, cut down to an epoch of two rates and seeds."""
+    """The options of a grid of `plastic.pc`, cut down to an epoch of two rates and seeds."""
     return {"epochs": 1, "T": 3, "rates": (0.01, 0.001), "seeds": (1, 2)}
 
 
@@ -249,10 +254,12 @@ TINY = {
     pc.smalldata: tiny_smalldata,
     pc.forgetting: tiny_changing,
     pc.drift: tiny_drift,
-    **{pc.COMMANDS[name]: tiny_toys for name in pc.toys.__all__},
+    **{pc.COMMANDS[name]: tiny_small for name in SMALL},
     gait.train: tiny_gait,
-    ep.run: tiny_ep,
-    eprop.verify: tiny_eprop,
+    ep.train: tiny_ep_training,
+    ep.plotcurves: tiny_ep,
+    ep.recipe: tiny_ep,
+    eprop.verify: lambda values: {},
     eprop.pattern: tiny_pattern,
     eprop.evidence: tiny_trials,
     eprop.store_recall: tiny_trials,
@@ -269,9 +276,10 @@ def run_tiny(line, dataset):
     resumes = "resume" in values
     values = {name: value for name, value in values.items() if name not in ABOUT_THE_HOST}
     values |= TINY[function](values) | (
-        {"dataset": str(dataset)} if function in (gait.train, ep.run, *ON_IMAGES) else {}
+        {"dataset": str(dataset)} if function in (gait.train, ep.train, ep.plotcurves, ep.recipe, *ON_IMAGES) else {}
     )
-    cli.run(function, [f"--{name}={shown(value)}" for name, value in values.items()])
+    plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters and "plot" not in values)
+    cli.run(function, [*plain, *(f"--{name}={shown(value)}" for name, value in values.items())])
     if resumes:
         cli.run(function, [f"--resume={the_one_run(dataset).folder}"])
     return values
@@ -286,10 +294,6 @@ def toy(tmp_path, monkeypatch):
     """The path of a data set of random images; runs go to a folder beside it, without figures."""
     monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    for family in (gait.figures, ep.figures, eprop_figures, gle_figures):
-        monkeypatch.setattr(family, "draw", lambda folder: None)
-    for module in (sweep, toy_figures):
-        monkeypatch.setattr(module, "draw", lambda folder: None)
     load = data.load  # one function for all families
     monkeypatch.setattr(mnist1d.data, "load", lambda name, **k: (load, tiny_curves)[name == "MNIST-1D-360"](name, **k))
     monkeypatch.setattr(gsc.speech, "load", tiny_words)
@@ -308,8 +312,8 @@ def the_one_run(toy):
 @pytest.mark.parametrize("line", PUBLISHED)
 def test_a_published_command_parses_as_it_stands(line):
     function, values = parsed(line)
-    assert function is PROGRAMS[line.split()[0]] and function in TINY
-    options = line.split(" --")[1:]
+    assert function in TINY
+    options = [option for option in line.split(" --")[1:] if not option.startswith("action ")]
     assert len(values) == len(options)
     for option in options:
         name, *text = re.split("[= ]", option, maxsplit=1)
@@ -327,8 +331,9 @@ def test_a_published_command_runs(line, toy):
     assert run.config["status"] == "finished"
     for name, value in values.items():
         assert run.options[name] == (list(value) if isinstance(value, tuple) else value)
-    defaults = parsed(line)[0].__kwdefaults__
-    for name in run.options.keys() & defaults.keys() - values.keys() - {"dt", "dtype"}:  # these depend on others
+    signature = inspect.signature(parsed(line)[0])
+    defaults = {name: parameter.default for name, parameter in signature.parameters.items()}
+    for name in run.options.keys() & defaults.keys() - values.keys() - {"dt", "plot"}:  # dt depends on others
         assert run.options[name] == (list(defaults[name]) if isinstance(defaults[name], tuple) else defaults[name])
 
 
@@ -337,10 +342,9 @@ def test_a_published_command_of_eprop_says_what_it_says_and_runs(line, toy, caps
     function, values = parsed(line)
     assert values == PUBLISHED_EPROP[line]
     run_tiny(line, toy)
+    assert the_one_run(toy).config["status"] == "finished"
     if function is eprop.verify:
         assert "all within" in capsys.readouterr().out
-    else:
-        assert the_one_run(toy).config["status"] == "finished"
 
 
 @pytest.mark.parametrize("line", PUBLISHED_GLE)
@@ -350,7 +354,8 @@ def test_a_published_command_of_gle_says_what_it_says_and_runs(line, toy):
     given = run_tiny(line, toy)
     run = the_one_run(toy)
     assert run.config["status"] == "finished" and run.experiment == line.split()[1]
-    assert run.options == function.__kwdefaults__ | given  # its defaults are the published ones
+    published = {name: value for name, value in function.experiment.defaults.items() if name != "dry_run"}
+    assert run.options == published | given | {"plot": False}  # its defaults are the published ones
 
 
 def test_commands_are_found_in_a_page():
@@ -391,18 +396,24 @@ def test_a_command_of_the_readme_is_right(line, toy):
     if {"--help", "-h"} & set(shlex.split(line)):
         return
     function, values = parsed(line)
-    if function is gle.figure:
-        return draw_together(values, toy)
+    if function is figure:
+        return draw_together(line, values, toy)
     if function in TINY:
         run_tiny(line, toy)
-    if function in TINY and function is not eprop.verify:
+    if function in TINY:
         assert the_one_run(toy).config["status"] == "finished"
 
 
-def draw_together(values, toy):
-    """Draw as many runs as a line of `plastic.gle figure` names into one figure, beside the data."""
-    for seed, _ in enumerate(values["folders"]):
-        run_tiny(f"plastic.gle lagline --seed={seed}", toy)
+ONE = {"gait": "train", "ep": "train", "eprop": "pattern", "gle": "lagline", "pc": "depth"}
+"""An experiment of each family, for its figures."""
+
+
+def draw_together(line, values, toy):
+    """Draw as many runs as a line of `figure` names into one picture, beside the data."""
+    program = line.split()[0]
+    for count, _ in enumerate(values["folders"]):
+        run_tiny(f"{program} {ONE[program.split('.')[1]]} --name=run{count}", toy)
     folders, out = sorted(toy.parent.glob("results/*/*")), toy.parent / "figure.png"
-    cli.run(gle.figure, [",".join(map(str, folders)), f"--out={out}"])
-    assert out.read_bytes().startswith(b"\x89PNG")
+    cli.run(figure, [*map(str, folders), f"--out={out}"])
+    assert all(each.read_bytes().startswith(b"\x89PNG") for each in toy.parent.glob("figure*.png"))
+    assert list(toy.parent.glob("figure*.png"))

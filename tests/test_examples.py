@@ -93,7 +93,10 @@ def test_a_new_family_takes_less_than_200_lines_and_has_all_that_families_have(f
 
 def test_python_in_the_readme():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    of_gait, of_ep, of_eprop, of_gle, of_pc = blocks
+    of_all, of_gait, of_ep, of_eprop, of_gle, of_pc = blocks
+    names = {}
+    exec(of_all, names)
+    require.tree("grads", names["grads"], names["net"].parameters)
     names = {}
     exec(of_gait, names)
     assert [grad.W.shape for grad in names["grads"]["layers"]] == [(784, 784)] * 5

@@ -136,7 +136,70 @@ def measure(run, which: Literal["a", "b"] | None = None, *, net: Net, scale: flo
     run.save_arrays({"x": np.arange(3)})
 
 
-COMMANDS = {"descent": descent, "grid": grid, "measure": measure, "figure": figure}
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """A unit.
+
+    Args:
+        unit: of length.
+    """
+
+    unit: Literal["m", "metre", "km"] = "m"
+
+
+@experiment("toy", length="steps", aliases={"unit": {"metre": "m"}})
+def march(run, *, steps: int = 3, unit: Unit, net: Net):
+    """March on."""
+    w = xp.zeros(1)
+    every = {"evaluate_every": steps, "checkpoint_every": steps, "replicas": [{"replica": 0, "seed": run.seeds[0]}]}
+    training.fit(run, {"w": w}, training.Frozen(None), lambda *_: w, steps=steps, evaluate=lambda: {"w": w}, **every)
+    return [unit.unit]
+
+
+@experiment("toy", resume=False, seed=None)
+def count(run, *, seeds_wanted: int = 3):
+    """Count seeds from 1 on.
+
+    Args:
+        seeds_wanted: how many.
+    """
+    run.count_seeds(seeds_wanted)
+    run.begin()
+    return [str(len(run.generators()))]
+
+
+@experiment("toy", resume=False, seed=5)
+def count_on(run, *, seeds_wanted: int = 3):
+    """Count seeds from a first on.
+
+    Args:
+        seeds_wanted: how many.
+    """
+    run.count_seeds(seeds_wanted)
+    run.begin()
+    return [str(len(run.generators()))]
+
+
+_WIDE = Net(width=7)
+
+
+@experiment("toy", resume=False, seeds=False)
+def measure_wide(run, *, net: Net = _WIDE):
+    """Measure a wide net."""
+    run.begin()
+    run.log([{"width": net.width, "depth": net.depth}])
+
+
+COMMANDS = {
+    "descent": descent,
+    "grid": grid,
+    "measure": measure,
+    "measure_wide": measure_wide,
+    "march": march,
+    "count": count,
+    "count_on": count_on,
+    "figure": figure,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -220,6 +283,47 @@ def test_what_the_body_fills_in_belongs_to_the_identity():
     assert found.arrays()["x"].tolist() == [0, 1, 2] and found.config["status"] == "finished"
     with pytest.raises(PlasticError, match="keeps no trained network"):
         plastic.load(found.folder)
+
+
+def test_seeds_are_counted_from_the_first_unless_they_are_given():
+    for words, seeds in (
+        (["count"], [1, 2, 3]),
+        (["count", "--seeds_wanted=1"], [1]),
+        (["count", "--seeds=4,9"], [4, 9]),
+        (["count_on"], [5, 6, 7]),
+        (["count_on", "--seed=8"], [8, 9, 10]),
+        (["count_on", "--seed=8", "--seeds=2"], [2]),
+    ):
+        found, shown = run(*words)
+        assert found.options["seeds"] == seeds and shown == [str(len(seeds))]
+        assert runs.folder.seed_names(seeds) in found.folder.name
+    assert "seeds are [2147483647, 2147483648, 2147483649]" in refused("count_on", f"--seed={2**31 - 1}")
+
+
+def test_an_interruption_in_the_last_step_of_a_part_is_heard(monkeypatch):
+    """The grid is not at its end there."""
+    whole, _ = run("grid", "--steps=5")
+    watch, count = training._Health.watch, [0]
+
+    def interrupting(self, step, vital):
+        watch(self, step, vital)
+        count[0] += 1
+        if count[0] in (5, 15):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training._Health, "watch", interrupting)
+    with pytest.raises(KeyboardInterrupt, match="interrupted at step 5; go on with --resume="):
+        grid(steps=5)
+    (cut,) = set(whole.folder.parent.iterdir()) - {whole.folder}
+    run("grid", f"--resume={cut}")  # and in the last of all there is nothing left to go on with
+    assert (cut / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
+
+
+def test_a_record_given_as_a_default_gives_the_defaults_of_its_options():
+    found, _ = run("measure_wide")
+    assert found.metrics() == {"width": [7], "depth": [1]} and found.options["width"] == 7
+    assert run("measure_wide", "--width=3")[0].metrics()["width"] == [3]
+    assert inspect.signature(measure_wide).parameters["width"].default == 7
 
 
 def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():
@@ -395,7 +499,7 @@ def test_a_figure_that_cannot_be_drawn_spoils_nothing(capsys):
     folder = descent(steps=5)
     captured = capsys.readouterr()
     assert captured.err == (
-        f"warning: the figure curve was not drawn (ValueError: no ink); later: python -m plastic.toy figure {folder}\n"
+        f"warning: not drawn: curve (ValueError: no ink); draw later by: python -m plastic.toy figure {folder}\n"
     )
     assert captured.out.endswith(f"run folder {folder}\n") and runs.Run(folder).config["status"] == "finished"
     BROKEN.clear()
@@ -456,10 +560,26 @@ def test_the_command_line_names_a_command_by_an_option_or_not_at_all():
 
         shown = io.StringIO()
         with contextlib.redirect_stdout(shown):
-            cli.run(COMMANDS, list(words), prog="toy", default="descent", by="action")
+            cli.run(COMMANDS, list(words), prog="toy", default="descent", by="action", spellings={"greed": "grid"})
         return shown.getvalue().splitlines()
 
     assert served("--steps=5") == "descent" == served("descent", "--steps=5")
     assert served("--action", "grid", "--steps=5") == served("--steps=5", "-action=grid") == "grid"
+    assert served("greed", "--steps=5") == served("--action=greed", "--steps=5") == "grid"  # as published
     help_ = "\n".join(subprocess_free(["--help"]))
     assert "--rate" in help_ and "toy grid" in help_
+
+
+def test_a_published_value_is_ours_also_on_a_resume():
+    found, shown = run("march", "--unit=metre")
+    assert shown == ["m"] and found.options["unit"] == "m"
+    assert run("march", "--unit=m")[0].folder.name == f"{found.folder.name}-2"
+    assert run("march", f"--resume={found.folder}", "--unit=metre")[0].folder == found.folder
+    assert "unit is 'km'" in refused("march", f"--resume={found.folder}", "--unit=km")
+
+
+def test_options_of_records_are_explained_where_the_body_has_none_of_its_own():
+    """In the order of the records."""
+    lines = [line.strip() for line in march.__doc__.partition("Args:\n")[2].splitlines()]
+    assert lines[:3] == ["unit: of length.", "width: units.", "depth: layers."]
+    assert march.__doc__.startswith("March on.\n\nArgs:\n")

@@ -73,6 +73,8 @@ def test_curves_differ_in_more_than_colour():
     assert len({line.get_linestyle() for line in lines}) >= 3
     plotting.curves(axis, np.arange(31), {"long": np.zeros(31)})
     assert axis.get_lines()[-1].get_marker() == "None"
+    plotting.curves(axis, np.arange(4), {"other positions": np.zeros(4)}, start=1)
+    assert axis.get_lines()[-1].get_color() == lines[1].get_color() != lines[0].get_color()
 
 
 def test_whole_numbers_get_whole_ticks():

@@ -18,7 +18,6 @@ from plastic.ep.dynamics import EnergyNetwork, Network, PrototypicalNetwork
 from plastic.ep.networks import convolutional, energy, prototypical, toy
 from plastic.ep.relaxation import Relaxation, Trajectory
 from plastic.ep.rules import bptt, eqprop, predict
-from plastic.ep.task import restore
 from plastic.ep.wiring import Convolutional, FullyConnected
 
 NETWORKS = {"toy": toy, "energy": energy, "prototypical": prototypical, "convolutional": convolutional}
@@ -44,6 +43,5 @@ __all__ = [
     "eqprop",
     "predict",
     "prototypical",
-    "restore",
     "toy",
 ]

@@ -1,12 +1,19 @@
-"""The commands `python -m plastic.eprop pattern | evidence | store_recall | verify`."""
+"""The commands of `python -m plastic.eprop`: pattern, evidence, store_recall, verify and figure."""
 
 from plastic import cli
-from plastic.eprop.evidence import evidence
-from plastic.eprop.pattern import pattern
-from plastic.eprop.store_recall import store_recall
-from plastic.eprop.verification import verify
+from plastic.eprop.experiments.evidence import evidence
+from plastic.eprop.experiments.pattern import pattern
+from plastic.eprop.experiments.store_recall import store_recall
+from plastic.eprop.experiments.verify import verify
+from plastic.runs.figure import figure
 
-COMMANDS = {"pattern": pattern, "evidence": evidence, "store_recall": store_recall, "verify": verify}
+COMMANDS = {
+    "pattern": pattern,
+    "evidence": evidence,
+    "store_recall": store_recall,
+    "verify": verify,
+    "figure": figure,
+}
 
 if __name__ == "__main__":
     cli.run(COMMANDS, prog="plastic.eprop")

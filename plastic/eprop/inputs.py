@@ -8,7 +8,7 @@ Lengths are in steps, that is in ms.
     pattern        one frozen input, and the sum of four sinusoids to be traced
     evidence       cues on the left or right, a long delay, then the question on which side there were more
     store_recall   one bit to store, a delay, then the question what it was
-    Trials         a fresh batch of either at every step of training, as `plastic.training.fit` takes it
+    stacked        the trials of several replicas as one
 
 The two tasks of one decision per trial share their input code: n_in neurons in four populations of n_in / 4.
 """
@@ -16,12 +16,11 @@ The two tasks of one decision per trial share their input code: n_in neurons in 
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import require
 from plastic.errors import PlasticError
 
 _HZ = 1e-3  # spikes per step
@@ -247,61 +246,27 @@ def store_recall(
     return Stimuli(x.reshape(T, batch, n_in), values[:, None], values, recall_length)
 
 
-class Trials:
-    """A source for `plastic.training.fit`: every `next` draws a fresh batch of trials.
-
-    With several generators every array has the replica axis first, x (R, T, batch, n_in), and each replica is what its
-    generator would have drawn alone.
+def stacked(stimuli: Sequence[Stimuli]) -> Stimuli:
+    """Return the `Stimuli` of several replicas as one, with the replica axis first.
 
     Args:
-        draw: draw(generator) gives `Stimuli`, for instance `functools.partial(evidence, batch=32)`.
-        generators: a `numpy.random.Generator` for each seed.
-        per_epoch: the number of batches that count as an epoch.
+        stimuli: those of each replica, of the same sizes.
+
+    Returns:
+        `Stimuli` with x (R, T, batch, n_in), on the host.
 
     Raises:
-        PlasticError: if an argument is of another kind.
-
-    Source: the published code draws new trials in every iteration.
+        PlasticError: if there are none, or they differ in their sizes.
 
     Example:
-        >>> trials = Trials(evidence, [np.random.default_rng(1)])
-        >>> trials.next()
-        Stimuli of 64 trials, 2250 ms, the last 150 for recall, 40 inputs
+        >>> stacked([store_recall(np.random.default_rng(seed), batch=2) for seed in (1, 2, 3)])
+        Stimuli of 3 x 2 trials, 1200 ms, the last 100 for recall, 40 inputs
     """
-
-    def __init__(
-        self, draw: Callable[[Any], Stimuli], generators: Iterable[np.random.Generator], per_epoch: int = 1
-    ) -> None:
-        if not callable(draw):
-            raise PlasticError(f"draw is {draw!r}; it must be a function of a generator, inputs.evidence for instance")
-        if isinstance(generators, np.random.Generator) or not isinstance(generators, Iterable):
-            raise PlasticError(f"generators is {generators!r}; it must be a list of them, one for each seed")
-        require.whole("per_epoch", per_epoch)
-        self.draw, self.generators, self.per_epoch = draw, list(generators), per_epoch
-        if not self.generators:
-            raise PlasticError("generators is empty; one for each seed is needed")
-        for generator in self.generators:
-            _check_generator(generator)
-
-    def __repr__(self) -> str:
-        return f"Trials of {len(self.generators)} generators"
-
-    def next(self) -> Stimuli:
-        """Return the next batch, as `Stimuli`."""
-        drawn = [self.draw(generator) for generator in self.generators]
-        if len(drawn) == 1:
-            return drawn[0]
-        arrays = {name: np.stack([getattr(each, name) for each in drawn]) for name in ("x", "cues", "labels")}
-        return Stimuli(**arrays, recall_length=drawn[0].recall_length)
-
-    def state(self) -> dict[str, Any]:
-        """Return the states of the generators, before the next batch."""
-        return {"generators": [generator.bit_generator.state for generator in self.generators]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
-        for generator, bits in zip(self.generators, state["generators"], strict=True):
-            generator.bit_generator.state = bits
+    found = list(stimuli)
+    if len({(each.x.shape, each.cues.shape, each.recall_length) for each in found}) != 1:
+        raise PlasticError(f"stimuli are {', '.join(map(repr, found)) or 'none'}; they must be alike")
+    arrays = {name: np.stack([getattr(each, name) for each in found]) for name in ("x", "cues", "labels")}
+    return Stimuli(**arrays, recall_length=found[0].recall_length)
 
 
 def _spikes(generator: np.random.Generator, shape: tuple[int, ...], rate: float) -> tuple[np.ndarray, ...]:

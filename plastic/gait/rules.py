@@ -352,9 +352,6 @@ def _require_batch(net: InvertibleNetwork, x: Any, y: Any, out: Tree, **leading:
     _require_replicas(net, x=x.shape[:-2], y=y.shape[:-2], **leading)
     if out is not None:
         require.tree("out", out, net.parameters)
-        for grad in out["layers"]:
-            if not grad.W.dtype == grad.b.dtype == dtype:
-                raise PlasticError(f"out holds {grad.W.dtype} and {grad.b.dtype}, but the network is {dtype}")
 
 
 def _require_replicas(net: InvertibleNetwork, **leading: tuple[int, ...]) -> None:

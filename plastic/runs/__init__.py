@@ -57,11 +57,6 @@ def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Train
         outputs = trained.predict(images)
     """
     run = Run(folder)
-    if (family := _not_moved(run)) is not None:
-        arrays, _ = run.read_checkpoint()
-        with _not_of(run):
-            network, predict = family.restore(run.config, arrays)
-        return Trained(network, run.config, predict)
     record = of_run(run)
     if record.restore is None:
         raise PlasticError(f"{run.folder} is a run of {run.family} {run.experiment}, which keeps no trained network")
@@ -111,15 +106,6 @@ def of_run(run: Run) -> Experiment:
             f"which @experiment({run.family!r}, restore=...) describes it, and call plastic.load again"
         )
     return EXPERIMENTS[key]
-
-
-def _not_moved(run):
-    """A family whose experiments are not described by `experiment` yet; to be removed with the last of them."""
-    if (str(run.family), str(run.experiment)) in EXPERIMENTS or not re.fullmatch("[a-z]+", str(run.family)):
-        return None
-    with contextlib.suppress(ModuleNotFoundError):
-        family = importlib.import_module(f"plastic.{run.family}")
-        return family if hasattr(family, "restore") else None
 
 
 def _part(run, wanted):

@@ -1,17 +1,17 @@
 """From a function to a command: `experiment` adds to a function what every experiment has.
 
-    @experiment("gle", draw={"lagline": figures.lag_line}, restore=chain_of, length="t_train")
-    def lagline(run, *, model: Literal["gle", "bp"] = "gle", t_train: float = 4000.0):
-        \"\"\"Teach a chain of two lagged neurons to be another one.
+    @experiment("gle", draw={"mnist1d": figures.accuracy}, restore=restore, length="max_epochs")
+    def mnist1d(run, *, architecture: Literal["plastic_e2e", "static_lagnet"] = "plastic_e2e", max_epochs: int = 150):
+        \"\"\"Classify MNIST-1D, one sample a step.
 
         Args:
-            model: the rule.
-            t_train: time of learning.
+            architecture: the network.
+            max_epochs: epochs to train.
         \"\"\"
-        require.number("t_train", t_train, above=0)
+        require.whole("max_epochs", max_epochs)
         ...
         training.fit(run, state, source, step, steps=..., ...)
-        return [f"loss {loss:.3g}"]
+        return [f"test accuracy {accuracy:.2f} %"]
 
 The body gets typed values and a `NewRun`, checks its own options first, and trains by `fit`. The folder is claimed when
 `fit` (or `run.begin`) begins the work, so a body that refuses has written nothing. What it returns is printed after
@@ -22,6 +22,7 @@ of a list of runs: they draw what the folders hold, of one run after its trainin
 """
 
 import collections
+import contextlib
 import dataclasses
 import inspect
 import re
@@ -31,10 +32,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from plastic import xp
+from plastic import terminal, xp
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run, results_folder, seed_names
-from plastic.runs.surroundings import environment
+from plastic.runs.surroundings import environment, memory
 
 SHARED = {
     "seed": (int, "seed of everything random."),
@@ -58,6 +59,7 @@ SHARED = {
 """The options that all experiments share, with their types and what they mean."""
 
 _NOT_KEPT = ("device", "threads", "results", "name", "resume", "plot", "dry_run")  # none changes what is computed
+_MOST = 10**12
 EXPERIMENTS: dict[tuple[str, str], "Experiment"] = {}
 """The experiments that have been imported, by family and name."""
 
@@ -91,6 +93,7 @@ class Experiment:
     own: dict[str, inspect.Parameter]
     shared: dict[str, Any]
     spellings: dict[str, Spelling]
+    aliases: dict[str, dict[Any, Any]]
     records: dict[str, Any]
 
     @property
@@ -120,6 +123,7 @@ def experiment(
     dtype: str = "float32",
     resume: bool = True,
     spellings: dict[str, Spelling] | None = None,
+    aliases: dict[str, dict[Any, Any]] | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return the decorator that makes a command of an experiment.
@@ -137,6 +141,7 @@ def experiment(
         dtype: the default of --dtype.
         resume: whether a run can be resumed: whether it trains by `fit`.
         spellings: published names of shared options.
+        aliases: {option: {published value: ours}}, of options of the body, which gets ours.
         name: of the experiment; by default that of the function.
 
     Returns:
@@ -156,7 +161,18 @@ def experiment(
             raise TypeError(f"{body.__name__}: {', '.join(clash)} are options that all experiments share")
         called = name or body.__name__
         record = Experiment(
-            family, called, body, draw or {}, restore, length, readable, own, shared, spellings or {}, records
+            family,
+            called,
+            body,
+            draw or {},
+            restore,
+            length,
+            readable,
+            own,
+            shared,
+            spellings or {},
+            aliases or {},
+            records,
         )
         EXPERIMENTS[family, called] = record
 
@@ -210,10 +226,39 @@ class NewRun(Run):
                     raise PlasticError(f"{name} is {value!r}, but the run to resume has {kept[name]!r}")
         self.options |= values
 
+    def count_seeds(self, count: int) -> None:
+        """Take so many seeds, from the option `seed` on (from 1 where there is none), unless seeds were given."""
+        if self.options["seeds"] is None:
+            first = self.options.get("seed", 1)
+            self.fill(seeds=tuple(range(first, first + count)))
+            _check_seeds(self.seeds)
+
+    def expect(self, entries: int, **options: Any) -> None:
+        """Say how large the work will be, before it is begun, so that what cannot be is refused at once.
+
+        Args:
+            entries: numbers that arrays will hold, in all, at least.
+            options: those that set the size, for the message.
+
+        Raises:
+            PlasticError: if the arrays do not fit the memory of this machine.
+        """
+        named = ", ".join(f"{name} {_shown(value)}" for name, value in options.items())
+        needed, most = entries * xp.float_dtype.itemsize, memory()
+        if needed > most:
+            raise PlasticError(
+                f"{named} need {needed / 1e9:,.1f} GB; this machine has {most / 1e9:,.1f} GB: take smaller ones"
+            )
+
     @property
     def resuming(self) -> bool:
         """Whether the run goes on from a checkpoint, in which its arrays are."""
         return bool(self.options.get("resume")) and Run(self.options["resume"]).has_checkpoint()
+
+    @property
+    def length_before(self) -> Any:
+        """How long the run to extend was, by the option that says so; None where none is extended."""
+        return Run(self.options["resume"]).options[str(self.record.length)] if self.extension else None
 
     @property
     def begun(self) -> bool:
@@ -230,6 +275,11 @@ class NewRun(Run):
         """
         if self.begun:
             return super().begin(parts=parts)
+        if steps is not None and steps >= _MOST:
+            named = (
+                f"{self.record.length} {self.options[self.record.length]} makes" if self.record.length else "these are"
+            )
+            raise PlasticError(f"{named} {steps:,} steps, which would never end")
         if self.dry_run:
             raise DryRun(self._forecast(steps, trial, len(parts) or 1))
         if self.options.get("resume"):
@@ -282,28 +332,24 @@ class DryRun(Exception):
         self.lines = lines
 
 
-def say(line: str) -> None:
-    """Print a line for the user, whatever the terminal can show; that it cannot print spoils nothing."""
-    try:
-        print(line, flush=True)
-    except UnicodeEncodeError:
-        print(line.encode("ascii", "backslashreplace").decode(), flush=True)
-
-
 def draw_figures(record: Experiment, run: Run) -> None:
-    """Draw the figures of a run into its folder; one that cannot be drawn is a warning."""
+    """Draw the figures of a run into its folder; those that cannot be drawn are one warning.
+
+    Args:
+        record: the experiment.
+        run: its run, which is finished.
+    """
     from plastic import plotting
 
+    failed = {}
     for name, function in record.draw.items():
         try:
             plotting.save(function([run]), run.folder / f"{name}.png")
         except Exception as error:  # whatever is wrong with a figure, the run is saved and good
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            print(
-                f"warning: the figure {name} was not drawn ({reason}); later: python -m plastic.{run.family} figure "
-                f"{run.folder}",
-                file=sys.stderr,
-            )
+            failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    if failed:
+        what = f"not drawn: {', '.join(failed)} ({next(iter(failed.values()))})"
+        terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")
 
 
 def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
@@ -320,6 +366,7 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
     run = NewRun(record, options, extension, dry_run)
     if _has_seeds(run):
         _check_seeds(run.seeds)
+    _require_numbers_in_range(record, options)
     with environment(options["device"], options["dtype"], options["threads"]):
         try:
             lines = record.body(run, **record.arguments(options)) or []
@@ -328,25 +375,79 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
             run.status("finished", **run.config.get("details", {}))
         except DryRun as forecast:
             for line in forecast.lines:
-                say(line)
+                terminal.say(line)
             return None
-        except KeyboardInterrupt:
-            if run.begun and run.config["status"] == "running":
-                run.status("interrupted", **run.config.get("details", {}))
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
+        except Exception as error:
+            _failed(run, error)
+            if _is_too_large(error):
+                raise PlasticError(_too_large(record, options, str(error) or "out of memory")) from None
             raise
         finally:
             run.close()
-    if options.get("plot"):
-        draw_figures(record, run)
+    try:
+        if options.get("plot"):
+            draw_figures(record, run)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted while drawing; the run is finished and saved: {run.folder}") from None
     for line in [*lines, f"run folder {run.folder}"]:
-        say(line)
+        terminal.say(line)
     return run.folder
 
 
+def _failed(run: NewRun, error: Exception) -> None:
+    """Write down, where that is possible, that a run has ended by an error."""
+    if run.begun and run.config["status"] == "running":
+        with contextlib.suppress(PlasticError):
+            run.status("failed", **run.config.get("details", {}), error=f"{type(error).__name__}: {error}")
+
+
+def _is_too_large(error: Exception) -> bool:
+    """Whether an error says that arrays, lists or numbers do not fit the machine."""
+    if isinstance(error, MemoryError | OverflowError):
+        return True
+    return isinstance(error, ValueError) and bool(
+        re.search("[Mm]aximum (allowed|supported) |too (big|large)", str(error))
+    )
+
+
+def _too_large(record: Experiment, options: dict[str, Any], reason: str) -> str:
+    """Return the message of a run that does not fit the machine: it names the options with the largest numbers."""
+    sizes = {
+        name: max(_plain(value) if isinstance(value, tuple) else [value], default=0)
+        for name, value in record.arguments(options).items()
+        if isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(each, int) for each in value))
+    }
+    largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:3]
+    named = ", ".join(f"{name} {_shown(options[name])}" for name in largest)
+    return f"this does not fit the memory ({' '.join(reason.split())}); take smaller numbers, of {named}"
+
+
+def _require_numbers_in_range(record: Experiment, options: dict[str, Any]) -> None:
+    for name in record.own:
+        for value in options[name] if isinstance(options[name], tuple) else (options[name],):
+            if isinstance(value, int) and abs(value) >= _MOST:
+                raise PlasticError(f"{name} is {value}; whole numbers are below {_MOST:,}")
+
+
+def _interrupted(run: NewRun) -> str:
+    """Write down that a run was interrupted; return what to tell the user."""
+    if not run.begun:
+        return "interrupted; nothing was written"
+    if run.config["status"] == "running":
+        run.status("interrupted", **run.config.get("details", {}))
+    if "resume" in run.record.shared:
+        return f"interrupted; go on with --resume={run.folder}"
+    return f"interrupted; {run.folder} is not finished, and is begun anew by the same command"
+
+
 def _canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options by our names, those of a published spelling converted."""
+    """Return the options by our names and values, those of a published spelling converted."""
     found: dict[str, Any] = {}
     for name, value in given.items():
+        if name in record.aliases:
+            value = record.aliases[name].get(value, value)
         spelling = record.spellings.get(name)
         if spelling is None:
             found.setdefault(name, value)
@@ -397,8 +498,10 @@ def _own(body: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], dict[s
         records[parameter.name] = parameter.annotation
         kinds = typing.get_type_hints(parameter.annotation)
         for field in dataclasses.fields(parameter.annotation):
+            given = parameter.default is not parameter.empty  # a record with other defaults than those of its class
+            default = getattr(parameter.default, field.name) if given else field.default
             own[field.name] = inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kinds[field.name]
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kinds[field.name]
             )
     return own, records
 
@@ -413,11 +516,11 @@ def _signature(record: Experiment) -> inspect.Signature:
 def _documented(record: Experiment) -> str:
     """Return the docstring of the body with the shared options after its own, one line each."""
     text = inspect.getdoc(record.body) or ""
-    for kind in record.records.values():
-        before, heading, after = text.partition("Args:\n")
-        text = before + heading + _arguments_of(inspect.getdoc(kind) or "") + after
     if "Args:\n" not in text:
         text = f"{text}\n\nArgs:\n" if text else "Args:\n"
+    before, heading, after = text.partition("Args:\n")
+    of_records = [_arguments_of(inspect.getdoc(kind) or "") for kind in record.records.values()]
+    text = "".join([before, heading, *of_records, after])
     lines = [f"    {name}: {SHARED[name][1]}" for name in record.shared]
     lines += [f"    {name}: the published spelling: {spelling.meaning}" for name, spelling in record.spellings.items()]
     return text.rstrip("\n") + "\n" + "\n".join(lines) + "\n"

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from plastic import plotting, runs
+from plastic import plotting, runs, terminal
 from plastic.errors import PlasticError
-from plastic.runs.decorator import say
 
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -29,7 +28,7 @@ def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
     paths = _paths(found, list(draw), out)
     for name, path in paths.items():
         plotting.save(draw[name](found), path)
-        say(str(path))
+        terminal.say(str(path))
 
 
 def _paths(found, names, out):

@@ -46,6 +46,7 @@ class Run:
     """
 
     checkpoint = "checkpoint.h5"
+    last = True  # whether nothing of the run comes after it, as after a part of a grid
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
     _resumption: "_Resumption | None" = None
@@ -393,6 +394,7 @@ class Part(Run):
 
     def __init__(self, run: Run, index: int, columns: Sequence[dict[str, Any]]) -> None:
         self.whole, self.index, self.every, self.columns = run, index, columns, dict(columns[index])
+        self.last = index == len(columns) - 1
         self._adopt()
 
     def _adopt(self):

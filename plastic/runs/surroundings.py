@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import plastic
-from plastic import xp
+from plastic import terminal, xp
 from plastic.errors import PlasticError
 
 _MOST_THREADS = 1024
@@ -77,6 +77,16 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [f"{name} {old} then, {new} now" for name, old, new in pairs if old != new]
 
 
+def memory() -> int:
+    """Return the bytes of memory that the process may use: the machine's, or less where a limit is set."""
+    found = [1 << 62]
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    with contextlib.suppress(OSError, ValueError):
+        found.append(int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(found)
+
+
 def now() -> str:
     """Return the time as text, UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -103,9 +113,9 @@ def _use_best(dtype):
         xp.use("cupy", dtype=dtype)
     except PlasticError as reason:
         xp.use("numpy", dtype=dtype)
-        print(f"device: cpu ({reason})", file=sys.stderr)
+        terminal.warn(f"device: cpu ({reason})")
     else:
-        print(f"device: {_device_name()}", file=sys.stderr)
+        terminal.warn(f"device: {_device_name()}")
 
 
 def _device_name():

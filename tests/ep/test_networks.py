@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from ep.lines import command
 from numpy.testing import assert_allclose, assert_array_equal
 
 import plastic
-from plastic import check, ep, parameters, runs, xp
-from plastic.ep import experiment, train
+from plastic import check, ep, parameters, xp
 from plastic.errors import PlasticError
 from plastic.functions import Activation
 from plastic.parameters import Affine
@@ -321,18 +321,8 @@ def test_predictions_of_a_run_refuse_samples_of_another_shape(tmp_path):
         for kind, each in (("x", rng.random((20, 4, 4))), ("y", np.arange(20) % 3))
     }
     np.savez(tmp_path / "toy.npz", **arrays)
-    options = experiment.run.__kwdefaults__ | {
-        "size_tab": (3, 5, 16),
-        "dataset": str(tmp_path / "toy.npz"),
-        "dt": 0.2,
-        "dtype": "float32",
-        "T": 4,
-        "Kmax": 2,
-    }
-    task = train.Task(options)  # notes the shape of an input in the options
-    with runs.Run.create(tmp_path, "ep", "train", options) as run:
-        task.train(run)
-    predict = plastic.load(run.folder).predict
+    words = f"--dataset={tmp_path / 'toy.npz'} --size_tab=3,5,16 --T=4 --Kmax=2 --results={tmp_path}"
+    predict = plastic.load(command(words)[0]).predict
     x = arrays["x_test"].astype("float32")
     assert predict(x).shape == predict(x.reshape(20, 16)).shape == (20, 3)
     for wrong in (x[:, :3], x[:0], x[0], np.float32(1), x.astype("uint8")):

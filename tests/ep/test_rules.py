@@ -12,7 +12,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, ep, functions, parameters, xp
 from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop, relaxation
-from plastic.ep.task import with_parameters
 from plastic.errors import PlasticError
 from plastic.functions import Activation
 
@@ -328,7 +327,7 @@ def stacked(kind, count, activation="tanh"):
     """`count` networks with the same data, and the one network that holds them as replicas."""
     each = [make(kind, activation, seed)[0] for seed in range(count)]
     tree = parameters.stack([network.parameters for network in each])
-    return each, with_parameters(each[0], tree)
+    return each, each[0].with_parameters(tree)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "conv" not in kind])

@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from plastic.eprop.inputs import Stimuli, Trials, evidence, pattern, store_recall
+from plastic.data.sources import Drawn
+from plastic.eprop.inputs import Stimuli, evidence, pattern, stacked, store_recall
 from plastic.errors import PlasticError
 
 GOLDEN = "eprop_lif_pattern.npz"
@@ -320,16 +321,16 @@ def test_a_seed_determines_the_pattern():
 
 @task
 def test_source_draws_fresh_trials_from_its_one_generator(draw):
-    source, generator = Trials(draw, [rng(11)]), rng(11)
+    source, generator = Drawn(draw, [rng(11)]), rng(11)
     for _ in range(3):
         assert_same(source.next(), draw(generator))
     assert (source.next().x != source.next().x).any()
-    assert source.per_epoch == 1 and Trials(draw, [rng()], per_epoch=10).per_epoch == 10
 
 
 @task
 def test_replicas_draw_what_each_would_draw_alone(draw):
-    source, alone = Trials(draw, [rng(seed) for seed in range(2)]), [Trials(draw, [rng(seed)]) for seed in range(2)]
+    source = Drawn(draw, [rng(seed) for seed in range(2)], stacked)
+    alone = [Drawn(draw, [rng(seed)]) for seed in range(2)]
     for _ in range(2):
         together, apart = source.next(), [each.next() for each in alone]
         assert isinstance(together, Stimuli)
@@ -344,11 +345,11 @@ def test_replicas_draw_what_each_would_draw_alone(draw):
 @task
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_restored_source_continues_exactly(draw, seeds):
-    source = Trials(draw, [rng(seed) for seed in range(seeds)])
+    source = Drawn(draw, [rng(seed) for seed in range(seeds)], stacked)
     source.next()
     state = json.dumps(source.state())  # as a checkpoint keeps it
     after = [source.next() for _ in range(2)]
-    other = Trials(draw, [rng(100 + seed) for seed in range(seeds)])
+    other = Drawn(draw, [rng(100 + seed) for seed in range(seeds)], stacked)
     for resumed in (other, source):
         resumed.restore(json.loads(state))
         assert json.dumps(resumed.state()) == state
@@ -357,7 +358,7 @@ def test_restored_source_continues_exactly(draw, seeds):
 
 
 def test_state_is_not_changed_by_later_draws():
-    source = Trials(TASKS["evidence"], [rng()])
+    source = Drawn(TASKS["evidence"], [rng()])
     state = source.state()
     kept = json.dumps(state)
     source.next()
@@ -366,7 +367,7 @@ def test_state_is_not_changed_by_later_draws():
 
 def test_state_of_another_number_of_replicas_is_refused():
     with pytest.raises(ValueError):
-        Trials(TASKS["evidence"], [rng(), rng(1)]).restore(Trials(TASKS["evidence"], [rng()]).state())
+        Drawn(TASKS["evidence"], [rng(), rng(1)]).restore(Drawn(TASKS["evidence"], [rng()]).state())
 
 
 # what is refused
@@ -433,26 +434,21 @@ def test_something_else_than_a_generator_is_refused(draw, generator):
         draw(generator)
 
 
-@pytest.mark.parametrize(
-    ("word", "arguments"),
-    [
-        ("draw", (evidence(np.random.default_rng(0), batch=1), [rng()])),
-        ("generators", (evidence, rng())),
-        ("generators", (evidence, [])),
-        ("generators", (evidence, 3)),
-        ("generator", (evidence, [1, 2])),
-        ("per_epoch", (evidence, [rng()], 0)),
-    ],
-)
-def test_a_source_of_something_else_is_refused(word, arguments):
-    with pytest.raises(PlasticError, match=word):
-        Trials(*arguments)
+def test_stimuli_that_differ_are_not_stacked():
+    of = functools.partial(store_recall, rng())
+    for some in (
+        [],
+        [of(batch=2), of(batch=3)],
+        [of(batch=2), of(batch=2, delay=10)],
+        [of(1), of(1, recall_length=50, delay=1050)],
+    ):
+        with pytest.raises(PlasticError, match="stimuli are"):
+            stacked(some)
 
 
 def test_reprs_are_of_one_line():
-    trials = Trials(functools.partial(store_recall, batch=2), [rng(1), rng(2)])
-    assert repr(trials) == "Trials of 2 generators"
-    assert repr(trials.next()) == "Stimuli of 2 x 2 trials, 1200 ms, the last 100 for recall, 40 inputs"
+    trials = stacked([store_recall(rng(seed), batch=2) for seed in (1, 2)])
+    assert repr(trials) == "Stimuli of 2 x 2 trials, 1200 ms, the last 100 for recall, 40 inputs"
 
 
 def refused(draw, options, message):

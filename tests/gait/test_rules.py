@@ -420,9 +420,9 @@ def test_messages_name_what_is_wrong():
     scalars = {"layers": [Affine(0.0, 0.0) for _ in range(3)]}
     refused(lambda: gait.bp(network, x, y, out=scalars), "out at layers/0/W is a float")
     double = parameters.map(lambda leaf: leaf.astype(np.float64), network.parameters)
-    refused(lambda: gait.bp(network, x, y, out=double), "out holds float64", "float32")
+    refused(lambda: gait.bp(network, x, y, out=double), "out at layers/0/W is float64", "float32")
     refused(lambda: gait.gait(network, x, y, gamma=0), "gamma is 0", "above 0 and at most 1")
-    refused(lambda: gait.gait(network, x, y, gamma=np.full((2, 1, 1), 0.1)), "replica axes", "gamma (2,)")
+    refused(lambda: gait.gait(network, x, y, gamma=np.full((2, 1, 1), 0.1)), "gamma has replica axes (2,)")
     refused(lambda: gait.gait(network, x, y, gamma=np.full((1, 7), 0.1)), "gamma has shape (1, 7)")
     refused(lambda: gait.dfa(network, x, y), "feedback is NoneType", "gait.dfa_feedback(net, 4, generator)")
     refused(lambda: gait.fa(network, x, y, feedback=[x]), "a list of 1", "3 matrices", "gait.fa_feedback")

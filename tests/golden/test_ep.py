@@ -12,8 +12,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import ep, functions, parameters, xp
 from plastic.convolution import conv, pad
-from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop, recipe, task
+from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop
 from plastic.ep.curves import Distance
+from plastic.ep.experiments.network_options import NetworkOptions, connections
+from plastic.ep.experiments.recipe import sign_agreement
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 
@@ -46,8 +48,8 @@ def check_batch(numbers):
     assert numbers["bptt_steps"] == K + (numbers["model"] in ("energy", "prototypical"))
     check_updates(numbers, reader, found)
     signs = [
-        recipe.sign_agreement(*(_cut(dict(parameters.leaves(found[rule][0]))[path]) for rule in ("bptt", "ep")))
-        for _, path in task.connections(reader.network)
+        sign_agreement(*(_cut(dict(parameters.leaves(found[rule][0]))[path]) for rule in ("bptt", "ep")))
+        for _, path in connections(reader.network)
     ]
     assert_allclose(np.transpose(signs), [numbers["sign_agree_pct"], numbers["both_zero_pct"]], atol=1e-9)
     check_curves(numbers, reader)
@@ -144,7 +146,7 @@ def check_curves(numbers, reader):
         close(_channels_first(n[layer]), numbers[f"nS_{layer}"], BPTT)
         close(_channels_first(d[layer]), numbers[f"dS_{layer}"], EP)
     statistics([distances(*pair) for pair in zip(n, d, strict=True)], numbers, "S")
-    paths = [path for _, path in task.connections(reader.network)]
+    paths = [path for _, path in connections(reader.network)]
     distance, visited = [Distance() for _ in paths], []
     for t, trees in enumerate(comparison.synapses()):
         N, D = (dict(parameters.leaves(tree)) for tree in trees)
@@ -288,15 +290,16 @@ class Reader:
 
     def step(self, grads):
         """Change the parameters by one step of gradient descent, with the rates of the file."""
-        rates = [float(rate) for rate in self.numbers["lr"]]
-        options = {"C_tab": self.model == "conv", "lr_tab": rates}
-        SGD(task.by_rate(options, self.network)).step(self.network.parameters, grads, {})
+        rates = tuple(float(rate) for rate in self.numbers["lr"])
+        channels = self.numbers["channels"] if self.model == "conv" else ()
+        options = NetworkOptions(size_tab=tuple(self.numbers["sizes"]), C_tab=tuple(channels))
+        SGD(options.rates(rates)).step(self.network.parameters, grads, {})
 
     def after_step(self, grads):
         """Return the parameters by name after a step that is not kept."""
         before = self.network
         tree = parameters.copy(before.parameters)
-        self.network = task.with_parameters(before, tree)
+        self.network = before.with_parameters(tree)
         self.step(grads)
         self.network = before
         return self.named(tree)

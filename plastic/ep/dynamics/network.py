@@ -1,8 +1,9 @@
 """What a network is, whatever its dynamics: a wiring, an activation and a time step."""
 
+import abc
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from plastic import functions, require
 from plastic.ep.wiring import Convolutional, FullyConnected
@@ -40,7 +41,7 @@ class Recorded(Protocol):
 
 
 @dataclasses.dataclass(repr=False)
-class Network:
+class Network(abc.ABC):
     """A network without its dynamics, which `EnergyNetwork` and `PrototypicalNetwork` add.
 
     Args:
@@ -74,17 +75,22 @@ class Network:
         """The tree of all parameters: {"layers", "skip" in the toy model}, or {"convolutions", "classifier"}."""
         return self.wiring.parameters
 
+    def with_parameters(self, tree: dict[str, Tree]) -> Self:
+        """Return the network with the parameters of `tree`, of replicas for instance, in the place of its own."""
+        return dataclasses.replace(self, wiring=dataclasses.replace(self.wiring, **tree))
+
+    @abc.abstractmethod
     def sent(self, s: Array) -> Array:
         """Return what states or inputs s send to other layers."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
         """Make one step of the relaxation w, nudged by beta towards y if there is a y."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
         """Walk back over the steps of a trajectory with the adjoint at its end."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def require_differentiable(self) -> None:
         """Raise PlasticError if the activation lacks a derivative that `sweep` needs."""

@@ -81,3 +81,6 @@ class PrototypicalNetwork(Network):
             yield t, adjoint, delta
             couple()
             adjoint = received if self.dt == 1 else (1 - self.dt) * adjoint + received
+
+    def require_differentiable(self) -> None:
+        """Do nothing: every activation has the slope that `sweep` needs."""

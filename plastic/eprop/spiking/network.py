@@ -5,8 +5,6 @@ import math
 import numbers
 from typing import Any
 
-import numpy as np
-
 from plastic import require, xp
 from plastic.eprop import checks
 from plastic.errors import PlasticError
@@ -160,8 +158,8 @@ class SpikingNetwork:
     def __repr__(self) -> str:
         neurons, beta = self.neurons, self.neurons.beta
         adaptive = "" if beta is None else ", adaptive"
-        if isinstance(beta, np.ndarray) and beta.shape[-1] > 1:
-            adaptive = f", {np.count_nonzero(beta.reshape(-1, beta.shape[-1])[0])} adaptive"
+        if isinstance(beta, xp.ndarray) and beta.shape[-1] > 1:
+            adaptive = f", {xp.asnumpy(beta.reshape(-1, beta.shape[-1])[0] > 0).sum()} adaptive"
         sizes = "-".join(map(str, self.sizes))
         constants = f"theta {_shown(neurons.theta)}, n_ref {neurons.n_ref}"
         return f"SpikingNetwork {sizes}{adaptive}, {constants}{checks.replicated(self.replicas)}"

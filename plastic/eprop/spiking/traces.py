@@ -49,7 +49,7 @@ def eligibility_traces(net: SpikingNetwork, record: SpikingRecord) -> Iterator[T
         record: of its simulation.
 
     Returns:
-        An iterator over T `Traces`, each valid until the next step is asked for.
+        An iterator over T `Traces`, arrays (..., batch, n_in + n, n), each valid until the next step is asked for.
 
     Raises:
         PlasticError: if the record is not of this network.

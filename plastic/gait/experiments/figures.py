@@ -10,8 +10,8 @@ def learning_curves(runs):
     fig, (left, right) = plotting.figure(columns=2)
     for axis, measured, scale in ((left, "accuracy", 100), (right, "mse", 1)):
         sets = {f"{name}_{measured}": label for name, label in (("train", "training set"), ("test", "test set"))}
-        for epochs, curves in _over_epochs(runs, lambda run, sets=sets: sets):
-            plotting.curves(axis, epochs, {label: scale * values for label, values in curves.items()})
+        for start, epochs, curves in _over_epochs(runs, lambda run, sets=sets: sets):
+            plotting.curves(axis, epochs, {label: scale * values for label, values in curves.items()}, start=start)
     left.set(xlabel="epoch", ylabel="accuracy (%)", title="Classification")
     right.set(xlabel="epoch", ylabel="mean squared error", yscale="log", title="Error")
     return fig
@@ -21,8 +21,8 @@ def cosines(runs):
     """Cosine between the updates of the rule and of backpropagation, per layer; over replicas mean and range."""
     fig, axis = plotting.figure(width=5.5)
     smallest = 1.0
-    for epochs, curves in _over_epochs(runs, _layers):
-        plotting.curves(axis, epochs, curves)
+    for start, epochs, curves in _over_epochs(runs, _layers):
+        plotting.curves(axis, epochs, curves, start=start)
         smallest = min([smallest, *(np.nanmin(each, initial=1.0) for each in curves.values())])
     axis.set(xlabel="epoch", ylabel="cosine with backpropagation", ylim=(min(0.9, smallest - 0.05), 1.01))
     axis.set_title("Direction of the updates")
@@ -59,17 +59,15 @@ def _layers(run):
 
 
 def _over_epochs(runs, columns):
-    """Return [(epochs, {label: values})], all curves of one look in one entry where the runs have the same epochs.
+    """Yield (number of curves before, epochs, {label: values}) of each run.
 
     columns: a function of a run that gives {column: label}.
     """
-    found = []
+    start = 0
     for run, name in zip(runs, _names(runs), strict=True):
         epochs, curves = plotting.over_epochs(run.metrics(), columns(run))
-        found.append((epochs, {f"{name}{label}": values for label, values in curves.items()}))
-    if all(np.array_equal(epochs, found[0][0]) for epochs, _ in found):
-        return [(found[0][0], {label: values for _, curves in found for label, values in curves.items()})]
-    return found
+        yield start, epochs, {f"{name}{label}": values for label, values in curves.items()}
+        start += len(curves)
 
 
 def _names(runs):

@@ -107,6 +107,8 @@ def train(
     wanted.require_data(len(x), x.shape[1], samples.classes, batch_size)
     batch_size = batch_size or max(1, len(x) // 1000)
     run.fill(batch_size=batch_size, classes=samples.classes, n_inputs=x.shape[1])
+    sized_by = {"widths": wanted.widths} if tower else {"nb_layers": nb_layers}
+    run.expect(wanted.entries(x.shape[1]) * len(run.seeds), **sized_by)
 
     orthogonal = orthogonal_init or orthogonal_reg == 0
     net = _network(wanted.of(x.shape[1]), run.seeds, not tower, orthogonal, linear, x.shape[1])
@@ -152,11 +154,17 @@ class _Widths:
         """Return (s_1, .., s_L) for an input of n_inputs units."""
         return self.widths if self.tower else (n_inputs,) * (self.nb_layers + 1)
 
+    def entries(self, n_inputs):
+        """Return how many numbers weights, gradients and moments are."""
+        if self.tower:
+            return 4 * sum(width * width for width in self.widths)
+        return 4 * n_inputs * n_inputs * (self.nb_layers + 1)
+
     def require_data(self, samples, n_inputs, classes, batch_size):
         """Raise PlasticError where batches or widths do not fit the data."""
         if batch_size is not None and batch_size > samples:
             raise PlasticError(f"batch_size is {batch_size}, but the training set has {samples} samples")
-        first, output = self.of(n_inputs)[0], self.of(n_inputs)[-1]
+        first, output = (self.widths[0], self.widths[-1]) if self.tower else (n_inputs, n_inputs)
         if first > n_inputs:
             raise PlasticError(f"widths {self.widths} need {first} inputs, but the data have {n_inputs}; give --widths")
         if output < classes:

@@ -1,0 +1,1 @@
+"""The experiments of Ernoult et al. 2019."""

@@ -1,0 +1,58 @@
+"""The images that all experiments share, in the shape that a network takes."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from plastic import classifier, data, require, xp
+from plastic.classifier import Samples
+from plastic.ep.experiments.network_options import NetworkOptions
+from plastic.errors import PlasticError
+from plastic.functions import one_hot
+from plastic.types import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """A data set, and how it is taken apart.
+
+    Args:
+        dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
+            y_test.
+        batch_size: samples per batch.
+    """
+
+    dataset: str = "MNIST"
+    batch_size: int = 20
+
+    def require(self) -> None:
+        """Raise PlasticError unless there is a batch."""
+        require.whole("batch_size", self.batch_size, most=10**6)
+
+    def load(self, network: NetworkOptions) -> Samples:
+        """Return the samples, x in the shape that the network takes: (N, n) or (N, rows, columns, channels).
+
+        Raises PlasticError where data and network do not fit, before anything is fetched where that is known.
+        """
+        self.require()
+        if (known := data.sizes(self.dataset)) is not None:
+            count, inputs, classes = known
+            rows = math.isqrt(inputs)
+            self._taken_shape(network, count, (rows, rows) if rows**2 == inputs else (inputs,), classes, self.dataset)
+        samples = classifier.load(self.dataset, flat=False)
+        x, _ = samples.train
+        shape = self._taken_shape(network, len(x), x.shape[1:], samples.classes, samples.name)
+        train, test = ((x.reshape(len(x), *shape), labels) for x, labels in (samples.train, samples.test))
+        return dataclasses.replace(samples, train=train, test=test)
+
+    def _taken_shape(self, network, count, shape, classes, name):
+        if self.batch_size > count:
+            raise PlasticError(f"batch_size is {self.batch_size}, but the training set has {count} samples")
+        return network.input_shape(shape, classes, name)
+
+    def first_batch(self, samples: Samples, outputs: int, generator: np.random.Generator) -> tuple[Array, Array]:
+        """Return the first batch (x, y) of the training set in an order that the generator draws."""
+        x, labels = samples.train
+        chosen = xp.asarray(generator.permutation(len(x))[: self.batch_size])
+        return x[chosen], one_hot(labels[chosen], outputs)

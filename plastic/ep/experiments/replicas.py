@@ -1,0 +1,101 @@
+"""The replicas of a training run, a network for each method and seed, in groups that a rule takes at once."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from plastic import parameters, xp
+from plastic.ep import rules
+from plastic.ep.dynamics import Network
+from plastic.ep.relaxation import Relaxation
+from plastic.types import Array, Tree
+
+
+class Replicas:
+    """Networks that are trained side by side, by each method from the same initial weights.
+
+    Args:
+        networks: the initial network of each seed.
+        methods: of training, "BPTT" or "EP"; the replicas of the first come first.
+        seeds: of the networks.
+
+    Attributes:
+        network: the network with the parameters of all replicas.
+        grads: their gradients, a tree like the parameters.
+        columns: what sets them apart, {"replica", "seed", "method"} of each.
+    """
+
+    def __init__(self, networks: list[Network], methods: tuple[str, ...], seeds: tuple[int, ...]) -> None:
+        tree = parameters.stack_replicas([each.parameters for each in networks] * len(methods))
+        self.network, self.grads = networks[0].with_parameters(tree), parameters.zeros_like(tree)
+        apart = [(method, seed) for method in methods for seed in seeds]
+        self.columns = [{"replica": k, "seed": seed, "method": method} for k, (method, seed) in enumerate(apart)]
+        self._groups = list(self._grouped(methods, len(seeds)))
+
+    def learn(
+        self, x: Array, y: Array, rule: dict[str, Callable[..., Any]], beta: float | np.ndarray
+    ) -> list[tuple[Array, Array]]:
+        """Write the gradients on a batch.
+
+        Args:
+            x, y: inputs and targets, with an axis of the seeds in front where there are several.
+            rule: {method: rule(network, x, y, *, out, work)}; that of EP takes beta too.
+            beta: strength of the nudge, or an array (seeds,) of the host.
+
+        Returns:
+            [(outputs at the end of the free phase, targets)], group by group, in the order of the replicas.
+        """
+        pairs = []
+        for group in self._groups:
+            some, targets = x[group.seed], y[group.seed]
+            group.work = group.work or Relaxation(group.network, some)
+            more = {"beta": group.strength(beta)} if group.method == "EP" else {}
+            _, output = rule[group.method](group.network, some, targets, out=group.grads, work=group.work, **more)
+            pairs.append((output, targets))
+        return pairs
+
+    def _grouped(self, methods, seeds):
+        for number, method in enumerate(methods):
+            for seed in range(seeds) if "convolutions" in self.network.parameters else [...]:
+                first, last = (0, seeds) if seed is ... else (seed, seed + 1)
+                place = slice(number * seeds + first, number * seeds + last)
+                index = ... if len(self.columns) == 1 else place.start if last - first == 1 else place
+                views = [
+                    parameters.map(lambda leaf, index=index: leaf[index], tree)
+                    for tree in (self.network.parameters, self.grads)
+                ]
+                yield _Group(method, seed if seeds > 1 else ..., self.network.with_parameters(views[0]), views[1])
+
+
+@dataclasses.dataclass
+class _Group:
+    """Replicas that one call of a rule trains: all seeds of a dense network, one replica of a convolutional one.
+
+    seed: the number of the one seed they share where there are others, or ... for all seeds.
+    network, grads: views of the parameters and gradients.
+    """
+
+    method: str
+    seed: Any
+    network: Network
+    grads: Tree
+    work: Relaxation | None = None
+
+    def strength(self, beta):
+        """Return beta as the rule takes it."""
+        if np.ndim(beta) == 0:
+            return beta
+        if self.seed is ... and len(beta) > 1:
+            return xp.asarray(np.reshape(beta, (-1, 1, 1)))
+        return float(beta[0 if self.seed is ... else self.seed])
+
+
+def predict(network: Network, x: Array, T: int, tolerance: float) -> Array:
+    """Return the outputs of all replicas, (batch, n_L) of one; maps are relaxed a replica at a time."""
+    tree = network.parameters
+    if "convolutions" not in tree or tree["convolutions"][0].W.ndim == 4:
+        return rules.predict(network, x, T=T, tolerance=tolerance)
+    each = (parameters.map(lambda leaf, k=k: leaf[k], tree) for k in range(len(tree["convolutions"][0].W)))
+    return xp.stack([rules.predict(network.with_parameters(one), x, T=T, tolerance=tolerance) for one in each])

@@ -1,0 +1,1 @@
+"""The experiments of Bellec, Scherr et al. 2020."""

@@ -1,0 +1,151 @@
+"""The figures of pattern generation and of decisions: how training went, one trial of the first seed, one synapse."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from plastic import plotting
+
+
+def loss(runs):
+    """Loss of pattern generation over the iterations; over seeds the mean and the range."""
+    fig, axis = plotting.figure(**_SEVERAL if len(runs) > 1 else {"width": 5.5})
+    largest = 0.0
+    for index, (run, name) in enumerate(zip(runs, _names(runs), strict=True)):
+        iterations, values = plotting.over_epochs(run.metrics(), {"loss": name or "training batch"})
+        plotting.curves(axis, iterations, values, start=index)
+        largest = max([largest, *(np.nanmax(each) for each in values.values())])
+    axis.set(xlabel="iteration", ylabel="half the summed squared error", yscale="log" if largest > 0 else "linear")
+    axis.set_title("Pattern generation")
+    return fig
+
+
+def errors(runs):
+    """Errors of validation and of training over the iterations, the goal, and the loss."""
+    fig, (left, right) = plotting.figure(columns=2, **_SEVERAL if len(runs) > 1 else {})
+    for index, (run, name) in enumerate(zip(runs, _names(runs), strict=True)):
+        before = f"{name}, " if name else ""
+        labels = {"validation_error": f"{before}validation", "error": f"{before}training batch"}
+        iterations, values = plotting.over_epochs(run.metrics(), labels)
+        plotting.curves(left, iterations, {k: 100 * each for k, each in values.items()}, start=2 * index)
+        values = plotting.over_epochs(run.metrics(), {"loss": name or "training batch"})[1]
+        plotting.curves(right, iterations, values, start=index)
+    for number, goal in enumerate(sorted({float(plotting.arrays_of(run)["goal"]) for run in runs})):
+        label = None if number else "goal"
+        left.axhline(100 * goal, color="0.4", linewidth=1, linestyle=":", label=label)
+    plotting.legend(left)
+    left.set(xlabel="iteration", ylabel="error (%)", ylim=(-2, 70), title="Decisions")
+    right.set(xlabel="iteration", ylabel="cross-entropy", title="Loss in the recall")
+    return fig
+
+
+def pattern_trial(runs):
+    """Rasters of inputs and neurons, output against target; each run has a column."""
+    fig, columns = _columns(runs, [3] * len(runs), 1.9)
+    for axes, run in zip(columns, runs, strict=True):
+        arrays = plotting.arrays_of(run)
+        _raster(axes[0], arrays["x"], "input neuron")
+        _raster(axes[1], arrays["z"], "neuron")
+        for k in range(arrays["y"].shape[1]):
+            label = ("output", "target") if k == 0 else (None, None)
+            axes[2].plot(arrays["y"][:, k], label=label[0], **plotting.look(0))
+            axes[2].plot(arrays["target"][:, k], label=label[1], **plotting.look(1))
+        axes[2].set(xlabel="time (ms)", ylabel="readout")
+        plotting.legend(axes[2])
+    return fig
+
+
+def decision_trial(answers, runs):
+    """Rasters of inputs, LIF and ALIF neurons, the probability of the two answers, and eight learning signals.
+
+    answers: what the two are called. runs: each has a column.
+    """
+    trials = [plotting.arrays_of(run) for run in runs]
+    populations = []
+    for arrays in trials:
+        n = int(arrays["n_regular"])
+        kinds = ("LIF", arrays["z"][:, :n]), ("ALIF", arrays["z"][:, n:])
+        populations.append([(name, z) for name, z in kinds if z.shape[1]])
+    fig, columns = _columns(runs, [3 + len(kinds) for kinds in populations], 1.7)
+    for axes, arrays, kinds in zip(columns, trials, populations, strict=True):
+        _raster(axes[0], arrays["x"], "input neuron")
+        for axis, (name, z) in zip(axes[1:], kinds, strict=False):
+            _raster(axis, z, f"{name} neuron")
+        for k, name in enumerate(answers):
+            axes[-2].plot(arrays["probability"][:, k], label=name, **plotting.look(k))
+        axes[-2].axhline(0.5, color="0.4", linewidth=1, linestyle=":")
+        axes[-2].set(ylabel="softmax output", ylim=(-0.05, 1.05))
+        plotting.legend(axes[-2])
+        for k in range(min(8, arrays["L"].shape[1])):
+            axes[-1].plot(arrays["L"][:, k], color=plotting.COLOURS[k], linewidth=1)
+        axes[-1].set(xlabel="time (ms)", ylabel="learning signals")
+    return fig
+
+
+_TERMS = {
+    "eps_v": r"$\epsilon_v$ (pre)",
+    "psi": r"$\psi$ (post)",
+    "eps_a": r"$\epsilon_a$ (slow)",
+    "ebar": r"$\bar{e}$ (trace)",
+    "L": r"$L$ (signal)",
+}
+
+
+def synapse(runs):
+    """The terms of one synapse: pre- and postsynaptic term, slow component, eligibility trace, learning signal.
+
+    runs: each has a column; the slow component is left out where the neuron does not adapt.
+    """
+    trials = [plotting.arrays_of(run) for run in runs]
+    shown = [[name for name in _TERMS if name != "eps_a" or arrays["synapse/eps_a"].any()] for arrays in trials]
+    fig, columns = _columns(runs, [len(names) for names in shown], 1.3)
+    for axes, arrays, names in zip(columns, trials, shown, strict=True):
+        for index, (axis, name) in enumerate(zip(axes, names, strict=True)):
+            axis.plot(arrays[f"synapse/{name}"], color=plotting.COLOURS[index], linewidth=1.2)
+            axis.set_ylabel(_TERMS[name])
+        pre, post = arrays["synapse/neurons"]
+        axes[0].set_title(f"{axes[0].get_title()}\nsynapse from neuron {pre} to neuron {post}", fontsize="medium")
+        axes[-1].set_xlabel("time (ms)")
+    return fig
+
+
+PATTERN: dict[str, Callable[..., Any]] = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
+EVIDENCE = PATTERN | {"learning": errors, "trial": functools.partial(decision_trial, ("left", "right"))}
+STORE_RECALL = EVIDENCE | {"trial": functools.partial(decision_trial, ("zero", "one"))}
+"""The figures by the names of their files."""
+
+
+_SEVERAL = {"width": 6.0, "height": 4.5}
+"""Inches of a panel that has room for the legend of several runs."""
+
+_RULES = {"bptt": "BPTT", "eprop": "e-prop", "online": "e-prop online"}
+
+
+def _names(runs):
+    """Return what each run is called: nothing where there is one run."""
+    if len(runs) == 1:
+        return [""]
+    found = [(_RULES[run.options.get("rule")], run.options.get("learning_signals")) for run in runs]
+    return plotting.labels(runs, [rule if rule == "BPTT" else f"{rule}, {B} feedback" for rule, B in found])
+
+
+def _columns(runs, rows, height):
+    """Return the figure and the axes of each run, a column with so many rows, headed by what the run is called."""
+    width = 7.0 if len(runs) == 1 else 5.0
+    fig, axes = plotting.figure(rows=max(rows), columns=len(runs), width=width, height=height, sharex="col")
+    columns = []
+    for grid, count, name in zip(np.reshape(axes, (max(rows), -1)).T, rows, _names(runs), strict=True):
+        for axis in grid[count:]:
+            axis.remove()
+        grid[0].set_title(name or "One trial after training", fontsize="medium")
+        columns.append(list(grid[:count]))
+    return fig, columns
+
+
+def _raster(axis, spikes, label):
+    times, neurons = np.nonzero(spikes)
+    axis.plot(times, neurons, "|", color="black", markersize=2.5, markeredgewidth=0.6)
+    axis.set(ylabel=label, ylim=(-1, spikes.shape[1]), xlim=(0, spikes.shape[0]))
+    axis.grid(False)

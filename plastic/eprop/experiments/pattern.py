@@ -1,0 +1,193 @@
+"""Pattern generation (Bellec, Scherr et al. 2020, Fig. S7): LIF neurons learn to trace one target from frozen input."""
+
+import functools
+from typing import Literal
+
+import numpy as np
+
+from plastic import require, runs, training, xp
+from plastic.data.sources import Repeated
+from plastic.eprop import gradients, inputs, signals
+from plastic.eprop.experiments import figures, one_trial
+from plastic.eprop.experiments.decision_options import require_step
+from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, network_of, published_weights
+from plastic.eprop.experiments.spellings import PLOT
+from plastic.eprop.rules import predict
+from plastic.eprop.spiking import Neurons, decay
+from plastic.errors import PlasticError
+from plastic.optimizers import SGD
+
+KAPPA = decay(30.0)
+"""Decay of the membrane and of the readout: both have a time constant of 30 ms."""
+
+
+def restore(arrays, *, thr, dampening_factor, **_):
+    """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
+
+    predict(x) takes spikes (T, batch, n_in) of the host to readouts (..., T, batch, n_out). The parameters of several
+    seeds are stacked, as are their readouts.
+
+    arrays: by path. thr, dampening_factor: options of the run.
+    """
+    network = network_of(arrays, _neurons(thr, dampening_factor), KAPPA)
+    return network, lambda x: xp.asnumpy(predict(network, xp.asarray(x)))
+
+
+@runs.experiment(
+    "eprop",
+    draw=figures.PATTERN,
+    restore=restore,
+    length="n_iter",
+    readable="{rule}-{learning_signals}-{seeds}",
+    spellings=PLOT,
+)
+def pattern(
+    run,
+    *,
+    n_batch: int = 1,
+    n_out: int = 1,
+    n_in: int = 100,
+    n_rec: int = 100,
+    f0: float = 50.0,
+    reg_rate: float = 10.0,
+    n_iter: int = 2000,
+    seq_len: int = 1000,
+    print_every: int = 10,
+    dampening_factor: float = 0.3,
+    learning_rate: float = 1e-4,
+    reg: float = 300.0,
+    dt: int = 1,
+    thr: float = 0.03,
+    random_feedback: bool = True,
+    stop_z_gradients: bool = True,
+    gradient_check: bool = True,
+    eprop_or_bptt: Literal["eprop", "bptt"] = "eprop",
+):
+    """Learn to trace a pattern by e-prop or BPTT with LIF neurons (Bellec, Scherr et al. 2020, Fig. S7).
+
+    Gradient descent on 1/2 sum (y - y*)^2 + reg/2 sum (rate - reg_rate)^2; each seed has its own input and target. The
+    run folder, results/eprop/pattern-..., gets config.json, metrics.csv (loss; loss_reg, half the summed squares of
+    rate - reg_rate in spikes per ms; mean rate in Hz), checkpoint.h5, arrays.h5 and figures. Seeds govern everything,
+    the input spikes too.
+
+    Args:
+        n_batch: rows of the batch; all have the same target.
+        n_out: readouts.
+        n_in: input neurons.
+        n_rec: recurrent neurons.
+        f0: rate of the input neurons in Hz.
+        reg_rate: target rate of the recurrent neurons in Hz.
+        n_iter: iterations.
+        seq_len: steps of 1 ms; a target shorter than 200 is 0 throughout.
+        print_every: iterations between two rows of metrics.csv.
+        dampening_factor: gamma, the height of the pseudo-derivative.
+        learning_rate: of gradient descent.
+        reg: strength of the regulariser of rates.
+        dt: length of a step in ms; only 1 is possible, as in the published stimuli.
+        thr: threshold.
+        random_feedback: learning signals come down by a fixed random matrix, rather than by the readout weights.
+        stop_z_gradients: with eprop_or_bptt=bptt, take spikes for constants, which makes it e-prop with symmetric
+            feedback; as published, BPTT needs --nostop_z_gradients.
+        gradient_check: with seq_len up to 20, compare the two forms of e-prop first.
+        eprop_or_bptt: the rule.
+    """
+    require_step(dt)
+    sized_by = {"n_batch": n_batch, "n_out": n_out, "n_in": n_in, "n_rec": n_rec, "seq_len": seq_len}
+    for name, value in (sized_by | {"n_iter": n_iter, "print_every": print_every}).items():
+        require.whole(name, value)
+    run.expect(entries((n_in, n_rec, n_out), seq_len, n_batch) * len(run.seeds), **sized_by)
+    _require_numbers(learning_rate=learning_rate, thr=thr, dampening_factor=dampening_factor, above=0)
+    _require_numbers(reg=reg, least=0)
+    _require_numbers(reg_rate=reg_rate, f0=f0, least=0, most=1000)
+    backprop = eprop_or_bptt == "bptt"
+    rule = "bptt" if backprop and not stop_z_gradients else "eprop"
+    signals_by = "random" if random_feedback and not backprop else "symmetric"
+    run.fill(rule=rule, learning_signals=signals_by)
+
+    generators = run.generators()
+    x, target = _stacked([inputs.pattern(each.data, seq_len, n_batch, n_in, n_out, f0) for each in generators])
+    draws = [published_weights(each.init, (n_in, n_rec, n_out), signals_by, False) for each in generators]
+    neurons, optimizer = _neurons(thr, dampening_factor), SGD(learning_rate)
+    network = PlasticNetwork(draws, neurons, KAPPA, rule=rule, learning_signals=signals_by, optimizer=optimizer)
+    loss = functools.partial(squared_error, target=target)
+    penalty = functools.partial(signals.rate_penalty, target=reg_rate / 1000, strength=reg / 2)
+    if gradient_check and seq_len <= 20:
+        check_gradient(network, x, loss, penalty)
+    training.fit(
+        run,
+        network.state,
+        Repeated(x),
+        lambda x, number: network.step(x, loss, penalty)[0],
+        steps=n_iter,
+        evaluate=functools.partial(_evaluate, network, x, loss, reg_rate),
+        evaluate_every=print_every,
+        checkpoint_every=print_every,
+        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
+        advice="try a smaller learning_rate",
+    )
+    run.save_arrays(_trial(network, *((x, target) if len(draws) == 1 else (x[0], target[0]))))
+    return [_report(run)]
+
+
+def squared_error(output, target):
+    """Return (loss, err) of 1/2 sum over batch, time and outputs of (y - y*)^2, y the `output`, y* the `target`.
+
+    The published loss is this sum, and its learning rate and regulariser belong to it; `signals.regression` is the mean
+    over batch and time.
+    """
+    err = output - target
+    return 0.5 * xp.sum(err * err, axis=(-3, -2, -1)), err
+
+
+def check_gradient(network, x, loss, penalty):
+    """Raise PlasticError unless e-prop online and by the sweep back in time agree, to 1e-4 of the largest entry.
+
+    network: the `PlasticNetwork`. x: input. loss: of the output to (loss, err). penalty: of the spikes to (penalty, R).
+    """
+    record = gradients.simulate(network.network, x)
+    _, err = loss(record.output)
+    _, R = penalty(record.z)
+    forms = gradients.eprop_gradients, gradients.online_gradients
+    pair = [form(network.network, record, err, R, feedback=network.feedback) for form in forms]
+    for name in ("W_in", "W_rec"):
+        difference, largest = (
+            float(xp.asnumpy(xp.max(xp.abs(each)))) for each in (pair[0][name] - pair[1][name], pair[0][name])
+        )
+        if not difference <= 1e-4 * largest:
+            raise PlasticError(f"gradient_check: two forms of e-prop differ by {difference:.1e} in {name}")
+
+
+def _require_numbers(above=None, least=None, most=None, **options):
+    for name, value in options.items():
+        require.number(name, value, above=above, least=least, most=most)
+
+
+def _neurons(thr, dampening_factor):
+    return Neurons(KAPPA, thr, gamma=dampening_factor, gain=1 - KAPPA)
+
+
+def _stacked(drawn):
+    """Return (x, target) of one seed, or of several stacked, from the draws of `inputs.pattern`."""
+    x, target = (np.stack(arrays) if len(drawn) > 1 else arrays[0] for arrays in zip(*drawn, strict=True))
+    return xp.asarray(x), xp.asarray(target)
+
+
+def _evaluate(network, x, loss, reg_rate):
+    """Return the loss, the regulariser without its strength, and the mean rate in Hz, of the present weights."""
+    record = gradients.simulate(network.network, x)
+    value, _ = loss(record.output)
+    penalty, _ = signals.rate_penalty(record.z, reg_rate / 1000, 0.5)
+    rate = 1000 * xp.mean(record.z, axis=(-3, -2, -1), dtype=xp.float_dtype)
+    return {"loss": value, "loss_reg": penalty, "rate": rate}
+
+
+def _trial(network, x, target):
+    """Return what the figures show of the first seed, for its input and target."""
+    first = functools.partial(squared_error, target=target[:, :1])
+    return one_trial.arrays(*network.one(0), x, first) | {"target": np.array(xp.asnumpy(target[:, 0]))}
+
+
+def _report(run):
+    metrics = run.metrics()
+    steps, loss = np.array(metrics["step"]), np.array(metrics["loss"])
+    return f"loss {loss[steps == steps[-1]].mean():.4g} (at first {loss[steps == 0].mean():.4g})"

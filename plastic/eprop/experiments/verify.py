@@ -1,0 +1,117 @@
+"""The two numerical verifications of the paper's code, on networks that are certain to be active.
+
+factorization_vs_BPTT   eq. 1: sum of dE/dz^t e^t, with the total derivative, is the gradient of BPTT
+hardcoded_vs_autodiff   e-prop by traces carried forward is e-prop by the sweep back in time
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from plastic import require, runs, xp
+from plastic.eprop import gradients, signals, spiking
+from plastic.eprop.spiking import Neurons, SpikingNetwork, decay
+from plastic.errors import PlasticError
+
+_TRIES = 1000
+SETTINGS = {"factorization_vs_BPTT": (50, 2), "hardcoded_vs_autodiff": (10, 3)}
+"""Steps and n_ref of the published verifications."""
+
+
+def _readable(*, which, seeds, **_):
+    return f"{which or 'both'}-{seeds}"
+
+
+@runs.experiment("eprop", seed=None, seeds=(1, 2, 3, 4, 5), dtype="float64", resume=False, readable=_readable)
+def verify(
+    run,
+    which: Literal["factorization_vs_BPTT", "hardcoded_vs_autodiff"] | None = None,
+    *,
+    tolerance: float | None = None,
+):
+    """Verify numerically that two ways to the same gradient agree; fail where one relative difference is too large.
+
+    The run folder, results/eprop/verify-..., gets config.json and metrics.csv, with a row for each verification and
+    seed. Where a verification fails, nothing is written, and the exit code is 2. Networks and inputs of a seed are
+    drawn until there are spikes.
+
+    Args:
+        which: factorization_vs_BPTT (learning signals with the total derivative, times eligibility traces, against
+            BPTT), or hardcoded_vs_autodiff (e-prop online against e-prop by the sweep back in time); by default both.
+        tolerance: the largest relative difference allowed; by default 1e-12, or 1e-4 in float32.
+    """
+    limit = tolerance if tolerance is not None else 1e-12 if xp.float_dtype == np.float64 else 1e-4
+    require.number("tolerance", limit, least=0)
+    run.fill(tolerance=limit)
+    rows, lines = [], []
+    for name in SETTINGS if which is None else (which,):
+        found = {seed: differences(name, seed) for seed in run.seeds}
+        _require_agreement(name, found, limit)
+        rows += [{"seed": seed, "verification": name} | each for seed, each in found.items()]
+        lines += [
+            f"seed {seed}: relative differences W_in {each['W_in']:.1e}, W_rec {each['W_rec']:.1e}"
+            for seed, each in found.items()
+        ]
+        lines.append(f"{name}: all within {limit:g}")
+    run.begin()
+    run.log(rows)
+    return lines
+
+
+def differences(which, seed):
+    """Return {"W_in": difference, "W_rec": difference}, relative to the largest entry of the second gradient.
+
+    Inputs and weights are drawn anew until some neuron spikes, so that there is a gradient to compare.
+
+    which: the verification. seed: of the draws.
+    """
+    T, n_ref = SETTINGS[which]
+    generator = np.random.default_rng(seed)
+    for _ in range(_TRIES):
+        network, x, target = _draw(generator, T, n_ref)
+        record = gradients.simulate(network, x)
+        _, err = signals.regression(record.output, target)  # published: twice this mean, and T times; both are linear
+        if which == "factorization_vs_BPTT":
+            total = spiking.ideal_learning_signals(network, record, err)
+            first = spiking.factorised_gradients(network, record, total)
+            second = gradients.bptt_gradients(network, record, err)
+        else:
+            first = gradients.online_gradients(network, record, err)
+            second = gradients.eprop_gradients(network, record, err)
+        largest = {name: float(xp.asnumpy(xp.max(xp.abs(second[name])))) for name in first if name in ("W_in", "W_rec")}
+        if 0.0 not in largest.values():
+            return {
+                name: float(xp.asnumpy(xp.max(xp.abs(first[name] - second[name])))) / size
+                for name, size in largest.items()
+            }
+    raise AssertionError(f"no activity in {_TRIES} draws")
+
+
+def _draw(generator, T, n_ref):
+    """Return (network, x, target): 4 LIF and 4 ALIF neurons, 3 inputs of 100 Hz, one output."""
+    n_in, n = 3, 8
+    beta = np.repeat([0.0, 0.07], 4)[None]
+    neurons = Neurons(decay(20), 0.62, decay(500), xp.asarray(beta), n_ref=n_ref)
+    W_in, W_rec, W_out = (
+        xp.asarray(generator.standard_normal(shape) * scale)
+        for shape, scale in (((n_in, n), n_in**-0.5), ((n, n), n**-0.5), ((n, 1), 1.0))
+    )
+    kappa = decay(20)
+    network = SpikingNetwork(W_in, W_rec, W_out, neurons, kappa, 1 - kappa)
+    x, target = generator.random((T, 1, n_in)) < 0.1, generator.standard_normal((T, 1, 1))
+    return network, xp.asarray(x), xp.asarray(target)
+
+
+def _require_agreement(which, found, limit):
+    """Raise PlasticError where one of the differences, {seed: {name: difference}}, is not within the limit."""
+    beyond = {  # a NaN is not within any limit
+        f"{name}, seed {seed}": value
+        for seed, each in found.items()
+        for name, value in each.items()
+        if not value <= limit
+    }
+    if beyond:
+        worst = max(beyond, key=lambda place: (np.isnan(beyond[place]), beyond[place]))
+        raise PlasticError(
+            f"{which}: relative differences up to {beyond[worst]:.1e} ({worst}), above the tolerance of {limit:g}"
+        )

@@ -1,0 +1,172 @@
+"""The record of a simulation, and the gradients that a rule takes from it, for all networks of this family.
+
+    record = eprop.simulate(net, x)                        x (..., T, batch, n_in)
+    loss, err = loss_function(record.output, y)            err = dE/doutput (..., T, batch, n_out)
+    penalty, R = regulariser(record.z)                     R = dE_reg/dz, of spiking networks
+    grads = eprop.eprop_gradients(net, record, err, R)     or online_gradients, bptt_gradients
+
+`plastic.eprop.rules` does all four. The equations stand in `plastic.eprop.spiking.sweep` and
+`plastic.eprop.lstm_cells`.
+"""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+from plastic import parameters, require, xp
+from plastic.eprop import checks, lstm_cells, spiking
+from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState
+from plastic.eprop.spiking import SpikingNetwork, SpikingRecord, SpikingState
+from plastic.errors import PlasticError
+from plastic.types import Array, Tree
+
+Network = SpikingNetwork | LSTMNetwork
+Record = SpikingRecord | LSTMRecord
+State = SpikingState | LSTMState
+
+KINDS: dict[type, ModuleType] = {SpikingNetwork: spiking, LSTMNetwork: lstm_cells}
+"""The package that knows a kind of network: each has simulate, eprop, online, bptt and Record."""
+
+
+@xp.underflow_is_ordinary()
+def simulate(
+    net: Network, x: Array, *, state: State | None = None, done: Array | None = None, keep: Sequence[str] = ()
+) -> Any:
+    """Run a network over a sequence and return the record of it that the rules need.
+
+    Args:
+        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
+        x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
+        state: where to begin, the state of a record; at rest by default. It is left unchanged.
+        done: of spiking networks, (..., T, batch) of 0 and 1; where 1, v, a, z and r are set to 0 before the step.
+        keep: of spiking networks, names of histories to keep, of "v", "a", "r" (as it was on entry) and "u".
+
+    Returns:
+        A `SpikingRecord` or an `LSTMRecord`, with the `output`, spikes `z` or cells `h`, and the last `state`.
+
+    Raises:
+        PlasticError: if an argument does not fit the network.
+
+    Source: Bellec, Scherr et al. 2020, eqs. 7-11; LSTM cells, Hochreiter and Schmidhuber 1997.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import eprop
+        >>> net = eprop.lif((3, 4, 2), np.random.default_rng(0))
+        >>> eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool), keep=("v",))
+        SpikingRecord 3-4-2, T 5, batch 1
+    """
+    kind = _kind(net)
+    for path, leaf in parameters.leaves(net.parameters):
+        require.array(path, leaf)
+    require.rows("x", x, net.sizes[0], net.dtype, time=True, spikes=True)
+    require.replicas(network=net.replicas, x=x.shape[:-3])
+    return kind.simulate(net, x, state, done, keep)
+
+
+@xp.underflow_is_ordinary()
+def eprop_gradients(
+    net: Network, record: Record, err: Array, R: Array | None = None, *, feedback: Array | None = None
+) -> Tree:
+    """Return the gradients of e-prop from the record of a simulation, by one sweep back in time (eqs. 4, 23-28).
+
+    Args:
+        net: the network.
+        record: of `simulate(net, x)`.
+        err: dE/doutput (..., T, batch, n_out).
+        R: dE/dz of a regulariser of spikes, (..., 1, 1, n) where it is always the same, or (..., T, batch, n).
+        feedback: B (..., n, n_out), the matrix that learning signals come down by; None is W_out, symmetric feedback.
+
+    Returns:
+        A tree like `net.parameters`, to be subtracted: sums over batch and time of what err and R ask for.
+
+    Raises:
+        PlasticError: if the arguments do not belong together.
+
+    Source: Bellec, Scherr et al. 2020, eqs. 4, 23-28.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import eprop
+        >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
+        >>> eprop.eprop_gradients(net, record, record.output)["W_out"].shape
+        (4, 2)
+    """
+    return _kind_of(net, record, err).eprop(net, record, err, R, feedback)
+
+
+@xp.underflow_is_ordinary()
+def online_gradients(
+    net: Network, record: Record, err: Array, R: Array | None = None, *, feedback: Array | None = None
+) -> Tree:
+    """Return the gradients of e-prop from the record of a simulation, by traces carried forward (eqs. 4, 23-28).
+
+    Args:
+        net: the network.
+        record: of `simulate(net, x)`.
+        err: dE/doutput (..., T, batch, n_out).
+        R: dE/dz of a regulariser of spikes, (..., 1, 1, n) where it is always the same, or (..., T, batch, n).
+        feedback: B (..., n, n_out), the matrix that learning signals come down by; None is W_out, symmetric feedback.
+
+    Returns:
+        A tree like `net.parameters`, to be subtracted, equal to that of `eprop_gradients`.
+
+    Raises:
+        PlasticError: if the arguments do not belong together.
+
+    Source: Bellec, Scherr et al. 2020, eqs. 4, 23-28.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import eprop
+        >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
+        >>> eprop.online_gradients(net, record, record.output)["W_rec"].shape
+        (4, 4)
+    """
+    return _kind_of(net, record, err).online(net, record, err, R, feedback)
+
+
+@xp.underflow_is_ordinary()
+def bptt_gradients(net: Network, record: Record, err: Array, R: Array | None = None) -> Tree:
+    """Return the gradients of backpropagation through time from the record of a simulation.
+
+    Args:
+        net: the network.
+        record: of `simulate(net, x)`.
+        err: dE/doutput (..., T, batch, n_out).
+        R: dE/dz of a regulariser of spikes, (..., 1, 1, n) where it is always the same, or (..., T, batch, n).
+
+    Returns:
+        A tree like `net.parameters`, to be subtracted: sums over batch and time of what err and R ask for.
+
+    Raises:
+        PlasticError: if the arguments do not belong together.
+
+    Source: Bellec, Scherr et al. 2020, eq. 1.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import eprop
+        >>> net = eprop.lstm((3, 4, 2), np.random.default_rng(0))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
+        >>> eprop.bptt_gradients(net, record, record.output)["kernel"]
+        Affine W (7, 16), b (1, 16)
+    """
+    return _kind_of(net, record, err).bptt(net, record, err, R)
+
+
+def _kind(net):
+    for network, kind in KINDS.items():
+        if isinstance(net, network):
+            return kind
+    raise PlasticError(f"net is a {type(net).__name__}; it must be a network of eprop.lif, eprop.lsnn or eprop.lstm")
+
+
+def _kind_of(net, record, err):
+    """Return the package that knows a network, whose record and errors these must be."""
+    kind = _kind(net)
+    checks.record(record, net, kind.Record)
+    checks.like("err", err, record.output)
+    return kind

@@ -1,0 +1,80 @@
+"""What is said to the user: lines that any terminal can show, and whose failure spoils nothing that is done."""
+
+import contextlib
+import os
+import sys
+import threading
+from typing import Any
+
+interruption = threading.Event()
+"""Set once a command line was interrupted by a signal."""
+
+
+def say(line: str) -> None:
+    """Print a line on stdout. A terminal that has gone away, is full or closed is left in peace.
+
+    Args:
+        line: the text; what is not printable in it is written as an escape, as `printable` does.
+    """
+    _write(sys.stdout, line)
+
+
+def warn(line: str) -> None:
+    """Print a line on stderr, where there is one; otherwise as `say`.
+
+    Args:
+        line: the text.
+    """
+    _write(sys.stderr, line)
+
+
+def printable(text: str) -> str:
+    """Return a text in which what is no printable character is written as an escape.
+
+    Names of files, and what a server answers, may hold codes that a terminal would obey, or bytes that are no text.
+
+    Args:
+        text: one line.
+
+    Returns:
+        The text, in one line.
+
+    Example:
+        >>> printable("a\\x1b[31mred\\nb")
+        'a\\\\x1b[31mred\\\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def progress(**options: Any) -> Any:
+    """Return a progress bar of tqdm, which shows nothing where stderr is no terminal or is closed.
+
+    Args:
+        options: those of `tqdm.tqdm`.
+    """
+    from tqdm import tqdm
+
+    return tqdm(**options, disable=True if sys.stderr is None else None)
+
+
+def silence(stream: Any) -> None:
+    """Let what is still written to a stream that failed go nowhere: Python would complain of it at exit.
+
+    Args:
+        stream: sys.stdout or sys.stderr.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _write(stream: Any, line: str) -> None:
+    if stream is None:  # a process may be started without
+        return
+    text = printable(line)
+    try:
+        try:
+            print(text, file=stream, flush=True)
+        except UnicodeEncodeError:
+            print(text.encode("ascii", "backslashreplace").decode(), file=stream, flush=True)
+    except (OSError, ValueError):
+        silence(stream)

@@ -1,0 +1,105 @@
+"""The two numerical verifications: what they print and leave, and that they find what is broken."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from commands.eprop import printed, refused
+
+from plastic import runs, xp
+from plastic.eprop import gradients, spiking
+from plastic.eprop.experiments.verify import SETTINGS, differences
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+KINDS = ("factorization_vs_BPTT", "hardcoded_vs_autodiff")
+
+
+@pytest.mark.parametrize("words, seeds", [("", "12345"), ("--dtype=float32", "12345"), ("--seeds=7,3", "73")])
+@pytest.mark.parametrize("which", KINDS)
+def test_verify(which, words, seeds):
+    *lines, folder = printed(f"verify {which}", words)
+    limit = "0.0001" if "float32" in words else "1e-12"
+    assert lines[-1] == f"{which}: all within {limit}" and len(lines) == len(seeds) + 1
+    for line, seed in zip(lines, seeds, strict=False):
+        found = re.fullmatch(rf"seed {seed}: relative differences W_in (\S+), W_rec (\S+)", line)
+        assert all(0 <= float(value) <= float(limit) for value in found.groups())
+        if "float32" in words:  # the precision is the one asked for
+            assert max(float(value) for value in found.groups()) > 1e-9
+    run = runs.Run(folder.removeprefix("run folder "))
+    assert run.config["status"] == "finished" and run.options["tolerance"] == float(limit)
+    rows = run.metrics()
+    assert list(rows) == ["seed", "verification", "W_in", "W_rec"] and rows["verification"] == [which] * len(seeds)
+    assert rows["seed"] == [int(seed) for seed in seeds] and run.folder.name.startswith(f"verify-{which}-")
+    for line, *values in zip(lines, rows["W_in"], rows["W_rec"], strict=False):
+        assert line.endswith("relative differences W_in {:.1e}, W_rec {:.1e}".format(*values))
+    assert printed(f"verify --which={which}", words)[:-1] == lines
+
+
+def test_verify_alone_runs_both():
+    *lines, folder = printed("verify --seeds=1,2")
+    each = [printed(f"verify {which} --seeds=1,2")[:-1] for which in KINDS]
+    assert lines == each[0] + each[1]
+    run = runs.Run(folder.removeprefix("run folder "))
+    assert run.metrics()["verification"] == [which for which in KINDS for _ in range(2)]
+    assert run.folder.name.startswith("verify-both-seed1+2-")
+
+
+@pytest.mark.parametrize("words", ["--tolerance=0", "--tolerance=0 --dtype=float32"])
+@pytest.mark.parametrize("which", KINDS)
+def test_verify_fails_beyond_the_tolerance(which, words):
+    message = refused(f"verify {which}", words)
+    assert which in message and "tolerance" in message
+    assert list(pathlib.Path().iterdir()) == []
+
+
+BREAKS = {
+    "1 %": lambda G: {k: None if v is None else 1.01 * v for k, v in G.items()},
+    "one entry of W_in": lambda G: G | {"W_in": G["W_in"] + 1e-3 * np.eye(*G["W_in"].shape) * np.abs(G["W_in"]).max()},
+    "W_rec": lambda G: G | {"W_rec": G["W_rec"] * (1 + 1e-3)},
+    "NaN": lambda G: G | {"W_in": G["W_in"] * np.nan},
+}
+
+
+@pytest.mark.parametrize("way", BREAKS)
+@pytest.mark.parametrize("which", KINDS)
+def test_verify_finds_a_broken_rule(monkeypatch, which, way):
+    module, name = (spiking, "factorised_gradients") if which == KINDS[0] else (gradients, "online_gradients")
+    rule = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *a: BREAKS[way](rule(*a)))
+    for words in ("", "--dtype=float32", "--seeds=4"):
+        assert which in refused(f"verify {which}", words)
+
+
+def test_verify_finds_a_broken_simulation_of_one_seed(monkeypatch):
+    """One seed of many is enough to fail."""
+    rule, calls = gradients.online_gradients, []
+
+    def third(*arguments):
+        G = rule(*arguments)
+        calls.append(1)
+        return G | {"W_rec": G["W_rec"] * 1.1} if len(calls) == 3 else G
+
+    monkeypatch.setattr(gradients, "online_gradients", third)
+    message = refused("verify hardcoded_vs_autodiff --seeds=1,2,3,4,5,6,7,8")
+    assert "tolerance" in message and "W_rec, seed 3" in message
+
+
+def test_verify_in_float64_needs_float64():
+    assert "tolerance" in refused("verify factorization_vs_BPTT --dtype=float32 --tolerance=1e-12")
+
+
+@pytest.mark.parametrize("which", SETTINGS)
+def test_verification_on_each_backend(backend, which):
+    found = differences(which, 3)
+    xp.use("numpy", dtype="float64")
+    expected = differences(which, 3)
+    assert found.keys() == expected.keys() == {"W_in", "W_rec"}
+    assert all(0 <= value < 1e-12 for value in (*found.values(), *expected.values()))
