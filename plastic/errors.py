@@ -14,7 +14,7 @@ class PlasticError(Exception):
 
 
 def printable(text: str) -> str:
-    """Return a text with an escape in place of each character that does not print.
+    """Return a text on one line, with an escape in place of each character that does not print.
 
     Control characters, escape codes of a terminal, marks that reverse the direction of writing, and bytes of a file
     name that are no text are such characters.
@@ -23,7 +23,7 @@ def printable(text: str) -> str:
         text: what may come from a file, a server or the command line.
 
     Returns:
-        The text, on one line.
+        The text; a space stands for the end of a line.
 
     Example:
         >>> print(printable("404 not\\x1b[31m found"))
@@ -31,4 +31,5 @@ def printable(text: str) -> str:
     """
     if text.isprintable():
         return text
+    text = " ".join(text.splitlines())
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

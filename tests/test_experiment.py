@@ -396,6 +396,7 @@ def test_a_grid_killed_anywhere_resumes_to_the_bit(monkeypatch, stop):
         (lambda folder: os.truncate(folder / "metrics.csv", 100), "metrics.csv is damaged: it is shorter"),
         (lambda folder: (folder / "metrics.csv").unlink(), "metrics.csv is damaged: it is not there"),
         (lambda folder: edit(folder / "metrics.csv", b",9.0", b",8.0"), "metrics.csv is damaged: it was edited"),
+        (lambda folder: edit(folder / "metrics.csv", b"20,20.0,2,0.5,1", b"20,20.0,2,0.5,0"), "it was edited"),
     ],
 )
 @pytest.mark.parametrize("killed", [False, True])
@@ -408,6 +409,21 @@ def test_a_grid_whose_files_do_not_belong_together_is_refused_and_stays_as_it_is
     for words in ([], ["--steps=40"]):
         assert message in refused("grid", f"--resume={found.folder}", *words)
         assert content(found.folder) == before
+
+
+@pytest.mark.parametrize("gone", [[1], [2], [0, 1, 2]])
+def test_a_finished_grid_of_an_earlier_version_is_not_trained_anew(gone):
+    """It does not list its checkpoints."""
+    found, _ = run("grid")
+    record = {name: value for name, value in found.config.items() if name not in ("checkpoints", "metrics", "identity")}
+    files.write_json(found.folder / "config.json", record)
+    assert run("grid", f"--resume={found.folder}")[0].metrics() == found.metrics()
+    files.write_json(found.folder / "config.json", record)
+    for index in gone:
+        (found.folder / f"checkpoint-{index}.h5").unlink()
+    before = content(found.folder)
+    assert "config.json says finished, but " in refused("grid", f"--resume={found.folder}")
+    assert content(found.folder) == before
 
 
 def test_a_grid_of_other_parts_is_refused():

@@ -109,6 +109,18 @@ def test_a_resume_says_running_when_something_is_written(run, write):
     again.close()
 
 
+def test_a_failed_run_goes_on_without_the_error_it_failed_of(run):
+    rewrite(run, status="failed", details={"error": "OSError: it burns", "diverged": {"0": 3}})
+    with pytest.raises(ZeroDivisionError), runs.Run.resume(run.folder) as again:
+        again.load_checkpoint(tree(0.0))
+        assert runs.Run(run.folder).config["details"] == {"diverged": {"0": 3}}
+        1 / 0  # noqa: B018
+    with runs.Run.resume(run.folder) as again:
+        before = content(run)
+        again.status("failed", error="no disk")  # before it goes on
+        assert content(run) == before
+
+
 def test_a_finished_run_without_its_checkpoint_is_not_trained_anew(run):
     (run.folder / "checkpoint.h5").unlink()
     (run.folder / "metrics.csv").unlink()

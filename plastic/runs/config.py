@@ -11,7 +11,7 @@ from plastic.errors import PlasticError
 
 FORMAT = 1
 
-_STATUSES = ("running", "finished", "interrupted", "diverged")
+_STATUSES = ("running", "finished", "interrupted", "diverged", "failed")
 _OF_BLAS = ("library", "version", "architecture", "threads")
 
 

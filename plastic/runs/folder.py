@@ -127,6 +127,7 @@ class Run:
             present["after"] = run.config["status"]
             run.config["resumed"] = run.config.get("resumed", []) + [present]
             run.config["status"] = "running"
+            run.config.get("details", {}).pop("error", None)  # of a run that failed
             run._lock, run._resumption = lock, _Resumption(present["after"])
         except BaseException:
             lock.release()
@@ -200,10 +201,11 @@ class Run:
             yield Part(self, index, columns)
 
     def status(self, text: str, **details: Any) -> None:
-        """Set the status in config.json: "running", "finished", "interrupted" or "diverged", the time, and details.
+        """Set the status in config.json, the time, and details.
 
-        A run that is "running" without a process that holds its lock was killed. One that is interrupted or fails after
-        `resume` and before it goes on is left as it was.
+        The status is "running", "finished", "interrupted", "diverged" or "failed". A run that is "running" without a
+        process that holds its lock was killed. One that is interrupted or fails after `resume` and before it goes on is
+        left as it was.
         """
         path = self._mine("config.json")
         if self._resumption is not None:

@@ -302,6 +302,17 @@ def test_an_archive_that_cannot_be_read(tmp_path, at, value, message):
     assert message in str(error.value)
 
 
+def test_a_member_that_ends_before_the_size_it_claims(tmp_path):
+    content = header(DICT.replace("3", "6")) + bytes(48)
+    archive(tmp_path / "mine.npz", {"x_train": content}, compression=zipfile.ZIP_DEFLATED)
+    change_directory(tmp_path / "mine.npz", 24, struct.pack("<I", len(content) + 48))
+    with zipfile.ZipFile(tmp_path / "mine.npz", "a") as file:
+        for name in ("y_train", "x_test", "y_test"):
+            file.writestr(f"{name}.npy", npy(arrays()[name]))
+    with pytest.raises(PlasticError, match="x_train ends too early"):
+        data.load(tmp_path / "mine.npz")
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     """A megabyte of zeros takes a kilobyte; what does not fit the memory is not begun."""
     values = arrays(x_train=np.zeros((3, 10**6)), x_test=np.zeros((2, 10**6)))
