@@ -155,7 +155,7 @@ def tiny_ep(values):
 
 def tiny_eprop(values):
     """The options of an experiment of `plastic.eprop`, cut down to a few short trials."""
-    return {"n_iter": 2, "n_batch": 2, "n_in": 8, "plot": False}
+    return {"n_iter": 2, "n_batch": 2, "n_in": 8}
 
 
 def tiny_pattern(values):
@@ -277,7 +277,7 @@ def run_tiny(line, dataset):
     values |= TINY[function](values) | (
         {"dataset": str(dataset)} if function in (gait.train, ep.train, ep.plotcurves, ep.recipe, *ON_IMAGES) else {}
     )
-    plain = ["--no_plot"] * hasattr(function, "experiment")
+    plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters)
     cli.run(function, [*plain, *(f"--{name}={shown(value)}" for name, value in values.items())])
     if resumes:
         cli.run(function, [f"--resume={the_one_run(dataset).folder}"])
