@@ -9,7 +9,10 @@ library, and the whole process with it. Two kinds of file are written: from arra
 one more dataset that is larger than the memory (`stream_hdf5`). The seal leaves that one out and says where it lies,
 so that its rows are read from their place; whoever reads them checks them.
 
-This is the only module that writes HDF5.
+A seal tells damage, not malice: anybody can seal a file. So nothing is read of one that refers to other files, as
+external storage and links of HDF5 do, or whose datasets take more room than the file has.
+
+This is the only module that writes or reads HDF5.
 """
 
 import contextlib
@@ -20,19 +23,20 @@ import pathlib
 import re
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, TypeAlias
+from typing import IO, Any
 
 import numpy as np
 
-from plastic import xp
+from plastic import system, xp
 from plastic.errors import PlasticError
+from plastic.system import Path
 from plastic.types import Array
-
-Path: TypeAlias = str | os.PathLike[str]
 
 _SEAL_SIZE = 512  # the smallest user block of the HDF5 format
 _PIECE = 1 << 20  # bytes read at a time
-_HOLE = re.compile(rb"plastic: HDF5 after \d+ bytes, but for bytes (\d{1,15}) to (\d{1,15}) of (\d{1,15}), crc32 ")
+_BEGINNING = f"plastic: HDF5 after {_SEAL_SIZE} bytes, "
+_HOLE = re.compile(_BEGINNING.encode() + rb"but for bytes (\d{1,15}) to (\d{1,15}) of (\d{1,15}), crc32 ")
+_UNREADABLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)  # of h5py
 
 
 class UnusableError(PlasticError):
@@ -57,10 +61,9 @@ def write(path: Path, data: Any) -> None:
     Raises:
         PlasticError: if the folder is full or cannot be written; the old file is then untouched.
     """
-    path = pathlib.Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with system_errors(f"cannot write {path}"), _removed_in_the_end(part):
-        part.write_bytes(data)
+    with system_errors(f"cannot write {path}"), system.temporary(path) as (part, file):
+        file.write(data)
+        file.close()
         settle(part, path)
 
 
@@ -74,24 +77,25 @@ def settle(part: Path, path: Path) -> None:
     Raises:
         OSError: if the disk is full or cannot be written.
     """
-    with open(part, "rb+") as file:
+    with system.open_regular(part, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(part, path)
     _sync_folder(pathlib.Path(path).parent)
 
 
-def remove_temporary(folder: Path) -> None:
+def remove_temporary(folder: Path, name: str | None = None) -> None:
     """Remove the half-written files that a killed process left behind in a folder.
 
     Args:
-        folder: one that no other process writes to at the time.
+        folder: the folder.
+        name: of the file that they were to become; by default any. No other process may write it at the time.
 
     Raises:
         PlasticError: if a file cannot be removed.
     """
     with system_errors(f"cannot clean up {folder}"):
-        for temporary in pathlib.Path(folder).glob(".*.part"):
-            temporary.unlink(missing_ok=True)
+        for each in system.leftovers(folder, name):
+            each.unlink(missing_ok=True)
 
 
 def write_json(path: Path, record: dict[str, Any]) -> None:
@@ -121,8 +125,9 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         PlasticError: if the file is missing, damaged or edited.
     """
-    with system_errors(f"cannot read {path}"):
-        data = pathlib.Path(path).read_bytes()
+    with system_errors(f"cannot read {path}"), system.open_regular(path) as file:
+        system.require_memory(path, os.fstat(file.fileno()).st_size)
+        data = file.read()
     try:
         record = json.loads(data)
         checksum = record.pop("checksum")
@@ -171,13 +176,14 @@ def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         (arrays, attributes), both by name.
 
     Raises:
-        UnusableError: if the file is missing or damaged.
+        UnusableError: if the file is missing or damaged, or holds what this module does not write.
         PlasticError: if it cannot be read.
     """
     with _opened(path) as file:
+        system.require_memory(path, os.fstat(file.fileno()).st_size)
         image = io.BytesIO(file.read())
     _require_seal(image, path)
-    return _content(image)
+    return _content(image, path)
 
 
 def stream_hdf5(
@@ -189,7 +195,7 @@ def stream_hdf5(
     `start` that `read_around` returns. Equal content gives equal bytes.
 
     Args:
-        path: the file. One process at a time may write it: what a killed one left behind is written over.
+        path: the file. One process at a time may write it: what a killed one left behind is removed.
         arrays: {name: host or device array}, the other datasets.
         name: the name of the streamed dataset.
         shape: its shape (N, n).
@@ -201,17 +207,19 @@ def stream_hdf5(
             raises something.
     """
     path = pathlib.Path(path)
-    part = path.with_name(f".{path.name}.part")
-    with system_errors(f"cannot write {path}"), _removed_in_the_end(part):
-        start = _fill(part, arrays, attributes, name, shape)
-        with open(part, "rb+") as file:
+    with system_errors(f"cannot write {path}"):
+        for former in system.leftovers(path.parent, path.name):
+            former.unlink(missing_ok=True)
+        with system.temporary(path) as (part, file):
+            start = _fill(part, arrays, attributes, name, shape)
             file.seek(start)
             for row in rows:
                 file.write(np.ascontiguousarray(row, "<i2").data)
             if file.tell() != start + 2 * shape[0] * shape[1]:
                 raise ValueError(f"the rows of {name} do not fill the shape {shape}")
             _write_seal(file, start, file.tell())
-        settle(part, path)
+            file.close()
+            settle(part, path)
 
 
 def read_around(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], int]:
@@ -224,12 +232,12 @@ def read_around(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], int]
         (arrays, attributes, start): two dicts by name, and the byte of the file where the streamed dataset begins.
 
     Raises:
-        UnusableError: if the file is missing or damaged.
+        UnusableError: if the file is missing or damaged, or holds what this module does not write.
         PlasticError: if it cannot be read.
     """
     with _opened(path) as file:
         start = _require_seal(file, path)
-        return *_content(file, but_at=start), start
+        return *_content(file, path, but_at=start), start
 
 
 @contextlib.contextmanager
@@ -255,10 +263,10 @@ def _fill(
     import h5py
 
     with h5py.File(file, "w", userblock_size=_SEAL_SIZE) as hdf5:
-        for path, array in arrays.items():
+        for path, array in sorted(arrays.items()):  # their order in a dict is no content
             # not compressed: weights are noise to a compressor, and a checkpoint must not hold up the training
             hdf5[path] = array if isinstance(array, np.ndarray) else xp.asnumpy(array)
-        hdf5.attrs.update(attributes)
+        hdf5.attrs.update(sorted(attributes.items()))
         if not name:
             return _SEAL_SIZE
         # HDF5 does not fill this one: what takes long, or may find the disk full, is then our own writing.
@@ -270,39 +278,96 @@ def _fill(
         return h5py.h5d.create(hdf5.id, name.encode(), h5py.h5t.STD_I16LE, space, plan).get_offset()
 
 
-def _content(file: BinaryIO, but_at: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _content(file: IO[bytes], path: Path, but_at: int | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Return the arrays and attributes of a file whose seal is sound; not the dataset that begins at a byte."""
     import h5py
 
-    arrays = {}
+    size = file.seek(0, os.SEEK_END)
+    try:
+        with h5py.File(file, "r") as hdf5:
+            datasets = _datasets(hdf5, size)
+            attributes = {name: _attribute(hdf5, name) for name in hdf5.attrs}
+            return {
+                name: np.asarray(item[()])
+                for name, item in datasets.items()
+                if but_at is None or item.id.get_offset() != but_at
+            }, attributes
+    except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk
+        reason = str(error) or type(error).__name__
+        raise UnusableError(path, f"is refused, since plastic wrote no such file: {reason}") from None
 
-    def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and (but_at is None or item.id.get_offset() != but_at):
-            arrays[name] = np.asarray(item[()])
 
-    with h5py.File(file, "r") as hdf5:
-        hdf5.visititems(collect)
-        return arrays, dict(hdf5.attrs)
+def _datasets(hdf5: Any, size: int) -> dict[str, Any]:
+    """Return the datasets of a file by name, none of them read. Raises ValueError where one is not as we write them."""
+    import h5py
+
+    links: dict[bytes, int] = {}
+    hdf5.id.links.visit(lambda name, info: links.__setitem__(name, info.type), info=True)  # it follows none
+    for link, kind in links.items():
+        if kind != h5py.h5l.TYPE_HARD:
+            raise ValueError(f"{link.decode(errors='backslashreplace')} is a link")
+    items: dict[str, Any] = {}
+    hdf5.visititems(items.__setitem__)
+    if len(items) != len(links):
+        raise ValueError("it holds an object under two names")
+    datasets = {name: item for name, item in items.items() if not isinstance(item, h5py.Group)}
+    for name, item in datasets.items():
+        if fault := _foreign(item):
+            raise ValueError(f"{name} {fault}")
+        size -= item.nbytes
+    if size < 0:
+        raise ValueError("its datasets are larger than the file")
+    return datasets
+
+
+def _foreign(item: Any) -> str:
+    """Return what a dataset has that those we write have not, "" if nothing: its values may lie in other files."""
+    import h5py
+
+    if not isinstance(item, h5py.Dataset):
+        return "is no dataset"
+    plan = item.id.get_create_plist()
+    if plan.get_layout() == h5py.h5d.VIRTUAL or plan.get_external_count():
+        return "lies in another file"
+    if item.dtype.kind not in "biufS" or item.shape is None:
+        return f"holds {item.dtype}, neither numbers nor text of fixed length"
+    if plan.get_layout() != h5py.h5d.CONTIGUOUS or item.id.get_storage_size() != item.nbytes:
+        return "is not stored in one piece"
+    return ""
+
+
+def _attribute(hdf5: Any, name: str) -> Any:
+    import h5py
+
+    kind, shape = hdf5.attrs.get_id(name).dtype, hdf5.attrs.get_id(name).shape
+    if shape != () or (kind.kind not in "biuf" and h5py.check_string_dtype(kind) is None):
+        raise ValueError(f"the attribute {name} is neither a number nor a text")
+    return hdf5.attrs[name]
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[IO[bytes]]:
     with system_errors(f"cannot read {path}"):
         try:
-            file = open(path, "rb")
+            file = system.open_regular(path, buffering=0)  # all of it is then read in one piece, without a copy
         except (FileNotFoundError, NotADirectoryError):
             raise UnusableError(path, "is not there") from None
         with file:
+            if not file.read(_SEAL_SIZE).startswith(_BEGINNING.encode()):
+                raise _unsealed(path, file)
+            file.seek(0)
             yield file
 
 
-def _write_seal(file: BinaryIO, start: int = 0, stop: int = 0) -> None:
+def _write_seal(file: IO[bytes], start: int = 0, stop: int = 0) -> None:
     seal = _seal(file, start, stop)
     file.seek(0)
     file.write(seal)
 
 
-def _require_seal(file: BinaryIO, path: Path) -> int:
+def _require_seal(file: IO[bytes], path: Path) -> int:
     """Return where the streamed dataset begins, 0 where there is none. Raises UnusableError for a damaged file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -314,13 +379,18 @@ def _require_seal(file: BinaryIO, path: Path) -> int:
         or not (start == stop == 0 or _SEAL_SIZE < start <= stop <= size)
         or seal != _seal(file, start, stop)
     ):
-        raise UnusableError(
-            path, f"is damaged or of another format: its content ({size:,} bytes) does not fit its checksum"
-        )
+        raise _unsealed(path, file)
     return start
 
 
-def _seal(file: BinaryIO, start: int, stop: int) -> bytes:
+def _unsealed(path: Path, file: IO[bytes]) -> UnusableError:
+    size = file.seek(0, os.SEEK_END)
+    return UnusableError(
+        path, f"is damaged or of another format: its content ({size:,} bytes) does not fit its checksum"
+    )
+
+
+def _seal(file: IO[bytes], start: int, stop: int) -> bytes:
     """Return the seal of a file: the CRC-32 of what comes after it, but for the bytes from `start` to `stop`."""
     size = file.seek(0, os.SEEK_END)
     checksum = 0
@@ -330,16 +400,7 @@ def _seal(file: BinaryIO, start: int, stop: int) -> bytes:
             checksum = zlib.crc32(piece, checksum)
             begin += len(piece)
     hole = f"but for bytes {start} to {stop} of {size}, " if start else ""
-    return f"plastic: HDF5 after {_SEAL_SIZE} bytes, {hole}crc32 {checksum:08x}\n".encode().ljust(_SEAL_SIZE, b"\0")
-
-
-@contextlib.contextmanager
-def _removed_in_the_end(part: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    return f"{_BEGINNING}{hole}crc32 {checksum:08x}\n".encode().ljust(_SEAL_SIZE, b"\0")
 
 
 def _json_checksum(record: dict[str, Any]) -> str:

@@ -23,8 +23,7 @@ from typing import Any
 import numpy as np
 
 from plastic import parameters, terminal, xp
-from plastic.data.sources import Batches, Source  # noqa: F401
-from plastic.data.sources import Repeated as Frozen  # noqa: F401
+from plastic.data.sources import Source
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree
@@ -135,7 +134,7 @@ def fit(
             done, leave = stopped or number == steps, interrupted.is_set() or terminal.interruption.is_set()
             if done or leave or number % checkpoint_every == 0:
                 save()
-            if leave and not done:
+            if leave and not (done and run.last):
                 run.status("interrupted", step=number, **health.details())
                 raise KeyboardInterrupt(f"interrupted at step {number}; go on with --resume={run.folder}")
     return metrics

@@ -56,10 +56,13 @@ def paths(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch):
+def place(tmp_path, monkeypatch, request, paths):
     monkeypatch.chdir(tmp_path)
     for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
         monkeypatch.delenv(name, raising=False)
+    line = request.node.callspec.params.get("line") if hasattr(request.node, "callspec") else None
+    for name, value in line.variables.items() if line else ():
+        monkeypatch.setenv(name, value.format(data=paths(line.data)))
 
 
 def words_of(line, paths):
@@ -178,7 +181,9 @@ def test_what_is_wrong_for_every_command(line, paths, tmp_path):
     if "resume" in shared:
         wrong += [["--resume=nowhere"], [f"--resume={tmp_path}"]]
     for more in wrong:
-        clean = [word for word in words if word.split("=")[0] not in {each.split("=")[0] for each in more}]
+        names = {each.split("=")[0] for each in more}
+        names |= {"--seeds"} & {f"{name}s" for name in names}  # seeds replace seed
+        clean = [word for word in words if word.split("=")[0] not in names]
         assert refused(line, *clean, *more)
     assert not list(tmp_path.iterdir())
 

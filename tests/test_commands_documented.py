@@ -14,13 +14,11 @@ from plastic.data.mnist1d import generate
 from plastic.data.speech.recordings import Speech
 from plastic.ep import __main__ as ep
 from plastic.eprop import __main__ as eprop
-from plastic.gait import experiment as gait
+from plastic.gait import __main__ as gait
 from plastic.gle import __main__ as gle
-from plastic.gle import figures as gle_figures
-from plastic.gle import gsc, mnist1d
+from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
-from plastic.pc import sweep
-from plastic.pc.toys import figures as toy_figures
+from plastic.runs.figure import figure
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -81,7 +79,7 @@ PUBLISHED_GLE = {
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 PROGRAMS = {
-    "plastic.gait": gait.train,
+    "plastic.gait": gait.COMMANDS,
     "plastic.ep": ep.COMMANDS,
     "plastic.eprop": eprop.COMMANDS,
     "plastic.gle": gle.COMMANDS,
@@ -217,13 +215,16 @@ def tiny_words(name, seed):
 ON_IMAGES = (pc.depth, pc.online, pc.smalldata, pc.forgetting, pc.drift)
 
 
-def tiny_toys(values):
+SMALL = ("interference", "alignment", "prospective_index", "trajectory", "teacher", "erratic")
+
+
+def tiny_small(values):
     """The options of a small experiment of `plastic.pc`."""
     return {"grid": "quick", "T": 5}
 
 
 def tiny_images(values):
-    """The options of a sweep of `plastic.pc`, cut down to an epoch of two rates and seeds."""
+    """The options of a grid of `plastic.pc`, cut down to an epoch of two rates and seeds."""
     return {"epochs": 1, "T": 3, "rates": (0.01, 0.001), "seeds": (1, 2)}
 
 
@@ -253,7 +254,7 @@ TINY = {
     pc.smalldata: tiny_smalldata,
     pc.forgetting: tiny_changing,
     pc.drift: tiny_drift,
-    **{pc.COMMANDS[name]: tiny_toys for name in pc.toys.__all__},
+    **{pc.COMMANDS[name]: tiny_small for name in SMALL},
     gait.train: tiny_gait,
     ep.train: tiny_ep_training,
     ep.plotcurves: tiny_ep,
@@ -277,7 +278,7 @@ def run_tiny(line, dataset):
     values |= TINY[function](values) | (
         {"dataset": str(dataset)} if function in (gait.train, ep.train, ep.plotcurves, ep.recipe, *ON_IMAGES) else {}
     )
-    plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters)
+    plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters and "plot" not in values)
     cli.run(function, [*plain, *(f"--{name}={shown(value)}" for name, value in values.items())])
     if resumes:
         cli.run(function, [f"--resume={the_one_run(dataset).folder}"])
@@ -293,10 +294,6 @@ def toy(tmp_path, monkeypatch):
     """The path of a data set of random images; runs go to a folder beside it, without figures."""
     monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "results"))
     monkeypatch.delenv("PLASTIC_DEVICE", raising=False)
-    for family in (gait.figures, gle_figures):
-        monkeypatch.setattr(family, "draw", lambda folder: None)
-    for module in (sweep, toy_figures):
-        monkeypatch.setattr(module, "draw", lambda folder: None)
     load = data.load  # one function for all families
     monkeypatch.setattr(mnist1d.data, "load", lambda name, **k: (load, tiny_curves)[name == "MNIST-1D-360"](name, **k))
     monkeypatch.setattr(gsc.speech, "load", tiny_words)
@@ -357,7 +354,8 @@ def test_a_published_command_of_gle_says_what_it_says_and_runs(line, toy):
     given = run_tiny(line, toy)
     run = the_one_run(toy)
     assert run.config["status"] == "finished" and run.experiment == line.split()[1]
-    assert run.options == function.__kwdefaults__ | given  # its defaults are the published ones
+    published = {name: value for name, value in function.experiment.defaults.items() if name != "dry_run"}
+    assert run.options == published | given | {"plot": False}  # its defaults are the published ones
 
 
 def test_commands_are_found_in_a_page():
@@ -398,18 +396,24 @@ def test_a_command_of_the_readme_is_right(line, toy):
     if {"--help", "-h"} & set(shlex.split(line)):
         return
     function, values = parsed(line)
-    if function is gle.figure:
-        return draw_together(values, toy)
+    if function is figure:
+        return draw_together(line, values, toy)
     if function in TINY:
         run_tiny(line, toy)
     if function in TINY:
         assert the_one_run(toy).config["status"] == "finished"
 
 
-def draw_together(values, toy):
-    """Draw as many runs as a line of `plastic.gle figure` names into one figure, beside the data."""
-    for seed, _ in enumerate(values["folders"]):
-        run_tiny(f"plastic.gle lagline --seed={seed}", toy)
+ONE = {"gait": "train", "ep": "train", "eprop": "pattern", "gle": "lagline", "pc": "depth"}
+"""An experiment of each family, for its figures."""
+
+
+def draw_together(line, values, toy):
+    """Draw as many runs as a line of `figure` names into one picture, beside the data."""
+    program = line.split()[0]
+    for count, _ in enumerate(values["folders"]):
+        run_tiny(f"{program} {ONE[program.split('.')[1]]} --name=run{count}", toy)
     folders, out = sorted(toy.parent.glob("results/*/*")), toy.parent / "figure.png"
-    cli.run(gle.figure, [",".join(map(str, folders)), f"--out={out}"])
-    assert out.read_bytes().startswith(b"\x89PNG")
+    cli.run(figure, [*map(str, folders), f"--out={out}"])
+    assert all(each.read_bytes().startswith(b"\x89PNG") for each in toy.parent.glob("figure*.png"))
+    assert list(toy.parent.glob("figure*.png"))

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import os
+import pathlib
 import signal
 from typing import Literal
 
@@ -11,7 +12,7 @@ import pytest
 from command_lines import column, error_of, printed, table
 
 import plastic
-from plastic import cli, plotting, require, runs, training, xp
+from plastic import cli, files, parameters, plotting, require, runs, training, xp
 from plastic.data import sources
 from plastic.errors import PlasticError
 from plastic.runs import Spelling, decorator, experiment
@@ -155,6 +156,30 @@ def march(run, *, steps: int = 3, unit: Unit, net: Net):
     return [unit.unit]
 
 
+@experiment("toy", resume=False, seed=None)
+def count(run, *, seeds_wanted: int = 3):
+    """Count seeds from 1 on.
+
+    Args:
+        seeds_wanted: how many.
+    """
+    run.count_seeds(seeds_wanted)
+    run.begin()
+    return [str(len(run.generators()))]
+
+
+@experiment("toy", resume=False, seed=5)
+def count_on(run, *, seeds_wanted: int = 3):
+    """Count seeds from a first on.
+
+    Args:
+        seeds_wanted: how many.
+    """
+    run.count_seeds(seeds_wanted)
+    run.begin()
+    return [str(len(run.generators()))]
+
+
 _WIDE = Net(width=7)
 
 
@@ -171,6 +196,8 @@ COMMANDS = {
     "measure": measure,
     "measure_wide": measure_wide,
     "march": march,
+    "count": count,
+    "count_on": count_on,
     "figure": figure,
 }
 
@@ -258,6 +285,40 @@ def test_what_the_body_fills_in_belongs_to_the_identity():
         plastic.load(found.folder)
 
 
+def test_seeds_are_counted_from_the_first_unless_they_are_given():
+    for words, seeds in (
+        (["count"], [1, 2, 3]),
+        (["count", "--seeds_wanted=1"], [1]),
+        (["count", "--seeds=4,9"], [4, 9]),
+        (["count_on"], [5, 6, 7]),
+        (["count_on", "--seed=8"], [8, 9, 10]),
+        (["count_on", "--seed=8", "--seeds=2"], [2]),
+    ):
+        found, shown = run(*words)
+        assert found.options["seeds"] == seeds and shown == [str(len(seeds))]
+        assert runs.folder.seed_names(seeds) in found.folder.name
+    assert "seeds are [2147483647, 2147483648, 2147483649]" in refused("count_on", f"--seed={2**31 - 1}")
+
+
+def test_an_interruption_in_the_last_step_of_a_part_is_heard(monkeypatch):
+    """The grid is not at its end there."""
+    whole, _ = run("grid", "--steps=5")
+    watch, count = training._Health.watch, [0]
+
+    def interrupting(self, step, vital):
+        watch(self, step, vital)
+        count[0] += 1
+        if count[0] in (5, 15):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training._Health, "watch", interrupting)
+    with pytest.raises(KeyboardInterrupt, match="interrupted at step 5; go on with --resume="):
+        grid(steps=5)
+    (cut,) = set(whole.folder.parent.iterdir()) - {whole.folder}
+    run("grid", f"--resume={cut}")  # and in the last of all there is nothing left to go on with
+    assert (cut / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
+
+
 def test_a_record_given_as_a_default_gives_the_defaults_of_its_options():
     found, _ = run("measure_wide")
     assert found.metrics() == {"width": [7], "depth": [1]} and found.options["width"] == 7
@@ -324,6 +385,100 @@ def test_a_grid_killed_anywhere_resumes_to_the_bit(monkeypatch, stop):
     for index in range(3):
         name = f"checkpoint-{index}.h5"
         assert (cut / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "checkpoint-1.h5").write_bytes(b"rubbish"), "checkpoint-1.h5 is damaged"),
+        (lambda folder: (folder / "checkpoint-1.h5").unlink(), "checkpoint-1.h5 was saved, but it is not there"),
+        (lambda folder: os.replace(folder / "checkpoint-2.h5", folder / "checkpoint-1.h5"), "checkpoint-2.h5 was "),
+        (lambda folder: os.truncate(folder / "metrics.csv", 100), "metrics.csv is damaged: it is shorter"),
+        (lambda folder: (folder / "metrics.csv").unlink(), "metrics.csv is damaged: it is not there"),
+        (lambda folder: edit(folder / "metrics.csv", b",9.0", b",8.0"), "metrics.csv is damaged: it was edited"),
+    ],
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_grid_whose_files_do_not_belong_together_is_refused_and_stays_as_it_is(damage, message, killed):
+    found, _ = run("grid")
+    if killed:
+        files.write_json(found.folder / "config.json", found.config | {"status": "running", "ended": None})
+    damage(found.folder)
+    before = content(found.folder)
+    for words in ([], ["--steps=40"]):
+        assert message in refused("grid", f"--resume={found.folder}", *words)
+        assert content(found.folder) == before
+
+
+def test_a_grid_of_other_parts_is_refused():
+    found, _ = run("grid")
+    files.write_json(found.folder / "config.json", found.config | {"parts": found.config["parts"][:2]})
+    before = content(found.folder)
+    assert "was made of other parts" in refused("grid", f"--resume={found.folder}")
+    assert content(found.folder) == before
+
+
+def test_a_grid_that_is_refused_in_a_part_keeps_its_rows(monkeypatch):
+    """It is killed after rows that no checkpoint counts; the network of its first part then has another shape."""
+    with monkeypatch.context() as patch:
+        count, save = [0], runs.Run.save_checkpoint
+
+        def killed(self, tree, counters):
+            count[0] += 1
+            if count[0] > 2:
+                raise SystemExit(137)
+            save(self, tree, counters)
+
+        patch.setattr(runs.Run, "save_checkpoint", killed)
+        with pytest.raises(SystemExit):
+            grid()
+    (folder,) = os.scandir("results/toy")
+    before = content(folder.path)
+    with monkeypatch.context() as patch:
+        patch.setattr(parameters, "assign", lambda *_, **__: (_ for _ in ()).throw(PlasticError("other shapes")))
+        assert "checkpoint-0.h5 does not fit: other shapes" in refused("grid", f"--resume={folder.path}")
+    assert content(folder.path) == before
+    run("grid", f"--resume={folder.path}")
+    assert (pathlib.Path(folder.path) / "metrics.csv").read_bytes() == (
+        run("grid")[0].folder / "metrics.csv"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("word", ["--steps=5", "--steps=10"])
+def test_a_resume_that_is_refused_changes_nothing(word):
+    found, _ = run("descent", "--steps=5", "--no_plot")
+    (found.folder / "checkpoint.h5").write_bytes(b"rubbish")
+    before = content(found.folder)
+    assert "checkpoint.h5 is damaged" in refused("descent", f"--resume={found.folder}", word)
+    assert content(found.folder) == before
+    (found.folder / "checkpoint.h5").unlink()
+    (found.folder / "metrics.csv").unlink()
+    before = content(found.folder)
+    assert "config.json says finished and that checkpoint.h5 was saved, but it is not there" in refused(
+        "descent", f"--resume={found.folder}", word
+    )
+    assert content(found.folder) == before
+
+
+def test_ctrl_c_before_a_resumed_run_goes_on_leaves_it_as_it_was(monkeypatch):
+    found, _ = run("descent", "--steps=5")
+    before = content(found.folder)
+    monkeypatch.setattr(parameters, "assign", lambda *_, **__: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        descent(resume=str(found.folder))
+    assert content(found.folder) == before
+
+
+def content(folder):
+    """Return {name: bytes} of the files of a folder."""
+    return {each.name: pathlib.Path(each.path).read_bytes() for each in os.scandir(folder) if each.name != ".lock"}
+
+
+def edit(path, old, new):
+    """Replace one place in a file."""
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new, 1))
 
 
 def test_a_grid_is_extended_part_by_part():

@@ -602,7 +602,7 @@ def test_load_imports_nothing_but_experiments(run, monkeypatch, key, name):
         monkeypatch.delitem(sys.modules, module, raising=False)
     run.save_checkpoint({}, {})
     files.write_json(run.folder / "config.json", run.config | {key: name})
-    with pytest.raises(PlasticError, match=r"not known here|no trained network"):
+    with pytest.raises(PlasticError, match=r"not known here|no trained network|it must be text"):
         plastic.load(run.folder)
     assert "antigravity" not in sys.modules and "plastic.__main__" not in sys.modules
 

@@ -9,17 +9,21 @@ import dataclasses
 import difflib
 import math
 import os
+import stat
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from plastic import require as _require
+from plastic import system
 from plastic.data import npz, store
 from plastic.data.catalogue import SOURCES, Source
 from plastic.errors import PlasticError
 
 Folder: TypeAlias = str | os.PathLike[str] | None
+
+_SHOWN = 10  # classes that a note names
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -61,7 +65,7 @@ def require(name: str | os.PathLike[str]) -> str:
         The name, or the path as text.
 
     Raises:
-        PlasticError: if it is neither, or there is no such file.
+        PlasticError: if it is neither, or there is no such file, or it is a folder, a pipe or a device.
 
     Example:
         >>> require("fmnist")
@@ -71,8 +75,7 @@ def require(name: str | os.PathLike[str]) -> str:
         raise PlasticError(f"name is {name!r}; it must be the name of a data set or the path of an .npz file")
     name = os.fspath(name)
     if name.lower().endswith(".npz"):
-        if not os.path.isfile(name):
-            raise PlasticError(f"the data file {name} does not exist")
+        _require_file(name)
         return name
     known = {each.lower(): each for each in SOURCES}
     if name.lower() in known:
@@ -105,9 +108,11 @@ def sizes(name: str | os.PathLike[str]) -> tuple[int, int, int] | None:
 def default_folder() -> Path:
     """Return the folder of the HDF5 files: PLASTIC_DATASETS, or `datasets/` of a checkout, or ~/.cache/plastic."""
     if chosen := os.environ.get("PLASTIC_DATASETS"):
-        return Path(os.path.expanduser(chosen))
+        return system.expanded(chosen, "PLASTIC_DATASETS")
     checkout = Path(__file__).resolve().parents[2]
-    return checkout / "datasets" if (checkout / "setup.cfg").is_file() else Path.home() / ".cache" / "plastic"
+    if (checkout / "setup.cfg").is_file():
+        return checkout / "datasets"
+    return system.expanded("~/.cache/plastic", "the folder of the data sets (PLASTIC_DATASETS can name another)")
 
 
 def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int = 0, folder: Folder = None) -> Dataset:
@@ -115,7 +120,7 @@ def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int =
 
     Args:
         name: a name from `names()`, in any case, or the path of an .npz file, which holds x_train, y_train, x_test and
-            y_test: x (N, ...) finite, y whole numbers from 0 on.
+            y_test: x (N, ...) finite, y whole numbers from 0 on. Classes without samples are told on stderr.
         dtype: of x, "float32" or "float64". Images, and the x of an .npz file, are divided by max |x_train|, in this
             precision (MNIST: pixels / 255); generated curves and points have their published scale.
         validation: so many of the last training samples become the validation set; 0 for none.
@@ -149,12 +154,15 @@ def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int =
         x, x_test = x.astype(dtype), x_test.astype(dtype)
     y, y_test = (arrays[key].astype(np.int64) for key in ("y_train", "y_test"))
     kept = n - validation
+    classes = int(max(y.max(), y_test.max())) + 1
+    if source is None:
+        _tell_missing(name, classes, training=y[:kept], test=y_test)
     return Dataset(
         name=name,
         train=(x[:kept], y[:kept]),
         test=(x_test, y_test),
         validation=(x[kept:], y[kept:]) if validation else None,
-        classes=int(max(y.max(), y_test.max())) + 1,
+        classes=classes,
     )
 
 
@@ -168,7 +176,30 @@ def folder_of(folder: Folder) -> Path:
         return default_folder()
     if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
         raise PlasticError(f"folder is {folder!r}; it must be a path")
-    return Path(folder)
+    return system.expanded(folder, "folder")
+
+
+def _require_file(name: str) -> None:
+    try:
+        kind = os.stat(name).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise PlasticError(f"the data file {name} does not exist") from None
+    except OSError as error:
+        raise PlasticError(f"the data file {name} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(kind):
+        raise PlasticError(f"the data file {name} is no regular file")
+
+
+def _tell_missing(name: str, classes: int, **labels: np.ndarray) -> None:
+    """Tell the user which of the classes 0 to classes - 1 a split has no sample of."""
+    told = []
+    for split, y in labels.items():
+        missing = np.flatnonzero(np.bincount(y, minlength=classes) == 0)
+        if missing.size:
+            more = f" and {missing.size - _SHOWN:,} more" if missing.size > _SHOWN else ""
+            told.append(f"no {split} samples of {', '.join(map(str, missing[:_SHOWN]))}{more}")
+    if told:
+        store.note(f"{name} has the {classes:,} classes 0 to {classes - 1}, but {', and '.join(told)}")
 
 
 def _dtype(dtype: Any) -> np.dtype:
@@ -184,11 +215,13 @@ def _stored(source: Source, folder: Path) -> dict[str, np.ndarray]:
 
 
 def _scaled(name: str, x_train: np.ndarray, x_test: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         x_train, x_test = x_train.astype(dtype), x_test.astype(dtype)
-    largest = max(x_train.max(), -x_train.min())
-    if not (0 < largest < np.inf and np.isfinite(x_test).all()):
-        raise PlasticError(f"{name}: max |x_train| is {largest} in {dtype}; x is divided by it and has to stay finite")
-    x_train /= largest
-    x_test /= largest
+        largest = max(x_train.max(), -x_train.min())
+        if not np.finfo(dtype).tiny <= largest < np.inf:
+            raise PlasticError(f"{name}: max |x_train| is {largest} in {dtype}; x is divided by it: scale x")
+        x_train /= largest
+        x_test /= largest
+    if not np.isfinite(x_test).all():
+        raise PlasticError(f"{name}: x_test over max |x_train|, {largest}, has to stay finite in {dtype}")
     return x_train, x_test

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,9 @@ class Source:
         return f"Source {self.name}, {self.about}: {self.train:,} + {self.test:,} samples of shape {self.shape}"
 
 
-def make_idx(raw: Path, dataset: str, digests: Sequence[str], mirrors: Sequence[str]) -> dict[str, np.ndarray]:
+def make_idx(
+    raw: Path, dataset: str, digests: Sequence[str], mirrors: Sequence[str], megabytes: float = 100
+) -> dict[str, np.ndarray]:
     """Return the arrays of a set of the MNIST family from its four IDX files, which are fetched where needed.
 
     Args:
@@ -59,6 +62,7 @@ def make_idx(raw: Path, dataset: str, digests: Sequence[str], mirrors: Sequence[
         dataset: the name of that folder, and of the one of a mirror of the user's.
         digests: of train-images, train-labels, t10k-images and t10k-labels, in this order (sha256 or md5).
         mirrors: URLs of public folders that hold the files.
+        megabytes: how large each file is at most.
 
     Returns:
         {"x_train", "y_train", "x_test", "y_test"}: images uint8 (N, 28, 28) and labels uint8 (N,).
@@ -70,7 +74,7 @@ def make_idx(raw: Path, dataset: str, digests: Sequence[str], mirrors: Sequence[
     arrays = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         for letter, kind, ndim in (("x", "images-idx3", 3), ("y", "labels-idx1", 1)):
-            path = fetch(dataset, f"{prefix}-{kind}-ubyte.gz", next(of_files), mirrors, raw / dataset)
+            path = fetch(dataset, f"{prefix}-{kind}-ubyte.gz", next(of_files), mirrors, raw / dataset, megabytes)
             arrays[f"{letter}_{split}"] = idx.read(path, ndim)
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
         if x.shape != (len(y), 28, 28) or len(y) == 0 or y.max() > 9:
@@ -79,6 +83,19 @@ def make_idx(raw: Path, dataset: str, digests: Sequence[str], mirrors: Sequence[
                 f"{y.max(initial=0)}; there should be as many 28 x 28 images as labels, and these from 0 to 9"
             )
     return arrays
+
+
+def _like_mnist(dataset: str, megabytes: int, digests: Sequence[str], mirrors: Sequence[str]) -> dict[str, Any]:
+    """Return what a Source of the MNIST family has beyond its names; see `make_idx`."""
+    make = functools.partial(make_idx, dataset=dataset, digests=digests, mirrors=mirrors, megabytes=megabytes)
+    return {
+        "train": 60_000,
+        "test": 10_000,
+        "shape": (28, 28),
+        "megabytes": megabytes,
+        "kind": "image",
+        "make": make,
+    }
 
 
 def _curves(length: int) -> Callable[[Path], dict[str, np.ndarray]]:
@@ -90,14 +107,9 @@ _ALL = (
         name="MNIST",
         about="handwritten digits",
         licence="CC BY-SA 3.0 (LeCun, Cortes, Burges)",
-        train=60_000,
-        test=10_000,
-        shape=(28, 28),
         labels=_DIGITS,
-        megabytes=12,
-        kind="image",
-        make=functools.partial(
-            make_idx,
+        **_like_mnist(
+            megabytes=12,
             dataset="mnist",
             digests=(
                 "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -115,14 +127,9 @@ _ALL = (
         name="FMNIST",
         about="Fashion-MNIST: articles of clothing",
         licence="MIT (Zalando)",
-        train=60_000,
-        test=10_000,
-        shape=(28, 28),
         labels=("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
-        megabytes=31,
-        kind="image",
-        make=functools.partial(
-            make_idx,
+        **_like_mnist(
+            megabytes=31,
             dataset="fashion-mnist",
             digests=(
                 "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -140,14 +147,9 @@ _ALL = (
         name="KMNIST",
         about="Kuzushiji-MNIST: cursive Japanese characters",
         licence="CC BY-SA 4.0 (CODH, adapted from the Kuzushiji Dataset)",
-        train=60_000,
-        test=10_000,
-        shape=(28, 28),
         labels=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-        megabytes=21,
-        kind="image",
-        make=functools.partial(
-            make_idx,
+        **_like_mnist(
+            megabytes=21,
             dataset="kmnist",
             digests=(
                 "bdb82020997e1d708af4cf47b453dcf7",  # as commonly published; not checked against the files

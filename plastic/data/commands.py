@@ -1,9 +1,10 @@
 """The commands of `python -m plastic.data`."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-from plastic import data, plotting
+from plastic import data, plotting, system
 from plastic.data import figures, speech, store
 from plastic.data.catalogue import SOURCES, Source
 from plastic.data.speech.figures import speech_sheet
@@ -17,12 +18,12 @@ def list_sets(*, folder: str | None = None) -> None:
     Args:
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
-    place = Path(folder or data.default_folder())
+    place = data.folder_of(folder)
     print(f"{'name':14}{'train':>7}{'test':>8}  {'here':19}{'what':47}licence")
     every: list[Source | SpeechSource] = [*SOURCES.values(), *speech.SOURCES.values()]
     for source in every:
         absent = f"download, {source.megabytes} MB" if source.megabytes else "made in seconds"
-        here = "yes" if (place / source.file).is_file() else absent
+        here = "yes" if os.path.isfile(place / source.file) else absent
         sizes = f"{source.train:7,}{source.test:8,}" if isinstance(source, Source) else f"{'speech':>15}"
         print(f"{source.name:14}{sizes}  {here:19}{source.about:47}{source.licence}")
     print(f"folder: {place}; your own arrays: --dataset=FILE.npz")
@@ -57,7 +58,7 @@ def show(name: str, *, out: str | None = None, folder: str | None = None) -> Non
     """
     spoken = speech.knows(name)
     name = name.upper() if spoken else data.require(name)
-    path = Path(out) if out else Path(folder or data.default_folder()) / f"{Path(name).stem.lower()}.png"
+    path = system.expanded(out, "out") if out else data.folder_of(folder) / f"{Path(name).stem.lower()}.png"
     _require_new(path)
     sheet = speech_sheet(speech.load(name, folder=folder)) if spoken else _sheet(name, folder)
     with store.writing(path.parent):
@@ -67,7 +68,7 @@ def show(name: str, *, out: str | None = None, folder: str | None = None) -> Non
 
 
 def _require_new(path: Path) -> None:
-    if path.exists():
+    if os.path.lexists(path):
         raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
 
 

@@ -1,15 +1,27 @@
-"""A user's own data: an .npz file with the arrays x_train, y_train, x_test and y_test."""
+"""A user's own data: an .npz file with the arrays x_train, y_train, x_test and y_test.
 
+The file is a zip archive of .npy files. It may come from anywhere: sizes are held against the bytes that are there and
+against the memory before anything is read, and nothing in it is ever unpickled.
+"""
+
+import math
 import os
+import struct
+import warnings
 import zipfile
 import zlib
+from typing import IO
 
 import numpy as np
 
+from plastic import system
 from plastic.errors import PlasticError
 
 _NAMES = ("x_train", "y_train", "x_test", "y_test")
 _MOST_CLASSES = 1 << 16  # a label beyond is a number of something else, and one-hot targets would not fit the memory
+_PACKED = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte in the file can stand for
+_PIECE = 1 << 20  # bytes read at a time
+_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, struct.error, OverflowError, zipfile.BadZipFile, zlib.error)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -22,29 +34,21 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         {"x_train", "y_train", "x_test", "y_test"}: x (N, ...) of real numbers, y int64 (N,).
 
     Raises:
-        PlasticError: if the file cannot be read; an array is missing, of objects, text or complex numbers, empty or not
-            finite; x has fewer than two axes; lengths or sample shapes disagree; or a label is no whole number from 0
-            on.
+        PlasticError: if the file cannot be read or does not fit the memory; an array is missing, of objects, text or
+            complex numbers, empty or not finite; x has fewer than two axes; lengths or sample shapes disagree; a label
+            is no whole number from 0 on; or all training samples have the same label.
     """
-    arrays = {}
-    try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            for name in _NAMES:
-                if name not in file:
-                    raise PlasticError(f"{path} has no array {name}; it needs {', '.join(_NAMES)}")
-                arrays[name] = file[name]
-    except (OSError, EOFError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).partition("\n")[0]
-        raise PlasticError(f"{path} cannot be read as an .npz file of plain arrays: {reason}") from None
+    arrays = _arrays(path)
     for name, array in arrays.items():
-        if array.dtype.kind not in "biuf":
-            raise PlasticError(f"{path}: {name} has type {array.dtype}; real numbers are needed")
         if not np.isfinite(array).all():
             raise PlasticError(f"{path}: {name} has values that are not finite")
     for split in ("train", "test"):
         x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
         if x.ndim < 2 or x.size == 0:
-            raise PlasticError(f"{path}: x_{split} has shape {x.shape}; two axes or more, (samples, ...), are needed")
+            raise PlasticError(
+                f"{path}: x_{split} has shape {x.shape}; two axes or more, (samples, ...), none of them empty, are "
+                "needed"
+            )
         if y.shape != x.shape[:1]:
             raise PlasticError(f"{path}: y_{split} has shape {y.shape}; {len(x)} samples need one label each")
         bad = y[(y < 0) | (y >= _MOST_CLASSES) | (y != np.floor(y))] if y.dtype.kind != "b" else y[:0]
@@ -56,4 +60,67 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
         shapes = " and ".join(str(arrays[name].shape) for name in ("x_train", "x_test"))
         raise PlasticError(f"{path}: x_train and x_test have shapes {shapes}; they may differ in the first axis only")
+    if len(set(labels := arrays["y_train"].tolist())) == 1:
+        raise PlasticError(f"{path}: y_train has no label but {labels[0]}; there is nothing to learn from one class")
     return arrays
+
+
+def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    try:
+        with system.open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
+            members = {name: _member(archive, path, name) for name in _NAMES}
+            # x is there as it is in the file and in the working precision
+            system.require_memory(path, 2 * sum(each.file_size for each in members.values()))
+            return {name: _array(archive, path, name, member) for name, member in members.items()}
+    except MemoryError:
+        reason = "it does not fit the memory"
+    except _DAMAGE as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    raise PlasticError(f"{path} cannot be read as an .npz file of plain arrays: {reason}")
+
+
+def _member(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: str) -> zipfile.ZipInfo:
+    """Return the member of the archive that holds an array. Raises ValueError where its size cannot be true."""
+    member = archive.NameToInfo.get(f"{name}.npy") or archive.NameToInfo.get(name)
+    if member is None:
+        raise PlasticError(f"{path} has no array {name}; it needs {', '.join(_NAMES)}")
+    if member.flag_bits & 1:
+        raise ValueError(f"{name} is encrypted")
+    if member.compress_type not in _PACKED:
+        raise ValueError(f"{name} is compressed by method {member.compress_type}, as no .npz file is")
+    if member.file_size > _PACKED[member.compress_type] * (member.compress_size + 1):
+        raise ValueError(f"{name} claims {member.file_size:,} bytes, packed into {member.compress_size:,}")
+    return member
+
+
+def _array(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: str, member: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(member) as file:
+        shape, fortran_order, dtype = _header(file, name)
+        if dtype.hasobject:
+            raise ValueError(f"{name} holds Python objects, not numbers")
+        if dtype.kind not in "biuf":
+            raise PlasticError(f"{path}: {name} has type {dtype}; real numbers are needed")
+        count, there = math.prod(shape), member.file_size - file.tell()
+        if count * dtype.itemsize != there or min(shape, default=0) < 0:
+            raise ValueError(f"{name} claims the shape {shape} of {dtype}, but {there:,} bytes are there")
+        array = np.empty(count, dtype)
+        left = array.view(np.uint8).data
+        while left and (piece := file.read(min(_PIECE, len(left)))):
+            left[: len(piece)] = piece
+            left = left[len(piece) :]
+        if left:
+            raise EOFError(f"{name} ends too early")
+    return array.reshape(shape, order="F" if fortran_order else "C")
+
+
+def _header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Return (shape, whether the first axis varies fastest, type) from the beginning of an .npy file."""
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            return readers[np.lib.format.read_magic(file)](file)
+    except zipfile.BadZipFile:
+        raise
+    except Exception:  # NumPy parses the header as Python, and damage can make anything of it
+        raise ValueError(f"{name} is no array, or its header is damaged") from None

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from plastic import files
-from plastic.errors import PlasticError
+from plastic import files, system
+from plastic.errors import PlasticError, printable
 
 FORMAT = 2  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -65,6 +65,7 @@ def made_once(path: Path, read: Callable[[Path], _Content], make: Callable[[], _
             return read(path)  # another process has made it in the meantime
         except files.UnusableError as reason:
             note(f"{reason}; making it")
+        files.remove_temporary(path.parent, path.name)
         return make()
 
 
@@ -85,7 +86,7 @@ def require_format(path: Path, found: object, wanted: int) -> None:
 
 def note(text: str) -> None:
     """Tell the user, on stderr, something that is no error."""
-    print(f"note: {text}", file=sys.stderr)
+    print(f"note: {printable(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -116,6 +117,7 @@ def _only_one(path: Path) -> Iterator[None]:
     lock = FileLock(f"{path}.lock")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+        system.refuse_link(lock.lock_file)
         try:
             lock.acquire(timeout=2)
         except Timeout:
@@ -130,4 +132,9 @@ def _only_one(path: Path) -> Iterator[None]:
 def _read(path: Path) -> dict[str, np.ndarray]:
     arrays, attributes = files.read_hdf5(path)
     require_format(path, attributes.get("format"), FORMAT)
+    if not arrays.keys() >= {*ARRAYS} or not all(
+        arrays[f"x_{split}"].ndim > 1 and arrays[f"x_{split}"].shape[:1] == arrays[f"y_{split}"].shape != (0,)
+        for split in ("train", "test")
+    ):
+        raise files.UnusableError(path, f"does not hold samples and labels in {', '.join(ARRAYS)}")
     return {name: arrays[name] for name in ARRAYS}

@@ -17,7 +17,6 @@ that unauthorized use may infringe. Before you use this family for other than re
 from plastic.gle.dynamics import evolve, predict, step
 from plastic.gle.networks import Network, network
 from plastic.gle.parameters import Parameters
-from plastic.gle.restoring import restore
 from plastic.gle.rules import adjoint, bptt
 from plastic.gle.state import State
 
@@ -37,6 +36,5 @@ __all__ = [
     "evolve",
     "network",
     "predict",
-    "restore",
     "step",
 ]

@@ -1,11 +1,11 @@
-"""The commands `python -m plastic.gle lagline | lagnet | mnist1d | gsc`."""
+"""The commands `python -m plastic.gle lagline | lagnet | mnist1d | gsc | figure`."""
 
 from plastic import cli
-from plastic.gle.figures import figure
-from plastic.gle.gsc import gsc
-from plastic.gle.lagline import lagline
-from plastic.gle.lagnet import lagnet
-from plastic.gle.mnist1d import mnist1d
+from plastic.gle.experiments.gsc import gsc
+from plastic.gle.experiments.lagline import lagline
+from plastic.gle.experiments.lagnet import lagnet
+from plastic.gle.experiments.mnist1d import mnist1d
+from plastic.runs.figure import figure
 
 COMMANDS = {"lagline": lagline, "lagnet": lagnet, "mnist1d": mnist1d, "gsc": gsc, "figure": figure}
 

@@ -82,6 +82,16 @@ def evolve(net: Network, state: State, x: Array, err: Array | None = None) -> Ar
 
     Returns:
         The rates of the output layer before the step (..., batch, n_L).
+
+    Raises:
+        PlasticError: if err is of another form.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import gle
+        >>> net = gle.network((1, 5, 2), np.random.default_rng(0), phi="tanh", tau_m=1.0, tau_r=0.2, dt=0.1)
+        >>> gle.evolve(net, gle.State(net, batch=4), xp.ones((4, 1), "float32")).shape
+        (4, 2)
     """
     return _euler_step(net, state, x, err, None)
 

@@ -186,22 +186,21 @@ def network(
     require.sizes(sizes)
     require.generator(generator)
     require.choice("bias", bias, (True, False))
-    if isinstance(generator, list | tuple):
-        drawn = [uniform_layers(each, sizes, bias) for each in generator]
-        layers = parameters.map(lambda *arrays: np.stack(arrays), *drawn)
-    else:
-        layers = uniform_layers(generator, sizes, bias)
+    layers = uniform_layers(generator, sizes, bias)
     return Network.from_layers(layers, phi, tau_m, tau_r, dt, gamma, prospective, learn_tau, memoryless)
 
 
-def uniform_layers(generator: Generator, sizes: tuple[int, ...], bias: bool = True) -> list[Affine]:
+def uniform_layers(generator: Generator | list[Generator], sizes: tuple[int, ...], bias: bool = True) -> list[Affine]:
     """Return [Affine] of host arrays, weights and biases drawn from U(-c, c) with c = 1 / sqrt(n_{l-1}).
 
     Args:
-        generator: a generator of random numbers.
+        generator: a generator of random numbers, or a list of them, one for each replica.
         sizes: the widths of the layers, the input first.
         bias: whether there are biases.
     """
+    if isinstance(generator, list | tuple):
+        drawn = [uniform_layers(each, sizes, bias) for each in generator]
+        return parameters.map(lambda *arrays: np.stack(arrays), *drawn)
     return [
         Affine(uniform_fan_in(generator, (a, b), a), uniform_fan_in(generator, (1, b), a) if bias else None)
         for a, b in itertools.pairwise(sizes)

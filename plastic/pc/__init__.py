@@ -18,10 +18,11 @@ learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
 
 from plastic.pc import handcoded
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
-from plastic.pc.inference import State, infer, step
+from plastic.pc.inference import infer, step
 from plastic.pc.linear import equilibrium
 from plastic.pc.networks import Network, activities, network, predict
 from plastic.pc.rules import bp, fixed_prediction, pc, repeated_bp, tp, zil
+from plastic.pc.states import State
 
 NETWORKS = {"network": network, "convolutional": convolutional}
 """Constructors by name, (sizes, generator, *, constants), `convolutional` with channels first."""

@@ -13,9 +13,9 @@ gradients, -r_{l-1}^T delta_l, with delta in the place of eps.
 from typing import Any
 
 from plastic import affine, parameters, require, xp
-from plastic.pc.inference import Loss, State, require_target
 from plastic.pc.linear import require_linear
 from plastic.pc.networks import Network, activities, require_batch, require_network
+from plastic.pc.states import Loss, State, require_target
 from plastic.types import Array, Tree
 
 

@@ -12,12 +12,14 @@ arrays.h5 and figures. Nothing in it is ever half written, overwritten by anothe
 import contextlib
 import dataclasses
 import importlib
+import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from plastic.errors import PlasticError
+from plastic.runs import config
 from plastic.runs.decorator import EXPERIMENTS, SHARED, Experiment, Spelling, experiment
 from plastic.runs.folder import Part, Run, identity_hash, results_folder
 from plastic.runs.surroundings import environment
@@ -55,9 +57,6 @@ def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Train
         outputs = trained.predict(images)
     """
     run = Run(folder)
-    if (family := _not_moved(run)) is not None:
-        network, predict = family.restore(run.config, run.read_checkpoint()[0])
-        return Trained(network, run.config, predict)
     record = of_run(run)
     if record.restore is None:
         raise PlasticError(f"{run.folder} is a run of {run.family} {run.experiment}, which keeps no trained network")
@@ -67,8 +66,28 @@ def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Train
         raise PlasticError(f"{run.folder} has no parts; leave {part} out")
     arrays, _ = run.read_checkpoint()
     options = {name: tuple(v) if isinstance(v, list) else v for name, v in run.options.items() if name not in SHARED}
-    network, predict = record.restore(arrays, **(run.columns if isinstance(run, Part) else {}) | options)
+    config.require_options(run.folder, options, {name: each.annotation for name, each in record.own.items()})
+    options = {name: value for name, value in record.defaults.items() if name in record.own} | options
+    if isinstance(run, Part):
+        options = run.columns | options
+    try:
+        inspect.signature(record.restore).bind(arrays, **options)
+    except TypeError as error:
+        raise PlasticError(f"{run.folder} has other options than {run.family} {run.experiment} has: {error}") from None
+    with _not_of(run):
+        network, predict = record.restore(arrays, **options)
     return Trained(network, run.config, predict)
+
+
+@contextlib.contextmanager
+def _not_of(run: Run) -> Iterator[None]:
+    """Say what is wrong where a network is built from options and arrays that do not belong together."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        raise PlasticError(
+            f"the checkpoint of {run.folder} does not fit its options: {type(error).__name__}: {error}"
+        ) from error
 
 
 def of_run(run: Run) -> Experiment:
@@ -87,15 +106,6 @@ def of_run(run: Run) -> Experiment:
             f"which @experiment({run.family!r}, restore=...) describes it, and call plastic.load again"
         )
     return EXPERIMENTS[key]
-
-
-def _not_moved(run):
-    """A family whose experiments are not described by `experiment` yet; to be removed with the last of them."""
-    if (str(run.family), str(run.experiment)) in EXPERIMENTS or not re.fullmatch("[a-z]+", str(run.family)):
-        return None
-    with contextlib.suppress(ModuleNotFoundError):
-        family = importlib.import_module(f"plastic.{run.family}")
-        return family if hasattr(family, "restore") else None
 
 
 def _part(run, wanted):

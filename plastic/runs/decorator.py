@@ -1,17 +1,17 @@
 """From a function to a command: `experiment` adds to a function what every experiment has.
 
-    @experiment("gle", draw={"lagline": figures.lag_line}, restore=chain_of, length="t_train")
-    def lagline(run, *, model: Literal["gle", "bp"] = "gle", t_train: float = 4000.0):
-        \"\"\"Teach a chain of two lagged neurons to be another one.
+    @experiment("gle", draw={"mnist1d": figures.accuracy}, restore=restore, length="max_epochs")
+    def mnist1d(run, *, architecture: Literal["plastic_e2e", "static_lagnet"] = "plastic_e2e", max_epochs: int = 150):
+        \"\"\"Classify MNIST-1D, one sample a step.
 
         Args:
-            model: the rule.
-            t_train: time of learning.
+            architecture: the network.
+            max_epochs: epochs to train.
         \"\"\"
-        require.number("t_train", t_train, above=0)
+        require.whole("max_epochs", max_epochs)
         ...
         training.fit(run, state, source, step, steps=..., ...)
-        return [f"loss {loss:.3g}"]
+        return [f"test accuracy {accuracy:.2f} %"]
 
 The body gets typed values and a `NewRun`, checks its own options first, and trains by `fit`. The folder is claimed when
 `fit` (or `run.begin`) begins the work, so a body that refuses has written nothing. What it returns is printed after
@@ -225,6 +225,13 @@ class NewRun(Run):
                 ):
                     raise PlasticError(f"{name} is {value!r}, but the run to resume has {kept[name]!r}")
         self.options |= values
+
+    def count_seeds(self, count: int) -> None:
+        """Take so many seeds, from the option `seed` on (from 1 where there is none), unless seeds were given."""
+        if self.options["seeds"] is None:
+            first = self.options.get("seed", 1)
+            self.fill(seeds=tuple(range(first, first + count)))
+            _check_seeds(self.seeds)
 
     def expect(self, entries: int, **options: Any) -> None:
         """Say how large the work will be, before it is begun, so that what cannot be is refused at once.

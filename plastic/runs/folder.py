@@ -14,18 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from plastic import files, parameters
-from plastic.errors import PlasticError
-from plastic.runs import metrics, surroundings
+from plastic import files, parameters, system
+from plastic.errors import PlasticError, printable
+from plastic.runs import config, metrics, surroundings
 from plastic.types import Tree
 
-FORMAT = 1
 _NOT_IDENTITY = ("device", "threads", "results", "resume", "name", "plot", "dry_run", "jobs")
 
 
 def results_folder(option: str | os.PathLike | None = None) -> pathlib.Path:
     """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results."""
-    return pathlib.Path(os.path.expanduser(option or os.environ.get("PLASTIC_RESULTS") or "results"))
+    said = "results" if option else "PLASTIC_RESULTS"
+    return system.expanded(option or os.environ.get("PLASTIC_RESULTS") or "results", said)
 
 
 def seed_names(seeds: Sequence[int]) -> str:
@@ -46,16 +46,16 @@ class Run:
     """
 
     checkpoint = "checkpoint.h5"
+    last = True  # whether nothing of the run comes after it, as after a part of a grid
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
+    _resumption: "_Resumption | None" = None
+    _known = metrics.Mark()  # of rows that have been read
 
     def __init__(self, folder: str | os.PathLike) -> None:
         """Open a run to read it. Raises PlasticError where config.json is missing, damaged or of another format."""
         self.folder = pathlib.Path(folder)
-        self.config = files.read_json(self.folder / "config.json")
-        if self.config.get("format") != FORMAT:
-            found = self.config.get("format")
-            raise PlasticError(f"{self.folder} has run format {found!r}; this version of plastic reads format {FORMAT}")
+        self.config = config.read(self.folder / "config.json")
         self.family, self.experiment = self.config["family"], self.config["experiment"]
         self.options = self.config["options"]
         self._lock: Any = None
@@ -80,13 +80,15 @@ class Run:
         identity: the dict that is hashed, by default `options`; see `identity_hash`.
         Where the folder exists, -2, -3, ... is appended. Raises PlasticError where no folder can be made there.
         """
-        folder = _claim(cls.planned(results, family, experiment, options if identity is None else identity, readable))
-        config = {"format": FORMAT, "family": family, "experiment": experiment, "options": options}
+        identity = options if identity is None else identity
+        folder = _claim(cls.planned(results, family, experiment, identity, readable))
+        record = {"format": config.FORMAT, "family": family, "experiment": experiment, "options": options}
+        record |= {"identity": identity_hash(identity), "checkpoints": [], "status": "running"}
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)  # nothing but what is begun here
             lock = _acquire(folder)
             undo.callback(lock.release)
-            files.write_json(folder / "config.json", config | {"status": "running"} | surroundings.describe())
+            files.write_json(folder / "config.json", record | surroundings.describe())
             run = cls(folder)
             undo.pop_all()
         run._lock = lock
@@ -103,27 +105,31 @@ class Run:
 
     @classmethod
     def resume(cls, folder: str | os.PathLike) -> "Run":
-        """Continue a run: take its lock, remove half-written files, set its status to "running".
+        """Continue a run: take its lock and remove half-written files.
 
         Prints one line to stderr where versions, device or BLAS differ from those of the start: the continuation
         is then not promised to be bit-identical. `config["resumed"]` lists the resumptions, each with the status
         it found ("after"). Raises PlasticError where the folder is no run, is damaged, or is in use.
+
+        config.json is written, with the status "running", as soon as the run goes on: when its checkpoint is loaded or
+        something is written. A run that is refused until then, or interrupted, stays what it was.
         """
-        if not pathlib.Path(folder).is_dir():
+        if not os.path.isdir(folder):
             raise PlasticError(f"cannot resume {folder}: there is no such run folder")
         lock = _acquire(pathlib.Path(folder))
         try:
             run = cls(folder)
+            run._require_checkpoints()
             files.remove_temporary(run.folder)
             present = surroundings.describe()
             changed = surroundings.differences(run.config, present)
             if changed:
                 message = f"warning: {folder} may not continue bit-identically: {'; '.join(changed)}"
-                print(message, file=sys.stderr)
+                print(printable(message), file=sys.stderr)
             present["after"] = run.config["status"]
             run.config["resumed"] = run.config.get("resumed", []) + [present]
-            run._lock = lock
-            run.status("running")
+            run.config["status"] = "running"
+            run._lock, run._resumption = lock, _Resumption(present["after"])
         except BaseException:
             lock.release()
             raise
@@ -154,11 +160,14 @@ class Run:
         steps, trial: what a command without work is told of the work, for a dry run.
         parts: of a grid: they are written down, and the rows of steps that are to be repeated are cut away.
         """
-        if parts and not self._counted:
-            self._counted = True
-            self._cut_to_the_last(parts)
+        if not parts or self._counted:
+            return
+        self._counted = True
+        if self._resumption is None:
             self.config["parts"] = [dict(part) for part in parts]
             self.status("running", **self.config.get("details", {}))
+        else:
+            self._resumption.cut = self._cut_to_the_last(parts)
 
     def require_extensible(self) -> None:
         """Raise PlasticError where training has ended by a criterion, not by its length."""
@@ -173,7 +182,8 @@ class Run:
         step = {"from": self.options[name], "to": value, "started": surroundings.now()}
         self.config["extended"] = [*self.config.get("extended", []), {"option": name} | step]
         self.options[name] = value
-        self.status("running", **self.config.get("details", {}))
+        if self._resumption is None:
+            self.status("running", **self.config.get("details", {}))
 
     def parts(self, columns: Sequence[dict[str, Any]]) -> "Iterator[Part]":
         """Yield a `Part` for each part of a grid, in turn. columns: [{column: value}], what sets the parts apart."""
@@ -183,10 +193,25 @@ class Run:
     def status(self, text: str, **details: Any) -> None:
         """Set the status in config.json: "running", "finished", "interrupted" or "diverged", the time, and details.
 
-        A run that is "running" without a process that holds its lock was killed.
+        A run that is "running" without a process that holds its lock was killed. One that is interrupted after `resume`
+        and before it goes on is left as it was.
         """
+        path = self._mine("config.json")
+        if self._resumption is not None:
+            if text == "interrupted" and self._resumption.waiting:
+                return
+            self._resumption.go_on()
         self.config |= {"status": text, "ended": None if text == "running" else surroundings.now(), "details": details}
-        files.write_json(self._mine("config.json"), self.config)
+        self.config.pop("metrics", None)
+        if text != "running":
+            self._known = metrics.mark(self.folder / "metrics.csv", self._known)
+            self.config["metrics"] = list(self._known)
+        files.write_json(path, self.config)
+
+    def _go_on(self):
+        """Write down that a resumed run goes on."""
+        if self._resumption is not None and self._resumption.waiting:
+            self.status("running", **self.config.get("details", {}))
 
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Append rows, a list of dicts column -> number, text or None, to metrics.csv.
@@ -195,49 +220,78 @@ class Run:
         Numbers are written so that they read back exactly. Raises PlasticError for a column the file does not have,
         and where the disk is full; the file then ends as before.
         """
-        metrics.append(self._mine("metrics.csv"), rows)
+        path = self._mine("metrics.csv")
+        self._go_on()
+        metrics.append(path, rows)
 
     def metrics(self) -> dict[str, list[Any]]:
-        """Return metrics.csv as a dict column -> list of int, float, str, or None for an empty cell."""
-        return metrics.read(self.folder / "metrics.csv")
+        """Return metrics.csv as a dict column -> list of int, float, str, or None for an empty cell.
+
+        Raises PlasticError where it is damaged, or other than it was when the run ended.
+        """
+        path = self.folder / "metrics.csv"
+        if "metrics" in self.config:
+            metrics.require(path, [metrics.Mark(*self.config["metrics"])])
+        return metrics.read(path)
 
     def has_checkpoint(self) -> bool:
         """Return whether there is a checkpoint to go on from."""
-        return (self.folder / self.checkpoint).exists()
+        return os.path.lexists(self.folder / self.checkpoint)
 
     def forget_rows(self) -> None:
-        """Remove metrics.csv: the rows of a run that was killed before its first checkpoint."""
-        self._mine("metrics.csv").unlink(missing_ok=True)
+        """Remove metrics.csv: the rows of a run that was killed before its first checkpoint.
+
+        Raises PlasticError where an earlier version finished the run, which must have had a checkpoint then.
+        """
+        path = self._mine("metrics.csv")
+        self._require_unfinished()
+        self._go_on()
+        with files.system_errors(f"cannot remove {path}"):
+            path.unlink(missing_ok=True)
+        self._known = metrics.Mark()
 
     def save_checkpoint(self, tree: Tree, counters: dict[str, Any]) -> None:
         """Replace checkpoint.h5 by the arrays of a tree and by counters, a JSON-able dict (steps, generator states).
 
-        The length of metrics.csv goes with them. The former checkpoint survives a crash at any moment.
+        The length and checksum of metrics.csv go with them. The former checkpoint survives a crash at any moment.
         Raises PlasticError where the disk is full; the former checkpoint is then untouched.
         """
         path = self._mine(self.checkpoint)
-        length = metrics.length(self.folder / "metrics.csv")
+        self._go_on()
+        self._known = metrics.mark(self.folder / "metrics.csv", self._known)
         arrays = dict(parameters.leaves(tree))
-        files.write_hdf5(path, arrays, counters=files.to_json(counters), metrics_length=length)
+        files.write_hdf5(
+            path,
+            arrays,
+            counters=files.to_json(counters),
+            metrics_length=self._known.length,
+            metrics_checksum=self._known.checksum,
+            run=self.config.get("identity", ""),
+        )
+        if self.checkpoint not in self.config.setdefault("checkpoints", []):
+            self.config["checkpoints"].append(self.checkpoint)
+            files.write_json(self.folder / "config.json", self.config)
 
     def load_checkpoint(self, tree: Tree) -> dict[str, Any]:
         """Write the checkpoint into the arrays of `tree`, in place, cut metrics.csv back to it; return the counters.
 
-        Raises PlasticError, with nothing changed, where the checkpoint is missing, damaged, or of another tree.
+        Raises PlasticError, with nothing changed, where the checkpoint is missing, damaged, or of another tree, or
+        metrics.csv is not what it was.
         """
-        arrays, counters, length = self._checkpoint()
+        arrays, counters, mark = self._checkpoint()
         rows = self._mine("metrics.csv")
-        if metrics.length(rows) < length:
-            raise PlasticError(f"{rows} is damaged: it is shorter than the {length} bytes it had at the checkpoint")
+        metrics.require(rows, [mark])
         try:
             parameters.assign(tree, arrays, grown=self.growing)
         except PlasticError as error:
             raise PlasticError(f"{self.folder / self.checkpoint} does not fit: {error}") from None
-        self._cut(rows, length)
+        self._cut(rows, mark)
+        self._go_on()
         return counters
 
-    def _cut(self, rows, length):
-        metrics.cut(rows, length)
+    def _cut(self, rows, mark):
+        metrics.cut(rows, mark.length)
+        self._known = mark if mark.checksum is not None else metrics.Mark()
 
     def read_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the checkpoint as (arrays by path, counters), changing nothing. Raises PlasticError as above."""
@@ -245,21 +299,48 @@ class Run:
 
     def save_arrays(self, arrays: dict[str, Any]) -> None:
         """Add arrays {name: host or device array} to arrays.h5; a name that is there is replaced."""
-        files.write_hdf5(self._mine("arrays.h5"), self.arrays() | arrays)
+        path = self._mine("arrays.h5")
+        self._go_on()
+        files.write_hdf5(path, self.arrays() | arrays)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of arrays.h5 by name; an empty dict where none were saved."""
         path = self.folder / "arrays.h5"
-        return files.read_hdf5(path)[0] if path.exists() else {}
+        return files.read_hdf5(path)[0] if os.path.lexists(path) else {}
 
     def _cut_to_the_last(self, parts):
-        """Cut metrics.csv back to what it was when a part was saved last."""
+        """Return a function that cuts metrics.csv back to what it was when a part was saved last.
+
+        Raises PlasticError where the files of the run do not belong together.
+        """
+        if (kept := self.config.get("parts")) not in (None, json.loads(files.to_json([dict(part) for part in parts]))):
+            raise PlasticError(f"{self.folder} was made of other parts: config.json has {kept}")
+        self.config["parts"] = [dict(part) for part in parts]
         every = [Part(self, index, parts) for index in range(len(parts))]
-        lengths = [part._checkpoint()[2] for part in every if part.has_checkpoint()]
-        if lengths:
-            metrics.cut(self._mine("metrics.csv"), max(lengths))
-        else:
-            self.forget_rows()
+        marks = [part._checkpoint()[2] for part in every if part.has_checkpoint()]
+        if len(marks) < len(parts):
+            self._require_unfinished()
+        if not marks:
+            return self.forget_rows
+        rows, last = self._mine("metrics.csv"), max(marks, key=lambda each: each.length)
+        metrics.require(rows, marks)
+        return lambda: metrics.cut(rows, last.length)
+
+    def _require_checkpoints(self):
+        """Require that the checkpoints are there that config.json lists; without them, training would begin anew."""
+        for name in self.config.get("checkpoints", []):
+            if not os.path.lexists(self.folder / name):
+                raise PlasticError(
+                    f"{self.folder} is not resumed: config.json says {self.config['status']} and that {name} was "
+                    "saved, but it is not there"
+                )
+
+    def _require_unfinished(self):
+        """Require that a run without a checkpoint was not finished; later versions list their checkpoints."""
+        if self._resumption is not None and self._resumption.after == "finished" and "checkpoints" not in self.config:
+            raise PlasticError(
+                f"{self.folder} is not resumed: config.json says finished, but {self.checkpoint} is not there"
+            )
 
     def _mine(self, name):
         if self._lock is None:
@@ -268,10 +349,41 @@ class Run:
 
     def _checkpoint(self):
         path = self.folder / self.checkpoint
-        if not path.exists():
+        if not os.path.lexists(path):
+            if self.checkpoint in self.config.get("checkpoints", []):
+                raise PlasticError(f"config.json says that {path} was saved, but it is not there")
             raise PlasticError(f"{self.folder} holds no checkpoint: the run ended before it wrote the first one")
         arrays, attributes = files.read_hdf5(path)
-        return arrays, json.loads(attributes["counters"]), int(attributes["metrics_length"])
+        try:
+            counters = json.loads(attributes["counters"])
+            checksum = attributes.get("metrics_checksum")  # an earlier version kept none
+            mark = metrics.Mark(int(attributes["metrics_length"]), None if checksum is None else int(checksum))
+            sound = isinstance(counters, dict) and mark.length >= 0
+        except (KeyError, TypeError, ValueError, RecursionError):
+            sound = False
+        if not sound:
+            raise PlasticError(f"{path} is no checkpoint of a run: it holds {sorted(attributes)}")
+        if (of := attributes.get("run", "")) and of != self.config.get("identity", of):
+            raise PlasticError(f"{path} is the checkpoint of another run, {of}; this one is {self.config['identity']}")
+        return arrays, counters, mark
+
+
+class _Resumption:
+    """A run that was resumed; it waits until it goes on.
+
+    after: its status before.
+    cut: what is to be cut away from metrics.csv when it goes on.
+    """
+
+    def __init__(self, after: str) -> None:
+        self.after, self.waiting = after, True
+        self.cut: Callable[[], None] = lambda: None
+
+    def go_on(self):
+        """Cut, once."""
+        if self.waiting:
+            self.waiting = False
+            self.cut()
 
 
 class Part(Run):
@@ -282,6 +394,7 @@ class Part(Run):
 
     def __init__(self, run: Run, index: int, columns: Sequence[dict[str, Any]]) -> None:
         self.whole, self.index, self.every, self.columns = run, index, columns, dict(columns[index])
+        self.last = index == len(columns) - 1
         self._adopt()
 
     def _adopt(self):
@@ -300,9 +413,9 @@ class Part(Run):
         super().log([self.columns | row for row in rows])
 
     def forget_rows(self) -> None:
-        """Do nothing: `begin` of the whole run has done it, for all parts at once."""
+        """Do nothing: `begin` of the whole run sees to it, for all parts at once."""
 
-    def _cut(self, rows, length):
+    def _cut(self, rows, mark):
         """Do nothing either: other parts may have added rows since this one was saved."""
 
 
@@ -344,6 +457,7 @@ def _acquire(folder):
 
     lock = filelock.FileLock(folder / ".lock")
     with files.system_errors(f"cannot lock {folder}"):
+        system.refuse_link(folder / ".lock")
         try:
             lock.acquire(blocking=False)
         except filelock.Timeout:

@@ -1,18 +1,31 @@
-"""metrics.csv: rows in long format, appended as they come, with numbers that read back exactly."""
+"""metrics.csv: rows in long format, appended as they come, with numbers that read back exactly.
+
+A checkpoint holds the `Mark` of the rows that were there when it was saved: their bytes and checksum. Whoever goes on
+from it knows by that whether the file is still what it was.
+"""
 
 import contextlib
 import csv
 import io
 import os
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from plastic import files
+from plastic import files, system
 from plastic.errors import PlasticError
 
 _LEADING = ("step", "epoch", "replica", "seed")
+_PIECE = 1 << 20  # bytes read at a time
+
+
+class Mark(NamedTuple):
+    """A place in the file: the bytes before it, and their CRC-32, None where an earlier version has kept none."""
+
+    length: int = 0
+    checksum: int | None = 0
 
 
 def append(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -30,7 +43,7 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
         if unknown := sorted(row.keys() - set(columns)):
             raise PlasticError(f"{path} has no column {unknown}; its first rows fixed the columns {columns}")
         writer.writerow([_cell(row.get(name)) for name in columns])
-    with files.system_errors(f"cannot write {path}"), open(path, "ab", buffering=0) as file:
+    with files.system_errors(f"cannot write {path}"), _opened(path, "ab") as file:
         start = file.tell()
         data = text.getvalue().encode()
         try:
@@ -43,38 +56,100 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def read(path: Path) -> dict[str, list[Any]]:
-    """Return the file as a dict column -> list of int, float, str or None (empty cell); {} where there is none."""
-    if not path.exists():
+    """Return the file as a dict column -> list of int, float, str or None (empty cell); {} where there is none.
+
+    Raises PlasticError where it is not what `append` writes.
+    """
+    if not os.path.lexists(path):
         return {}
-    with files.system_errors(f"cannot read {path}"):
-        text = path.read_bytes().decode()
-    whole = text[: text.rfind("\n") + 1]  # a process killed while it wrote leaves a part of a line
-    header, *rows = list(csv.reader(io.StringIO(whole, newline=""))) or [[]]
-    return {name: [_parse(row[index]) for row in rows] for index, name in enumerate(header)}
+    with files.system_errors(f"cannot read {path}"), _opened(path, "rb") as file:
+        system.require_memory(path, os.fstat(file.fileno()).st_size)
+        data = file.read()
+    whole = data[: data.rfind(b"\n") + 1]  # a process killed while it wrote leaves a part of a line
+    try:
+        header, *rows = list(csv.reader(io.StringIO(whole.decode(), newline=""), strict=True)) or [[]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _damaged(path, str(error)) from None
+    if len(set(header)) < len(header) or "" in header or (rows and not header):
+        raise _damaged(path, f"its columns are {header}")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise _damaged(path, f"row {number} has {len(row)} cells, and there are {len(header)} columns")
+    found = {name: [_parse(row[index]) for row in rows] for index, name in enumerate(header)}
+    for name in _LEADING:
+        if texts := [cell for cell in found.get(name, []) if isinstance(cell, str)]:
+            raise _damaged(path, f"{name} is {texts[0]!r}, which is no number")
+    return found
 
 
-def length(path: Path) -> int:
-    """Return the number of bytes of the file, 0 where there is none, after they have reached the disk."""
-    if not path.exists():
-        return 0
-    with files.system_errors(f"cannot write {path}"), open(path, "ab") as file:
+def mark(path: Path, known: Mark) -> Mark:
+    """Return the mark of the end of the file, after its bytes have reached the disk; `Mark()` where there is no file.
+
+    known: an earlier mark; what stands before it is not read again.
+    """
+    if not os.path.lexists(path):
+        return Mark()
+    with files.system_errors(f"cannot write {path}"), _opened(path, "rb+") as file:
         os.fsync(file.fileno())
-        return file.tell()
+        length = file.seek(0, os.SEEK_END)
+        return _advance(file, known if known.length <= length else Mark(), length)
+
+
+def require(path: Path, marks: list[Mark]) -> None:
+    """Raise PlasticError unless the file begins with what it held at each of the marks; it is read once."""
+    ordered = sorted(marks, key=lambda each: each.length)
+    if not ordered or ordered[-1].length == 0:
+        return
+    last = ordered[-1].length
+    if not os.path.lexists(path):
+        raise _damaged(path, f"it is not there, and {last} bytes of it were")
+    with files.system_errors(f"cannot read {path}"), _opened(path, "rb") as file:
+        if file.seek(0, os.SEEK_END) < last:
+            raise _damaged(path, f"it is shorter than the {last} bytes it had when the run was saved")
+        found = Mark()
+        for each in ordered:
+            found = _advance(file, found, each.length)
+            if each.checksum not in (None, found.checksum):
+                raise _damaged(path, "it was edited: it does not begin with the rows it had when the run was saved")
 
 
 def cut(path: Path, length: int) -> None:
     """Cut the file back to `length` bytes."""
-    if path.exists():
-        with files.system_errors(f"cannot write {path}"), open(path, "r+b") as file:
+    if os.path.lexists(path):
+        with files.system_errors(f"cannot write {path}"), _opened(path, "rb+") as file:
             file.truncate(length)
             os.fsync(file.fileno())
 
 
+def _opened(path, mode):
+    return system.open_regular(path, mode, buffering=0)
+
+
+def _advance(file, mark, length):
+    """Return the mark at `length` bytes, from an earlier one on."""
+    file.seek(mark.length)
+    left, checksum = length - mark.length, mark.checksum or 0
+    while left and (piece := file.read(min(_PIECE, left))):
+        checksum = zlib.crc32(piece, checksum)
+        left -= len(piece)
+    return Mark(length - left, checksum)
+
+
+def _damaged(path, reason):
+    return PlasticError(f"{path} is damaged: {reason}")
+
+
 def _header(path):
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    with files.system_errors(f"cannot read {path}"), open(path, newline="", encoding="utf-8") as file:
-        return next(csv.reader(file), [])
+    with (
+        files.system_errors(f"cannot read {path}"),
+        system.open_regular(path, "r", newline="", encoding="utf-8") as file,
+    ):
+        try:
+            return next(csv.reader(file, strict=True), [])
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise _damaged(path, str(error)) from None
 
 
 def _cell(value):

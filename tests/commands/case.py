@@ -11,6 +11,7 @@ class Line:
 
     family: the package, as "gait". command: its name in COMMANDS. words: its options; {data} in them is the path that
         `data` has made.
+    variables: environment variables, in which {data} is that path too.
     data: data(folder) -> path of a data set; None where the command needs none.
     figures: the names of the PNG files. arrays: whether arrays.h5 is left.
     network: check(trained, run) of what plastic.load gives; None where no network is kept. part: which, of a grid.
@@ -27,6 +28,7 @@ class Line:
     command: str
     words: tuple[str, ...]
     data: Callable[..., Any] | None = None
+    variables: dict[str, str] = dataclasses.field(default_factory=dict)
     figures: tuple[str, ...] = ()
     arrays: bool = True
     network: Callable[..., Any] | None = None

@@ -1,16 +1,20 @@
 """A web server on the loopback interface that misbehaves as told, and small sets in the format of MNIST."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
+import itertools
 import struct
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from plastic.data import download, glyphs
 
+ENDLESS = itertools.chain([b"HTTP/1.0 200 OK\r\n\r\n"], itertools.repeat(b"x" * 50_000))
 PREFIXES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 
 
@@ -25,7 +29,9 @@ class Site(http.server.ThreadingHTTPServer):
     """files: path -> bytes. faults: path -> list of faults, one used up per request. log: (path, Range header or None).
 
     Faults: ("break", n) sends n bytes of the answer and hangs up; ("status", code); ("ignore range",);
-    ("wrong range",) answers a range from another place; ("encoded",) claims Content-Encoding: gzip.
+    ("wrong range",) answers a range from another place; ("encoded",) claims Content-Encoding: gzip; ("drop",) hangs up
+    before it answers; ("redirect", url); ("raw", bytes) answers so; ("pieces", [bytes], seconds) too, and waits after
+    each; ("endless",) sends without end, and does not say how much.
     """
 
     def __init__(self):
@@ -40,6 +46,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         site.log.append((path, asked))
         kind, *value = site.faults[path].pop(0) if site.faults.get(path) else ("",)
         body = site.files.get(path)
+        if kind in ("drop", "raw", "pieces", "endless"):
+            self.close_connection = True
+            return self._write(*{"drop": [[]], "raw": [value], "endless": [ENDLESS]}.get(kind, value))
+        if kind == "redirect":
+            self.send_response(302)
+            self.send_header("Location", value[0])
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         if kind == "status" or body is None:
             return self.send_error(value[0] if value else 404)
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and kind != "ignore range" else 0
@@ -55,6 +69,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         self.wfile.write(body[start:][: value[0] if kind == "break" else None])
+
+    def _write(self, pieces, pause=0):
+        with contextlib.suppress(OSError):  # the other side has had enough
+            for piece in pieces:
+                self.wfile.write(piece)
+                time.sleep(pause)
 
     def log_message(self, *_):
         pass

@@ -182,3 +182,178 @@ def test_a_full_disk(get, into, monkeypatch):
     with pytest.raises(PlasticError, match=f"cannot write to {into}: No space left on device"):
         get()
     assert not (into / FILE).exists()
+
+
+# servers that mean no good
+
+
+def test_a_connection_that_is_dropped_before_the_answer_is_tried_again(get, site):
+    site.faults[f"/one/{FILE}"] = [("drop",), ("drop",), ("break", 10), ("drop",)]
+    assert get() == [(f"/one/{FILE}", asked) for asked in (None, None, None, "bytes=10-", "bytes=10-")]
+
+
+def test_a_server_that_always_drops_the_connection_is_given_up(get, site):
+    site.faults[f"/one/{FILE}"] = [("drop",)] * 100
+    assert get() == [(f"/one/{FILE}", None)] * 5 + [(f"/two/{FILE}", None)]
+
+
+def test_nobody_is_asked_once(get, site, into, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        download, "_Request", lambda url, have, make=download._Request: asked.append(url) or make(url, have)
+    )
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    with pytest.raises(PlasticError, match="refused"):
+        download.fetch("mnist", FILE, SHA256, [nobody], into)
+    assert asked == [f"{nobody}/{FILE}"]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://[",
+        "http://[::1",
+        "http://a b:99999/",
+        "http://x:port/",
+        "http://" + "a" * 300 + "/",
+        "http://..../",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/x",
+        "http://127.0.0.1:0/",
+        "\udcff://x",
+    ],
+)
+def test_a_redirect_to_what_is_no_address(get, site, place):
+    site.faults[f"/one/{FILE}"] = [("raw", b"HTTP/1.0 302 Found\r\nLocation: " + os.fsencode(place) + b"\r\n\r\n")]
+    assert get() == [(f"/one/{FILE}", None), (f"/two/{FILE}", None)]
+
+
+def test_a_mirror_that_is_no_address(get, monkeypatch):
+    monkeypatch.setenv("PLASTIC_MIRROR", "http://[")
+    assert get() == [(f"/one/{FILE}", None)]
+
+
+def test_redirects_are_followed_and_not_for_ever(get, site):
+    site.faults[f"/one/{FILE}"] = [("redirect", f"/two/{FILE}")]
+    assert get() == [(f"/one/{FILE}", None), (f"/two/{FILE}", None)]
+
+
+def test_redirects_in_a_circle(get, site):
+    site.faults[f"/one/{FILE}"] = [("redirect", f"/one/{FILE}")] * 100
+    assert get()[-1] == (f"/two/{FILE}", None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"no HTTP at all\r\n\r\n",
+        b"HTTP/1.0 abc OK\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\nContent-Length: many\r\n\r\nxyz",
+        b"HTTP/1.0 200 OK\r\nContent-Length: -5\r\n\r\nxyz",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 5, 7\r\n\r\nxyz",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nxyz",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nxyz",
+        b"HTTP/1.0 200 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\nxyz",
+        b"HTTP/1.0 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\nxyz",
+    ],
+)
+def test_an_answer_that_is_none(get, site, answer):
+    site.faults[f"/one/{FILE}"] = [("raw", answer)] * 5
+    assert get()[-1][0] == f"/two/{FILE}"
+
+
+def failure(into, *mirrors, **options):
+    with pytest.raises(PlasticError) as error:
+        download.fetch("mnist", FILE, SHA256, mirrors, into, **options)
+    return str(error.value)
+
+
+def test_what_a_server_says_never_reaches_the_terminal_as_it_is(site, into):
+    site.faults[f"/{FILE}"] = [("raw", b"HTTP/1.0 503 \x1b]0;owned\x07\x9b31m " + b"x" * 10_000 + b"\r\n\r\n")]
+    message = failure(into, site.url)
+    assert r"(503 \x1b]0;owned\x07\x9b31m xxx" in message and message.isprintable() and len(message) < 1000
+
+
+def test_no_more_is_taken_than_the_catalogue_knows_of(site, into):
+    site.files[f"/{FILE}"] = BODY
+    assert "more than the 75,000 bytes that are expected at most" in failure(into, site.url, megabytes=0.05)
+    assert not list(into.iterdir())  # it was refused by its length
+    site.faults[f"/{FILE}"] = [("endless",)]
+    assert "more than the 1,500,000 bytes that are expected at most" in failure(into, site.url, megabytes=1)
+    assert sum(each.stat().st_size for each in into.iterdir()) == 0
+    assert download.fetch("mnist", FILE, SHA256, [site.url], into, 0.07).read_bytes() == BODY
+
+
+def test_a_part_that_grows_too_large(site, into):
+    leave_part(into, b"y" * 200_000)
+    site.files[f"/{FILE}"] = BODY
+    assert download.fetch("mnist", FILE, SHA256, [site.url], into, 0.1).read_bytes() == BODY
+    assert site.log == [(f"/{FILE}", None)]
+
+
+def test_a_mirror_of_ones_own_that_is_too_large(get, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLASTIC_MIRROR", str(tmp_path))
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / FILE).touch()
+    os.truncate(tmp_path / "mnist" / FILE, 10**13)
+    assert len(get()) == 1
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.0 200 OK\r\nContent-Length: 100000\r\n\r\n"])
+def test_a_server_that_sends_a_byte_now_and_then_is_left(get, site, monkeypatch, head):
+    """Each byte comes before the timeout; all of them would take hours."""
+    monkeypatch.setattr(download, "_GRACE", 0.5)
+    drip = [head, *(bytes([each]) for each in b"HTTP/1.0 200 OK\r\n" + BODY)]
+    site.faults[f"/one/{FILE}"] = [("pieces", drip, 0.02)]
+    assert get() == [(f"/one/{FILE}", None), (f"/two/{FILE}", None)]
+
+
+def test_a_slow_server_is_told(site, into, monkeypatch):
+    monkeypatch.setattr(download, "_GRACE", 0.2)
+    site.faults[f"/{FILE}"] = [("pieces", [b"x"] * 1000, 0.02)]
+    assert "(too slow: 0 bytes in 0 s)" in failure(into, site.url)
+
+
+def test_a_server_as_slow_as_the_slowest_is_waited_for(get, site, monkeypatch):
+    monkeypatch.setattr(download, "_GRACE", 0.5)
+    monkeypatch.setattr(download, "_PIECE", 1000)
+    head = b"HTTP/1.0 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    pieces = [head, *(BODY[i : i + 1000] for i in range(0, len(BODY), 1000))]
+    monkeypatch.setattr(download, "_SLOWEST", 20_000)  # it sends 1,000 bytes in 1/50 s at most
+    site.faults[f"/one/{FILE}"] = [("pieces", pieces, 0.015)]
+    assert get() == [(f"/one/{FILE}", None)]
+
+
+# what lies in the way
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_nothing_is_written_through_what_lies_in_the_way(get, into, tmp_path, monkeypatch, kind, mirror):
+    victim = tmp_path / "victim"
+    victim.write_bytes(BODY[:1000])
+    into.mkdir(parents=True)
+    part = into / f"{FILE}.part"
+    part.symlink_to(victim) if kind == "link" else os.mkfifo(part)
+    if mirror:
+        monkeypatch.setenv("PLASTIC_MIRROR", str(tmp_path / "own"))
+        (tmp_path / "own" / "mnist").mkdir(parents=True)
+        (tmp_path / "own" / "mnist" / FILE).write_bytes(BODY)
+    assert get() == ([] if mirror else [(f"/one/{FILE}", None)])
+    assert victim.read_bytes() == BODY[:1000]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_a_file_in_place_that_is_none(site, into, kind):
+    into.mkdir(parents=True)
+    (into / FILE).mkdir() if kind == "folder" else os.mkfifo(into / FILE)
+    assert f"{into / FILE} is no regular file; remove it" in failure(into, site.url)
+
+
+def test_a_mirror_of_a_user_without_a_home(into, monkeypatch):
+    monkeypatch.setenv("PLASTIC_MIRROR", "~/mirror")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert "PLASTIC_MIRROR is '~/mirror', but no home folder is known" in failure(into)

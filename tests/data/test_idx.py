@@ -1,9 +1,11 @@
 import gzip
+import os
 import struct
 
 import numpy as np
 import pytest
 
+from plastic import system
 from plastic.data import idx
 from plastic.errors import PlasticError
 
@@ -59,6 +61,29 @@ def test_refuses_damaged_gzip(tmp_path, damage):
     path = write(tmp_path, CONTENT, lambda content: damage(gzip.compress(content)))
     with pytest.raises(PlasticError, match=r"images\.gz is not a whole gzip file"):
         idx.read(path, 3)
+
+
+def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    """A gigabyte of zeros takes a megabyte of gzip."""
+    bomb = gzip.compress(HEADER + bytes(50_000_000))
+    (tmp_path / "images.gz").write_bytes(bomb)
+    with pytest.raises(PlasticError, match="2 x 3 x 4 bytes, but there are 1,048,600 or more"):
+        idx.read(tmp_path / "images.gz", 3)
+    claims = struct.pack(">4B3I", 0, 0, 8, 3, 60_000, 60_000, 60_000)
+    (tmp_path / "images.gz").write_bytes(gzip.compress(claims + bytes(1000)))
+    with pytest.raises(PlasticError, match=r"60000 x 60000 x 60000 bytes, but there are .* at most"):
+        idx.read(tmp_path / "images.gz", 3)
+    claims = struct.pack(">4B3I", 0, 0, 8, 3, 50, 1000, 1000)
+    (tmp_path / "images.gz").write_bytes(gzip.compress(claims + bytes(50_000_000)))
+    monkeypatch.setattr(system, "free_memory", lambda: 4e7)
+    with pytest.raises(PlasticError, match=r"images\.gz needs 0\.1 GB of memory, but only 0\.0 GB are free"):
+        idx.read(tmp_path / "images.gz", 3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "images.gz")
+    with pytest.raises(PlasticError, match="no regular file"):
+        idx.read(tmp_path / "images.gz", 3)
 
 
 def test_a_missing_file(tmp_path):

@@ -164,6 +164,48 @@ def test_where_the_files_go(monkeypatch, tmp_path):
     assert data.default_folder() == tmp_path / ".cache" / "plastic"
 
 
+def test_where_the_files_go_of_a_user_without_a_home(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "site-packages" / "plastic" / "data" / "__init__.py"))
+    with pytest.raises(
+        PlasticError, match=r"PLASTIC_DATASETS can name another\) is .* but no home folder is known for ~"
+    ):
+        data.load("XOR")
+    monkeypatch.setenv("PLASTIC_DATASETS", "~/x")
+    with pytest.raises(PlasticError, match="PLASTIC_DATASETS is '~/x', but no home folder is known for ~; write the"):
+        data.load("XOR")
+    with pytest.raises(PlasticError, match="folder is '~/y', but no home folder"):
+        data.load("XOR", folder="~/y")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_user_without_a_home_really():
+    """A number that is no user's, and no HOME: as in many containers."""
+    code = """if True:
+        import os
+        from plastic import runs, system
+        from plastic.errors import PlasticError
+        if os.getuid() == 0:
+            os.setuid(54321)
+        try:
+            system.expanded("~/x", "it")
+        except PlasticError as error:
+            print(error)
+        print(runs.results_folder())
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in ("HOME", "PLASTIC_RESULTS")}
+    done = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "results", done
+    if os.getuid() == 0:
+        assert "no home folder is known for ~" in done.stdout
+
+
+def test_a_folder_of_a_name_that_is_too_long(tmp_path):
+    with pytest.raises(PlasticError, match=r"cannot read .*: File name too long"):
+        data.load("XOR", folder=tmp_path / ("x" * 300))
+
+
 def test_importing_loads_nothing_heavy():
     heavy = ("matplotlib", "requests", "fire", "cupy", "h5py", "scipy", "filelock", "tqdm")
     code = f"import sys, plastic.data; print([name for name in {heavy} if name in sys.modules])"

@@ -1,7 +1,14 @@
+import io
+import os
+import struct
+import subprocess
+import sys
+import zipfile
+
 import numpy as np
 import pytest
 
-from plastic import data
+from plastic import data, system
 from plastic.errors import PlasticError
 
 
@@ -70,6 +77,15 @@ def test_the_most_negative_integer(load):
         ({"x_train": np.zeros((3, 2))}, "max |x_train| is 0.0"),
         ({"x_train": np.full((3, 2), 1e300)}, "max |x_train| is inf in float32"),
         ({"x_test": np.full((2, 2), 1e300)}, "has to stay finite"),
+        ({"x_train": np.full((3, 2), 1e-42)}, "max |x_train| is 1.0005"),
+        ({"x_train": np.full((3, 2), 1e-30), "x_test": np.full((2, 2), 1e10)}, "has to stay finite"),
+        ({"x_train": np.zeros((0, 2)), "y_train": np.zeros(0)}, "x_train has shape (0, 2); two axes"),
+        ({"y_test": np.array([np.nan, 0])}, "y_test has values that are not finite"),
+        ({"y_train": np.array([2, 2, 2])}, "y_train has no label but 2; there is nothing to learn from one class"),
+        ({"y_train": np.array([False, False, False])}, "y_train has no label but 0"),
+        ({"x_train": np.zeros(3, [("a", "f8")])}, "x_train has type [('a', '<f8')]; real numbers are needed"),
+        ({"x_train": np.zeros((3, 2), "M8[s]")}, "x_train has type datetime64[s]"),
+        ({"y_test": np.array(1)}, "y_test has shape (); 2 samples need one label each"),
     ],
 )
 def test_refuses_with_a_reason(load, changed, message):
@@ -94,7 +110,7 @@ def test_a_missing_file(tmp_path):
             function(str(tmp_path / "nothing.npz"))
 
 
-def npy(path):
+def one_array(path):
     with open(path, "wb") as file:
         np.save(file, np.zeros((3, 3)))
 
@@ -102,7 +118,7 @@ def npy(path):
 @pytest.mark.parametrize(
     "damage",
     [
-        npy,
+        one_array,
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"text"),
         lambda path: path.write_bytes(path.read_bytes()[:-50]),
@@ -115,3 +131,252 @@ def test_a_damaged_file(tmp_path, damage):
     damage(path)
     with pytest.raises(PlasticError, match=r"mine\.npz cannot be read as an .npz file of plain arrays"):
         data.load(path)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-320])
+def test_small_numbers_in_the_precision_asked_for(load, scale):
+    values = arrays(x_train=scale * np.array([[1.0], [2.0], [-4.0]]), x_test=scale * np.ones((2, 1)))
+    if scale == 1e-320:
+        with pytest.raises(PlasticError, match=r"max \|x_train\| is .*e-320 in float64"):
+            load(values, dtype="float64")
+    else:
+        np.testing.assert_allclose(load(values).train[0].ravel(), [0.25, 0.5, -1], rtol=1e-6)
+
+
+def test_one_test_sample_is_enough(load):
+    assert len(load(arrays(x_test=np.ones((1, 2)), y_test=np.array([1]))).test[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"y_train": [0, 1, 2], "y_test": [0, 1]}, "3 classes 0 to 2, but no test samples of 2"),
+        (
+            {"y_train": [1, 2, 3], "y_test": [1, 2]},
+            "4 classes 0 to 3, but no training samples of 0, and no test samples of 0, 3",
+        ),
+        (
+            {"y_train": [0, 1, 0], "y_test": [2, 1]},
+            "3 classes 0 to 2, but no training samples of 2, and no test samples of 0",
+        ),
+        ({"y_train": [0, 1, 300], "y_test": [0, 1]}, "4, 5, 6, 7, 8, 9, 10, 11 and 288 more"),
+        ({"y_train": [0, 1, 0], "y_test": [0, 1]}, ""),
+        ({"y_train": [1, 0, 1], "y_test": [1, 0]}, ""),
+    ],
+)
+def test_classes_without_samples_are_told(load, capsys, changed, said):
+    load(arrays(**{name: np.array(y) for name, y in changed.items()}))
+    err = capsys.readouterr().err
+    assert said in err and err.count("\n") == bool(said)
+    assert not said or err.startswith("note: ")
+
+
+def test_a_class_that_only_the_validation_set_has_is_told(load, capsys):
+    load(arrays(y_train=np.array([0, 1, 2]), y_test=np.array([0, 1])), validation=1)
+    assert "no training samples of 2, and no test samples of 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_every_layout_and_type_is_read_as_numpy_reads_it(tmp_path, save):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 30, 40))  # more than is read at a time
+    y = (np.arange(200) % 3).astype(">i2")
+    kinds = {"x_train": np.asfortranarray(x), "x_test": x[::2].astype(">f4").transpose(0, 1, 2), "y_train": y}
+    for kind in (np.float64, np.float16, np.longdouble, ">f8"):
+        path = tmp_path / "mine.npz"
+        save(path, **kinds | {"x_train": np.asfortranarray(x.astype(kind)), "y_test": y[::2].astype(np.uint64)})
+        loaded = data.load(path, dtype="float64")
+        expected = x.astype(kind).astype(np.float64)
+        np.testing.assert_array_equal(loaded.train[0], expected / np.abs(expected).max())
+        np.testing.assert_array_equal(loaded.test[1], y[::2])
+
+
+# files that np.savez does not write
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def header(text, version=b"\1\0"):
+    text = text.encode("latin1")
+    size = struct.pack("<H" if version == b"\1\0" else "<I", len(text))
+    return b"\x93NUMPY" + version + size + text
+
+
+def archive(path, members, **options):
+    with zipfile.ZipFile(path, "w", **options) as file:
+        for name, content in members.items():
+            file.writestr(f"{name}.npy", content)
+
+
+def crafted(path, **changed):
+    archive(path, {name: npy(array) for name, array in arrays().items()} | changed)
+
+
+DICT = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }"
+MEMBERS = {
+    "no array": b"text",
+    "nothing": b"",
+    "a petabyte": header("{'descr': '<f8', 'fortran_order': False, 'shape': (10**5, 10**5, 10**5), }"),
+    "a petabyte in digits": header("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000, 2), }")
+    + bytes(48),
+    "beyond 64 bits": header("{'descr': '<f8', 'fortran_order': False, 'shape': (9" + "9" * 40 + ", 2), }"),
+    "more than is there": header(DICT) + bytes(47),
+    "less than is there": header(DICT) + bytes(49),
+    "a negative shape": header("{'descr': '<f8', 'fortran_order': False, 'shape': (-3, -2), }") + bytes(48),
+    "half a header": header(DICT)[:40],
+    "an open bracket": header("{'descr': '<f8', 'shape': (3, 2"),
+    "an open quote": header("{'descr': '<f8"),
+    "no Python": header("{'descr': '<f8' 'fortran_order' False;}\n\t 5 = \\"),
+    "code": header("__import__('os').system('true')"),
+    "another type": header("[1, 2]"),
+    "no such type": header(DICT.replace("<f8", "q?!")),
+    "a type of commas": header(DICT.replace("<f8", ",,,")),
+    "deep": header("(" * 5000 + ")" * 5000),
+    "deep in two": header("-" * 60_000 + "1"),
+    "a long header": header(" " * 60_000 + DICT),
+    "version 9": header(DICT, b"\x09\0"),
+    "bytes that are no text": header("\xff\0\1"),
+    "objects": header("{'descr': '|O', 'fortran_order': False, 'shape': (3, 2), }") + b"cos\nsystem\n(S'true'\ntR.",
+}
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize("array", ["x_train", "y_test"])
+def test_a_member_that_is_damaged_or_lies(tmp_path, name, array, recwarn):
+    path = tmp_path / "mine.npz"
+    crafted(path, **{array: MEMBERS[name]})
+    with pytest.raises(
+        PlasticError, match=rf"mine\.npz cannot be read as an \.npz file of plain arrays: {array} "
+    ) as error:
+        data.load(path)
+    for advice in ("pickle", "secur", "adjust"):
+        assert advice not in str(error.value)
+    assert not recwarn.list
+
+
+def test_an_array_by_its_bare_name_and_headers_of_old_are_read(tmp_path):
+    old = header("{'descr': '<f8', 'fortran_order': False, 'shape': (3L, 2L), }") + npy(arrays()["x_train"])[-48:]
+    crafted(tmp_path / "mine.npz", x_train=old)
+    np.testing.assert_array_equal(data.load(tmp_path / "mine.npz").train[0], arrays()["x_train"] / 4)
+    with zipfile.ZipFile(tmp_path / "bare.npz", "w") as file:
+        for name, array in arrays().items():
+            file.writestr(name, npy(array))
+    np.testing.assert_array_equal(data.load(tmp_path / "bare.npz").train[0], arrays()["x_train"] / 4)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression(tmp_path, method):
+    archive(tmp_path / "mine.npz", {name: npy(array) for name, array in arrays().items()}, compression=method)
+    with pytest.raises(PlasticError, match=rf"x_train is compressed by method {method}, as no \.npz file is"):
+        data.load(tmp_path / "mine.npz")
+
+
+def change_directory(path, at, value):
+    """Write a value, a little-endian word, into every entry of the central directory, and of the local headers."""
+    content = bytearray(path.read_bytes())
+    for mark, shift in ((b"PK\1\2", 0), (b"PK\3\4", -2)):
+        place = content.find(mark)
+        while place >= 0:
+            content[place + at + shift : place + at + shift + len(value)] = value
+            place = content.find(mark, place + 4)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (8, b"\1\0", "x_train is encrypted"),
+        (10, b"\x63\0", "x_train is compressed by method 99"),
+        (24, struct.pack("<I", 2**31), "x_train claims 2,147,483,648 bytes, packed into"),
+    ],
+)
+def test_an_archive_that_cannot_be_read(tmp_path, at, value, message):
+    crafted(tmp_path / "mine.npz")
+    change_directory(tmp_path / "mine.npz", at, value)
+    with pytest.raises(PlasticError, match=r"mine\.npz cannot be read") as error:
+        data.load(tmp_path / "mine.npz")
+    assert message in str(error.value)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    """A megabyte of zeros takes a kilobyte; what does not fit the memory is not begun."""
+    values = arrays(x_train=np.zeros((3, 10**6)), x_test=np.zeros((2, 10**6)))
+    np.savez_compressed(tmp_path / "mine.npz", **values)
+    assert os.path.getsize(tmp_path / "mine.npz") < 10**5
+    monkeypatch.setattr(system, "free_memory", lambda: 5e7)
+    monkeypatch.setattr(zipfile.ZipFile, "open", None)
+    with pytest.raises(PlasticError, match=r"mine\.npz needs 0\.1 GB of memory, but only 0\.1 GB are free"):
+        data.load(tmp_path / "mine.npz")
+
+
+def test_random_damage_is_never_a_traceback(tmp_path):
+    path = tmp_path / "mine.npz"
+    for save in (np.savez, np.savez_compressed):
+        save(path, **arrays())
+        whole = path.read_bytes()
+        rng = np.random.default_rng(1)
+        refused = 0
+        for _ in range(1500):
+            content = bytearray(whole)
+            for place in rng.integers(len(whole), size=rng.integers(1, 4)):
+                content[place] = rng.integers(256)
+            path.write_bytes(content)
+            try:
+                data.load(path)
+            except PlasticError as error:
+                refused += 1
+                assert "\n" not in str(error)
+        assert refused > 500
+
+
+# names of files
+
+
+def test_what_is_no_regular_file_is_told_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "device.npz").symlink_to("/dev/zero")
+    for name in ("pipe", "folder", "device"):
+        for function in (data.require, data.load):
+            with pytest.raises(PlasticError, match=rf"the data file .*{name}\.npz is no regular file"):
+                function(tmp_path / f"{name}.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x" * 300, "cannot be read: File name too long"),
+        ("a\0b", "does not exist"),
+        ("loop", "cannot be read: Too many"),
+    ],
+)
+def test_names_that_cannot_be(tmp_path, name, message):
+    (tmp_path / "loop.npz").symlink_to(tmp_path / "loop.npz")
+    with pytest.raises(PlasticError, match=message):
+        data.load(f"{tmp_path}/{name}.npz")
+
+
+def test_a_file_that_may_not_be_read(tmp_path):
+    """Run as nobody, whom permissions bind."""
+    crafted(tmp_path / "mine.npz")
+    (tmp_path / "mine.npz").chmod(0)
+    code = """if True:
+        import os, sys
+        from plastic import data
+        from plastic.data import npz
+        from plastic.errors import PlasticError
+        if os.getuid() == 0:
+            os.setuid(65534)
+        try:
+            npz.read(sys.argv[1])
+        except PlasticError as error:
+            print(error)
+    """
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "mine.npz"], capture_output=True, text=True)
+    assert done.stdout.endswith("cannot be read as an .npz file of plain arrays: Permission denied\n"), done

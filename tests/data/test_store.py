@@ -111,6 +111,52 @@ def test_a_file_of_another_format_is_made_again(path, monkeypatch, capsys):
     assert_same(store.arrays_of(path, never))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"x_train": np.zeros(6)},
+        {"x_train": np.zeros((5, 2, 2))},
+        {"y_test": np.zeros((3, 1))},
+        {"x_test": np.zeros((0, 2, 2)), "y_test": np.zeros(0)},
+    ],
+)
+def test_a_sealed_file_of_other_arrays_is_made_again(path, changed, capsys):
+    files.write_hdf5(path, ARRAYS | changed, format=store.FORMAT)
+    capsys.readouterr()
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert "does not hold samples and labels" in capsys.readouterr().err
+    files.write_hdf5(path, {"x_train": ARRAYS["x_train"]}, format=store.FORMAT)
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+
+
+def test_a_crafted_file_is_made_again(path, tmp_path, capsys):
+    (tmp_path / "secret").write_bytes(b"precious")
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("x_train", (8,), "u1", external=[(str(tmp_path / "secret"), 0, 8)])
+        file.attrs["format"] = store.FORMAT
+    with open(path, "rb+") as file:
+        files._write_seal(file)
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert "is refused, since plastic wrote no such file: x_train lies in another file; making it" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "tiny.h5.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(PlasticError, match=f"cannot write to {tmp_path}: it is a symbolic link"):
+        store.arrays_of(tmp_path / "tiny.h5", lambda: ARRAYS)
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_what_a_killed_process_left_is_removed(path):
+    (path.parent / ".tiny.h5.0123456789abcdef.part").touch()
+    path.unlink()
+    store.arrays_of(path, lambda: ARRAYS)
+    assert sorted(each.name for each in path.parent.iterdir()) == ["tiny.h5", "tiny.h5.lock"]
+
+
 def test_a_sealed_file_of_something_else_is_made_again(path, capsys):
     files.write_hdf5(path, {"W": np.ones(3)})
     capsys.readouterr()

@@ -13,10 +13,11 @@ import test_gle_full
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import functions, xp
-from plastic.gle import inputs, lag_features, lagline_student, lagnet_students
+from plastic.gle import inputs
 from plastic.gle.dynamics import step, step_through_all_layers
+from plastic.gle.experiments import lag_features, lagline_student, lagnet_students
+from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import Network
-from plastic.gle.sequences import SequenceTask
 from plastic.gle.state import State
 from plastic.optimizers import SGD, Adam, Plateau
 from plastic.parameters import Affine
@@ -200,21 +201,17 @@ def check_sequences(numbers):
         return np.swapaxes(lag_features.lag_features(x[..., None]) if "lag_out" in numbers else x[..., None], 0, 1)
 
     batches, _, batch, _ = numbers["out"].shape
-    source = mock.Mock(per_epoch=batches)
-    lr = numbers["lr"].item()
-    task = SequenceTask(
-        {"seed": 1, "seeds": None}, network, source, prepare, {}, "test", PLATEAUS["mnist1d"], lr, batch, 1000
-    )
+    learner = SequenceClassifier(network, prepare, PLATEAUS["mnist1d"], numbers["lr"].item(), batch, chunk=1000)
     for k in range(batches):
         rows = slice(k * batch, (k + 1) * batch)
         x, labels = prepare(numbers["x"][rows]), numbers["y"][rows]
-        out = np.stack([task.learn(x[t : t + 1], labels) for t in range(len(x))])
+        out = np.stack([learner.learn(x[t : t + 1], labels) for t in range(len(x))])
         assert_close(out, numbers["out"][k])
         assert_close(functions.softmax_cross_entropy(out, labels)[0].sum(axis=-1), numbers["loss_sum"][k])
     for name, layer in zip(sorted(names), network.layers, strict=True):
         assert_close(layer.W.T, numbers[f"final.{name}.weight"])
         assert_close(layer.b[0], numbers[f"final.{name}.bias"])
-    out = task.present(prepare(numbers["eval_x"]))
+    out = learner.present(prepare(numbers["eval_x"]))
     assert_close(out, numbers["eval_out"])
     assert_array_equal(out.sum(axis=0).argmax(axis=-1), numbers["eval_pred"])
     assert len(numbers["eval_y"]) == len(numbers["eval_x"])

@@ -1,7 +1,5 @@
 """The measures of the paper by hand, with ties, with what is not a number, and for each replica."""
 
-import importlib
-
 import hypothesis
 import numpy as np
 import pytest
@@ -11,8 +9,7 @@ from numpy.testing import assert_allclose
 from plastic import xp
 from plastic.check import prospective_index, target_alignment
 from plastic.functions import classification_error
-
-path_length = importlib.import_module("plastic.pc.toys.trajectory").path_length
+from plastic.pc.experiments.trajectory import path_length
 
 EPS = {"float64": 1e-12, "float32": 1e-5}
 

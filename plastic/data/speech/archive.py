@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import IO, Any, cast
 
+from plastic import system
 from plastic.errors import PlasticError
 
 _FILE = 1 << 24  # the most bytes of one file; the longest recording that we know of takes 3 MB
@@ -35,7 +36,7 @@ def files(
     """
     tar: Any
     try:
-        with gzip.open(path) as unzipped:
+        with system.open_regular(path) as packed, gzip.open(packed) as unzipped:
             stream = _Forward(unzipped)
             with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as tar:
                 while (member := tar.next()) is not None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plastic import files
+from plastic import files, system
 from plastic.data import store
 from plastic.errors import PlasticError
 
@@ -62,7 +62,7 @@ class Clips:
             PlasticError: if one is damaged, or the file cannot be read.
         """
         out = np.empty((len(rows), self.rate), "<i2")
-        with files.system_errors(f"cannot read {self.path}"), open(self.path, "rb", buffering=0) as file:
+        with files.system_errors(f"cannot read {self.path}"), system.open_regular(self.path, buffering=0) as file:
             for row, clip in zip(rows, out, strict=True):
                 file.seek(self.start + int(row) * clip.nbytes)
                 file.readinto(clip.data)
@@ -92,14 +92,17 @@ def read(path: Path) -> Clips:
     """
     arrays, attributes, start = files.read_around(path)
     store.require_format(path, attributes.get("format"), FORMAT)
-    return Clips(
-        path=Path(path),
-        rate=int(attributes["rate"]),
-        start=start,
-        names=tuple(name.decode() for name in arrays["names"]),
-        checksums=arrays["checksums"],
-        noise=tuple(np.split(arrays["noise"], np.cumsum(arrays["noise_lengths"]))[:-1]),
-    )
+    try:
+        return Clips(
+            path=Path(path),
+            rate=int(attributes["rate"]),
+            start=start,
+            names=tuple(name.decode() for name in arrays["names"]),
+            checksums=arrays["checksums"],
+            noise=tuple(np.split(arrays["noise"], np.cumsum(arrays["noise_lengths"]))[:-1]),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise files.UnusableError(path, "does not hold clips as this version lays them out") from None
 
 
 def write(

@@ -15,6 +15,7 @@ from plastic.data.speech import archive
 from plastic.data.speech.source import Source, as_arrays
 from plastic.errors import PlasticError
 
+_MEGABYTES = 16
 _FILE = "free-spoken-digit-dataset-1.0.10.tar.gz"
 _MIRRORS = ("https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.10",)  # packed on demand, as _FILE
 # Of the contents: `cd recordings; LC_ALL=C; sha256sum *.wav | sha256sum`.
@@ -65,14 +66,14 @@ def fault(path: Path) -> str:
 
 def fetch_archive(raw: Path) -> Path:
     """Return the path of the archive (16 MB), fetched into the folder `raw/fsdd` where needed."""
-    return fetch("fsdd", _FILE, fault, _MIRRORS, raw / "fsdd")
+    return fetch("fsdd", _FILE, fault, _MIRRORS, raw / "fsdd", _MEGABYTES)
 
 
 SOURCE = Source(
     name="FSDD",
     about="Free Spoken Digit Dataset: six speakers",
     licence="CC BY-SA 4.0 (Zohar Jackson and others)",
-    megabytes=16,
+    megabytes=_MEGABYTES,
     rate=8_000,
     classes=tuple("0123456789"),
     fetch=fetch_archive,

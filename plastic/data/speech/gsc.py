@@ -18,6 +18,7 @@ from plastic.data.speech.source import SILENCE, Source, as_arrays
 CLASSES = ("unknown", "silence", "yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 _PERCENT = 10  # for validation, for the test, of unknown and of silence
 _HASHES = 2**27  # more than there will ever be recordings of a word
+_MEGABYTES = 2_430
 _FILE = "speech_commands_v0.02.tar.gz"
 # sha256 as torchaudio's loader of this data set has it; not checked against the file itself.
 _DIGEST = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
@@ -82,14 +83,14 @@ def _tenth(n: int) -> int:
 
 def fetch_archive(raw: Path) -> Path:
     """Return the path of the archive (2.4 GB), fetched into the folder `raw/gsc` where needed."""
-    return fetch("gsc", _FILE, _DIGEST, _MIRRORS, raw / "gsc")
+    return fetch("gsc", _FILE, _DIGEST, _MIRRORS, raw / "gsc", _MEGABYTES)
 
 
 SOURCE = Source(
     name="GSC",
     about="Google Speech Commands v0.02: spoken words",
     licence="CC BY 4.0 (Pete Warden, Google)",
-    megabytes=2_430,
+    megabytes=_MEGABYTES,
     rate=16_000,
     classes=CLASSES,
     fetch=fetch_archive,

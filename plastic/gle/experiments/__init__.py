@@ -1,0 +1,1 @@
+"""The experiments of Ellenberger et al. 2024."""

@@ -1,0 +1,229 @@
+"""The figures of the experiments, drawn from the files of their runs: of one run, or of several as curves of their own.
+
+Of a run with several seeds, those of the lag line and the lag net show the first.
+"""
+
+import numpy as np
+
+from plastic import plotting
+from plastic.errors import PlasticError
+
+_MODELS = {
+    "gle": "GLE",
+    "bp": "BP",
+    "bptt_tw4": "BPTT, window 4",
+    "bptt_tw2": "BPTT, window 2",
+    "bptt_tw1": "BPTT, window 1",
+}
+_SPAN = 6.0  # time units of the traces of the lag line
+_ROWS = {
+    "output": "output $r_1$",
+    "r_0": "rate $r_0$",
+    "input": "input",
+    "e_ahead_1": "error $e_1$",
+    "e_ahead_0": "error $e_0$",
+}
+_MEAN_OF = 40  # records that a point of the loss of the lag line is the mean of
+_STUDENTS = {"gle": "GLE", "am": "adjoint method"}
+_ERRORS = {"gle": r"$\tilde{e}$ (GLE)", "am": r"$\lambda$ (adjoint)"}
+_TEACHER = (-0.5, 1.0)  # the weights that the students of the lag net learn
+_LEAST = 1e-16  # of a loss on a logarithmic axis
+
+
+def lag_line(runs):
+    """Rates and errors before and after learning; weights, time constants and loss over time (Fig. 5)."""
+    named = plotting.labels(runs, [_MODELS[run.options["model"]] for run in runs])
+    held = dict(zip(named, map(_of_first_seed, runs), strict=True))
+    t_init = runs[0].options["t_init"]
+    end = min(run.options["t_init"] + run.options["t_train"] for run in runs)
+    spans = {
+        "true time constants, wrong weights": 0.24 * t_init,
+        "before learning": 0.64 * t_init,
+        "after learning": end - _SPAN,
+    }
+    fig, axes = plotting.figure(6, 3, width=4.2, height=1.6, height_ratios=[1, 1, 0.7, 1, 1, 2.6])
+    for column, (title, start) in enumerate(spans.items()):
+        axes[0, column].set_title(title, fontsize="medium")
+        for axis, (name, label) in zip(axes[:5, column], _ROWS.items(), strict=True):
+            _traces(axis, held, name, start, label if column == 0 else "")
+        axes[4, column].set_xlabel("time")
+    _learned(axes[5, 0], held, "w", "weights")
+    _learned(axes[5, 1], held, "tau_m", r"membrane time constants $\tau_m$")
+    for index, arrays in enumerate(held.values()):
+        span = min(_MEAN_OF, len(arrays["time"]))
+        count = len(arrays["time"]) // span * span
+        time, loss = (arrays[name][:count].reshape(-1, span).mean(axis=1) for name in ("time", "loss"))
+        axes[5, 2].plot(time, np.maximum(loss, _LEAST), **plotting.look(index))
+    axes[5, 2].set(xlabel="time", ylabel="loss", yscale="log")
+    for axis in axes[5]:
+        _logarithmic(axis)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, names, loc="outside upper center", ncols=6, frameon=False)
+    return fig
+
+
+def _traces(axis, held, name, start, label):
+    for index, (model, arrays) in enumerate(held.items()):
+        time = arrays["time"]
+        part = (time >= start) & (time <= start + _SPAN)
+        if index == 0 and name == "output":
+            axis.plot(time[part], arrays["trace/target"][part], color="0.5", linewidth=3, label="target")
+        look = plotting.look(index) if name != "input" else {"color": "0.3"}
+        axis.plot(time[part], arrays[f"trace/{name}"][part], label=model, **look)
+        if name == "input":
+            break
+    axis.set_ylabel(label)
+    axis.tick_params(labelsize="small")
+    axis.ticklabel_format(axis="y", scilimits=(-2, 3))
+
+
+def _learned(axis, held, name, label):
+    for target in (1, 2):
+        axis.axhline(target, color="0.5", linewidth=3)
+    for index, arrays in enumerate(held.values()):
+        axis.plot(arrays["time"][1:], arrays[name][1:], **plotting.look(index))
+    axis.set(xlabel="time", ylabel=label, xlim=(arrays["time"][min(20, len(arrays["time"]) // 2)], None))
+
+
+def _logarithmic(axis):
+    """Make the axis of time logarithmic; over more than a decade, powers of ten alone have labels."""
+    axis.set_xscale("log")
+    first, last = axis.get_xlim()
+    axis.tick_params(axis="x", which="minor", labelbottom=last < 10 * first)
+
+
+def lag_net_traces(runs):
+    """Outputs, input, and the errors of the first layer of the lag net before and after learning (Fig. 6)."""
+    fig, axes = plotting.figure(4, 2, width=5.5, height=1.9)
+    for place, (run, arrays, name) in enumerate(_lag_nets(runs)):
+        for column, part in enumerate(_before_and_after(len(arrays["time"]), run.options["start_learning_step"])):
+            time = arrays["time"][part]
+            output, signal, *errors = axes[:, column]
+            if place == 0:
+                output.plot(time, arrays["teacher"][part], color="0.5", linewidth=3, label="teacher")
+                signal.plot(time, arrays["input"][part], color="0.3")
+            for index, (student, label) in enumerate(_STUDENTS.items(), start=3 * place):
+                output.plot(time, arrays[f"output/{student}"][part], label=name + label, **plotting.look(index))
+            for k, axis in enumerate(errors):
+                shown = {label: arrays[f"error/{student}"] for student, label in _ERRORS.items()}
+                shown |= {r"mean of $\tilde{e}$ over 500 steps": arrays["mean_error"]}
+                for index, (label, values) in enumerate(shown.items(), start=3 * place):
+                    axis.plot(time, values[part, k], label=name + label, **plotting.look(index))
+                axis.ticklabel_format(axis="y", scilimits=(-2, 3))
+    for column, title in enumerate(("before learning", "after")):
+        axes[0, column].set_title(title, fontsize="medium")
+        axes[-1, column].set_xlabel("time")
+    for axis, label in zip(axes[:, 0], ("output", "input", "error,\ninstantaneous", "error,\nretarded"), strict=True):
+        axis.set_ylabel(label)
+    lines = {line.get_label(): line for axis in (axes[0, 0], axes[2, 0]) for line in axis.get_lines()}
+    fig.legend(lines.values(), lines.keys(), loc="outside upper center", ncols=3, frameon=False)
+    return fig
+
+
+def _before_and_after(steps, start):
+    """Return the steps shown: in the middle of those before learning, and at the end but for a hundred."""
+    span = max(2, min(2000, start // 2))
+    first, last = max(0, start // 2 - span // 2), max(span, steps - 100)
+    return slice(first, first + span), slice(last - span, last)
+
+
+def lag_net_spectra(runs):
+    """Amplitudes of GLE's errors and of the adjoint before learning, and the phase between them (Fig. 6)."""
+    fig, axes = plotting.figure(2, 2, height=2.8, sharex=True)
+    for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
+        omega = arrays["spectrum/omega"]
+        for column in range(2):
+            above, below = axes[:, column]
+            values = {label: arrays[f"spectrum/{student}"][:, column] for student, label in _ERRORS.items()}
+            for index, (label, amplitudes) in enumerate(values.items(), start=3 * place):
+                look = plotting.look(index) | {"marker": "o", "markersize": 3}
+                above.plot(omega, amplitudes, label=name + label, **look)
+            there = amplitudes > 0.1 * amplitudes.max()  # where there is something to compare
+            look = {"color": plotting.look(3 * place + 2)["color"], "markersize": 5, "label": name.removesuffix(": ")}
+            below.plot(omega[there], arrays["spectrum/phase"][there, column], "os^D"[place % 4], **look)
+    for column, kind in enumerate(("instantaneous neuron", "retarded neuron")):
+        axes[0, column].set_title(kind, fontsize="medium")
+        axes[1, column].set(xlabel=r"angular frequency $\omega$", ylim=(-np.pi, np.pi))
+        axes[1, column].axhline(0, color="0.5", linewidth=1)
+    axes[0, 0].set_ylabel("amplitude")
+    axes[1, 0].set_ylabel(r"phase of $\tilde{e}$ against $\lambda$ (rad)")
+    plotting.legend(axes[0, 0])
+    if len(runs) > 1:
+        plotting.legend(axes[1, 0])
+    return fig
+
+
+def lag_net_learning(runs):
+    """Weights and loss of both students of the lag net over time."""
+    fig, (left, right) = plotting.figure(columns=2)
+    for value in _TEACHER:
+        left.axhline(value, color="0.5", linewidth=3)
+    for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
+        for index, (student, label) in enumerate(_STUDENTS.items(), start=2 * place):
+            w, look = arrays[f"w/{student}"], plotting.look(index)
+            for k in range(2):
+                left.plot(arrays["time"][::20], w[::20, k], label=None if k else name + label, **look)
+            loss = np.maximum(arrays[f"loss/{student}"], _LEAST)
+            right.plot(arrays["loss/time"], loss, label=name + label, **look)
+    left.set(xlabel="time", ylabel="weights of the first layer", title="Weights")
+    right.set(xlabel="time", ylabel="loss", yscale="log", title="Loss")
+    _logarithmic(right)
+    plotting.legend(left)
+    return fig
+
+
+def _lag_nets(runs):
+    """Return [(run, its arrays, what its labels begin with)]."""
+    names = [run.options["boundary"] + ", small weights" * run.options["small_weights"] for run in runs]
+    first = [""] if len(runs) == 1 else [f"{label}: " for label in plotting.labels(runs, names)]
+    return list(zip(runs, map(_of_first_seed, runs), first, strict=True))
+
+
+def _of_first_seed(run):
+    """Return the arrays of a run, of several seeds the first one's."""
+    arrays = plotting.arrays_of(run)
+    if run.options["seeds"] is None or len(run.options["seeds"]) == 1:
+        return arrays
+    common = ("time", "input", "loss/time", "spectrum/omega")
+    return {name: array if name in common else array[0] for name, array in arrays.items()}
+
+
+def accuracy(runs):
+    """Accuracy and loss over the epochs, mean and standard deviation of the seeds (Fig. 8).
+
+    Of several runs, on the test set, or on the validation set where they know no other.
+    """
+    found, alone = [run.metrics() for run in runs], len(runs) == 1
+    sets = _sets(found)
+    what = "architecture" if runs[0].experiment == "mnist1d" else "dataset"
+    names = plotting.labels(runs, [run.options[what] for run in runs])
+    fig, (left, right) = plotting.figure(columns=2)
+    for place, (metrics, name) in enumerate(zip(found, names, strict=True)):
+        shown = {each: each for each in sets} if alone else {sets[0]: name}
+        learning = {"train_accuracy": "train"} if alone else {}
+        columns = {f"{each}_accuracy": label for each, label in shown.items()} | learning
+        epochs, values = plotting.over_epochs(metrics, columns)
+        if alone:
+            values["train"][:, 0] = float("nan")  # there was none before training
+        percent = {label: 100 * each for label, each in values.items()}
+        plotting.curves(left, epochs, percent, deviation=True, start=place)
+        epochs, losses = plotting.over_epochs(metrics, {f"{each}_loss": label for each, label in shown.items()})
+        plotting.curves(right, epochs, losses, deviation=True, start=place)
+    of = "" if alone else f", {sets[0]} set"
+    left.set(xlabel="epoch", ylabel=f"accuracy (%){of}", ylim=(0, 100), title="Classification")
+    right.set(xlabel="epoch", ylabel=f"cross-entropy of all steps{of}", title="Loss")
+    return fig
+
+
+def _sets(found):
+    """Return the sets whose accuracy and loss are shown of runs with these metrics, test before validation."""
+    known = [name for name in ("test", "validation") if all(f"{name}_accuracy" in metrics for metrics in found)]
+    if not known:
+        raise PlasticError("the runs have no accuracy in common: some were tested in every epoch, some only validated")
+    return known if len(found) == 1 else known[:1]
+
+
+OF_LAGLINE = {"lagline": lag_line}
+OF_LAGNET = {"traces": lag_net_traces, "spectra": lag_net_spectra, "learning": lag_net_learning}
+OF_SEQUENCES = {"accuracy": accuracy}
+"""The figures of the experiments by the names of their files."""

@@ -1,0 +1,136 @@
+"""Learning to classify sequences while they come in: one Euler step and one update for each element.
+
+The class is where the outputs, summed over the whole sequence, are largest. The state of the network is never reset:
+a sequence begins in what the one before left, as published.
+"""
+
+import numpy as np
+
+from plastic import classifier, parameters, training, xp
+from plastic.functions import accuracy, softmax, softmax_cross_entropy
+from plastic.gle.dynamics import predict, step
+from plastic.gle.state import State
+from plastic.optimizers import Adam
+from plastic.parameters import Affine
+
+
+class SequenceClassifier:
+    """A network that learns from batches of sequences, by Adam with a rate that is lowered on a plateau.
+
+    network: a `Network`, with a leading replica axis where there are several seeds.
+    prepare: prepare(x) gives the input of all steps, (..., T, batch, n_0).
+    schedule: a `Plateau`.    learning_rate: at first.
+    batch, chunk: sequences in a batch of training and of evaluation.
+    """
+
+    def __init__(self, network, prepare, schedule, learning_rate, batch, chunk):
+        self.network, self.prepare, self.schedule, self.chunk = network, prepare, schedule, chunk
+        self.dynamics, self.grads = State(network, batch), parameters.zeros_like(network.parameters)
+        self.optimizer, lead = Adam(learning_rate), (*network.lead, 1)
+        self.moments, self.rates = self.optimizer.init(network.parameters), schedule.init(learning_rate, lead)
+        self.counts = {name: xp.zeros(lead, dtype=xp.float_dtype) for name in ("right", "seen")}
+
+    @property
+    def tree(self):
+        """All that changes."""
+        of_training = {"moments": self.moments, "schedule": self.rates, "train": self.counts}
+        return {"layers": self.network.layers, "dynamics": self.dynamics.tree} | of_training
+
+    def learn(self, x, labels):
+        """Present sequences x (..., T, batch, n_0) with their labels (..., batch); return the summed outputs."""
+        network, state, grads, optimizer = self.network, self.dynamics, self.grads, self.optimizer
+        moments, lr = self.moments, self.rates["lr"][..., None]
+        y = (labels[..., None] == xp.arange(network.sizes[-1])).astype(xp.float_dtype)
+        total = xp.zeros_like(state.output)
+        for t in range(x.shape[-3]):
+            total += step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)[1]
+            optimizer.step(network.parameters, grads, moments, lr)
+        return total
+
+    def take(self, batch, anew):
+        """Learn from a batch (x, labels) in every step of its sequences; return a vital sign.
+
+        anew: whether the accuracy while learning begins anew.
+        """
+        x, labels = batch
+        total = self.learn(self.prepare(x), labels)
+        if anew:
+            for each in self.counts.values():
+                each[...] = 0
+        self.counts["right"] += accuracy(total, labels)[..., None].astype(xp.float_dtype)
+        self.counts["seen"] += 1
+        return xp.sum(total, axis=(-2, -1))
+
+    def present(self, x):
+        """Present sequences x (..., T, batch, n_0) without target; return the outputs (..., T, batch, n_L)."""
+        state = self.dynamics.resized(x.shape[-2])
+        outputs = predict(self.network, x, state=state)
+        self.dynamics.take(state)
+        return outputs
+
+    def score(self, x, labels):
+        """Return the mean cross-entropy of all steps and the accuracy, {"loss", "accuracy"}, on sequences x (N, ..)."""
+
+        def measure(x, labels):
+            outputs = self.present(self.prepare(x))
+            loss = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1))
+            return {"loss": loss, "accuracy": accuracy(xp.sum(outputs, axis=-3), labels)}
+
+        return classifier.means(measure, x, labels, chunk=self.chunk)
+
+
+def train(run, learner, source, sets, watched, epochs):
+    """Train a `SequenceClassifier` on a source of batches (x, labels), and evaluate it after each epoch.
+
+    The metrics are loss and accuracy on the sets, the accuracy while learning, and the learning rate.
+
+    run: the run.    learner: the `SequenceClassifier`.    epochs: of training.
+    source: next() gives (x, labels), x as `prepare` takes it, labels (..., batch).
+    sets: {"test": (x, labels)}; labels (N,).    watched: the set whose loss lowers the learning rate.
+    """
+    trained = False
+
+    def step(batch, number):
+        nonlocal trained
+        trained = True
+        return learner.take(batch, anew=(number - 1) % source.per_epoch == 0)
+
+    def evaluate():
+        scores = {name: learner.score(x, labels) for name, (x, labels) in sets.items()}
+        metrics = {f"{name}_{what}": value for name, score in scores.items() for what, value in score.items()}
+        counts, rates = learner.counts, learner.rates
+        metrics["train_accuracy"] = (counts["right"] / xp.maximum(counts["seen"], 1))[..., 0]
+        metrics["learning_rate"] = rates["lr"][..., 0].copy()
+        if trained:
+            learner.schedule.step(rates, scores[watched]["loss"][..., None])
+        return metrics
+
+    training.fit(
+        run,
+        learner.tree,
+        source,
+        step,
+        steps=epochs * source.per_epoch,
+        evaluate=evaluate,
+        evaluate_every=source.per_epoch,
+        checkpoint_every=source.per_epoch,
+        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
+        advice="try a smaller learning_rate",
+    )
+
+
+def layers_of(arrays):
+    """Return the layers [Affine] that the arrays of a checkpoint hold."""
+    count = sum(path.startswith("layers/") and path.endswith("/W") for path in arrays)
+    return [Affine(arrays[f"layers/{k}/W"], arrays[f"layers/{k}/b"]) for k in range(count)]
+
+
+def summed(network, x):
+    """Return the outputs summed over the steps of sequences x (..., T, batch, n_0) from rest, a host array."""
+    return xp.asnumpy(xp.sum(predict(network, x), axis=-3))
+
+
+def spread(accuracies):
+    """Return the line that reports test accuracies, fractions, of several seeds."""
+    percent = 100 * np.asarray(accuracies)
+    return f"test accuracy {percent.mean():.2f} % (seeds: {len(percent)}, standard deviation {percent.std():.2f})"

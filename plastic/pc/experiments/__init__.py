@@ -1,0 +1,1 @@
+"""The experiments of Song et al. 2024."""

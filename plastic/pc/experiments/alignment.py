@@ -1,0 +1,120 @@
+"""Target alignment against depth: how straight one update moves the output to the target (Fig. 3e, Extended Data)."""
+
+from typing import Literal
+
+import numpy as np
+
+from plastic import require, xp
+from plastic.check import target_alignment
+from plastic.errors import PlasticError
+from plastic.pc import rules
+from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.networks import predict
+from plastic.runs import experiment
+
+GRIDS = {"paper": {"depths": tuple(range(1, 26))}, "quick": {"depths": (1, 2, 5, 10, 15)}}
+SEEDS = {"paper": 27, "quick": 5}
+
+
+@experiment(
+    "pc",
+    draw={"alignment": figures.alignment},
+    readable="{grid}-{activation}-{init}-T{T}-{seeds}",
+    seed=0,
+    dtype="float64",
+    resume=False,  # one update of each net
+)
+def alignment(
+    run,
+    *,
+    grid: Literal["paper", "quick"] = "paper",
+    depths: tuple[int, ...] | None = None,
+    T: int = 512,
+    activation: Literal["linear", "sigmoid", "tanh", "relu", "leaky"] = "linear",
+    init: Literal["xavier-uniform", "xavier-normal", "orthogonal"] = "xavier-uniform",
+    gain: float | None = None,
+    tp: bool = False,
+    width: int = 64,
+    rate: float = 0.001,
+    gamma: float = 0.1,
+    discount: float = 0.5,
+):
+    """Ask how straight one update moves the output towards the target, in nets of 1 to 25 layers (Fig. 3e).
+
+    One pair of input and target, both N(0, 1), one update: the target alignment is cos(o' - o, y - o), o and o' the
+    output before and after. BP's falls with depth, that of predictive coding (PC) little. The run folder,
+    results/pc/alignment-..., gets config.json, metrics.csv (a row per rule, depth and seed), arrays.h5 and a figure.
+    The defaults are base-depth-width-linear-angle; other published studies are
+
+        base-depth, base-depth-tp    --T=128 --depths=1,2,4,6,8,10,12,14,15 --seeds=0,1,2, with --tp
+        base-depth-acf               the same with --activation=tanh
+        base-depth-orth-init         the same with --init=orthogonal and 30 seeds; --rate=0.01 too
+
+    With T = 128 steps of inference, as there, deep nets are far from equilibrium, which helps PC: its alignment falls
+    with T from about 15 layers on. Seeds of a depth share their first layers with those of other depths, and the pair.
+    Precision is float64, since an update of 0.001 is compared with the output.
+
+    Args:
+        grid: paper (depths 1 to 25, 27 seeds from --seed on) or quick (1, 2, 5, 10, 15; 5 seeds); depths and seeds
+            replace what it says.
+        depths: numbers of weight matrices.
+        T: steps of inference; W moves at the last.
+        activation: of the hidden layers.
+        init: initial weights.
+        gain: factor of the initial weights; by default 1, of tanh 5/3, of relu 2^(1/2).
+        tp: target propagation by pseudo-inverses too, for linear nets; it is unstable from some four layers on.
+        width: units of every layer.
+        rate: learning rate.
+        gamma: rate of inference.
+        discount: gamma is multiplied by it after a step that did not lower the energy.
+    """
+    compared = options.Inference(T, gamma, discount).rules() | ({"tp": rules.tp} if tp else {})
+    (depths,) = options.of_grid(run, GRIDS[grid], depths=depths)
+    run.count_seeds(SEEDS[grid])
+    gain = pairs.GAINS[activation] if gain is None else gain
+    run.fill(gain=gain)
+    options.require_different("numbers of layers, at least 1 each", "depths", depths)
+    options.require_counts(width=width)
+    require.number("rate", rate, above=0)
+    require.number("gain", gain, above=0)
+    if tp and activation != "linear":
+        raise PlasticError(f"tp is for linear nets, but activation is {activation}; leave one of them out")
+    run.expect(len(run.seeds) * max(depths) * width**2, depths=depths, width=width)
+    run.begin()
+    drawn = pairs.draw(run.seeds, width, max(depths), init, gain)
+    found = _alignments(drawn, pairs.ACTIVATIONS[activation], depths, compared, rate)
+    run.log(
+        [
+            {"replica": replica, "seed": seed, "rule": name, "depth": depth}
+            | {"target_alignment": values[replica, column], "angle": _degrees(values[replica, column])}
+            for name, values in found.items()
+            for column, depth in enumerate(depths)
+            for replica, seed in enumerate(run.seeds)
+        ]
+    )
+    run.save_arrays({f"alignment/{name}": values for name, values in found.items()} | {"depths": np.array(depths)})
+    return [_line(name, values.mean(axis=0), depths) for name, values in found.items()]
+
+
+@np.errstate(all="ignore")  # a net that diverges says so by its numbers
+def _alignments(drawn, phi, depths, compared, rate):
+    """Return {rule: target alignment (seeds, depths)}."""
+    W, x, y = drawn
+    found = {name: [] for name in compared}
+    for depth in depths:
+        net = pairs.network(W[:depth], phi)
+        before = predict(net, x)
+        for name, rule in compared.items():
+            after = predict(pairs.moved(net, rule(net, x, y)[0], rate), x)
+            found[name].append(target_alignment(before, after, y))
+    return {name: xp.asnumpy(xp.stack(each, axis=-1)) for name, each in found.items()}
+
+
+def _degrees(cosine):
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+
+def _line(name, means, depths):
+    shown = [depth for depth in (1, 2, 5, 10, 15, 20, 25) if depth in depths] or depths
+    text = ", ".join(f"{means[depths.index(depth)]:.3f} ({depth})" for depth in shown)
+    return f"{name.upper()}: mean target alignment by the number of layers: {text}"

@@ -1,0 +1,214 @@
+"""Figures of the small experiments: paths of outputs and weights, alignments, indices, the losses of students."""
+
+import numpy as np
+
+from plastic import plotting
+
+RULES = {"pc": "PC", "bp": "BP", "tp": "TP", "gr": "GeneRec", "ap": "Almeida-Pineda"}
+_LOOK = {"pc": 0, "bp": 1, "tp": 2, "gr": 0, "ap": 1}
+_PAIR = ("matched", "small")  # rates of a trajectory
+_FAR = 3.0  # no axis of a trajectory goes further, where a run diverges
+_FIRST = 24  # iterations of Fig. 3a
+_APART = 3  # from the looks of one run to those of the next
+
+
+def interference(runs):
+    """Outputs of 1-1-2 at one rate (Fig. 3a) and at all (Fig. 3d), on the levels of the loss."""
+    fig, (left, right) = plotting.figure(columns=2, width=5, height=4)
+    for axis in (left, right):
+        _levels(axis, (-0.05, 1.1), (0.65, 1.1), lambda a, b: 0.5 * (a**2 + (b - 1) ** 2))
+        axis.plot(0, 1, "*", color="black", markersize=12, label="target", clip_on=False)
+        axis.set(xlabel="output 0", ylabel="output 1", xlim=(-0.05, 1.1), ylim=(0.65, 1.1))
+    count, firsts = 0, []
+    for arrays, name, first_look in _each(runs):
+        firsts.append(f"{arrays['rates'][0]:g}")
+        for rule in ("pc", "bp"):
+            look, path = plotting.look(first_look + _LOOK[rule]), arrays[f"outputs/{rule}"]
+            left.plot(*path[0, : _FIRST + 1].T, marker="o", markersize=4, label=f"{name}{RULES[rule]}", **look)
+            _arrow(left, path[0, 0], path[0, 1], look["color"])
+            for index, rate in enumerate(arrays["rates"]):
+                colour = plotting.COLOURS[(count + index) % len(plotting.COLOURS)]
+                label = f"{name}$\\eta$ = {rate:g}" if rule == "pc" else None
+                line = plotting.look(_LOOK[rule])["linestyle"]
+                right.plot(*path[index].T, color=colour, linestyle=line, linewidth=1.4, label=label)
+        count += len(arrays["rates"])
+    for rule in ("pc", "bp"):
+        right.plot([], [], color="black", linestyle=plotting.look(_LOOK[rule])["linestyle"], label=RULES[rule])
+    rate = ", ".join(dict.fromkeys(firsts))
+    left.set_title(f"$\\eta$ = {rate}, {_FIRST} iterations; arrows: first step", fontsize="medium")
+    right.set_title(f"all rates, {path.shape[1] - 1} iterations", fontsize="medium")
+    for axis in (left, right):
+        plotting.legend(axis)
+        axis.get_legend().set_loc("lower right")
+    return fig
+
+
+def alignment(runs):
+    """Target alignment, and its angle, against the number of layers: seeds, mean and 68 % interval."""
+    fig, (left, right) = plotting.figure(columns=2)
+    for arrays, name, first in _each(runs):
+        for rule in [rule for rule in RULES if f"alignment/{rule}" in arrays]:
+            value, look = arrays[f"alignment/{rule}"], first + _LOOK[rule]
+            angle = np.degrees(np.arccos(np.clip(value, -1, 1)))
+            for axis, values in ((left, value), (right, angle)):
+                _seeds(axis, arrays["depths"], values, look, 0.25)
+                _mean(axis, arrays["depths"], values, f"{name}{RULES[rule]}", look)
+    left.set(xlabel="layers of weights", ylabel="target alignment")
+    right.set(xlabel="layers of weights", ylabel="angle to the target (degrees)")
+    about = {"{activation}, {init}, T = {T}".format_map(run.options) for run in runs}
+    left.set_title(about.pop() if len(about) == 1 else "Alignment", fontsize="medium")
+    right.set_title("the same as an angle", fontsize="medium")
+    _legend(left)
+    return fig
+
+
+def prospective_index(runs):
+    """The prospective index by layer: after one update, and with the states held."""
+    found = list(_each(runs))
+    panels = list(dict.fromkeys(_panel(key) for arrays, *_ in found for key in arrays))
+    fig, axes = plotting.figure(columns=len(panels), width=4, sharey=True)
+    for axis, panel in zip(np.atleast_1d(axes), panels, strict=True):
+        index = 0
+        for arrays, name, _ in found:
+            for key in sorted(key for key in arrays if _panel(key) == panel):
+                values, setting = arrays[key], key.rpartition("/")[2]
+                layers = np.arange(1, values.shape[1] + 1)
+                shifted = layers + 0.08 * (index - 0.5)
+                label = {"w'": "one update (w')", "w*": "100 updates (w*)"}.get(setting, f"$\\eta$ = {setting}")
+                _seeds(axis, shifted, values, index, 0.4)
+                _mean(axis, shifted, values, f"{name}{label}", index)
+                index += 1
+        axis.set(xlabel="layer", xticks=layers)
+        axis.set_title("states held, linear" if panel == "layered" else panel, fontsize="medium")
+        _legend(axis)
+    np.atleast_1d(axes)[0].set_ylabel("prospective index")
+    return fig
+
+
+def _panel(key):
+    """Return the panel of an array base/<activation>/<rate> or layered/<update>."""
+    return key.split("/")[1] if key.startswith("base/") else "layered"
+
+
+def trajectory(runs):
+    """The paths of weights and outputs of 1-2-2 on the levels of the loss, at matched and at small rates."""
+    fig, axes = plotting.figure(2, 2, width=4.4, height=3.8)
+    found = list(_each(runs))
+    v, y = (found[0][0][key] for key in ("v", "target"))
+    losses = {
+        "w": lambda a, b: 0.5 * ((y[0] - v[0] * a) ** 2 + (y[1] - v[1] * b) ** 2),
+        "outputs": lambda a, b: 0.5 * ((y[0] - a) ** 2 + (y[1] - b) ** 2),
+    }
+    names = {"w": ("weight $w_1$", "weight $w_2$"), "outputs": ("output 1", "output 2")}
+    for row, (kind, loss) in zip(axes, losses.items(), strict=True):
+        paths = [arrays[key] for arrays, *_ in found for key in arrays if key.startswith(f"{kind}/")]
+        high = min(_FAR, 1.15 * max(np.max(path, initial=1, where=np.isfinite(path)) for path in paths))
+        for axis, rates in zip(row, _PAIR, strict=True):
+            _levels(axis, (-0.1, high), (-0.1, high), loss)
+            for arrays, name, first in found:
+                for rule in ("pc", "bp"):
+                    look = plotting.look(first + _LOOK[rule])
+                    path = arrays[f"{kind}/{rule}/{rates}"]
+                    axis.plot(*path.T, marker="o", markersize=3, label=f"{name}{RULES[rule]}", **look)
+            axis.plot(*(y / v if kind == "w" else y), "*", color="black", markersize=12, label="solution")
+            axis.set(xlabel=names[kind][0], ylabel=names[kind][1], xlim=(-0.1, high), ylim=(-0.1, high))
+    titles = [
+        "equal first steps: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}",
+        "small steps: $\\eta$ = {small_rate:g}",
+    ]
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title("; ".join(dict.fromkeys(title.format_map(run.options) for run in runs)), fontsize="medium")
+    plotting.legend(axes[0, 0])
+    return fig
+
+
+def teacher(runs):
+    """The smallest training loss by rate, and the loss over iterations at the best rate."""
+    fig, (left, right) = plotting.figure(columns=2)
+    every = []
+    for arrays, name, first in _each(runs):
+        rates, order = arrays["rates"], np.argsort(arrays["rates"])
+        every += list(rates)
+        for rule in ("pc", "bp"):
+            loss, look = arrays[f"loss/{rule}"], first + _LOOK[rule]
+            smallest = loss.min(axis=-1)
+            _mean(left, rates[order], smallest[:, order], f"{name}{RULES[rule]}", look)
+            best = int(np.argmin(np.nan_to_num(smallest.mean(axis=0), nan=np.inf)))
+            label = f"{name}{RULES[rule]}, $\\eta$ = {rates[best]:g}"
+            _mean(right, np.arange(1, loss.shape[-1] + 1), loss[:, best], label, look)
+    left.set(xlabel=r"learning rate $\eta$", ylabel="smallest training loss per batch", xscale="log")
+    left.set_xlim(min(every) / 1.3, max(every) * 1.3)
+    right.set(xlabel="iteration", ylabel="training loss per batch")
+    left.set_title("all rates", fontsize="medium")
+    right.set_title("at the best rate", fontsize="medium")
+    _legend(left)
+    _legend(right)
+    return fig
+
+
+def erratic(runs):
+    """The path of the weights against the distance it covers: means over seeds, a point per rate."""
+    fig, axes = plotting.figure(columns=2)
+    for axis, couple in zip(axes, (("pc", "bp"), ("gr", "ap")), strict=True):
+        for arrays, name, first in _each(runs):
+            for rule in couple:
+                path, distance = arrays[f"path/{rule}"], arrays[f"distance/{rule}"]
+                axis.errorbar(
+                    distance.mean(axis=0),
+                    path.mean(axis=0),
+                    xerr=_error(distance),
+                    yerr=_error(path),
+                    marker="os"[_LOOK[rule]],
+                    markersize=4,
+                    label=f"{name}{RULES[rule]}",
+                    **plotting.look(first + _LOOK[rule]) | {"linewidth": 1},
+                )
+        axis.set(xlabel="distance between first and last weights", ylabel="length of the path")
+        _legend(axis)
+    kinds = dict.fromkeys("clean" if run.options.get("clean") else "as published" for run in runs)
+    axes[0].set_title("sigmoid net", fontsize="medium")
+    axes[1].set_title(f"tanh net, {' and '.join(kinds)}", fontsize="medium")
+    return fig
+
+
+def _each(runs):
+    """Yield (arrays, name in front of labels, number of the first look) of each run."""
+    labels = plotting.labels(runs, [str(run.options.get("grid")) for run in runs])
+    for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
+        yield plotting.arrays_of(run), "" if len(runs) == 1 else f"{label}, ", _APART * number
+
+
+def _error(values):
+    """Half the 68 % interval of the mean over seeds (seeds, ...): a standard error."""
+    with np.errstate(all="ignore"):  # of a replica that diverged
+        return values.std(axis=0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(values.shape[1:])
+
+
+def _seeds(axis, x, values, index, alpha):
+    axis.plot(x, values.T, ".", color=plotting.look(index)["color"], alpha=alpha, markersize=3)
+
+
+def _mean(axis, x, values, label, index):
+    """Draw the mean of values (seeds, points) in its 68 % interval."""
+    mean, error, look = values.mean(axis=0), _error(values), plotting.look(index)
+    axis.fill_between(x, mean - error, mean + error, color=look["color"], alpha=0.25, linewidth=0)
+    if len(x) <= 30:
+        look |= {"marker": "os^"[index % 3], "markersize": 4}
+    axis.plot(x, mean, label=label, **look)
+
+
+def _arrow(axis, start, after, colour):
+    step = after - start
+    look = {"color": colour, "width": 1, "headwidth": 7, "headlength": 8}
+    axis.annotate("", start + 0.22 * step / np.hypot(*step), start, arrowprops=look)
+
+
+def _legend(axis):
+    plotting.legend(axis)
+    axis.get_legend().set_title("mean, 68 % interval", prop={"size": "x-small"})
+
+
+def _levels(axis, x, y, loss):
+    """Draw the levels of a loss of two variables, as roots: equal distances of the error."""
+    a, b = np.meshgrid(np.linspace(*x, 121), np.linspace(*y, 121))
+    axis.contour(a, b, np.sqrt(loss(a, b)), levels=12, colors="0.8", linewidths=0.7)

@@ -1,0 +1,69 @@
+"""A pair of input and target, and nets without biases that learn it, W <- W - rate dF/dW.
+
+F is a sum over the batch, as published. Replicas, the first axis, are seeds, rates, or both.
+"""
+
+import numpy as np
+
+from plastic import functions, parameters, xp
+from plastic.initializers import orthogonal, xavier_normal, xavier_uniform
+from plastic.parameters import Affine
+from plastic.pc.networks import Network
+
+ACTIVATIONS = {name: getattr(functions, name) for name in ("linear", "sigmoid", "tanh", "relu", "leaky")}
+GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": 2**0.5, "leaky": 0.9999000099990001}
+"""Gains of the initial weights by activation, as published (that of leaky is not the usual 2^(1/2))."""
+INITS = {
+    "xavier-uniform": xavier_uniform,
+    "xavier-normal": xavier_normal,
+    "orthogonal": lambda generator, n, _, gain: gain * orthogonal(generator, n),
+}
+
+
+def draw(seeds, width, layers, init, gain):
+    """Return (weights [W_1, .., W_L], x, y), square nets and a pair N(0, 1), with the seeds as replicas."""
+    generators, initial = [xp.generator(seed) for seed in seeds], INITS[init]
+    x, y = (_stacked([each.data.standard_normal((1, width)) for each in generators]) for _ in range(2))
+    return [_stacked([initial(each.init, width, width, gain) for each in generators]) for _ in range(layers)], x, y
+
+
+def _stacked(draws):
+    return xp.asarray(np.stack(draws))
+
+
+def column(rates):
+    """Return rates as an array (replicas, 1, 1) that broadcasts to weights."""
+    return xp.asarray(np.array(rates, dtype=float).reshape(-1, 1, 1))
+
+
+def network(W, phi):
+    """Return the net of weights [W_1, .., W_L] without biases."""
+    return Network([Affine(each) for each in W], phi)
+
+
+def moved(net, grads, rate):
+    """Return the net after one update, W - rate dF/dW, from one pair."""
+    return network([a.W - rate * g.W for a, g in zip(net.layers, grads["layers"], strict=True)], net.phi)
+
+
+def learn(net, x, y, rule, rate, grads, trained=slice(None)):
+    """Learn a batch, in place; `grads` is a buffer.
+
+    rate: a number or (replicas, 1, 1). trained: which layers learn.
+    """
+    rule(net, x, y, out=grads)
+    for layer, grad in zip(net.layers[trained], grads["layers"][trained], strict=True):
+        layer.W -= rate * x.shape[-2] * grad.W
+
+
+def learning(net, x, y, rule, rate, iterations, trained=slice(None)):
+    """Yield a net before it learns the pair (x, y), and after each iteration, always the same one, in place.
+
+    rate: a number or (replicas, 1, 1). trained: which layers learn.
+    """
+    net = network([layer.W.copy() for layer in net.layers], net.phi)
+    grads = parameters.zeros_like(net.parameters)
+    yield net
+    for _ in range(iterations):
+        learn(net, x, y, rule, rate, grads, trained)
+        yield net

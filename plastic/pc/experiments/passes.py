@@ -1,0 +1,56 @@
+"""Passes over a set of samples, each seed in an order of its own: a source of batches for `plastic.training.fit`."""
+
+import numpy as np
+
+from plastic import xp
+from plastic.data.sources import generator_states, restore_generators
+
+
+class Passes:
+    """Mini-batches (x, y) of all seeds, x (seeds, 1, batch, n_0) and y alike; the order is drawn anew for every pass.
+
+    The last batch of a pass is smaller where it has to be.
+
+    Args:
+        samples: samples(number) -> (x, y) for the pass `number` = 0, 1, ..: x (seeds, 1, n, n_0), or (1, 1, n, n_0) of
+            one set for all; n is the same in every pass.
+        batch_size: samples of a batch.
+        generators: of the orders, one for each seed.
+        most: batches that are taken of a pass; by default all.
+    """
+
+    def __init__(self, samples, batch_size, generators, most=None):
+        self._samples, self.batch_size, self.generators, self._most = samples, batch_size, list(generators), most
+        self._begin(0)
+        self.per_epoch = len(self._starts)
+
+    def __repr__(self):
+        return f"Passes of {self.per_epoch} batches of {self.batch_size}, {len(self.generators)} seeds"
+
+    def next(self):
+        """Return the next batch (x, y)."""
+        if self._position == self.per_epoch:
+            self._begin(self._number + 1)
+        start = self._starts[self._position]
+        self._position += 1
+        chosen = xp.asarray(self._order[:, start : start + self.batch_size])
+        seeds = xp.arange(len(self.generators))[:, None] if len(self._x) > 1 else 0
+        return self._x[seeds, 0, chosen][:, None], self._y[seeds, 0, chosen][:, None]
+
+    def state(self):
+        """Return the pass, the position in it, and the generators as they were when it began."""
+        return {"pass": self._number, "position": self._position, "generators": self._at_start}
+
+    def restore(self, state):
+        """Go back to where `state` was taken."""
+        restore_generators(self.generators, state["generators"])
+        self._begin(state["pass"])
+        self._position = state["position"]
+
+    def _begin(self, number):
+        self._number, self._position = number, 0
+        self._x, self._y = self._samples(number)
+        self._at_start = generator_states(self.generators)
+        n = self._x.shape[-2]
+        self._order = np.stack([generator.permutation(n) for generator in self.generators])
+        self._starts = range(0, n, self.batch_size)[: self._most]

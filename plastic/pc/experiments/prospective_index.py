@@ -1,0 +1,138 @@
+"""The prospective index: whether inference foretells the activity that learning leads to (Extended Data)."""
+
+from typing import Literal
+
+import numpy as np
+
+from plastic import check, require, xp
+from plastic.errors import PlasticError
+from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.inference import infer, step
+from plastic.pc.networks import activities
+from plastic.pc.states import State
+from plastic.runs import experiment
+
+SEEDS = {"paper": 5, "quick": 3}
+STEPS, RATE, UPDATES = 100, 0.01, {"w'": 1, "w*": 100}
+"""The study `layered`: steps of inference, learning rate, and how often weights move while the states are held."""
+
+
+@experiment(
+    "pc",
+    draw={"prospective_index": figures.prospective_index},
+    readable="{grid}-{seeds}",
+    seed=0,
+    dtype="float64",
+    resume=False,  # a pair, over in seconds
+)
+def prospective_index(
+    run,
+    *,
+    grid: Literal["paper", "quick"] = "paper",
+    layers: int = 6,
+    width: int = 64,
+    T: int = 128,
+    activations: tuple[str, ...] = ("linear", "sigmoid"),
+    rates: tuple[float, ...] = (0.1, 0.001),
+    gamma: float = 0.1,
+    discount: float = 0.5,
+):
+    """Ask whether the activity that inference settles to foretells what learning leads to (Song et al. 2024).
+
+    For each layer, the prospective index is cos(x'' - x, x' - x): x feed-forward activities before the update, x'
+    those at the end of inference with the output at the target, x'' feed-forward activities after the update. The last
+    layer is the output, x' = y: there it is the target alignment. Two studies, on one pair, both N(0, 1):
+
+        base       one update of xavier-uniform nets (base-prospective-index, base-target-alignment); as published, x'
+                   are the states after T steps of inference, W moves by those after T - 1
+        layered    linear xavier-normal nets: 100 steps of inference, then the states are held while weights move once
+                   (w') or 100 times (w*) at the rate 0.01; hidden layers (pc_pi_layered)
+
+    Replicas are seeds. The run folder, results/pc/prospective_index-..., gets config.json, metrics.csv (a row per
+    study, setting, layer and seed), arrays.h5 and a figure. Published base runs have 3 seeds, here 5 as in layered.
+    Precision is float64, since small changes of activity are compared.
+
+    Args:
+        grid: paper (5 seeds from --seed on) or quick (3).
+        layers: weight matrices.
+        width: units of every layer.
+        T: steps of inference in the study base; W moves at the last.
+        activations: of hidden layers in the study base: linear, sigmoid, tanh, relu, leaky.
+        rates: learning rates of the study base.
+        gamma: rate of inference.
+        discount: gamma is multiplied by it after a step that did not lower the energy.
+    """
+    inference = options.Inference(T, gamma, discount)
+    run.count_seeds(SEEDS[grid])
+    options.require_rates(rates=rates)
+    options.require_counts(width=width)
+    require.whole("layers", layers, least=2)
+    known = list(pairs.ACTIVATIONS)
+    if not activations or len(set(activations)) < len(activations) or not set(activations) <= set(known):
+        raise PlasticError(f"activations is {activations}; it must hold different ones of {', '.join(known)}")
+    run.expect(len(run.seeds) * layers * width**2, layers=layers, width=width)
+    run.begin()
+    arrays, rows = {}, []
+
+    def keep(name, values, about):
+        arrays[name] = values
+        rows.extend(
+            {"replica": replica, "seed": seed} | about | {"layer": layer, "prospective_index": value}
+            for replica, seed in enumerate(run.seeds)
+            for layer, value in enumerate(values[replica], 1)
+        )
+
+    for activation in activations:
+        drawn = pairs.draw(run.seeds, width, layers, "xavier-uniform", pairs.GAINS[activation])
+        for rate, values in zip(rates, base(drawn, pairs.ACTIVATIONS[activation], rates, inference), strict=True):
+            about = {"study": "base", "activation": activation, "rate": rate, "update": "last"}
+            keep(f"base/{activation}/{rate:g}", values, about)
+    for update, count in UPDATES.items():
+        drawn = pairs.draw(run.seeds, width, layers, "xavier-normal", 1.0)
+        about = {"study": "layered", "activation": "linear", "rate": RATE, "update": update}
+        keep(f"layered/{update}", layered(drawn, count, inference), about)
+    run.log(rows)
+    run.save_arrays(arrays)
+    return [_line(name, index.mean(axis=0)) for name, index in arrays.items()]
+
+
+def by_layer(net, new, x, inferred):
+    """Return the prospective index of every layer (..., L), of the nets before and after, and [x'_1, .., x'_L]."""
+    before, after = activities(net, x), activities(new, x)
+    each = [check.prospective_index(*three) for three in zip(before, inferred, after, strict=True)]
+    return xp.asnumpy(xp.stack(each, axis=-1))
+
+
+@np.errstate(all="ignore")  # a net that diverges says so by its numbers
+def base(drawn, phi, rates, inference):
+    """Return the index after one update at each rate, [(seeds, L)]."""
+    W, x, y = drawn
+    net = pairs.network(W, phi)
+    state = _inferred(net, x, y, inference.T - 1, inference)
+    grads, _ = step(net, state, x)
+    return [by_layer(net, pairs.moved(net, grads, rate), x, [*state.x_layers, y]) for rate in rates]
+
+
+@np.errstate(all="ignore")
+def layered(drawn, updates, inference):
+    """Return the index (seeds, L - 1) of the hidden layers after so many updates with the states held."""
+    W, x, y = drawn
+    net = pairs.network(W, pairs.ACTIVATIONS["linear"])
+    state = _inferred(net, x, y, STEPS, inference)
+    start = pairs.network([each.copy() for each in W], net.phi)
+    for _ in range(updates):
+        infer(net, state, x, 0)  # errors of the states as they are, by the new weights
+        for layer, grad in zip(net.layers, state.weight_gradients()["layers"], strict=True):
+            layer.W -= RATE * grad.W
+    return by_layer(start, net, x, [*state.x_layers, y])[..., :-1]
+
+
+def _inferred(net, x, y, steps, inference):
+    state = State(net, x, y, gamma=inference.gamma, discount=inference.discount)
+    infer(net, state, x, steps)
+    return state
+
+
+def _line(name, means):
+    hidden, output = (means, "") if name.startswith("layered/") else (means[:-1], f", output {means[-1]:.3f}")
+    return f"prospective index, {name}: hidden layers {hidden.min():.4f} to {hidden.max():.4f}{output}"

@@ -1,0 +1,77 @@
+"""Networks of all seeds and learning rates side by side, trained by predictive coding or by backpropagation.
+
+Replica axes are (seeds, rates): seeds have their own initial weights and batches, rates share them.
+"""
+
+import itertools
+
+import numpy as np
+
+from plastic import parameters, training, xp
+from plastic.optimizers import SGD
+from plastic.parameters import Affine
+from plastic.pc.networks import Network, predict
+
+RULES = ("pc", "bp")
+
+
+def networks(sizes, phi, seeds, rates, draw, counted=None):
+    """Return a network without biases with the parameters of all seeds and rates.
+
+    draw: draw(generator, n_in, n_out) -> W. phi, counted: see `Network`.
+    """
+    generators = [xp.generator(seed).init for seed in seeds]
+    layers = []
+    for n_in, n_out in itertools.pairwise(sizes):
+        W = np.stack([draw(generator, n_in, n_out) for generator in generators])
+        layers.append(Affine(xp.asarray(np.repeat(W[:, None], len(rates), axis=1))))
+    return Network(layers, phi, counted=counted)
+
+
+def step_of(net, rule, rates):
+    """Return step(batch, number) for `fit`: an update of all replicas, x (seeds, 1, batch, n_0), y (.., n_L).
+
+    rule: rule(net, x, y, *, out) -> (grads, output). rates: numbers, as published for gradients that are sums over the
+    batch: gradients being means, a rate counts as often as there are samples in the batch.
+    """
+    lr = xp.asarray(np.reshape(np.array(rates, dtype=float), (-1, 1, 1)))
+    grads = parameters.zeros_like(net.parameters)
+
+    def step(batch, number):
+        x, y = batch
+        rule(net, x, y, out=grads)
+        SGD().step(net.parameters, grads, {}, lr=lr * x.shape[-2])
+        return xp.max(xp.abs(net.layers[-1].W), axis=(-2, -1))  # what is not finite gets here by the next step
+
+    return step
+
+
+def train(part, net, rule, source, evaluate, *, epochs, seeds, rates, errors):
+    """Train the networks of a part of a grid by `fit`, and evaluate and save them after every epoch.
+
+    part: of `run.parts`. rule: see `step_of`. evaluate: evaluate() -> {name: (seeds, rates)}. errors: their names; a
+    replica that has diverged has the error 1 in metrics.csv from then on, as published.
+    """
+    pairs = list(itertools.product(seeds, rates))
+    training.fit(
+        part,
+        net.parameters,
+        source,
+        step_of(net, rule, rates),
+        steps=epochs * source.per_epoch,
+        evaluate=evaluate,
+        evaluate_every=source.per_epoch,
+        checkpoint_every=source.per_epoch,
+        replicas=[{"replica": k, "seed": seed, "rate": rate} for k, (seed, rate) in enumerate(pairs)],
+        shape=(len(seeds), len(rates)),
+        when_diverged=dict.fromkeys(errors, 1.0),
+    )
+
+
+def loaded(arrays, phi, counted=None):
+    """Return (network, predict) of all seeds and rates from the arrays of a checkpoint; see `plastic.load`.
+
+    predict(x) takes images (batch, ...) of the host to outputs (seeds, rates, batch, classes).
+    """
+    net = Network([Affine(xp.asarray(arrays[f"layers/{k}/W"])) for k in range(len(arrays))], phi, counted=counted)
+    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(np.reshape(x, (len(x), -1)))))

@@ -1,0 +1,105 @@
+"""The path of weights and outputs during learning on 1-2-2 (Song et al. 2024, Extended Data)."""
+
+from typing import Literal
+
+import numpy as np
+
+from plastic import require, xp
+from plastic.functions import linear
+from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.networks import predict
+from plastic.runs import experiment
+
+GRIDS = {"paper": {"small_iterations": 150}, "quick": {"small_iterations": 60}}
+V, TARGET = (1.0, 2.0), (1.0, 1.0)
+"""The second weights, which do not learn, and the target."""
+
+
+@experiment(
+    "pc",
+    draw={"trajectory": figures.trajectory},
+    readable="{grid}",
+    seed=None,
+    seeds=False,
+    dtype="float64",
+    resume=False,  # the path of two weights, over in seconds
+)
+def trajectory(
+    run,
+    *,
+    grid: Literal["paper", "quick"] = "paper",
+    rate_pc: float = 1.3969543147208123,
+    rate_bp: float = 0.4,
+    iterations: int = 15,
+    small_rate: float = 0.05,
+    small_iterations: int | None = None,
+    T: int = 128,
+    gamma: float = 0.1,
+    discount: float = 0.8,
+):
+    """Follow two weights while they learn one pair, on the loss they descend (Song et al. 2024, Extended Data).
+
+    hidden_i = w_i x, out_i = v_i hidden_i, with x = 1, v = (1, 2) fixed, w = 0 at first, and the target (1, 1). At
+    rates whose first steps are equally long, BP overshoots along the stiff weight and zigzags (out2 to 1.6), and
+    predictive coding (PC) goes almost straight. Both have a second run at one small rate, BP as the gradient flow.
+    Nothing is random. The run folder, results/pc/trajectory-..., gets config.json, metrics.csv (a row per rule and
+    rate), arrays.h5 and a figure. Published as traj-pc, traj-bp, traj-small-lr-pc, traj-small-lr-bp, and the same
+    with -output. Precision is float64, since the net is tiny and rounding decides when gamma shrinks.
+
+    Args:
+        grid: paper (150 iterations at the small rate) or quick (60).
+        rate_pc: learning rate of PC.
+        rate_bp: learning rate of BP.
+        iterations: updates at these rates.
+        small_rate: of both rules.
+        small_iterations: updates at the small rate; by default what the grid says.
+        T: steps of inference per update; W moves at the last.
+        gamma: rate of inference.
+        discount: gamma is multiplied by it after a step that did not lower the energy.
+    """
+    rules = options.Inference(T, gamma, discount).rules()
+    (small_iterations,) = options.of_grid(run, GRIDS[grid], small_iterations=small_iterations)
+    for name, rate in (("rate_pc", rate_pc), ("rate_bp", rate_bp), ("small_rate", small_rate)):
+        require.number(name, rate, above=0)
+    options.require_counts(iterations=iterations, small_iterations=small_iterations)
+    run.begin()
+    arrays, rows = {"v": np.array(V), "target": np.array(TARGET)}, []
+    for name, matched in {"pc": rate_pc, "bp": rate_bp}.items():
+        for kind, rate, count in (("matched", matched, iterations), ("small", small_rate, small_iterations)):
+            w, outputs, row = _path(rules[name], rate, count)
+            arrays |= {f"w/{name}/{kind}": w, f"outputs/{name}/{kind}": outputs}
+            rows.append({"rule": name, "kind": kind, "rate": rate} | row)
+    run.log(rows)
+    run.save_arrays(arrays)
+    return [_line(row) for row in rows]
+
+
+@np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
+def _path(rule, rate, iterations):
+    """Return the path of w and of the outputs (iterations + 1, 2), and what metrics.csv says of them."""
+    x, y = xp.asarray(np.ones((1, 1))), xp.asarray(np.array([TARGET]))
+    net = pairs.network([xp.asarray(np.zeros((1, 2))), xp.asarray(np.diag(V))], linear)
+    w, outputs = [], []
+    for each in pairs.learning(net, x, y, rule, rate, iterations, trained=slice(1)):
+        w.append(each.layers[0].W.copy())
+        outputs.append(predict(each, x))
+    length, displacement = (float(xp.asnumpy(each)) for each in path_length(xp.stack(w)))
+    w, outputs = xp.asnumpy(xp.stack(w))[:, 0], xp.asnumpy(xp.stack(outputs))[:, 0]
+    row = {"first_step": float(np.linalg.norm(w[1] - w[0])), "path_length": length, "displacement": displacement}
+    row |= {"out2_largest": outputs[:, 1].max(), "loss_last": 0.5 * float(np.sum((outputs[-1] - TARGET) ** 2))}
+    return w, outputs, row
+
+
+def path_length(path):
+    """Return the length of a path (steps + 1, ..., n_in, n_out) of weights, and the distance of its ends."""
+    legs = path[1:] - path[:-1]
+    length = xp.sum(xp.sqrt(xp.sum(legs * legs, axis=(-2, -1))), axis=0)
+    whole = path[-1] - path[0]
+    return length, xp.sqrt(xp.sum(whole * whole, axis=(-2, -1)))
+
+
+def _line(row):
+    with np.errstate(all="ignore"):
+        ratio = np.divide(row["path_length"], row["displacement"])
+    rises = f"out2 rises to {row['out2_largest']:.2f}; the path is {ratio:.3f} times its span"
+    return f"{row['rule'].upper()}, {row['kind']} rate {row['rate']:.3g}: {rises}"

@@ -1,0 +1,307 @@
+"""The states of a predictive coding network on a batch, with their errors and their rate of inference.
+
+Symbols, and how states move, are those of `plastic.pc.inference`.
+"""
+
+import itertools
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+from plastic import parameters, require, xp
+from plastic.errors import PlasticError
+from plastic.functions import Activation
+from plastic.pc.networks import Network, groups, require_batch, require_network
+from plastic.types import Array, Tree
+
+Loss = Callable[[Array], tuple[Any, Array]]
+"""loss(output) -> (L, err): for outputs (..., batch, n_L) their loss, a sum over the batch, of the replica shape, and
+err = dL/doutput."""
+
+
+class State:
+    """The states of a network on a batch, with their errors and their rate; `step` and `infer` change it.
+
+    It begins at the feed-forward activities. Where weights change later, the states stay as they are.
+
+    Args:
+        net: a `Network`.
+        x: inputs (..., batch, n_0).
+        y: targets (..., batch, n_L), at which the output is held: the loss is |y - mu_L|^2 / 2, a sum over units and
+            batch. None where every step is given a loss of its own.
+        gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
+        discount: what gamma is multiplied by where the energy has not fallen, above 0, at most 1.
+        amplifier: what gamma is multiplied by where it has, at least 1.
+        optimizer: of the states, for instance an `Adam`, which takes gamma for its rate; gradient descent by default.
+
+    Attributes:
+        x, mu, eps: states, predictions and errors of the hidden layers side by side, (..., batch, n_1 + .. + n_{L-1}).
+        x_layers, eps_layers: the same, a view (..., batch, n_l) for each layer.
+        top, eps_top: mu_L, and the error of the output, -dL/dmu_L, both (..., batch, n_L).
+        F: the energy, of the replica shape. gamma: the rate as it is now. before: the energy before the last step.
+        moments: the state of the optimizer of the states.
+
+    Raises:
+        PlasticError: if the batch does not fit the network, or a constant is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic.pc import infer, network
+        >>> net, x = network((2, 3, 1), np.random.default_rng(0)), xp.asarray([[0.0, 1.0]])
+        >>> state = State(net, x, xp.asarray([[1.0]]))
+        >>> before = float(state.F)
+        >>> output = infer(net, state, x, 20)
+        >>> float(state.F) < before
+        True
+    """
+
+    @xp.underflow_is_ordinary()
+    def __init__(
+        self,
+        net: Network,
+        x: Array,
+        y: Array | None = None,
+        *,
+        gamma: Any = 0.1,
+        discount: float = 0.5,
+        amplifier: float = 1.0,
+        optimizer: Any = None,
+    ) -> None:
+        require_batch(net, x, y)
+        require_rate(gamma, net)
+        require.scalar("discount", discount, above=0, most=1)
+        require.scalar("amplifier", amplifier, least=1)
+        if optimizer is not None and not hasattr(optimizer, "init"):
+            raise PlasticError(
+                f"optimizer is {optimizer!r}; it must be one of the states, Adam() for instance, or None"
+            )
+        self.gamma, self.discount, self.amplifier, self.before = gamma, discount, amplifier, None
+        self.adapts = discount != 1 or amplifier != 1
+        self._net, self._shape, self._dtype = net, x.shape, x.dtype
+        self._lay_out(net, x.shape[-2])
+        self.y = y if y is None or self._order == "C" else xp.asfortranarray(y)
+        self._take(net, x)
+        self._begin()
+        self.optimizer = optimizer
+        self.moments = None if optimizer is None else optimizer.init(self.x)
+
+    def __repr__(self) -> str:
+        gamma = f"gamma {self.gamma:g}" if isinstance(self.gamma, numbers.Real) else "gamma of each replica"
+        return f"State of {self.x.shape[-2]} samples, {self.x.shape[-1]} hidden units, {gamma}"
+
+    def _lay_out(self, net, batch):
+        """Make the arrays, and their views of layers and of groups of layers that have one activation."""
+        self._order = xp.order(*(layer.W for layer in net.layers))
+        ends = list(itertools.accumulate(net.sizes[1:-1], initial=0))
+        self.columns = [slice(*pair) for pair in itertools.pairwise(ends)]
+
+        def zeros(units):
+            return xp.zeros((*net.replicas, batch, units), dtype=net.dtype, order=self._order)
+
+        def layers(array):
+            return [array[..., each] for each in self.columns]
+
+        self.x, self.mu, self.eps, self.back = (zeros(ends[-1]) for _ in range(4))
+        self.r = self.x if net.after else zeros(ends[-1])
+        self.a = zeros(ends[-1]) if net.after else self.mu
+        self.delta = zeros(ends[-1]) if net.after else self.eps
+        self.top, self.eps_top = zeros(net.sizes[-1]), zeros(net.sizes[-1])
+        self.x_layers, self.r_layers, self.mu_layers = layers(self.x), layers(self.r), layers(self.mu)
+        self.eps_layers, self.back_layers = layers(self.eps), layers(self.back)
+        self.predicted = [*layers(self.a), self.top]
+        self.deltas = [*layers(self.delta), self.eps_top]
+        self.groups = [_Group(self, *each) for each in groups(net)]
+
+    @property
+    def F(self) -> Array:
+        """The energy, a sum over units and batch, of the replica shape, where the errors were last computed."""
+        hidden = 0.5 * _squares(self.eps)
+        return hidden + (0.5 * _squares(self.eps_top) if self._L is None else self._L)
+
+    @property
+    def q_layers(self) -> list[Array]:
+        """f' of each hidden layer, where it was last computed."""
+        return [
+            group.q[..., each.start - group.columns.start : each.stop - group.columns.start]
+            for group in self.groups
+            for each in self.columns
+            if group.columns.start <= each.start < group.columns.stop
+        ]
+
+    def _take(self, net, x):
+        """Take the weights as they are, and send the input to the first layer."""
+        if getattr(x, "shape", None) != self._shape or x.dtype != self._dtype:
+            raise PlasticError(f"x is {_kind(x)}; the state is that of {self._dtype} of shape {self._shape}")
+        if net is not self._net:
+            _require_alike(net, self._net)
+        self._net = net
+        self._input = xp.asfortranarray(x) if self._order == "F" else x
+        self._maps = net.maps(self._order)
+        self._maps[0].up(self._input, self.predicted[0])
+        above = self._maps[1:]
+        self._upward = list(zip(above, self.r_layers, self.predicted[1:], strict=True))
+        self._downward = list(zip(above, self.deltas[1:], self.back_layers, strict=True))
+
+    def _begin(self, loss=None):
+        """Set the states to the feed-forward activities, where hidden errors are 0, as those of a new state are."""
+        for k, phi in enumerate(self._net.phi):
+            if self._net.after:
+                phi.value(self.predicted[k], out=self.mu_layers[k])
+                self.x_layers[k][...] = self.mu_layers[k]
+            else:
+                self.x_layers[k][...] = self.mu_layers[k]
+                phi.value(self.x_layers[k], out=self.r_layers[k])
+            self._maps[k + 1].up(self.r_layers[k], self.predicted[k + 1])
+        self._compare(loss)
+
+    def _look(self, loss=None):
+        """Compute the errors of the states as they are, by the weights last taken."""
+        net = self._net
+        if not net.after:
+            for each in self.groups:
+                each.phi.value(each.x, out=each.r)
+        for above, r, a in self._upward:
+            above.up(r, a)
+        if net.after:
+            for each in self.groups:
+                each.phi.value(each.a, out=each.mu)
+        xp.subtract(self.x, self.mu, out=self.eps)
+        self._compare(loss)
+        if net.after:
+            self._take_slopes()
+            self._pass_slopes()
+
+    def _compare(self, loss):
+        """Compute the error of the output, and its loss where that is not half the squared error."""
+        if loss is not None:
+            self._L, err = loss(self.top)
+            _require_loss(self._L, err, self.top)
+            xp.multiply(err, -1, out=self.eps_top)
+            return
+        self._L = None
+        if self.y is None:
+            return
+        xp.subtract(self.y, self.top, out=self.eps_top)
+        if self._net.counted is not None:
+            self.eps_top *= self._net.counted
+
+    def _take_slopes(self):
+        """Compute f' at the states as they are."""
+        for each in self.groups:
+            each.take_slopes()
+
+    def _pass_slopes(self):
+        """Of states after the activation, write eps f'(a) into `delta`."""
+        for each in self.groups:
+            xp.multiply(each.eps, each.q, out=each.delta)
+
+    def gradient(self, fresh: bool = True) -> Array:
+        """Return dF/dx of all hidden layers side by side, by the errors as they were last computed.
+
+        Args:
+            fresh: whether f' is computed anew; otherwise it is what it was (of states before the activation).
+
+        Returns:
+            An array (..., batch, n_1 + .. + n_{L-1}) that the next call overwrites.
+        """
+        for above, delta, back in self._downward:
+            above.down(delta, back)
+        if not self._net.after:
+            for each in self.groups:
+                if fresh:
+                    each.take_slopes()
+                each.back *= each.q
+        xp.subtract(self.eps, self.back, out=self.back)
+        return self.back
+
+    def _move(self):
+        """Take a step of the states, all layers at once, by the errors as they were last computed; adapt the rate."""
+        if self.optimizer is None:
+            self.gradient()
+            self.back *= self.gamma
+            self.x -= self.back
+        else:
+            self.optimizer.step(self.x, self.gradient(), self.moments, lr=self.gamma)
+        self._adapt()
+
+    def _adapt(self):
+        """Take the energy before this step into account."""
+        if not self.adapts:
+            return
+        F = self.F
+        if self.before is not None:
+            factor = xp.where(F < self.before, self.amplifier, self.discount)[..., None, None].astype(F.dtype)
+            self.gamma = self.gamma * factor
+        self.before = F
+
+    def weight_gradients(self, out: Tree = None, only: int | None = None) -> Tree:
+        """Return the gradients of the mean of F over the batch, by the errors as they were last computed.
+
+        Args:
+            out: a tree of the shape of the parameters to write into.
+            only: the number of the one layer that is wanted, from 0; None for all.
+
+        Returns:
+            A tree of the shape of the parameters, signed to be subtracted.
+        """
+        grads = parameters.zeros_like(self._net.parameters) if out is None else out
+        senders = [self._input, *self.r_layers]
+        for k in range(len(senders)) if only is None else [only]:
+            self._maps[k].gradient(senders[k], self.deltas[k], grads["layers"][k])
+        return grads
+
+
+class _Group:
+    """Neighbouring layers with one activation: their columns of the arrays of a state, and f' there, q."""
+
+    def __init__(self, state: State, phi: Activation, columns: slice) -> None:
+        self.phi, self.columns = phi, columns
+        views = (state.x, state.r, state.a, state.mu, state.back, state.eps, state.delta)
+        self.x, self.r, self.a, self.mu, self.back, self.eps, self.delta = (each[..., columns] for each in views)
+        self.argument, self.value = (self.a, self.mu) if state.r is state.x else (self.x, self.r)
+        self.q: Any = None
+
+    def take_slopes(self) -> None:
+        """Compute f', as booleans where it is 0 or 1."""
+        if self.q is not None:
+            self.phi.slope(self.argument, self.value, out=self.q)
+            return
+        q = self.phi.slope(self.argument, self.value)
+        self.q = xp.empty_like(self.x, dtype=bool if getattr(q, "dtype", self.x.dtype).kind == "b" else None)
+        self.q[...] = q
+
+
+def require_rate(gamma: Any, net: Network) -> None:
+    """Require a rate of inference above 0: a number, or an array (..., 1, 1) with one for each replica."""
+    require.per_replica("gamma", gamma, net.replicas)
+    require.number("gamma", gamma, above=0)
+
+
+def require_target(state: State, loss: Loss | None) -> None:
+    """Require that a step has targets: those of the state, or a loss."""
+    if loss is None and state.y is None:
+        raise PlasticError("there is no target: give State the targets y, or a loss to every step")
+
+
+def _require_alike(net, other):
+    """Require a network that differs from another in its weights alone."""
+    require_network(net)
+    for name in ("sizes", "replicas", "phi", "after", "dtype"):
+        if getattr(net, name) != getattr(other, name):
+            raise PlasticError(f"the state is that of a network with {name} {getattr(other, name)}, not of {net}")
+
+
+def _kind(x):
+    return f"{x.dtype} of shape {x.shape}" if hasattr(x, "dtype") else f"a {type(x).__name__}, not an array"
+
+
+def _require_loss(L, err, output):
+    if getattr(err, "shape", None) != output.shape or getattr(L, "shape", ()) != output.shape[:-2]:
+        raise PlasticError(
+            f"loss(output) must return (L, err), L of shape {output.shape[:-2]}, summed over the batch, and err of "
+            f"{output.shape}, not {getattr(L, 'shape', L)} and {getattr(err, 'shape', err)}"
+        )
+
+
+def _squares(array):
+    return xp.einsum("...bn,...bn->...", array, array)

@@ -1,0 +1,100 @@
+"""config.json: what a run is, read with distrust, since a folder may come from anywhere."""
+
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from plastic import files
+from plastic.errors import PlasticError
+
+FORMAT = 1
+
+_STATUSES = ("running", "finished", "interrupted", "diverged")
+_OF_BLAS = ("library", "version", "architecture", "threads")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the content of a config.json: with all keys that a run has, and of their kinds.
+
+    Raises PlasticError where the file is missing, damaged or of another format, or a value is no such one.
+    """
+    found = files.read_json(path)
+    if (type(found.get("format")), found.get("format")) != (int, FORMAT):
+        raise PlasticError(
+            f"{path.parent} has run format {found.get('format')!r}; this version of plastic reads format {FORMAT}"
+        )
+    for name, (wanted, fits) in _KEYS.items():
+        if name not in found and name in _NEEDED:
+            raise PlasticError(f"{path} has no {name}; it must be {wanted}")
+        if name in found and not fits(found[name]):
+            raise PlasticError(f"{path}: {name} is {_short(found[name])}; it must be {wanted}")
+    return found
+
+
+def require_options(folder: Path, options: dict[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Raise PlasticError where an option of a run is not of its kind.
+
+    folder: of the run.
+    options: {name: value}, tuples as tuples.
+    kinds: {name: annotation}; options that are not among them are not looked at.
+    """
+    for name, value in options.items():
+        if name in kinds and not _fits(value, kinds[name]):
+            kind = kinds[name]
+            wanted = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
+            raise PlasticError(f"{folder / 'config.json'}: the option {name} is {_short(value)}; it must be {wanted}")
+
+
+def _fits(value, kind):
+    members = typing.get_args(kind)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return any(_fits(value, member) for member in members)
+    if typing.get_origin(kind) is typing.Literal:
+        return any(type(value) is type(member) and value == member for member in members)
+    if typing.get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, members[0]) for item in value)
+    if kind in (None, types.NoneType):
+        return value is None
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind in (int, str, bool):
+        return type(value) is kind
+    return True  # of a kind that no command line has
+
+
+def _is_list(kind, each=lambda item: True):
+    return lambda value: isinstance(value, list) and all(isinstance(item, kind) and each(item) for item in value)
+
+
+def _is_mark(value):
+    return len(value) == 2 and min(value) >= 0 if _is_list(int)(value) else False
+
+
+def _is_name(text):
+    return text not in ("", ".", "..") and "/" not in text and "\\" not in text
+
+
+def _short(value):
+    text = repr(value)
+    return text if len(text) < 100 else f"{text[:97]}..."
+
+
+_NEEDED = ("family", "experiment", "options", "status")
+_DICT = ("an object", lambda value: isinstance(value, dict))
+_KEYS = {
+    "family": ("text", lambda value: isinstance(value, str)),
+    "experiment": ("text", lambda value: isinstance(value, str)),
+    "options": _DICT,
+    "identity": ("text", lambda value: isinstance(value, str)),
+    "status": (f"one of {', '.join(_STATUSES)}", lambda value: value in _STATUSES),
+    "details": _DICT,
+    "versions": _DICT,
+    "resumed": ("a list of objects", _is_list(dict)),
+    "extended": ("a list of objects", _is_list(dict)),
+    "parts": ("a list of objects", _is_list(dict)),
+    "blas": (f"a list of objects with {', '.join(_OF_BLAS)}", _is_list(dict, lambda item: item.keys() >= {*_OF_BLAS})),
+    "checkpoints": ("a list of names of files", _is_list(str, _is_name)),
+    "metrics": ("the length of metrics.csv and its checksum", _is_mark),
+}

@@ -1,0 +1,213 @@
+"""The commands of predictive coding at a tiny size."""
+
+import numpy as np
+from command_lines import clusters
+from commands.case import Line
+
+from plastic import data
+
+SHARED = ("--dataset={data}", "--seeds=2,5", "--rates=0.05,0.01", "--T=4")
+
+
+def tiny(folder):
+    """A class has 12 images for training and 6 for testing, of nine pixels."""
+    return clusters(folder, shape=(9,), samples=(120, 60))
+
+
+def network(trained, run):
+    """The predictions of every seed and rate are those that the last rows of metrics.csv have measured."""
+    dataset, metrics = data.load(run.options["dataset"]), run.metrics()
+    x, labels = dataset.test
+    outputs = trained.predict(x)
+    assert outputs.shape[:3] == (2, 2, len(x)) and trained.network.replicas == (2, 2)
+    own = np.all([np.array(metrics[name]) == value for name, value in run.config["parts"][0].items()], axis=0)
+    last = np.flatnonzero(own & (np.array(metrics["step"]) == max(np.compress(own, metrics["step"]))))
+    assert [(metrics["seed"][k], metrics["rate"][k]) for k in last] == [(2, 0.05), (2, 0.01), (5, 0.05), (5, 0.01)]
+    found = np.mean(outputs.argmax(axis=-1) != labels, axis=-1)
+    np.testing.assert_allclose(found.ravel(), [metrics["test_error"][k] for k in last], atol=1e-6)
+
+
+def tasks(trained, run):
+    """Five outputs, the last of which has no error."""
+    x, _ = data.load(run.options["dataset"]).test
+    assert trained.predict(x).shape == (2, 2, len(x), 5) and trained.network.sizes == (9, 32, 32, 32, 5)
+    assert trained.network.counted.tolist() == [1, 1, 1, 1, 0]
+
+
+def drifting(trained, run):
+    """Ten outputs of every seed and rate."""
+    x, _ = data.load(run.options["dataset"]).test
+    assert trained.predict(x).shape == (2, 2, len(x), 10) and trained.network.sizes == (9, 32, 32, 10)
+
+
+INFERENCE = {
+    "--T=0": "T is 0; it must be at least 1",
+    f"--T={10**12}": "T is 1000000000000",
+    "--gamma=0": "gamma is 0; it must be above 0",
+    "--discount=1.5": "discount is 1.5; it must be above 0 and at most 1",
+    "--discount=0": "discount is 0",
+    "--grid=large": "grid",
+}
+IMAGES = INFERENCE | {
+    "--rates=0.1,-1": "rates is (0.1, -1.0); it must hold different rates above 0",
+    "--rates=()": "rates is ()",
+    "--dataset=MNOST": "did you mean MNIST?",
+    "--seeds=1,1": "seeds are [1, 1]; they must be different",
+    "--resume=nowhere": "nowhere",
+}
+EPOCHS = IMAGES | {f"--epochs={10**11}": "never end", "--epochs=0": "epochs is 0; it must be at least 1"}
+ERRORS = ("test_error", "validation_error", "held_out_error")
+
+
+def _grid(command, words, part, wrong, **more):
+    """A grid over seeds and rates on the tiny images."""
+    return Line(
+        "pc",
+        command,
+        (*SHARED, *words),
+        data=tiny,
+        figures=(command,),
+        arrays=False,
+        part=part,
+        parts=tuple(part),
+        columns=more.pop("columns", ERRORS),
+        wrong=wrong,
+        **more,
+    )
+
+
+def _small(command, words, wrong, **more):
+    """A small experiment, which measures and is not resumed."""
+    return Line("pc", command, words, figures=(command,), trains=False, wrong=INFERENCE | wrong, **more)
+
+
+LONGER = (("--epochs=1",), ("--epochs=3",))
+
+LINES = [
+    _grid(
+        "depth",
+        ("--depths=1,3", "--epochs=2"),
+        {"rule": "pc", "depth": 1},
+        EPOCHS
+        | {
+            "--depths=0,2": "depths is (0, 2)",
+            "--depths=2,2": "depths is (2, 2)",
+            f"--depths={10**11}": "this machine has",
+        },
+        network=network,
+        longer=LONGER,
+        seeds="--seeds",
+    ),
+    _grid(
+        "online",
+        ("--batch_sizes=1,7", "--batches=3", "--epochs=2"),
+        {"rule": "pc", "batch_size": 1},
+        EPOCHS | {"--batches=0": "batches is 0", "--batch_sizes=0,1": "batch_sizes is (0, 1)"},
+        network=network,
+        longer=LONGER,
+        seeds="--seeds",
+    ),
+    _grid(
+        "smalldata",
+        ("--per_class=3,6", "--epochs=2", "--no_same_test"),
+        {"rule": "pc", "per_class": 3},
+        EPOCHS | {"--per_class=0": "per_class is (0,)"},
+        network=network,
+        longer=LONGER,
+        seeds="--seeds",
+    ),
+    _grid(
+        "forgetting",
+        ("--iterations=6", "--per_class=6", "--batch_size=8"),
+        {"rule": "pc"},
+        IMAGES
+        | {"--iterations=0": "iterations is 0", "--per_class=0": "per_class is 0", "--batch_size=0": "batch_size"},
+        network=tasks,
+        longer=(("--iterations=3",), ("--iterations=6",)),
+        seeds="--seeds",
+        columns=(*ERRORS, "task0_error", "task1_error"),
+    ),
+    _grid(
+        "drift",
+        ("--iterations=66", "--per_class=1", "--test_per_class=2", "--batch_size=8", "--pretraining_epochs=1"),
+        {"rule": "pc"},
+        IMAGES
+        | {
+            "--iterations=0": "iterations is 0",
+            "--pretraining_epochs=-1": "pretraining_epochs is -1",
+            "--pretraining_rate=0": "pretraining_rate is 0",
+            "--test_per_class=0": "test_per_class is 0",
+        },
+        network=drifting,
+        longer=(("--iterations=63",), ("--iterations=66",)),
+    ),
+    _small(
+        "interference",
+        ("--grid=quick", "--iterations=5", "--T=6"),
+        {"--rates=0.1,0": "rates is (0.1, 0.0)", "--rates=0.1,0.1": "different rates above 0", "--resume=x": "resume"},
+    ),
+    _small(
+        "alignment",
+        ("--depths=1,3", "--width=4", "--T=6", "--seeds=3,4", "--tp"),
+        {
+            "--depths=0,1": "depths is (0, 1)",
+            "--activation=tanh": "tp is for linear nets, but activation is tanh",
+            "--rate=-1": "rate is -1; it must be above 0",
+            "--gain=0": "gain is 0; it must be above 0",
+            "--seeds=1,1": "seeds are [1, 1]",
+            "--width=0": "width is 0; it must be at least 1",
+        },
+        seeds="--seeds",
+        columns=("target_alignment", "angle"),
+    ),
+    _small(
+        "prospective_index",
+        ("--layers=3", "--width=4", "--T=6", "--seeds=3,4"),
+        {
+            "--layers=1": "layers is 1; it must be at least 2",
+            "--activations=linear,cosine": "linear, sigmoid, tanh, relu, leaky",
+        },
+        seeds="--seeds",
+        columns=("prospective_index",),
+    ),
+    _small(
+        "trajectory",
+        ("--iterations=3", "--small_iterations=2", "--T=6"),
+        {
+            "--rate_pc=0": "rate_pc is 0; it must be above 0",
+            "--small_iterations=0": "small_iterations is 0; it must be at least 1",
+        },
+    ),
+    _small(
+        "teacher",
+        ("--rates=0.1,0.01", "--iterations=2", "--points=8", "--T=6", "--seeds=3,4"),
+        {"--batch_size=9": "batch_size is 9, but there are 8 points", f"--points={10**11}": "this machine has"},
+        seeds="--seeds",
+        columns=("loss_min", "loss_last"),
+    ),
+    _small(
+        "erratic",
+        (
+            "--rates_pc=0.4,0.5",
+            "--rates_bp=0.3,0.4",
+            "--rates_gr=0.002,0.003",
+            "--rates_ap=0.001,0.002",
+            "--iterations=3",
+            "--T=6",
+            "--steps_gr=5",
+            "--steps_ap=5",
+            "--width=4",
+            "--seeds=3,4",
+            "--few_seeds=2",
+        ),
+        {
+            "--rates_ap=-1": "rates_ap is (-1.0,)",
+            "--steps_gr=0": "steps_gr is 0; it must be at least 1",
+            "--few_seeds=0": "few_seeds is 0; it must be at least 1",
+            "--gamma_ap=0": "gamma_ap is 0",
+            "--device=tpu": "tpu",
+        },
+        seeds="--seeds",
+        columns=("path_length", "displacement", "ratio"),
+    ),
+]

@@ -1,0 +1,342 @@
+"""MNIST-1D and spoken words: what their runs record and learn; tests/test_commands.py tests what all commands share."""
+
+import dataclasses
+import os
+
+import numpy as np
+import pytest
+from command_lines import column, table
+from gle import tiny
+from gle.tiny import ARCHITECTURES, CURVES, LOAD, WORDS, command, stretched, tiny_curves, tiny_words
+
+import plastic
+from plastic import functions, gle, parameters, runs, xp
+from plastic.data.speech.batches import Batches
+from plastic.data.speech.features import log_mel, standardise
+from plastic.gle.experiments import gsc, mnist1d
+from plastic.gle.networks import uniform_layers
+from plastic.optimizers import Adam
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    tiny.place(tmp_path, monkeypatch)
+
+
+def softmax(z):
+    each = np.exp(z - z.max(axis=-1, keepdims=True))
+    return each / each.sum(axis=-1, keepdims=True)
+
+
+class ByHand:
+    """A network that learns from sequences (batch, T, n), one Euler step and one step of Adam after the other.
+
+    State, once begun, goes on from sequence to sequence; the first rows are taken again where a batch is larger.
+    """
+
+    def __init__(self, network, lr, patience, factor):
+        self.network, self.lr, self.patience, self.factor = network, lr, patience, factor
+        self.state, self.grads, self.adam = None, parameters.zeros_like(network.parameters), Adam(lr)
+        self.moments = self.adam.init(network.parameters)
+        self.best, self.bad = np.inf, 0
+
+    def learn(self, x, labels):
+        """Return the accuracy of the summed outputs while learning."""
+        self._of_size(len(x))
+        total = 0
+        for t in range(x.shape[1]):
+            err = softmax(self.state.output) - np.eye(self.network.sizes[-1])[labels]
+            total = total + gle.step(self.network, self.state, x[:, t], err, out=self.grads)[1]
+            self.adam.step(self.network.parameters, self.grads, self.moments, lr=self.lr)
+        return np.mean(total.argmax(axis=-1) == labels)
+
+    def score(self, x, labels, chunk):
+        """Return the mean cross-entropy of all steps, and the part of the sequences that is right."""
+        losses, right, size = [], [], self.state.batch
+        for start in range(0, len(x), chunk):
+            some, its = x[start : start + chunk], labels[start : start + chunk]
+            self._of_size(len(some))
+            out = np.stack([gle.evolve(self.network, self.state, some[:, t]) for t in range(x.shape[1])])
+            losses.append(-np.log(softmax(out)[:, np.arange(len(some)), its]))
+            right.append(out.sum(axis=0).argmax(axis=-1) == its)
+            self.state.v[...] = self.state.E[...] = 0  # many steps without a target leave nothing of the errors
+            self._of_size(size)
+        return np.concatenate(losses, axis=1).mean(), np.concatenate(right).mean()
+
+    def plateau(self, loss):
+        """Lower the rate where the loss has not fallen for more than `patience` epochs."""
+        better = loss < self.best * (1 - 1e-4)
+        self.best, self.bad = (loss, 0) if better else (self.best, self.bad + 1)
+        if self.bad > self.patience:
+            self.lr, self.bad = self.lr * self.factor, 0
+
+    def _of_size(self, batch):
+        if self.state is None:
+            self.state = gle.State(self.network, batch)
+        self.state = self.state.resized(batch)
+
+
+def assert_metrics(folder, expected):
+    """metrics.csv has the columns of `expected`, a list of dicts, one for each epoch, and their values."""
+    rows = table(folder)
+    assert list(rows[0]) == ["step", "epoch", "replica", "seed", *expected[0]]
+    assert column(rows, "epoch") == list(range(len(expected)))
+    for row, wanted in zip(rows, expected, strict=True):
+        for name, value in wanted.items():
+            assert float(row[name]) == pytest.approx(value, rel=1e-7), (row["epoch"], name)
+
+
+def curve_network(architecture, layers):
+    """The networks for MNIST-1D as they are published; the sizes of the larger one are inferred.
+
+    In each of six hidden layers: lagged neurons with tau_r = 0.2, tau_m = 0.6 and then 1.2; others with both 1.2.
+    """
+    linear, tanh = functions.linear, functions.tanh
+    if architecture == "static_lagnet":
+        return gle.Network.from_layers(layers, [tanh, tanh, linear], 2.0, 2.0, 0.2, prospective=False)
+    half, rest = {"plastic_e2e": (18, 17), "plastic_e2e_42k": (30, 30)}[architecture]
+    tau_m = np.array([0.6] * half + [1.2] * half + [1.2] * rest)
+    tau_r = np.array([0.2] * half + [0.2] * half + [1.2] * rest)
+    phi = [linear, tanh, tanh, tanh, tanh, tanh, linear]
+    return gle.Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], 0.2)
+
+
+def word_network(layers):
+    """The network for spoken words as it is published: five groups of neurons in each of three hidden layers."""
+    n = layers[0].W.shape[-1] // 5
+    tau_m, tau_r = (np.repeat(tau, n) for tau in ([2.4, 0.6, 1.2, 1.8, 2.4], [2.4, 0.1, 0.1, 0.1, 0.1]))
+    phi = [functions.linear, functions.tanh, functions.tanh, functions.linear]
+    return gle.Network.from_layers(layers, phi, [tau_m] * 3 + [2.4], [tau_r] * 3 + [2.4], 0.05)
+
+
+def lagged(x):
+    """The fixed lag net: four stages of ten leaky integrators in a row, from rest, a stage a step after the last."""
+    share = 0.2 / np.array([0.2, 0.38, 0.56, 0.73, 0.91, 1.09, 1.27, 1.44, 1.62, 1.8])
+    u, out = np.zeros((4, len(x), 10)), np.zeros((*x.shape, 10))
+    for t in range(x.shape[1]):
+        out[:, t] = u[-1]
+        u += share * (np.concatenate([np.repeat(x[None, :, t, None], 10, axis=-1), u[:-1]]) - u)
+    return out
+
+
+@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.05 --validation=8", 0.05)])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_mnist1d_by_hand(architecture, words, rate):
+    """A loop over epochs, batches and steps gives metrics.csv and the weights."""
+    folder, (line,) = command(CURVES, f"--validation=0 --architecture={architecture} --dtype=float64 --seed=4", words)
+    xp.use(dtype="float64")
+    generator = xp.generator(4)
+    sizes = {"plastic_e2e": [1] + [53] * 6, "plastic_e2e_42k": [1] + [90] * 6, "static_lagnet": [10, 60, 60]}
+    layers = uniform_layers(generator.init, (*sizes[architecture], 10))
+    default = 2.5e-3 if "42k" in architecture else 5e-3
+    hand = ByHand(curve_network(architecture, layers), (rate or default) / 5, 2, 0.5)
+    sets = tiny_curves("MNIST-1D-360", "float64", 8 if rate else 0)
+    see = lagged if architecture == "static_lagnet" else lambda x: x[..., None]
+    held = {"test": sets.test} | ({"validation": sets.validation} if rate else {})
+    expected, accuracy = [], 0
+    hand.state = gle.State(hand.network, 10)
+    for epoch in range(4):
+        if epoch > 0:
+            order = generator.shuffle.permutation(len(sets.train[0]))[:30].reshape(3, 10)
+            accuracy = np.mean([hand.learn(see(sets.train[0][chosen]), sets.train[1][chosen]) for chosen in order])
+        scores = {name: hand.score(see(x), labels, 1000) for name, (x, labels) in held.items()}
+        row = {}
+        for name, (loss, part) in scores.items():
+            row |= {f"{name}_loss": loss, f"{name}_accuracy": part}
+        expected.append(row | {"train_accuracy": accuracy, "learning_rate": hand.lr})
+        if epoch > 0:
+            hand.plateau(scores["validation" if rate else "test"][0])
+    assert_metrics(folder, expected)
+    deviation = "(seeds: 1, standard deviation 0.00)"
+    assert line == f"test accuracy {100 * expected[-1]['test_accuracy']:.2f} % {deviation}"
+    arrays, _ = runs.Run(folder).read_checkpoint()
+    for k, layer in enumerate(hand.network.layers):
+        np.testing.assert_allclose(arrays[f"layers/{k}/W"], layer.W, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(arrays[f"layers/{k}/b"], layer.b, rtol=0, atol=1e-6)
+    assert sum(array.size for path, array in arrays.items() if path.startswith("layers/")) == PARAMETERS[architecture]
+
+
+PARAMETERS = {"plastic_e2e": 14956, "plastic_e2e_42k": 42040, "static_lagnet": 4930}  # as published
+
+
+def test_gsc_by_hand():
+    """A loop over epochs, batches and steps gives metrics.csv, the weights, and the accuracy on the test set."""
+    words = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
+    folder, (line,) = command(WORDS, words)
+    xp.use(dtype="float64")
+    generator, speech = xp.generator(4), tiny_words("FSDD", seed=4)
+    layers = uniform_layers(generator.init, (6, 10, 10, 10, 3))
+    hand = ByHand(word_network(layers), 0.1 * 0.05 * 625 / 800, 0, 0.1)
+    hand.state = gle.State(hand.network, 6)
+    source = Batches(speech.train, 8000, 6, 6, [generator.data], speech.noise)
+
+    def score(recordings):
+        x = standardise(log_mel(recordings.samples, 8000, 6)).astype(float)
+        return hand.score(stretched(x), recordings.labels, 6)
+
+    expected, accuracy = [], 0
+    for epoch in range(4):
+        if epoch > 0:
+            batches = [source.next() for _ in range(3)]
+            accuracy = np.mean([hand.learn(stretched(x), labels) for x, labels in batches])
+        loss, part = score(speech.validation)
+        row = {"validation_loss": loss, "validation_accuracy": part}
+        expected.append(row | {"train_accuracy": accuracy, "learning_rate": hand.lr})
+        if epoch > 0:
+            hand.plateau(loss)
+    assert_metrics(folder, expected)
+    assert expected[-1]["learning_rate"] < expected[0]["learning_rate"]  # so that it learned by a lowered rate
+    _, on_test = score(speech.test)
+    assert line == f"test accuracy {100 * on_test:.2f} % (seeds: 1, standard deviation 0.00)"
+    np.testing.assert_allclose(runs.Run(folder).arrays()["test_accuracy"], on_test)
+    found = plastic.load(folder).network.parameters.flat
+    np.testing.assert_allclose(found, hand.network.parameters.flat, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "line, watched, patience, factor",
+    [(f"{CURVES} --validation=0 --learning_rate=1", "test", 2, 0.5),
+     (f"{CURVES} --learning_rate=1", "validation", 2, 0.5),
+     (f"{WORDS} --learning_rate=9 --lr_scheduler_patience=1 --lr_scheduler_gamma=0.6", "validation", 1, 0.6)],
+)  # fmt: skip
+def test_the_rate_is_lowered_where_the_loss_of_the_right_set_has_stopped_falling(line, watched, patience, factor):
+    """For each seed by its own loss, and not by the loss before training."""
+    folder, _ = command(line, "--max_epochs=12 --dtype=float64 --seeds=3,4,5,6,7,8")
+    lowered = set()
+    for seed in range(3, 9):
+        rates, losses = (column(table(folder), name, seed=seed) for name in ("learning_rate", f"{watched}_loss"))
+        best, bad, rate = np.inf, 0, rates[0]
+        for epoch, (found, loss) in enumerate(zip(rates, losses, strict=True)):
+            assert found == pytest.approx(rate)
+            if epoch > 0:
+                best, bad = (loss, 0) if loss < best * (1 - 1e-4) else (best, bad + 1)
+                if bad > patience:
+                    rate, bad = rate * factor, 0
+        lowered.add(tuple(rates))
+    assert len(lowered) > 1  # each seed is judged by its own loss
+
+
+def test_the_smallest_rates_are_lowered_for_words():
+    """As published, where the change must be above 1e-20 rather than the usual 1e-8."""
+    folder, _ = command(WORDS, "--learning_rate=1e-9 --max_epochs=6 --lr_scheduler_patience=0")
+    rates = column(table(folder), "learning_rate")
+    assert rates[-1] < 0.95 * rates[0]
+
+
+def test_a_batch_larger_than_the_set_is_refused_before_the_set_is_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(mnist1d.data, "load", LOAD)
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "datasets"))
+    for words in ("--batch_size=4001", "--batch_size=100 --validation=3950"):
+        assert "batch_size" in tiny.refused("mnist1d", words)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_name_of_a_data_set_is_taken_in_any_case():
+    folder, _ = command(WORDS, "--dataset=fsdd --max_epochs=1")
+    assert folder.name == command(WORDS, "--max_epochs=1 --results=other")[0].name
+    assert runs.Run(folder).options["dataset"] == "FSDD"
+
+
+def test_the_validation_set_is_the_end_of_the_training_set(monkeypatch):
+    asked = []
+    monkeypatch.setattr(mnist1d.data, "load", lambda *a, **k: (asked.append((a, k)), tiny_curves(*a, **k))[1])
+    folder, _ = command(CURVES, "--max_epochs=1 --dtype=float64")
+    assert asked == [(("MNIST-1D-360",), {"dtype": "float64", "validation": 8})]
+    assert "validation_loss" in table(folder)[0]
+    assert "validation_loss" not in table(command(CURVES, "--max_epochs=1 --validation=0")[0])[0]
+
+
+def test_the_first_seed_splits_the_recordings(monkeypatch):
+    asked = []
+    monkeypatch.setattr(gsc.speech, "load", lambda name, seed: (asked.append((name, seed)), tiny_words(name, seed))[1])
+    for words in ("", "--dataset=GSC --seed=7", "--seeds=9,2"):
+        command(WORDS, words, "--max_epochs=1")
+    assert asked == [("FSDD", 115), ("GSC", 7), ("FSDD", 9)]
+
+
+def test_words_are_learned():
+    """Tones that were not heard before are told apart."""
+    folder, (shown,) = command(WORDS, "--max_epochs=25 --learning_rate=0.05 --hidden=20")
+    rows = table(folder)
+    accuracy = column(rows, "train_accuracy")
+    assert accuracy[0] == 0 and np.mean(accuracy[-3:]) > 0.8
+    assert float(shown.split()[2]) > 55 and column(rows, "validation_accuracy")[-1] > 0.55  # chance is a third
+
+
+@pytest.fixture(scope="session")
+def datasets(tmp_path_factory):
+    """A folder in which the real MNIST-1D is made once."""
+    return tmp_path_factory.mktemp("datasets")
+
+
+def test_mnist1d_on_the_real_curves(datasets, monkeypatch):
+    """An epoch on all 4,000, of the smallest network; the accuracy printed is what `predict` gives from rest."""
+    monkeypatch.setattr(mnist1d.data, "load", LOAD)
+    monkeypatch.setenv("PLASTIC_DATASETS", str(datasets))
+    folder, (line,) = command("mnist1d --architecture=static_lagnet --max_epochs=1 --batch_size=200 --validation=400")
+    assert [path.name for path in datasets.glob("*.h5")] == ["mnist-1d-360.h5"]
+    x, labels = LOAD("MNIST-1D-360", folder=datasets).test
+    outputs = plastic.load(folder).predict(x)
+    assert outputs.shape == (1000, 10)
+    accuracy = np.mean(outputs.argmax(axis=-1) == labels)
+    assert float(line.split()[2]) == pytest.approx(100 * accuracy, abs=0.5)  # the first steps of 360 differ
+    assert accuracy > 0.15
+
+
+@pytest.mark.skipif("PLASTIC_MIRROR" not in os.environ, reason="FSDD comes from PLASTIC_MIRROR only")
+def test_gsc_on_real_recordings(monkeypatch, datasets, request):
+    """Six epochs on the digits of one speaker: an accuracy that chance does not give, on recordings of others too."""
+    monkeypatch.undo()
+    monkeypatch.chdir(datasets)
+    monkeypatch.setenv("PLASTIC_DATASETS", str(datasets))
+    real = gsc.speech.load("FSDD")
+
+    def part(recordings, keep):
+        rows = np.flatnonzero(recordings.labels < 3)[::keep]
+        return dataclasses.replace(recordings, labels=recordings.labels[rows], rows=recordings.rows[rows])
+
+    sets = {name: part(getattr(real, name), keep) for name, keep in (("train", 6), ("validation", 3), ("test", 3))}
+    monkeypatch.setattr(gsc.speech, "load", lambda name, seed: dataclasses.replace(real, **sets))
+    words = "gsc --dataset=FSDD --hidden=40 --max_epochs=6 --batch_size=20 --learning_rate=0.02 --results=results"
+    _, (line,) = command(words)
+    assert float(line.split()[2]) > 20  # of ten outputs, three of them used
+
+
+@pytest.mark.parametrize("seeds", ["", "--seeds=3,1"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_loaded_networks_of_mnist1d_predict(architecture, seeds):
+    """As a network made here of the checkpoint's weights does, from rest; each seed by its own."""
+    folder, _ = command(CURVES, f"--architecture={architecture} --dtype=float64", seeds)
+    xp.use(dtype="float64")
+    trained, (arrays, _) = plastic.load(folder), runs.Run(folder).read_checkpoint()
+    x, _ = tiny_curves("MNIST-1D-360", "float64").test
+    assert_predicts(trained, arrays, bool(seeds), x, lagged(x) if "lag" in architecture else x[..., None],
+                    lambda layers: curve_network(architecture, layers))  # fmt: skip
+    assert trained.config == runs.Run(folder).config
+
+
+@pytest.mark.parametrize("seeds", ["", "--seeds=3,1"])
+def test_loaded_networks_of_gsc_predict(seeds):
+    folder, _ = command(WORDS, "--dtype=float64", seeds)
+    xp.use(dtype="float64")
+    trained, (arrays, _) = plastic.load(folder), runs.Run(folder).read_checkpoint()
+    speech = tiny_words("FSDD", seed=3 if seeds else 115)
+    x = standardise(log_mel(speech.test.samples, 8000, 6)).astype(float)
+    assert_predicts(trained, arrays, bool(seeds), x, stretched(x), word_network)
+
+
+def assert_predicts(trained, arrays, several, x, seen, network):
+    y = trained.predict(x)
+    count = sum(path.startswith("layers/") and path.endswith("W") for path in arrays)
+    assert type(y) is np.ndarray and y.dtype == np.float64
+    for replica in range(1 + several):
+        layers = [
+            parameters.Affine(*(arrays[f"layers/{k}/{name}"][(replica,) * several] for name in "Wb"))
+            for k in range(count)
+        ]
+        alone = network(layers)
+        state, total = gle.State(alone, len(x)), 0
+        for t in range(seen.shape[1]):
+            total = total + gle.evolve(alone, state, seen[:, t])
+        np.testing.assert_allclose(y[replica] if several else y, total, rtol=1e-9, atol=1e-12)
+    assert np.ptp(y) > 0 and y.shape == ((2,) if several else ()) + total.shape

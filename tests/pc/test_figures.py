@@ -1,0 +1,203 @@
+"""The figures by the data they draw, from the files of one run and of two."""
+
+import pathlib
+
+import command_lines
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from plastic import runs
+from plastic.errors import PlasticError
+from plastic.pc.__main__ import COMMANDS
+from plastic.pc.experiments import best_rate, figures
+
+GRID = "--seeds=3,5 --rates=0.05,0.01 --T=4 --dataset={data} --dtype=float64"
+LINES = {
+    "depth": f"depth --depths=1,3 --epochs=3 {GRID}",
+    "online": f"online --batch_sizes=1,7 --batches=3 --epochs=3 {GRID}",
+    "smalldata": f"smalldata --per_class=3,6 --epochs=3 {GRID}",
+    "forgetting": f"forgetting --iterations=5 --per_class=6 {GRID}",
+    "drift": f"drift --iterations=5 --per_class=3 --test_per_class=2 --pretraining_epochs=1 {GRID}",
+    "interference": "interference --grid=quick --iterations=5 --T=6",
+    "alignment": "alignment --depths=1,3 --width=4 --T=6 --seeds=3,4 --tp",
+    "prospective_index": "prospective_index --layers=3 --width=4 --T=6 --seeds=3,4",
+    "trajectory": "trajectory --iterations=3 --small_iterations=2 --T=6",
+    "teacher": "teacher --rates=0.01,0.1 --iterations=2 --points=8 --T=6 --seeds=3,4",
+    "erratic": "erratic --grid=quick --iterations=3 --T=6 --steps_gr=5 --steps_ap=5 --width=4 --seeds=3,4",
+}
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A function of the name of an experiment: two of its runs, the second at another T, made once."""
+    folder, made = tmp_path_factory.mktemp("runs"), {}
+    data = command_lines.clusters(folder, shape=(9,), samples=(120, 60))
+
+    def of(name):
+        if name not in made:
+            lines = [LINES[name].format(data=data), LINES[name].format(data=data).replace("--T=", "--T=1")]
+            made[name] = [one_run(line, folder) for line in lines]
+        return made[name]
+
+    return of
+
+
+def one_run(line, folder):
+    words = [*line.split(), "--no_plot", f"--results={folder}"]
+    return runs.Run(pathlib.Path(command_lines.printed(COMMANDS, words, "plastic.pc")[-1].removeprefix("run folder ")))
+
+
+def curves(axis):
+    """{label: (x, y)} of the lines with a label, means of error bars too."""
+    found = {line.get_label(): line.get_xydata().T for line in axis.get_lines() if line.get_label()[0] != "_"}
+    for bars in axis.containers:
+        found[bars.get_label()] = bars.lines[0].get_xydata().T
+    return found
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_every_axis_says_what_it_shows(name, pair):
+    for some in (pair(name)[:1], pair(name)):
+        fig = getattr(figures, name)(some)
+        axes = fig.axes
+        assert any(axis.get_legend() for axis in axes)
+        for axis in axes:
+            assert axis.get_xlabel() and (axis.get_ylabel() or name == "prospective_index")
+            assert axis.get_title() or name == "trajectory"
+        if len(some) == 2 and name != "interference":  # whose rates have colours of their own
+            first, *_ = [axis for axis in axes if axis.get_legend()]
+            labels = [text.get_text() for text in first.get_legend().get_texts()]
+            assert len(set(labels)) == len(labels) >= 4
+            assert sum(label.startswith("paper (") or label.startswith("quick (") for label in labels) >= 4
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "summaries"),
+    [("depth", "depth", ("mean",)), ("online", "batch_size", ("mean", "min")), ("smalldata", "per_class", ("min",))],
+)
+def test_grids_show_the_best_rate_and_its_curves(name, column, summaries, pair):
+    run = pair(name)[0]
+    metrics = run.metrics()
+    values = sorted(set(metrics[column]))
+    *summed, learning = getattr(figures, name)([run]).axes
+    for axis, summary in zip(summed, summaries, strict=True):
+        for rule, label in (("pc", "predictive coding"), ("bp", "backpropagation")):
+            x, y = curves(axis)[label]
+            chosen = [best_rate.best(metrics, summary, rule=rule, **{column: value}) for value in values]
+            assert_allclose(x, values)
+            assert_allclose(y, [each["values"].mean() for each in chosen])
+        named = [float(each.get_text()) for each in axis.texts]
+        assert set(named) <= {0.05, 0.01} and len(named) == 2 * len(values)
+    shown = curves(learning)
+    assert len(shown) == 4
+    for rule in ("pc", "bp"):
+        for value in values:
+            rate = best_rate.best(metrics, summaries[0], rule=rule, **{column: value})["rate"]
+            rows = [
+                k
+                for k in range(len(metrics["rule"]))
+                if (metrics["rule"][k], metrics[column][k], metrics["rate"][k]) == (rule, value, rate)
+            ]
+            expected = [np.mean([metrics["test_error"][k] for k in rows if metrics["epoch"][k] == e]) for e in range(4)]
+            _, y = shown[f"{rule.upper()}, {column.replace('_', ' ')} {value}"]
+            assert_allclose(y, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"), [("forgetting", ("task0_error", "task1_error")), ("drift", ("test_error",))]
+)
+def test_changing_worlds_show_all_rates_and_the_best_over_time(name, columns, pair):
+    run = pair(name)[0]
+    metrics = run.metrics()
+    first, *rest = getattr(figures, name)([run]).axes
+    for rule, label in (("pc", "predictive coding"), ("bp", "backpropagation")):
+        rates, values = best_rate.curves(metrics, "test_error", rule=rule)
+        x, y = curves(first)[label]
+        assert_allclose(x, rates)
+        assert_allclose(y, values.mean(axis=(1, 2)))
+        chosen = best_rate.best(metrics, "mean", rule=rule)["rate"]
+        for axis, column in zip(rest, columns, strict=True):
+            _, errors = best_rate.curves(metrics, column, rule=rule)
+            _, y = curves(axis)[f"{label}, rate {chosen:g}"]
+            assert_allclose(y, errors[list(rates).index(chosen)].mean(axis=0))
+
+
+def test_interference_shows_the_paths_of_both_outputs(pair):
+    run = pair("interference")[0]
+    arrays = run.arrays()
+    left, right = figures.interference([run]).axes
+    for rule, label in (("pc", "PC"), ("bp", "BP")):
+        assert_allclose(np.array(curves(left)[label]).T, arrays[f"outputs/{rule}"][0, :25])
+    for k, rate in enumerate(arrays["rates"]):
+        assert_allclose(np.array(curves(right)[f"$\\eta$ = {rate:g}"]).T, arrays["outputs/pc"][k])
+
+
+def test_alignment_shows_means_over_the_seeds_and_their_angles(pair):
+    run = pair("alignment")[0]
+    left, right = figures.alignment([run]).axes
+    assert left.get_title() == "linear, xavier-uniform, T = 6"
+    for rule in ("pc", "bp", "tp"):
+        values = run.arrays()[f"alignment/{rule}"]
+        assert_allclose(curves(left)[rule.upper()], [[1, 3], values.mean(axis=0)])
+        assert_allclose(curves(right)[rule.upper()][1], np.degrees(np.arccos(np.clip(values, -1, 1))).mean(axis=0))
+
+
+def test_the_prospective_index_has_a_panel_for_each_study(pair):
+    run = pair("prospective_index")[0]
+    axes = figures.prospective_index([run]).axes
+    assert [axis.get_title() for axis in axes] == ["linear", "sigmoid", "states held, linear"]
+    arrays = run.arrays()
+    for axis, kind in zip(axes, ("linear", "sigmoid"), strict=False):
+        for rate in ("0.1", "0.001"):
+            assert_allclose(curves(axis)[f"$\\eta$ = {rate}"][1], arrays[f"base/{kind}/{rate}"].mean(axis=0))
+    assert_allclose(curves(axes[2])["one update (w')"][1], arrays["layered/w'"].mean(axis=0))
+    assert_allclose(curves(axes[2])["100 updates (w*)"][1], arrays["layered/w*"].mean(axis=0))
+
+
+def test_trajectories_are_the_paths_of_the_arrays(pair):
+    run = pair("trajectory")[0]
+    axes = np.reshape(figures.trajectory([run]).axes, (2, 2))
+    for row, kind in zip(axes, ("w", "outputs"), strict=True):
+        for axis, rates in zip(row, ("matched", "small"), strict=True):
+            for rule in ("pc", "bp"):
+                assert_allclose(np.array(curves(axis)[rule.upper()]).T, run.arrays()[f"{kind}/{rule}/{rates}"])
+    assert axes[0, 0].get_title().endswith("PC 1.4, BP 0.4") and axes[0, 1].get_title().endswith("0.05")
+
+
+def test_the_teacher_s_students_by_rate_and_over_time(pair):
+    run = pair("teacher")[0]
+    left, right = figures.teacher([run]).axes
+    for rule in ("pc", "bp"):
+        loss = run.arrays()[f"loss/{rule}"]
+        least = loss.min(axis=-1).mean(axis=0)
+        assert_allclose(curves(left)[rule.upper()], [[0.01, 0.1], least])
+        best = int(np.argmin(least))
+        label = f"{rule.upper()}, $\\eta$ = {(0.01, 0.1)[best]:g}"
+        assert_allclose(curves(right)[label], [[1, 2], loss[:, best].mean(axis=0)])
+
+
+def test_erratic_paths_against_distances(pair):
+    run = pair("erratic")[0]
+    arrays, labels = run.arrays(), {"pc": "PC", "bp": "BP", "gr": "GeneRec", "ap": "Almeida-Pineda"}
+    left, right = figures.erratic([run]).axes
+    for rule, label in labels.items():
+        found = curves(left if rule in ("pc", "bp") else right)[label]
+        assert_allclose(found, [arrays[f"{name}/{rule}"].mean(axis=0) for name in ("distance", "path")])
+
+
+def test_an_unfinished_run_says_how_to_go_on(pair):
+    run = pair("depth")[0]
+    rows = run.metrics()
+    keep = [k for k in range(len(rows["rule"])) if (rows["rule"][k], rows["depth"][k]) != ("bp", 3)]
+    run.metrics = lambda: {name: [column[k] for k in keep] for name, column in rows.items()}
+    with pytest.raises(PlasticError, match="no rows of rule bp, depth 3: the run is not finished"):
+        figures.depth([run])
+    del run.metrics

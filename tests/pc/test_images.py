@@ -1,0 +1,482 @@
+"""The grids on images: what they log, train, resume, extend and load; data, quirks, and the choice of rates."""
+
+import itertools
+import os
+import signal
+from pathlib import Path
+
+import command_lines
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import plastic
+from plastic import data, functions, runs, training, xp
+from plastic.errors import PlasticError
+from plastic.initializers import xavier_normal, xavier_uniform
+from plastic.parameters import Affine
+from plastic.pc import Network, predict, rules
+from plastic.pc.__main__ import COMMANDS
+from plastic.pc.experiments import best_rate, drift, forgetting, images, options, replicas
+from plastic.pc.experiments.passes import Passes
+
+TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
+LINES = {
+    "depth": f"depth --depths=1,3 {TINY}",
+    "online": f"online --batch_sizes=1,7 --batches=3 {TINY}",
+    "smalldata": f"smalldata --per_class=3,6 {TINY}",
+    "forgetting": "forgetting --iterations=5 --per_class=6 --batch_size=8 --T=5 --seeds=3,5 --rates=0.05,0.01 "
+    "--dataset=tiny.npz --dtype=float64",
+    "drift": "drift --iterations=66 --per_class=3 --test_per_class=2 --batch_size=8 --pretraining_epochs=1 --T=5 "
+    "--seeds=3,5 --rates=0.05,0.01 --dataset=tiny.npz --dtype=float64",
+}
+AXES = {"depth": ("depth", (1, 3)), "online": ("batch_size", (1, 7)), "smalldata": ("per_class", (3, 6))}
+SUMMARIES = {"depth": 1, "online": 2, "smalldata": 1}
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    rng = np.random.default_rng(0)
+    prototypes = rng.random((10, 9))
+    sets = {}
+    for split, count in (("train", 12), ("test", 6)):
+        y = rng.permutation(np.repeat(np.arange(10), count))
+        sets |= {f"x_{split}": np.clip(prototypes[y] + 0.2 * rng.standard_normal((len(y), 9)), 0, 1), f"y_{split}": y}
+    np.savez("tiny.npz", **sets)
+
+
+def command(line):
+    """Run a line without its figure; return the folder and what it printed before."""
+    *lines, folder = command_lines.printed(COMMANDS, [*line.split(), "--no_plot"], "plastic.pc")
+    return Path(folder.removeprefix("run folder ")), lines
+
+
+def metrics(folder):
+    return runs.Run(folder).metrics()
+
+
+def samples():
+    xp.use(dtype="float64")
+    return images.load("tiny.npz")
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_a_grid_has_every_rule_value_seed_and_rate_after_every_epoch(name):
+    folder, lines = command(LINES[name])
+    axis, values = AXES[name]
+    found = metrics(folder)
+    keys = list(zip(found["rule"], found[axis], found["epoch"], found["seed"], found["rate"], strict=True))
+    expected = set(itertools.product(("pc", "bp"), values, range(3), (3, 5), (0.05, 0.01)))
+    assert len(keys) == len(expected) and set(keys) == expected
+    both = np.add(found["validation_error"], found["held_out_error"]) / 2
+    assert_allclose(found["test_error"], both, atol=1e-12)  # the halves are equal here
+    assert len(lines) == 4 * SUMMARIES[name]
+    assert lines[0].startswith(f"{axis} {values[0]}, PC: ")
+    assert folder.name.startswith(f"{name}-paper-tiny-")
+
+
+def test_the_numbers_are_those_of_the_rules_step_by_step():
+    """One seed and one rate, with batches and weights drawn as the command draws them."""
+    folder, _ = command("online --batch_sizes=7 --batches=3 --epochs=2 --seeds=4 --rates=0.03 --T=6 --discount=0.7 "
+                        "--dtype=float64 --dataset=tiny.npz")  # fmt: skip
+    found = metrics(folder)
+    sets, generator = data.load("tiny.npz", dtype="float64"), xp.generator(4)
+    xp.use(dtype="float64")
+    W = [xavier_uniform(generator.init, a, b) for a, b in itertools.pairwise((9, 32, 32, 10))]
+    for rule in ("pc", "bp"):
+        network = Network([Affine(each.copy()) for each in W], functions.sigmoid)
+        shuffle, errors = xp.generator(4).shuffle, []
+        x, y = sets.train[0], np.eye(10)[sets.train[1]]
+        for epoch in range(3):
+            if epoch > 0:
+                order = shuffle.permutation(len(x))
+                for start in (0, 7, 14):
+                    some = order[start : start + 7]
+                    if rule == "pc":
+                        grads, _ = rules.pc(network, x[some], y[some], T=6, gamma=0.1, discount=0.7)
+                    else:
+                        grads, _ = rules.bp(network, x[some], y[some])
+                    for layer, grad in zip(network.layers, grads["layers"], strict=True):
+                        layer.W -= 0.03 * len(some) * grad.W  # rates belong to sums over the batch
+            output = predict(network, sets.test[0])
+            errors.append(np.mean(output.argmax(-1) != sets.test[1]))
+        rows = [error for error, each in zip(found["test_error"], found["rule"], strict=True) if each == rule]
+        assert_allclose(rows, errors, atol=1e-12)
+        trained = plastic.load(folder, part={"rule": rule}).network
+        for layer, expected in zip(trained.layers, network.layers, strict=True):
+            assert_allclose(layer.W[0, 0], expected.W, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize("batch", [7, 3])
+def test_published_rates_are_of_sums_over_the_batch(rule, batch):
+    """An update is the sum of those of each sample alone, times the rate of the replica; gamma does not adapt here."""
+    xp.use(dtype="float64")
+    rng, rates = np.random.default_rng(0), (0.5, 0.1)
+    network = replicas.networks((9, 4, 10), functions.sigmoid, (3, 5), rates, xavier_uniform)
+    x, y = rng.random((2, 1, batch, 9)), rng.random((2, 1, batch, 10))
+    before = [layer.W.copy() for layer in network.layers]
+    vital = replicas.step_of(network, options.Inference(6, 0.1, 1.0).rules()[rule], rates)((x, y), 1)
+    assert_array_equal(vital, np.abs(network.layers[-1].W).max(axis=(-2, -1)))
+    constants = {"T": 6, "gamma": 0.1, "discount": 1.0} if rule == "pc" else {}
+    for s, (r, rate) in itertools.product(range(2), enumerate(rates)):
+        alone = Network([Affine(W[s, r]) for W in before], functions.sigmoid)
+        each = [getattr(rules, rule)(alone, x[s, 0, k, None], y[s, 0, k, None], **constants)[0] for k in range(batch)]
+        for k, layer in enumerate(network.layers):
+            total = sum(grads["layers"][k].W for grads in each)
+            assert_allclose(layer.W[s, r], before[k][s, r] - rate * total, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["depth", "forgetting", "drift"])
+def test_rates_and_seeds_side_by_side_are_those_one_by_one(name):
+    together = metrics(command(LINES[name])[0])
+    line = LINES[name].replace("--seeds=3,5", "--seeds=5").replace("0.05,0.01", "0.01")
+    if name == "drift":  # the pretrained weights are those of the first seed
+        line = LINES[name].replace("0.05,0.01", "0.01")
+    alone = metrics(command(line)[0])
+    rows = [k for k in range(len(together["rate"])) if together["rate"][k] == 0.01 and together["seed"][k] == 5]
+    others = [k for k in range(len(alone["rate"])) if alone["seed"][k] == 5]
+    assert_allclose(np.array(together["test_error"])[rows], np.array(alone["test_error"])[others], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "sizes", "phi", "draw"),
+    [
+        ("depth", {"depth": 3}, (9, 64, 64, 10), "leaky", lambda *n: xavier_normal(*n, gain=0.9999000099990001)),
+        ("online", {"batch_size": 7}, (9, 32, 32, 10), "sigmoid", xavier_uniform),
+        ("smalldata", {"per_class": 6}, (9, 32, 32, 10), "sigmoid", xavier_uniform),
+        ("forgetting", {}, (9, 32, 32, 32, 5), "sigmoid", xavier_normal),
+        ("drift", {}, (9, 32, 32, 10), "sigmoid", xavier_uniform),
+    ],
+)
+def test_networks_begin_as_published(name, part, sizes, phi, draw):
+    """With steps that are too small to move a weight."""
+    line = LINES[name].replace("=0.05,0.01", "=1e-30").replace("pretraining_epochs=1", "pretraining_epochs=0")
+    network = plastic.load(command(line)[0], part={"rule": "bp"} | part).network
+    assert network.sizes == sizes and {each.name for each in network.phi} == {phi}
+    for s, seed in enumerate((3, 5)):
+        generator = xp.generator(3 if name == "drift" else seed).init  # whose networks all begin as the first seed's
+        for layer, pair in zip(network.layers, itertools.pairwise(sizes), strict=True):
+            assert_allclose(layer.W[s, 0], draw(generator, *pair), rtol=1e-6)
+
+
+# runs that are cut, diverge, are loaded
+
+
+def content(folder):
+    return (folder / "metrics.csv").read_bytes(), [path.read_bytes() for path in sorted(folder.glob("*.h5"))]
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_a_grid_that_is_interrupted_at_any_step_goes_on_to_the_bit(name, monkeypatch):
+    """In the middle of passes, in every part, again and again."""
+    whole, _ = command(LINES[name])
+    steps = max(runs.Run(whole).metrics()["step"])
+    parts = len(runs.Run(whole).config["parts"])
+    stops = sorted({3, steps // 2, steps + 1, steps * parts - 2})
+    watch, count = training._Health.watch, [0]
+
+    def interrupting(self, step, vital):
+        watch(self, step, vital)
+        count[0] += 1
+        if count[0] in stops:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training._Health, "watch", interrupting)
+    line = LINES[name]
+    for _ in stops:
+        with pytest.raises(SystemExit) as leave:
+            command(line)
+        assert leave.value.code == 130
+        (cut,) = set(whole.parent.iterdir()) - {whole}
+        assert runs.Run(cut).config["status"] == "interrupted"
+        line = f"{name} --resume={cut}"
+    command(line)
+    assert content(cut) == content(whole)
+
+
+def test_a_rate_that_diverges_has_the_published_error_and_the_others_go_on(tmp_path):
+    folder, lines = command(LINES["depth"].replace("0.05,0.01", "50,0.01"))
+    found = runs.Run(folder)
+    table = found.metrics()
+    last = {
+        (rule, rate): [
+            (table["test_error"][k], table["held_out_error"][k])
+            for k in range(len(table["rule"]))
+            if (table["rule"][k], table["depth"][k], table["rate"][k], table["epoch"][k]) == (rule, 3, rate, 2)
+        ]
+        for rule in ("pc", "bp")
+        for rate in (50.0, 0.01)
+    }
+    assert last["bp", 50.0] == [(1.0, 1.0)] * 2 and max(last["bp", 0.01])[0] < 1
+    assert found.config["details"]["diverged"].keys() == {"0", "2"} and found.config["status"] == "finished"
+    assert all("(rate 0.01)" in line for line in lines)
+    network = plastic.load(folder, part={"rule": "bp", "depth": 3}).network
+    assert all(np.isfinite(layer.W).all() for layer in network.layers)
+    alone = metrics(command(LINES["depth"].replace("0.05,0.01", "0.01"))[0])
+    keep = [k for k in range(len(table["rate"])) if table["rate"][k] == 0.01]
+    assert [table["test_error"][k] for k in keep] == alone["test_error"]
+
+
+def test_load_lists_the_parts_and_gives_every_seed_and_rate():
+    folder, _ = command(LINES["smalldata"])
+    with pytest.raises(PlasticError, match=r"4 parts.*'rule': 'pc', 'per_class': 3.*'rule': 'bp', 'per_class': 6"):
+        plastic.load(folder)
+    with pytest.raises(PlasticError, match="2 of them are"):
+        plastic.load(folder, part={"rule": "bp"})
+    trained = plastic.load(folder, part={"rule": "bp", "per_class": 6})
+    assert trained.network.sizes == (9, 32, 32, 10) and trained.network.replicas == (2, 2)
+    assert trained.predict(np.zeros((4, 3, 3))).shape == (2, 2, 4, 10)  # images in any shape
+
+
+def test_a_grid_fills_what_is_not_given_and_it_belongs_to_the_run():
+    folder, _ = command("forgetting --grid=quick --iterations=1 --per_class=2 --T=3 --dataset=tiny.npz")
+    run = runs.Run(folder)
+    assert run.options["seeds"] == [1, 2, 3] and run.options["rates"] == [0.001, 7.5e-4, 5e-4]
+    given = "--rates=0.001,0.00075,0.0005 --seeds=1,2,3"
+    again, _ = command(f"forgetting --grid=quick --iterations=1 --per_class=2 --T=3 --dataset=tiny.npz {given}")
+    assert again.name == f"{folder.name}-2"
+
+
+# what is trained on
+
+
+def test_passes_are_drawn_anew_for_each_seed_and_go_back():
+    xp.use(dtype="float64")
+    x = np.arange(5.0)[None, None, :, None]
+    source = Passes(lambda number: (x + 10 * number, x), 2, [np.random.default_rng(seed) for seed in (1, 2)])
+    assert source.per_epoch == 3
+    orders = [np.random.default_rng(seed) for seed in (1, 2)]
+    drawn = [[each.permutation(5) for each in orders] for _ in range(2)]
+    seen, states = [], []
+    for step in range(6):
+        states.append(source.state())
+        seen.append(source.next())
+        first, order = (step % 3) * 2, drawn[step // 3]
+        expected = np.stack([each[first : first + 2] for each in order])[:, None, :, None]
+        assert_array_equal(seen[-1][0], expected + 10 * (step // 3))
+        assert_array_equal(seen[-1][1], expected)
+    assert seen[2][0].shape == (2, 1, 1, 1)  # the last batch of a pass is what is left
+    for step in (4, 1, 3):
+        source.restore(states[step])
+        for again in range(step, 6):
+            assert_array_equal(source.next()[0], seen[again][0])
+    most = Passes(lambda number: (x, x), 2, [np.random.default_rng(1)], most=1)
+    assert most.per_epoch == 1 and "1 batches of 2, 1 seeds" in repr(most)
+
+
+def test_some_of_each_class_in_the_order_of_the_set():
+    labels = np.array([0, 1, 0, 1, 2, 0, 2, 1, 2, 0])
+    chosen = images.some_of_each(np.random.default_rng(0), labels, 2)
+    assert_array_equal(chosen, np.sort(chosen))
+    assert_array_equal(np.bincount(labels[chosen]), [2, 2, 2])
+    everything = images.some_of_each(np.random.default_rng(0), labels, 100)
+    assert_array_equal(np.bincount(labels[everything]), [3, 2, 2])  # the published quirk: one less than there are
+    only = images.some_of_each(np.random.default_rng(0), labels, 1, classes=(1,))
+    assert_array_equal(labels[only], [1])
+
+
+def test_the_first_half_of_a_set_is_for_choosing_and_the_second_for_reporting(monkeypatch):
+    monkeypatch.setattr(images, "errors", lambda net, x, y: np.mean(x, axis=-2)[..., 0])
+    x = np.array([1.0, 0, 0, 0, 1])[:, None]
+    found = images.halves(None, x, x)
+    assert_allclose([found["validation_error"], found["held_out_error"], found["test_error"]], [1 / 2, 1 / 3, 2 / 5])
+
+
+def test_errors_are_means_over_chunks(monkeypatch):
+    monkeypatch.setattr(images, "_CHUNK", 7)
+    found = samples()
+    net = replicas.networks((9, 4, 10), functions.sigmoid, (3, 5), (0.1, 0.2, 0.3), xavier_uniform)
+    x, labels = found.test
+    y = images.targets(labels[None])
+    expected = np.mean(predict(net, x).argmax(axis=-1) != labels, axis=-1)
+    assert_allclose(images.errors(net, x[None, None], y), expected, rtol=1e-12)
+
+
+def test_a_set_of_other_than_ten_classes_is_refused(tmp_path):
+    kept = np.load("tiny.npz")
+    np.savez("three.npz", **{name: array % 3 if name.startswith("y") else array for name, array in kept.items()})
+    for name in LINES:
+        line = [name, "--dataset=three.npz", "--T=3"]
+        assert "has 3 classes" in command_lines.error_of(COMMANDS, line, "plastic.pc")[0]
+    assert not (tmp_path / "results").exists()
+
+
+def test_few_steps_of_inference_are_warned_about(capsys):
+    command(f"{LINES['depth']} --depths=2 --T=1".replace("--T=5", "").replace("--depths=1,3", ""))
+    warning = capsys.readouterr().err.splitlines()
+    assert any("T is 1, but the deepest network has 2 layers" in line for line in warning)
+
+
+def test_a_batch_size_without_published_rates_needs_them():
+    error, _ = command_lines.error_of(COMMANDS, ["online", "--batch_sizes=3"], "plastic.pc")
+    assert "others need --rates" in error
+
+
+# forgetting
+
+
+def test_the_quirks_of_forgetting():
+    """The last output has no error unless asked for, and the two tasks are classes 0 to 4 and 5 to 9."""
+    for more, counted in (("", [1, 1, 1, 1, 0]), ("--last_output", None)):
+        folder, _ = command(f"{LINES['forgetting']} {more}")
+        start = xp.generator(3).init  # the last output's weights never move where it has no error
+        first = [xavier_normal(start, a, b) for a, b in itertools.pairwise((9, 32, 32, 32, 5))][-1][:, 4]
+        trained = plastic.load(folder, part={"rule": "bp"}).network
+        assert (trained.counted is None) == (counted is None)
+        assert np.allclose(trained.layers[-1].W[0, 0, :, 4], first) == (counted is not None)
+    found = samples()
+    for shared in (True, False):
+        permutation = xp.generator(1).data.permutation(10)
+        tasks = forgetting.tasks_of(1, found, "test", 100, shared)
+        for task, (chosen, outputs) in enumerate(tasks):
+            labels = found.test[1][chosen]
+            assert set(labels) == set(range(5 * task, 5 * task + 5)) and len(labels) == 25
+            assert_array_equal(outputs, (permutation[labels] if shared else labels) % 5)
+
+
+def test_the_tasks_take_turns_of_four_passes(monkeypatch):
+    seen = []
+
+    def train(part, net, rule, source, evaluate, **_):
+        seen.append(source)
+        part.begin()
+
+    monkeypatch.setattr(replicas, "train", train)
+    monkeypatch.setattr(best_rate, "report", lambda *_: [])
+    command(LINES["forgetting"])
+    source, tasks = seen[0], []
+    for _ in range(9):
+        batches = [source.next()[0] for _ in range(source.per_epoch)]
+        tasks.append(np.concatenate(batches, axis=2)[0, 0])
+    sets = [{row.tobytes() for row in each} for each in tasks]
+    assert all(sets[k] == sets[0] for k in (1, 2, 3, 8)) and all(sets[k] == sets[4] for k in (5, 6, 7))
+    assert not sets[0] & sets[4] and [batch.shape[2] for batch in batches] == [8, 8, 8, 6]
+
+
+def test_tasks_of_different_length_are_refused():
+    kept = dict(np.load("tiny.npz"))
+    few = np.flatnonzero(kept["y_train"] != 9)
+    rest = np.flatnonzero(kept["y_train"] == 9)[:4]
+    chosen = np.sort(np.concatenate([few, rest]))
+    np.savez("uneven.npz", **kept | {"x_train": kept["x_train"][chosen], "y_train": kept["y_train"][chosen]})
+    line = LINES["forgetting"].replace("tiny", "uneven")
+    words = line.replace("=6 --b", "=11 --b").split()
+    assert "smaller per_class" in command_lines.error_of(COMMANDS, words, "plastic.pc")[0]
+    command(line.replace("--per_class=6", "--per_class=3"))
+
+
+# drift
+
+
+@pytest.mark.parametrize(("option", "targets"), [("", {-1, 1}), ("--nosigned_targets", {0, 1})])
+def test_the_targets_of_drift_before_and_after(option, targets, monkeypatch):
+    seen = []
+    step_of = replicas.step_of
+
+    def spying(net, rule, rates):
+        step = step_of(net, rule, rates)
+
+        def spy(batch, number):
+            seen.append((net.replicas, set(np.unique(batch[1]))))
+            return step(batch, number)
+
+        return spy
+
+    monkeypatch.setattr(replicas, "step_of", spying)
+    command(f"{LINES['drift']} {option}")
+    assert {shape for shape, _ in seen} == {(1, 1), (2, 2)}  # the training before, and what follows
+    assert all(values == targets for _, values in seen)
+
+
+def test_only_the_last_five_classes_drift_and_they_go_back():
+    found = samples()
+
+    def new():
+        return drift.DriftingClasses(found, [xp.generator(seed) for seed in (3, 5)], 3, 2, signed_targets=False)
+
+    classes = new()
+    outputs, states = [], []
+    for iteration in (0, 63, 64, 127, 128):
+        x, y = classes.of(iteration)
+        states.append(classes.state())
+        assert x.shape == (2, 1, 30, 9) and classes.test[0].shape == (2, 1, 20, 9)
+        outputs.append([mapping(found.train, x[s, 0], y[s, 0]) for s in range(2)])
+        assert outputs[-1] == [mapping(found.test, classes.test[0][s, 0], classes.test[1][s, 0]) for s in range(2)]
+    for each in itertools.chain(*outputs):
+        assert [each[label] for label in range(5)] == list(range(5))
+        assert sorted(each[label] for label in range(5, 10)) == list(range(5, 10))
+    assert outputs[0] == outputs[1] != outputs[2] == outputs[3] != outputs[4] and outputs[0][0] != outputs[0][1]
+    again = new()
+    again.restore(states[3])
+    assert_array_equal(again.of(127)[0], (classes.restore(states[2]), classes.of(64)[0])[1])
+    assert_array_equal(again.of(128)[0], classes.of(128)[0])
+
+
+def mapping(split, x, y):
+    """Return {label: output} of samples of a split."""
+    rows = {row.tobytes(): label for row, label in zip(*split, strict=True)}
+    return {int(rows[row.tobytes()]): int(out.argmax()) for row, out in zip(np.ascontiguousarray(x), y, strict=True)}
+
+
+def test_both_rules_of_drift_begin_from_what_backpropagation_has_learned():
+    folder, _ = command(f"{LINES['drift']} --pretraining_epochs=40".replace("--pretraining_epochs=1 ", ""))
+    found = metrics(folder)
+    first = {
+        rule: [found["test_error"][k] for k in range(len(found["rule"]))
+               if (found["rule"][k], found["epoch"][k]) == (rule, 0)]
+        for rule in ("pc", "bp")
+    }  # fmt: skip
+    assert first["pc"] == first["bp"] and first["pc"][0] == first["pc"][1]
+    trained = drift.before(samples(), 3, 0.01, 2, True)
+    start = replicas.networks((9, 32, 32, 10), functions.sigmoid, (3,), (0.01,), xavier_uniform).layers
+    y = 2 * np.eye(10)[samples().train[1]] - 1
+
+    def loss(layers):
+        return np.mean((predict(Network(layers, functions.sigmoid), samples().train[0]) - y) ** 2)
+
+    assert loss(trained) < loss(start)
+    with pytest.raises(PlasticError, match=r"pretraining_rate is 1e\+300"):
+        drift.before(samples(), 3, 1e300, 2, True)
+
+
+# the choice of rates
+
+
+def test_a_rate_is_chosen_by_one_error_and_reported_by_another():
+    rows = [
+        {"rule": "pc", "rate": rate, "seed": seed, "epoch": epoch, "a": a, "b": b}
+        for rate, a, b in ((0.1, 0.2, 0.9), (0.2, 0.3, 0.5), (0.3, np.nan, 0.1))
+        for seed in (1, 2)
+        for epoch in (0, 1, 2)
+    ]
+    found = {name: [row[name] for row in rows] for name in rows[0]}
+    chosen = best_rate.best(found, "mean", "a", "b", rule="pc")
+    assert chosen["rate"] == 0.1
+    assert_allclose(chosen["values"], [0.9, 0.9])
+    assert chosen["curve"].shape == (2, 3)
+    assert best_rate.best(found, "min", "b", "b", rule="pc")["rate"] == 0.3
+    with pytest.raises(PlasticError, match="no rows of rule bp: the run is not finished"):
+        best_rate.best(found, "min", "a", "a", rule="bp")
+
+
+def test_what_is_reported():
+    rows = [
+        {"rule": rule, "rate": rate, "seed": 1, "epoch": k, "test_error": a, "validation_error": b, "held_out_error": c}
+        for rule in ("pc", "bp")
+        for rate, a, b, c in ((0.1, 0.3, 0.2, 0.4), (0.2, 0.25, 0.35, 0.15))
+        for k in range(2)
+    ]
+    lines = best_rate.report({name: [row[name] for row in rows] for name in rows[0]}, ("mean",))
+    assert lines[0] == "PC: mean test error 0.250 (rate 0.2); 0.400 (rate 0.1) if held out" and len(lines) == 2
+
+
+def test_the_interval_is_that_of_the_mean():
+    values = np.random.default_rng(0).standard_normal((400, 2))
+    mean, low, high = best_rate.interval(values)
+    assert_allclose(mean, values.mean(axis=0))
+    assert_allclose(high - mean, values.std(axis=0) / 20, rtol=0.15)  # 68 %: a standard error to either side
+    assert_allclose(mean - low, values.std(axis=0) / 20, rtol=0.15)
