@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from plastic import files, require, terminal
-from plastic.errors import PlasticError
+from plastic import files, require
+from plastic.errors import PlasticError, printable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """The palette of Okabe and Ito, which colour-blind readers can tell apart, the strongest contrasts first."""
@@ -179,7 +179,7 @@ def plain(text: str) -> str:
         >>> plain("a$b")
         'a\\$b'
     """
-    return terminal.printable(text).replace("$", r"\$")
+    return printable(text).replace("$", r"\$")
 
 
 def _short(folder):

@@ -258,6 +258,20 @@ def whole(name: str, value: Any, least: int = 1, most: int | None = None) -> Non
         raise PlasticError(f"{name} is {value}; it must be {wanted}")
 
 
+def counts(**values: Any) -> None:
+    """Require whole numbers of at least 1; None passes.
+
+    Args:
+        values: the arguments by their names.
+
+    Raises:
+        PlasticError: if one is something else.
+    """
+    for name, value in values.items():
+        if value is not None:
+            whole(name, value)
+
+
 def sizes(value: Any, least: int = 2, name: str = "sizes") -> None:
     """Require the widths of layers, positive whole numbers.
 

@@ -6,6 +6,8 @@ import sys
 import threading
 from typing import Any
 
+from plastic.errors import printable
+
 interruption = threading.Event()
 """Set once a command line was interrupted by a signal."""
 
@@ -26,24 +28,6 @@ def warn(line: str) -> None:
         line: the text.
     """
     _write(sys.stderr, line)
-
-
-def printable(text: str) -> str:
-    """Return a text in which what is no printable character is written as an escape.
-
-    Names of files, and what a server answers, may hold codes that a terminal would obey, or bytes that are no text.
-
-    Args:
-        text: one line.
-
-    Returns:
-        The text, in one line.
-
-    Example:
-        >>> printable("a\\x1b[31mred\\nb")
-        'a\\\\x1b[31mred\\\\nb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def progress(**options: Any) -> Any:

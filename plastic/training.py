@@ -37,12 +37,12 @@ def fit(
     *,
     steps: int,
     evaluate: Callable[[], dict[str, Array]],
-    evaluate_every: int,
-    checkpoint_every: int,
-    replicas: Sequence[dict[str, Any]],
+    evaluate_every: int | None = None,
+    checkpoint_every: int | None = None,
+    replicas: Sequence[dict[str, Any]] | None = None,
     shape: tuple[int, ...] | None = None,
     stop: Callable[[dict[str, np.ndarray]], bool] | None = None,
-    advice: str = "",
+    advice: str = "try a smaller learning rate",
     when_diverged: dict[str, float] | None = None,
 ) -> dict[str, np.ndarray]:
     """Train to `steps` steps, from the checkpoint of the run where it has one.
@@ -60,8 +60,11 @@ def fit(
             the replica shape that is not finite once that replica has diverged. Nothing in it waits for the device.
         steps: to take in all; those that the checkpoint has taken count.
         evaluate: evaluate() -> {name: array of the replica shape}.
-        evaluate_every, checkpoint_every: in steps. Step 0 and the last step are always evaluated and saved.
-        replicas: what sets the replicas apart, one {column: value} each, for instance {"replica": 0, "seed": 1}.
+        evaluate_every: steps between two evaluations, an epoch by default. Step 0 and the last step are always
+            evaluated and saved.
+        checkpoint_every: steps between two checkpoints, `evaluate_every` by default.
+        replicas: what sets the replicas apart, one {column: value} each; by default {"replica": 0, "seed": 1} and so
+            on, the seeds of the run.
         shape: the replica shape where it has several axes, for instance (seeds, rates); `replicas` are in its order.
         stop: stop(metrics) is true when the goal is reached; asked after each evaluation. The metrics are of all
             replicas, those that have diverged too.
@@ -87,12 +90,15 @@ def fit(
         ...     return w.sum()
         >>> with tempfile.TemporaryDirectory() as folder, Run.create(folder, "mine", "halving", {}) as run:
         ...     metrics = fit(
-        ...         run, {"w": w}, Repeated(), step, steps=2, evaluate=lambda: {"loss": (w**2).sum()},
-        ...         evaluate_every=1, checkpoint_every=2, replicas=[{"seed": 1}],
+        ...         run, {"w": w}, Repeated(), step, steps=2, evaluate=lambda: {"loss": (w**2).sum()}
         ...     )
         >>> float(metrics["loss"])
         0.3125
     """
+    evaluate_every = evaluate_every or source.per_epoch
+    checkpoint_every = checkpoint_every or evaluate_every
+    if replicas is None:
+        replicas = [{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)]
     run.begin(steps=steps, trial=lambda: _seconds_a_step(step, source))
     health = _Health(run, state, replicas, shape or (len(replicas),), advice, when_diverged)
     number, metrics, stopped = 0, None, False

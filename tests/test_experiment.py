@@ -152,7 +152,7 @@ def march(run, *, steps: int = 3, unit: Unit, net: Net):
     """March on."""
     w = xp.zeros(1)
     every = {"evaluate_every": steps, "checkpoint_every": steps, "replicas": [{"replica": 0, "seed": run.seeds[0]}]}
-    training.fit(run, {"w": w}, training.Frozen(None), lambda *_: w, steps=steps, evaluate=lambda: {"w": w}, **every)
+    training.fit(run, {"w": w}, sources.Repeated(), lambda *_: w, steps=steps, evaluate=lambda: {"w": w}, **every)
     return [unit.unit]
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from plastic import data, plotting, system
+from plastic import data, plotting, system, terminal
 from plastic.data import figures, speech, store
 from plastic.data.catalogue import SOURCES, Source
 from plastic.data.speech.figures import speech_sheet
@@ -19,14 +19,14 @@ def list_sets(*, folder: str | None = None) -> None:
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     place = data.folder_of(folder)
-    print(f"{'name':14}{'train':>7}{'test':>8}  {'here':19}{'what':47}licence")
+    terminal.say(f"{'name':14}{'train':>7}{'test':>8}  {'here':19}{'what':47}licence")
     every: list[Source | SpeechSource] = [*SOURCES.values(), *speech.SOURCES.values()]
     for source in every:
         absent = f"download, {source.megabytes} MB" if source.megabytes else "made in seconds"
         here = "yes" if os.path.isfile(place / source.file) else absent
         sizes = f"{source.train:7,}{source.test:8,}" if isinstance(source, Source) else f"{'speech':>15}"
-        print(f"{source.name:14}{sizes}  {here:19}{source.about:47}{source.licence}")
-    print(f"folder: {place}; your own arrays: --dataset=FILE.npz")
+        terminal.say(f"{source.name:14}{sizes}  {here:19}{source.about:47}{source.licence}")
+    terminal.say(f"folder: {place}; your own arrays: --dataset=FILE.npz")
 
 
 def get(name: str, *, folder: str | None = None) -> None:
@@ -39,13 +39,13 @@ def get(name: str, *, folder: str | None = None) -> None:
     if speech.knows(name):
         spoken = speech.load(name, folder=folder)
         sizes = f"{len(spoken.train):,} training, {len(spoken.validation):,} validation and {len(spoken.test):,} test"
-        print(f"{spoken.name} is ready: {sizes} recordings at {spoken.rate:,} Hz, {len(spoken.classes)} classes")
+        terminal.say(f"{spoken.name} is ready: {sizes} recordings at {spoken.rate:,} Hz, {len(spoken.classes)} classes")
         return
     dataset = data.load(name, folder=folder)
     *first, last = map(str, dataset.train[0].shape[1:])
     shape = " x ".join([*first, last]) if first else f"{last} numbers"
     sizes = f"{len(dataset.train[0]):,} training and {len(dataset.test[0]):,} test samples"
-    print(f"{dataset.name} is ready: {sizes} of {shape}, {dataset.classes} classes")
+    terminal.say(f"{dataset.name} is ready: {sizes} of {shape}, {dataset.classes} classes")
 
 
 def show(name: str, *, out: str | None = None, folder: str | None = None) -> None:
@@ -64,7 +64,7 @@ def show(name: str, *, out: str | None = None, folder: str | None = None) -> Non
     with store.writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     plotting.save(sheet, path)
-    print(path)
+    terminal.say(str(path))
 
 
 def _require_new(path: Path) -> None:

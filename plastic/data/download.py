@@ -15,7 +15,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from plastic import files, system
+from plastic import files, system, terminal
 from plastic.data import store
 from plastic.errors import PlasticError
 
@@ -174,14 +174,12 @@ def _save(request: "_Request", part: Path, have: int, length: int, most: int) ->
 
     length: of the answer, 0 where the server does not say. Raises _FailedError where it is too much.
     """
-    from tqdm import tqdm
-
     total = have + length
     too_much = f"more than the {most:,} bytes that are expected at most"
     if total > most:
         raise _FailedError(too_much)
-    progress = tqdm(
-        desc=part.stem, initial=have, total=total if length else None, unit="B", unit_scale=True, disable=None
+    progress = terminal.progress(
+        desc=part.stem, initial=have, total=total if length else None, unit="B", unit_scale=True
     )
     with system.open_regular(part, "ab" if have else "wb") as file, progress:
         while piece := request.next():

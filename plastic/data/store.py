@@ -1,7 +1,6 @@
 """One HDF5 file per data set: written whole or not at all, checked when it is read, made by one process at a time."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from plastic import files, system
-from plastic.errors import PlasticError, printable
+from plastic import files, system, terminal
+from plastic.errors import PlasticError
 
 FORMAT = 2  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
@@ -86,7 +85,7 @@ def require_format(path: Path, found: object, wanted: int) -> None:
 
 def note(text: str) -> None:
     """Tell the user, on stderr, something that is no error."""
-    print(f"note: {printable(text)}", file=sys.stderr)
+    terminal.warn(f"note: {text}")
 
 
 @contextlib.contextmanager

@@ -32,10 +32,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from plastic import terminal, xp
+from plastic import system, terminal, xp
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run, results_folder, seed_names
-from plastic.runs.surroundings import environment, memory
+from plastic.runs.surroundings import environment
 
 SHARED = {
     "seed": (int, "seed of everything random."),
@@ -202,12 +202,6 @@ class NewRun(Run):
         self.family, self.experiment = record.family, record.name
         self._lock = None
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """The seeds: the option `seeds`, or else `seed` alone."""
-        several = self.options.get("seeds")
-        return (self.options["seed"],) if several is None else tuple(several)
-
     def generators(self) -> list[Any]:
         """Return the random generators of every seed, by purpose; see `xp.generator`."""
         return [xp.generator(seed) for seed in self.seeds]
@@ -241,13 +235,13 @@ class NewRun(Run):
             options: those that set the size, for the message.
 
         Raises:
-            PlasticError: if the arrays do not fit the memory of this machine.
+            PlasticError: if the arrays do not fit the free memory.
         """
         named = ", ".join(f"{name} {_shown(value)}" for name, value in options.items())
-        needed, most = entries * xp.float_dtype.itemsize, memory()
-        if needed > most:
+        needed, free = entries * xp.float_dtype.itemsize, system.free_memory()
+        if needed > free:
             raise PlasticError(
-                f"{named} need {needed / 1e9:,.1f} GB; this machine has {most / 1e9:,.1f} GB: take smaller ones"
+                f"{named} need {needed / 1e9:,.1f} GB, but {free / 1e9:,.1f} GB are free: take smaller ones"
             )
 
     @property

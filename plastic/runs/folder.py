@@ -8,14 +8,13 @@ import os
 import pathlib
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import files, parameters, system
-from plastic.errors import PlasticError, printable
+from plastic import files, parameters, system, terminal
+from plastic.errors import PlasticError
 from plastic.runs import config, metrics, surroundings
 from plastic.types import Tree
 
@@ -124,8 +123,7 @@ class Run:
             present = surroundings.describe()
             changed = surroundings.differences(run.config, present)
             if changed:
-                message = f"warning: {folder} may not continue bit-identically: {'; '.join(changed)}"
-                print(printable(message), file=sys.stderr)
+                terminal.warn(f"warning: {folder} may not continue bit-identically: {'; '.join(changed)}")
             present["after"] = run.config["status"]
             run.config["resumed"] = run.config.get("resumed", []) + [present]
             run.config["status"] = "running"
@@ -134,6 +132,17 @@ class Run:
             lock.release()
             raise
         return run
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the run, by its options: `seeds`, or else `seed` alone; (0,) where it has neither."""
+        several = self.options.get("seeds")
+        return (self.options.get("seed", 0),) if several is None else tuple(several)
+
+    def option(self, name: str) -> Any:
+        """Return one of the options of the run, for figures and tables; a list is a tuple."""
+        value = self.options[name]
+        return tuple(value) if isinstance(value, list) else value
 
     def close(self) -> None:
         """Give the lock back. The run can still be read."""
@@ -193,12 +202,12 @@ class Run:
     def status(self, text: str, **details: Any) -> None:
         """Set the status in config.json: "running", "finished", "interrupted" or "diverged", the time, and details.
 
-        A run that is "running" without a process that holds its lock was killed. One that is interrupted after `resume`
-        and before it goes on is left as it was.
+        A run that is "running" without a process that holds its lock was killed. One that is interrupted or fails after
+        `resume` and before it goes on is left as it was.
         """
         path = self._mine("config.json")
         if self._resumption is not None:
-            if text == "interrupted" and self._resumption.waiting:
+            if text in ("interrupted", "failed") and self._resumption.waiting:
                 return
             self._resumption.go_on()
         self.config |= {"status": text, "ended": None if text == "running" else surroundings.now(), "details": details}

@@ -77,16 +77,6 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     return [f"{name} {old} then, {new} now" for name, old, new in pairs if old != new]
 
 
-def memory() -> int:
-    """Return the bytes of memory that the process may use: the machine's, or less where a limit is set."""
-    found = [1 << 62]
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with contextlib.suppress(OSError, ValueError):
-        found.append(int(pathlib.Path("/sys/fs/cgroup/memory.max").read_text()))
-    return min(found)
-
-
 def now() -> str:
     """Return the time as text, UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from plastic import terminal
 from plastic.data.speech import archive, clips, wav
 from plastic.errors import PlasticError
 
@@ -86,13 +87,12 @@ class Source:
 
     def _recordings(self, place: Path, what: str) -> Iterator[tuple[str, np.ndarray]]:
         """Yield ("folder/file", samples int16) of each recording in the archive at `place`."""
-        from tqdm import tqdm
 
         def short(path: PurePosixPath) -> str:
             return "/".join(path.parts[-2:])
 
         files = archive.files(place, lambda path: self.pattern.fullmatch(short(path)))
-        for path, data in tqdm(files, desc=f"{what} {self.name}", unit=" clips", disable=None):
+        for path, data in terminal.progress(iterable=files, desc=f"{what} {self.name}", unit=" clips"):
             yield short(path), wav.samples(data, self.rate, f"{place}: {path}")
 
 

@@ -74,4 +74,4 @@ def _names(runs):
     """Return what each run is called in front of its labels: nothing where there is one run."""
     if len(runs) == 1:
         return [""]
-    return [f"{label}, " for label in plotting.labels(runs, [run.options["algorithm"] for run in runs])]
+    return [f"{label}, " for label in plotting.labels(runs, [run.option("algorithm") for run in runs])]

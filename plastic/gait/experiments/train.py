@@ -88,11 +88,7 @@ def train(
         eval_every: steps between two evaluations; by default an epoch (the published code takes 10 steps).
         load: a run folder whose parameters the training starts from, with fresh moments.
     """
-    for name, value in (("nb_epochs", nb_epochs), ("nb_layers", nb_layers)):
-        require.whole(name, value)
-    for name, count in (("batch_size", batch_size), ("eval_every", eval_every)):
-        if count is not None:
-            require.whole(name, count)
+    require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
     require.number("learning_rate", learning_rate, above=0)
     require.number("orthogonal_reg", orthogonal_reg, least=0)
     require.number("gamma", gamma, above=0, most=1)
@@ -135,9 +131,8 @@ def train(
         step,
         steps=nb_epochs * source.per_epoch,
         evaluate=functools.partial(_evaluate, net, rule, samples, (x[:batch_size], y[:batch_size])),
-        evaluate_every=eval_every or source.per_epoch,
+        evaluate_every=eval_every,
         checkpoint_every=source.per_epoch,
-        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
         advice="try a smaller learning_rate, or a smaller orthogonal_reg",
     )
     run.save_arrays(_singular_values(net))

@@ -5,11 +5,10 @@ of that set and reported on the second.
 """
 
 import pathlib
-import sys
 
 import numpy as np
 
-from plastic import classifier, xp
+from plastic import classifier, terminal, xp
 from plastic.errors import PlasticError
 from plastic.functions import classification_error, one_hot
 from plastic.pc.experiments import replicas
@@ -116,8 +115,7 @@ def train(
 def warn_of_few_steps(T, layers):
     """Say on stderr that T steps of inference do not reach the first of so many layers of weights."""
     if T < layers:
-        print(
+        terminal.warn(
             f"warning: T is {T}, but the deepest network has {layers} layers of weights: an error needs that many "
-            f"steps to get down, and {layers - T} layers learn nothing",
-            file=sys.stderr,
+            f"steps to get down, and {layers - T} layers learn nothing"
         )
