@@ -153,7 +153,7 @@ def tiny_ep(values):
 
 def tiny_eprop(values):
     """The options of an experiment of `plastic.eprop`, cut down to a few short trials."""
-    return {"n_iter": 2, "n_batch": 2, "n_in": 8, "plot": False}
+    return {"n_iter": 2, "n_batch": 2, "n_in": 8}
 
 
 def tiny_pattern(values):
