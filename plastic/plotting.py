@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic import files, require
+from plastic import files, require, system
 from plastic.errors import PlasticError, printable
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -50,7 +50,7 @@ def figure(rows: int = 1, columns: int = 1, width: float = 4.5, height: float = 
     return fig, axes
 
 
-def save(fig: Any, path: files.Path) -> None:
+def save(fig: Any, path: system.Path) -> None:
     """Write a figure atomically.
 
     Args:

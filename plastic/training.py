@@ -96,19 +96,15 @@ def fit(
         0.3125
     """
     evaluate_every = evaluate_every or source.per_epoch
-    checkpoint_every = checkpoint_every or evaluate_every
-    if replicas is None:
-        replicas = [{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)]
     run.begin(steps=steps, trial=lambda: _seconds_a_step(step, source))
-    health = _Health(run, state, replicas, shape or (len(replicas),), advice, when_diverged)
+    health = _Health(run, state, replicas, shape, advice, when_diverged)
     number, metrics, stopped = 0, None, False
 
     def evaluated():
         health.check()
         with _quiet():
             values = {name: np.asarray(xp.asnumpy(value)) for name, value in evaluate().items()}
-        clock = {"step": number, "epoch": number / source.per_epoch}
-        run.log([clock | columns | health.shown(values, index) for index, columns in health.logged()])
+        run.log(health.rows(values, {"step": number, "epoch": number / source.per_epoch}))
         return values
 
     def save():
@@ -138,7 +134,7 @@ def fit(
                 stopped = stop is not None and bool(stop(metrics))
                 bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(metrics.items())[:3]})
             done, leave = stopped or number == steps, interrupted.is_set() or terminal.interruption.is_set()
-            if done or leave or number % checkpoint_every == 0:
+            if done or leave or number % (checkpoint_every or evaluate_every) == 0:
                 save()
             if leave and not (done and run.last):
                 run.status("interrupted", step=number, **health.details())
@@ -150,7 +146,9 @@ class _Health:
     """Which replicas have diverged, and since which step."""
 
     def __init__(self, run, state, replicas, shape, advice, when_diverged):
-        self.run, self.state, self.replicas, self.shape = run, state, replicas, shape
+        if replicas is None:
+            replicas = [{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)]
+        self.run, self.state, self.replicas, self.shape = run, state, replicas, shape or (len(replicas),)
         self.advice, self.when_diverged = advice, when_diverged
         self.diverged = {}  # replica -> first bad step
         self._first_bad = None  # on the device, of the replica shape: 0 while all is well
@@ -162,6 +160,10 @@ class _Health:
     def logged(self):
         """Return (index, columns) of the replicas that have rows in metrics.csv."""
         return self.alive() if self.when_diverged is None else list(enumerate(self.replicas))
+
+    def rows(self, values, clock):
+        """Return the rows of metrics.csv at a time."""
+        return [clock | columns | self.shown(values, index) for index, columns in self.logged()]
 
     def shown(self, values, index):
         """Return the metrics of one replica."""

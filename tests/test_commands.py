@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 import plastic
 from plastic import cli, runs, training, xp
 from plastic.errors import PlasticError
-from plastic.runs import decorator
+from plastic.runs.given import NOT_KEPT
+from plastic.runs.record import plain
 
 FAMILIES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("*.py") if path.stem != "case")
 LINES = [line for name in FAMILIES for line in importlib.import_module(f"commands.{name}").LINES]
@@ -340,7 +341,7 @@ def test_a_resumed_run_keeps_its_options(line, paths):
     record = command_of(line).experiment
     for name, default in record.defaults.items():
         stored = whole.options.get(name)
-        if name in decorator._NOT_KEPT or default is None or stored == decorator._plain(default) or stored is None:
+        if name in NOT_KEPT or default is None or stored == plain(default) or stored is None:
             continue
         text = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
         if name == record.length or not text:

@@ -15,7 +15,7 @@ import plastic
 from plastic import cli, files, parameters, plotting, require, runs, training, xp
 from plastic.data import sources
 from plastic.errors import PlasticError
-from plastic.runs import Spelling, decorator, experiment
+from plastic.runs import Spelling, experiment
 from plastic.runs.figure import figure
 
 BROKEN = []
@@ -222,7 +222,7 @@ def refused(*words):
 
 def test_the_signature_and_the_help_have_all_options():
     names = list(inspect.signature(descent).parameters)
-    assert names[:3] == ["steps", "rate", "unit"] and set(names[3:]) == {*decorator.SHARED, *SPELLINGS}
+    assert names[:3] == ["steps", "rate", "unit"] and set(names[3:]) == {*runs.SHARED, *SPELLINGS}
     assert list(inspect.signature(grid).parameters)[:3] == ["steps", "rates", "seeds"]
     assert "plot" not in inspect.signature(grid).parameters and "seed" not in inspect.signature(grid).parameters
     assert {"which", "width", "depth", "scale"} <= inspect.signature(measure).parameters.keys()
@@ -231,7 +231,7 @@ def test_the_signature_and_the_help_have_all_options():
         text = "\n".join(printed(COMMANDS, [command.__name__, "--help"], "toy"))
         for name in inspect.signature(command).parameters:
             assert (name.upper() if name == "which" else f"--{name}") in text
-    assert "w <- w - rate w" in descent.__doc__ and decorator.SHARED["threads"][1] in descent.__doc__
+    assert "w <- w - rate w" in descent.__doc__ and runs.SHARED["threads"][1] in descent.__doc__
 
 
 def test_a_run_is_made_reported_and_drawn():
@@ -296,7 +296,7 @@ def test_seeds_are_counted_from_the_first_unless_they_are_given():
     ):
         found, shown = run(*words)
         assert found.options["seeds"] == seeds and shown == [str(len(seeds))]
-        assert runs.folder.seed_names(seeds) in found.folder.name
+        assert runs.naming.seed_names(seeds) in found.folder.name
     assert "seeds are [2147483647, 2147483648, 2147483649]" in refused("count_on", f"--seed={2**31 - 1}")
 
 

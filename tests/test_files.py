@@ -338,7 +338,7 @@ def test_a_crafted_file_is_refused(tmp_path, name, streamed):
         start = file["a"].id.get_offset()
         craft(file, path)
     with open(path, "rb+") as file:
-        files._write_seal(file, *((start, start + 200) if streamed else ()))
+        files.sealed._write_seal(file, *((start, start + 200) if streamed else ()))
     for read in (files.read_hdf5, files.read_around):
         with pytest.raises(
             files.UnusableError, match=r"set\.h5 is refused, since plastic wrote no such file: "
@@ -363,7 +363,7 @@ def test_datasets_that_overlap_are_not_read(tmp_path):
     with h5py.File(path) as file:  # HDF5 itself finds nothing wrong
         assert all((file[f"x{i}"][()] == 1).all() for i in range(4))
     with open(path, "rb+") as file:
-        files._write_seal(file)
+        files.sealed._write_seal(file)
     with pytest.raises(files.UnusableError, match=r"wrote no such file: its datasets are larger than the file"):
         files.read_hdf5(path)
 
@@ -374,7 +374,7 @@ def test_sealed_rubbish_is_unusable(tmp_path):
     for rubbish in (b"", data[512:700], b"\0" * 1000):
         (tmp_path / "a.h5").write_bytes(b"\0" * 512 + rubbish)
         with open(tmp_path / "a.h5", "rb+") as file:
-            files._write_seal(file)
+            files.sealed._write_seal(file)
         with pytest.raises(files.UnusableError, match="wrote no such file"):
             files.read_hdf5(tmp_path / "a.h5")
 

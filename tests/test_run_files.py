@@ -430,7 +430,7 @@ def test_a_crafted_file_gives_nothing_of_another_away(run, known, tmp_path, name
         file.create_dataset("W", (8,), "u1", external=[(str(secret), 0, 8)])
         file.attrs.update(counters="{}", metrics_length=0)
     with open(run.folder / name, "rb+") as file:
-        files._write_seal(file)
+        files.sealed._write_seal(file)
     with pytest.raises(PlasticError, match=f"{name} is refused, since plastic wrote no such file: W lies in another"):
         plastic.load(run.folder) if name == "checkpoint.h5" else runs.Run(run.folder).arrays()
 

@@ -103,7 +103,7 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise PlasticError(f"cannot write to {folder}: {reason}; PLASTIC_DATASETS can name another folder") from None
-    except NotImplementedError:  # of filelock before 3.24; later it makes do with the existence of a file
+    except RuntimeError:  # "not implemented", of filelock before 3.24
         raise PlasticError(
             f"cannot lock {folder}: its file system has no locks; PLASTIC_DATASETS can name another folder"
         ) from None

@@ -16,8 +16,9 @@ Advances in Neural Information Processing Systems 33, 2020.
 from collections.abc import Callable
 
 from plastic.gait import regulariser
+from plastic.gait.feedback import dfa, dfa_feedback, fa, fa_feedback
 from plastic.gait.network import InvertibleNetwork, divide, forward, inverse, phi, predict, square, tower
-from plastic.gait.rules import bp, dfa, dfa_feedback, fa, fa_feedback, gait, tp
+from plastic.gait.rules import bp, gait, tp
 
 NETWORKS: dict[str, Callable] = {"square": square, "tower": tower}
 RULES: dict[str, Callable] = {"bp": bp, "tp": tp, "gait": gait, "fa": fa, "dfa": dfa}

@@ -20,8 +20,11 @@ from typing import Any
 
 from plastic.errors import PlasticError
 from plastic.runs import config
-from plastic.runs.decorator import EXPERIMENTS, SHARED, Experiment, Spelling, experiment
-from plastic.runs.folder import Part, Run, identity_hash, results_folder
+from plastic.runs.decorator import experiment
+from plastic.runs.folder import Run
+from plastic.runs.naming import identity_hash, results_folder
+from plastic.runs.part import Part
+from plastic.runs.record import EXPERIMENTS, SHARED, Experiment, Spelling
 from plastic.runs.surroundings import environment
 
 __all__ = ["Run", "Spelling", "Trained", "environment", "experiment", "identity_hash", "load", "results_folder"]

@@ -1,37 +1,21 @@
 """The folder of a run: claimed once, never overwritten, resumable to the bit."""
 
 import contextlib
-import hashlib
-import itertools
 import json
 import os
 import pathlib
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import files, parameters, system, terminal
+from plastic import files, parameters, terminal
 from plastic.errors import PlasticError
 from plastic.runs import config, metrics, surroundings
+from plastic.runs.claim import Resumption, acquired, claimed
+from plastic.runs.naming import identity_hash, planned
 from plastic.types import Tree
-
-_NOT_IDENTITY = ("device", "threads", "results", "resume", "name", "plot", "dry_run", "jobs")
-
-
-def results_folder(option: str | os.PathLike | None = None) -> pathlib.Path:
-    """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results."""
-    said = "results" if option else "PLASTIC_RESULTS"
-    return system.expanded(option or os.environ.get("PLASTIC_RESULTS") or "results", said)
-
-
-def seed_names(seeds: Sequence[int]) -> str:
-    """Return seeds as text for the name of a run folder."""
-    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
-        return f"{len(seeds)}seeds-from-{seeds[0]}"
-    return "seed" + "+".join(str(seed) for seed in seeds)
 
 
 class Run:
@@ -48,7 +32,7 @@ class Run:
     last = True  # whether nothing of the run comes after it, as after a part of a grid
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
-    _resumption: "_Resumption | None" = None
+    _resumption: "Resumption | None" = None
     _known = metrics.Mark()  # of rows that have been read
 
     def __init__(self, folder: str | os.PathLike) -> None:
@@ -80,27 +64,18 @@ class Run:
         Where the folder exists, -2, -3, ... is appended. Raises PlasticError where no folder can be made there.
         """
         identity = options if identity is None else identity
-        folder = _claim(cls.planned(results, family, experiment, identity, readable))
+        folder = claimed(planned(results, family, experiment, identity, readable))
         record = {"format": config.FORMAT, "family": family, "experiment": experiment, "options": options}
         record |= {"identity": identity_hash(identity), "checkpoints": [], "status": "running"}
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)  # nothing but what is begun here
-            lock = _acquire(folder)
+            lock = acquired(folder)
             undo.callback(lock.release)
             files.write_json(folder / "config.json", record | surroundings.describe())
             run = cls(folder)
             undo.pop_all()
         run._lock = lock
         return run
-
-    @staticmethod
-    def planned(
-        results: str | os.PathLike, family: str, experiment: str, identity: dict[str, Any], readable: str = ""
-    ) -> pathlib.Path:
-        """Return the folder that `create` would claim first."""
-        readable = re.sub(r"[^\w.=+-]+", "-", readable, flags=re.ASCII).strip("-.")[:100]
-        name = "-".join(filter(None, [experiment, readable, identity_hash(identity)]))
-        return pathlib.Path(results) / family / name
 
     @classmethod
     def resume(cls, folder: str | os.PathLike) -> "Run":
@@ -115,7 +90,7 @@ class Run:
         """
         if not os.path.isdir(folder):
             raise PlasticError(f"cannot resume {folder}: there is no such run folder")
-        lock = _acquire(pathlib.Path(folder))
+        lock = acquired(pathlib.Path(folder))
         try:
             run = cls(folder)
             run._require_checkpoints()
@@ -128,7 +103,7 @@ class Run:
             run.config["resumed"] = run.config.get("resumed", []) + [present]
             run.config["status"] = "running"
             run.config.get("details", {}).pop("error", None)  # of a run that failed
-            run._lock, run._resumption = lock, _Resumption(present["after"])
+            run._lock, run._resumption = lock, Resumption(present["after"])
         except BaseException:
             lock.release()
             raise
@@ -177,7 +152,9 @@ class Run:
             self.config["parts"] = [dict(part) for part in parts]
             self.status("running", **self.config.get("details", {}))
         else:
-            self._resumption.cut = self._cut_to_the_last(parts)
+            from plastic.runs.part import cut_to_the_last
+
+            self._resumption.cut = cut_to_the_last(self, parts)
 
     def require_extensible(self) -> None:
         """Raise PlasticError where training has ended by a criterion, not by its length."""
@@ -195,8 +172,10 @@ class Run:
         if self._resumption is None:
             self.status("running", **self.config.get("details", {}))
 
-    def parts(self, columns: Sequence[dict[str, Any]]) -> "Iterator[Part]":
+    def parts(self, columns: Sequence[dict[str, Any]]) -> "Iterator[Run]":
         """Yield a `Part` for each part of a grid, in turn. columns: [{column: value}], what sets the parts apart."""
+        from plastic.runs.part import Part  # which is a run, too
+
         for index in range(len(columns)):
             yield Part(self, index, columns)
 
@@ -255,7 +234,7 @@ class Run:
         Raises PlasticError where an earlier version finished the run, which must have had a checkpoint then.
         """
         path = self._mine("metrics.csv")
-        self._require_unfinished()
+        self.require_unfinished()
         self._go_on()
         with files.system_errors(f"cannot remove {path}"):
             path.unlink(missing_ok=True)
@@ -319,24 +298,6 @@ class Run:
         path = self.folder / "arrays.h5"
         return files.read_hdf5(path)[0] if os.path.lexists(path) else {}
 
-    def _cut_to_the_last(self, parts):
-        """Return a function that cuts metrics.csv back to what it was when a part was saved last.
-
-        Raises PlasticError where the files of the run do not belong together.
-        """
-        if (kept := self.config.get("parts")) not in (None, json.loads(files.to_json([dict(part) for part in parts]))):
-            raise PlasticError(f"{self.folder} was made of other parts: config.json has {kept}")
-        self.config["parts"] = [dict(part) for part in parts]
-        every = [Part(self, index, parts) for index in range(len(parts))]
-        marks = [part._checkpoint()[2] for part in every if part.has_checkpoint()]
-        if len(marks) < len(parts):
-            self._require_unfinished()
-        if not marks:
-            return self.forget_rows
-        rows, last = self._mine("metrics.csv"), max(marks, key=lambda each: each.length)
-        metrics.require(rows, marks)
-        return lambda: metrics.cut(rows, last.length)
-
     def _require_checkpoints(self):
         """Require that the checkpoints are there that config.json lists; without them, training would begin anew."""
         for name in self.config.get("checkpoints", []):
@@ -346,7 +307,7 @@ class Run:
                     "saved, but it is not there"
                 )
 
-    def _require_unfinished(self):
+    def require_unfinished(self):
         """Require that a run without a checkpoint was not finished; later versions list their checkpoints."""
         if self._resumption is not None and self._resumption.after == "finished" and "checkpoints" not in self.config:
             raise PlasticError(
@@ -377,104 +338,3 @@ class Run:
         if (of := attributes.get("run", "")) and of != self.config.get("identity", of):
             raise PlasticError(f"{path} is the checkpoint of another run, {of}; this one is {self.config['identity']}")
         return arrays, counters, mark
-
-
-class _Resumption:
-    """A run that was resumed; it waits until it goes on.
-
-    after: its status before.
-    cut: what is to be cut away from metrics.csv when it goes on.
-    """
-
-    def __init__(self, after: str) -> None:
-        self.after, self.waiting = after, True
-        self.cut: Callable[[], None] = lambda: None
-
-    def go_on(self):
-        """Cut, once."""
-        if self.waiting:
-            self.waiting = False
-            self.cut()
-
-
-class Part(Run):
-    """A part of a grid: rows of the run's metrics.csv with columns of its own, and a checkpoint of its own.
-
-    `Run.parts` yields the parts in turn; what has been trained to its end is not trained again.
-    """
-
-    def __init__(self, run: Run, index: int, columns: Sequence[dict[str, Any]]) -> None:
-        self.whole, self.index, self.every, self.columns = run, index, columns, dict(columns[index])
-        self.last = index == len(columns) - 1
-        self._adopt()
-
-    def _adopt(self):
-        vars(self).update(vars(self.whole))
-        self.checkpoint = f"checkpoint-{self.index}.h5"
-
-    def begin(
-        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
-    ) -> None:
-        """Begin the whole run, if no part of it has begun; see `Run.begin`. `parts` are those of the whole run."""
-        self.whole.begin(steps, trial, self.every)
-        self._adopt()
-
-    def log(self, rows: list[dict[str, Any]]) -> None:
-        """Append rows with the columns of this part in front."""
-        super().log([self.columns | row for row in rows])
-
-    def forget_rows(self) -> None:
-        """Do nothing: `begin` of the whole run sees to it, for all parts at once."""
-
-    def _cut(self, rows, mark):
-        """Do nothing either: other parts may have added rows since this one was saved."""
-
-
-def identity_hash(options: dict[str, Any]) -> str:
-    """Return the eight hexadecimal digits that stand for a dict of options in the name of a run folder.
-
-    The order of the options does not count, nor do device, threads, results, resume and jobs, which do not change what
-    is computed; tuples are lists; numbers of equal value are equal (1 and 1.0, not True).
-    """
-    counted = {name: value for name, value in options.items() if name not in _NOT_IDENTITY}
-    text = json.dumps(_canonical(counted), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def _canonical(value):
-    if isinstance(value, dict):
-        return {str(name): _canonical(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _claim(path):
-    with files.system_errors(f"cannot make the run folder {path}"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for number in itertools.count(1):
-            folder = path if number == 1 else path.with_name(f"{path.name}-{number}")
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                continue
-
-
-def _acquire(folder):
-    import filelock
-
-    lock = filelock.FileLock(folder / ".lock")
-    with files.system_errors(f"cannot lock {folder}"):
-        system.refuse_link(folder / ".lock")
-        try:
-            lock.acquire(blocking=False)
-        except filelock.Timeout:
-            raise PlasticError(f"{folder} is in use: another process runs in it") from None
-        except NotImplementedError:  # of filelock before 3.24; later it makes do with the existence of a file
-            raise PlasticError(
-                f"cannot lock {folder}: its file system has no locks; PLASTIC_RESULTS can name another folder"
-            ) from None
-    return lock

@@ -135,7 +135,7 @@ def test_a_crafted_file_is_made_again(path, tmp_path, capsys):
         file.create_dataset("x_train", (8,), "u1", external=[(str(tmp_path / "secret"), 0, 8)])
         file.attrs["format"] = store.FORMAT
     with open(path, "rb+") as file:
-        files._write_seal(file)
+        files.sealed._write_seal(file)
     assert_same(store.arrays_of(path, lambda: ARRAYS))
     assert "is refused, since plastic wrote no such file: x_train lies in another file; making it" in (
         capsys.readouterr().err

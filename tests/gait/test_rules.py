@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, gait, parameters, xp
 from plastic.errors import PlasticError
-from plastic.gait import regulariser, rules
+from plastic.gait import regulariser
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
@@ -233,7 +233,7 @@ def test_ten_replicas_train_as_ten_networks(backend, rule, widths):
 
 def feedback_of(rule, network, seed):
     rng = np.random.default_rng(seed)
-    return {"fa": rules.fa_feedback(network, rng), "dfa": rules.dfa_feedback(network, CLASSES, rng)}.get(rule)
+    return {"fa": gait.fa_feedback(network, rng), "dfa": gait.dfa_feedback(network, CLASSES, rng)}.get(rule)
 
 
 def test_gamma_per_replica(backend):
@@ -296,7 +296,7 @@ def test_powers_of_gamma_below_the_smallest_number(precision_and_depth):
 def test_direct_feedback_alignment_sends_the_delta_of_the_output(backend):
     """e_l = delta_L B_l with delta_L = d(a_L) e_L, and delta_l = d(a_l) e_l, in plain NumPy."""
     network, x, y = make((6, 5, 4), batch=20)
-    feedback = rules.dfa_feedback(network, CLASSES, np.random.default_rng(1))
+    feedback = gait.dfa_feedback(network, CLASSES, np.random.default_rng(1))
     found = gradients("dfa", network, x, y, feedback=feedback)
     a = [xp.asnumpy(activity) for activity in gait.forward(network, x)]
     slopes = [np.where(activity >= 0, 1.0, 0.1) for activity in a]
@@ -313,7 +313,7 @@ def test_direct_feedback_alignment_sends_the_delta_of_the_output(backend):
 def test_feedback_matrices_have_the_shape_and_variance_of_their_layer(precision):
     generator = np.random.default_rng(0)
     network = gait.tower((90, 90, 60), generator)
-    fa, dfa = rules.fa_feedback(network, generator), rules.dfa_feedback(network, 50, generator)
+    fa, dfa = gait.fa_feedback(network, generator), gait.dfa_feedback(network, 50, generator)
     assert [B.shape for B in fa] == [(90, 90), (60, 60)] and [B.shape for B in dfa] == [(50, 90)]
     for B in (*fa, *dfa):
         n = B.size

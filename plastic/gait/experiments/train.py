@@ -11,7 +11,7 @@ from plastic import check, classifier, data, parameters, require, runs, training
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
 from plastic.functions import accuracy, mean_squared_error, one_hot
-from plastic.gait import regulariser, rules
+from plastic.gait import feedback, regulariser, rules
 from plastic.gait.experiments import figures
 from plastic.gait.network import InvertibleNetwork, predict, random_layer, require_no_growth
 from plastic.initializers import legacy_generator
@@ -93,29 +93,25 @@ def train(
     require.number("orthogonal_reg", orthogonal_reg, least=0)
     require.number("gamma", gamma, above=0, most=1)
     _require_widths(widths, tower)
-    if load is not None and not os.path.exists(os.path.join(load, "checkpoint.h5")):
-        raise PlasticError(f"load is {load!r}, which is no run folder with a checkpoint.h5")
+    _require_run(load)
     wanted = _Widths(tower, widths or _TOWER, nb_layers)
     if (known := data.sizes(dataset)) is not None:
         wanted.require_data(*known, batch_size)
     samples = classifier.load(dataset)
     x, labels = samples.train
-    wanted.require_data(len(x), x.shape[1], samples.classes, batch_size)
-    batch_size = batch_size or max(1, len(x) // 1000)
+    batch_size = wanted.require_data(len(x), x.shape[1], samples.classes, batch_size)
     run.fill(batch_size=batch_size, classes=samples.classes, n_inputs=x.shape[1])
-    sized_by = {"widths": wanted.widths} if tower else {"nb_layers": nb_layers}
-    run.expect(wanted.entries(x.shape[1]) * len(run.seeds), **sized_by)
+    run.expect(wanted.entries(x.shape[1]) * len(run.seeds), **wanted.options)
 
-    orthogonal = orthogonal_init or orthogonal_reg == 0
-    net = _network(wanted.of(x.shape[1]), run.seeds, not tower, orthogonal, linear, x.shape[1])
+    net = _network(wanted, run.seeds, orthogonal_init or orthogonal_reg == 0, linear, x.shape[1])
     if load is not None and not run.resuming:
         _load(net, load)
     generators = run.generators()
     rule = _rule(algorithm, net, samples.classes, [each.init for each in generators], gamma)
     optimizer, grads = Adam.without_correction(learning_rate), parameters.zeros_like(net.parameters)
     state = net.parameters | {"moments": optimizer.init(net.parameters)}
-    y = one_hot(labels, samples.classes)
-    source = Batches(x, y, batch_size, [each.shuffle for each in generators] if shuffle else ())
+    shuffles = [each.shuffle for each in generators] if shuffle else ()
+    source = Batches(x, one_hot(labels, samples.classes), batch_size, shuffles)
 
     def step(batch, number):
         rule(net, *batch, out=grads)
@@ -130,7 +126,7 @@ def train(
         source,
         step,
         steps=nb_epochs * source.per_epoch,
-        evaluate=functools.partial(_evaluate, net, rule, samples, (x[:batch_size], y[:batch_size])),
+        evaluate=functools.partial(_evaluate, net, rule, samples, (x[:batch_size], source.y[:batch_size])),
         evaluate_every=eval_every,
         checkpoint_every=source.per_epoch,
         advice="try a smaller learning_rate, or a smaller orthogonal_reg",
@@ -149,6 +145,11 @@ class _Widths:
         """Return (s_1, .., s_L) for an input of n_inputs units."""
         return self.widths if self.tower else (n_inputs,) * (self.nb_layers + 1)
 
+    @property
+    def options(self):
+        """The option that sets the size."""
+        return {"widths": self.widths} if self.tower else {"nb_layers": self.nb_layers}
+
     def entries(self, n_inputs):
         """Return how many numbers weights, gradients and moments are."""
         if self.tower:
@@ -156,7 +157,7 @@ class _Widths:
         return 4 * n_inputs * n_inputs * (self.nb_layers + 1)
 
     def require_data(self, samples, n_inputs, classes, batch_size):
-        """Raise PlasticError where batches or widths do not fit the data."""
+        """Return the size of a batch; raise PlasticError where batches or widths do not fit the data."""
         if batch_size is not None and batch_size > samples:
             raise PlasticError(f"batch_size is {batch_size}, but the training set has {samples} samples")
         first, output = (self.widths[0], self.widths[-1]) if self.tower else (n_inputs, n_inputs)
@@ -164,6 +165,7 @@ class _Widths:
             raise PlasticError(f"widths {self.widths} need {first} inputs, but the data have {n_inputs}; give --widths")
         if output < classes:
             raise PlasticError(f"an output layer of {output} units is too small for the {classes} classes of the data")
+        return batch_size or max(1, samples // 1000)
 
 
 def _require_widths(widths, tower):
@@ -173,6 +175,11 @@ def _require_widths(widths, tower):
         raise PlasticError("widths are those of a tower: add --tower, or leave them out")
     require.sizes(widths, least=1, name="widths")
     require_no_growth(widths)
+
+
+def _require_run(load):
+    if load is not None and not os.path.exists(os.path.join(load, "checkpoint.h5")):
+        raise PlasticError(f"load is {load!r}, which is no run folder with a checkpoint.h5")
 
 
 def _evaluate(net, rule, samples, first):
@@ -191,8 +198,8 @@ def _evaluate(net, rule, samples, first):
     return metrics | {f"cosine_{k + 1}": cosines[f"layers/{k}/W"] for k in range(len(net.layers))}
 
 
-def _network(widths, seeds, square, orthogonal, linear, n_inputs):
-    layers = [published_layers(widths, seed, square, orthogonal) for seed in seeds]
+def _network(wanted, seeds, orthogonal, linear, n_inputs):
+    layers = [published_layers(wanted.of(n_inputs), seed, not wanted.tower, orthogonal) for seed in seeds]
     return InvertibleNetwork(parameters.stack_replicas(layers), n_inputs, linear)
 
 
@@ -200,11 +207,11 @@ def _rule(algorithm, net, classes, generators, gamma):
     if algorithm == "GAIT":
         return functools.partial(rules.gait, gamma=gamma)
     if algorithm == "FA":
-        draws = [rules.fa_feedback(net, each) for each in generators]
-        return functools.partial(rules.fa, feedback=parameters.stack_replicas(draws))
+        draws = [feedback.fa_feedback(net, each) for each in generators]
+        return functools.partial(feedback.fa, feedback=parameters.stack_replicas(draws))
     if algorithm == "DFA":
-        draws = [rules.dfa_feedback(net, classes, each) for each in generators]
-        return functools.partial(rules.dfa, feedback=parameters.stack_replicas(draws))
+        draws = [feedback.dfa_feedback(net, classes, each) for each in generators]
+        return functools.partial(feedback.dfa, feedback=parameters.stack_replicas(draws))
     return {"BP": rules.bp, "TP": rules.tp}[algorithm]
 
 

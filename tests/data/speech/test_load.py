@@ -124,6 +124,7 @@ from plastic.data import speech
 from plastic.data.speech import clips, gsc, wav
 gsc._DIGEST, action = sys.argv[1], sys.argv[3]
 settle, write = files.settle, clips.write
+from plastic.files import sealed
 def slowly(part, path):
     if path.suffix == ".h5":  # and not the archive
         print("making", flush=True)
@@ -137,7 +138,7 @@ def write_half(path, rate, names, checksums, noise, each):
                 time.sleep(60)
             yield clip
     write(path, rate, names, checksums, noise, stop())
-files.settle = slowly
+sealed.settle = slowly
 if action == "half":
     clips.write = write_half
 print(len(speech.load("GSC", folder=sys.argv[2]).train))
@@ -176,7 +177,7 @@ def test_an_interrupt_leaves_nothing(gsc_mirror, gsc_entries, tmp_path, monkeypa
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "_write_seal", interrupted)
+    monkeypatch.setattr(files.sealed, "_write_seal", interrupted)
     with pytest.raises(KeyboardInterrupt):
         speech.load("GSC", folder=tmp_path / "sets")
     assert files_in(tmp_path / "sets") == []

@@ -1,23 +1,7 @@
-"""Files that are whole or absent: atomic replacement, and HDF5 sealed by a checksum.
-
-A file is written to a temporary name in its own folder, flushed to the disk and renamed, so that a crash at any moment
-leaves the old file or the new one.
-
-An HDF5 file carries a user block of 512 bytes in front, which other HDF5 tools skip. In it stands the seal: the CRC-32
-of all that follows. A damaged file is refused before the HDF5 library sees it, since some damage would crash that
-library, and the whole process with it. Two kinds of file are written: from arrays in memory (`write_hdf5`), and with
-one more dataset that is larger than the memory (`stream_hdf5`). The seal leaves that one out and says where it lies,
-so that its rows are read from their place; whoever reads them checks them.
-
-A seal tells damage, not malice: anybody can seal a file. So nothing is read of one that refers to other files, as
-external storage and links of HDF5 do, or whose datasets take more room than the file has.
-
-This is the only module that writes or reads HDF5.
-"""
+"""HDF5 sealed by a checksum: a damaged file never reaches the library, a crafted one reads nothing else."""
 
 import contextlib
 import io
-import json
 import os
 import pathlib
 import re
@@ -29,6 +13,7 @@ import numpy as np
 
 from plastic import system, xp
 from plastic.errors import PlasticError
+from plastic.files.whole import settle, system_errors, write
 from plastic.system import Path
 from plastic.types import Array
 
@@ -49,104 +34,6 @@ class UnusableError(PlasticError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{os.fspath(path)} {reason}")
-
-
-def write(path: Path, data: Any) -> None:
-    """Replace a file by new content, atomically and durably.
-
-    Args:
-        path: the file; its folder exists.
-        data: the content, bytes or another buffer.
-
-    Raises:
-        PlasticError: if the folder is full or cannot be written; the old file is then untouched.
-    """
-    with system_errors(f"cannot write {path}"), system.temporary(path) as (part, file):
-        file.write(data)
-        file.close()
-        settle(part, path)
-
-
-def settle(part: Path, path: Path) -> None:
-    """Flush a finished file to the disk and give it its name, in place of a file that had it.
-
-    Args:
-        part: the file as it was written, in the folder of `path`.
-        path: its name from now on.
-
-    Raises:
-        OSError: if the disk is full or cannot be written.
-    """
-    with system.open_regular(part, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    _sync_folder(pathlib.Path(path).parent)
-
-
-def remove_temporary(folder: Path, name: str | None = None) -> None:
-    """Remove the half-written files that a killed process left behind in a folder.
-
-    Args:
-        folder: the folder.
-        name: of the file that they were to become; by default any. No other process may write it at the time.
-
-    Raises:
-        PlasticError: if a file cannot be removed.
-    """
-    with system_errors(f"cannot clean up {folder}"):
-        for each in system.leftovers(folder, name):
-            each.unlink(missing_ok=True)
-
-
-def write_json(path: Path, record: dict[str, Any]) -> None:
-    """Write a dict as JSON with a checksum of its content.
-
-    Args:
-        path: the file.
-        record: the dict; NumPy scalars become numbers, tuples lists.
-
-    Raises:
-        PlasticError: as `write`.
-    """
-    record = json.loads(to_json(record))
-    text = json.dumps(record | {"checksum": _json_checksum(record)}, indent=2)
-    write(path, text.encode() + b"\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the dict that `write_json` wrote.
-
-    Args:
-        path: the file.
-
-    Returns:
-        The dict, without its checksum.
-
-    Raises:
-        PlasticError: if the file is missing, damaged or edited.
-    """
-    with system_errors(f"cannot read {path}"), system.open_regular(path) as file:
-        system.require_memory(path, os.fstat(file.fileno()).st_size)
-        data = file.read()
-    try:
-        record = json.loads(data)
-        checksum = record.pop("checksum")
-        sound = checksum == _json_checksum(record)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        sound = False
-    if not sound:
-        raise PlasticError(f"{path} is damaged or was edited: its content does not fit its checksum")
-    return record
-
-
-def to_json(value: Any) -> str:
-    """Return a value as JSON text; NumPy scalars are written as numbers.
-
-    Example:
-        >>> to_json({"rate": np.float32(0.5), "layers": (1, 2)})
-        '{"rate": 0.5, "layers": [1, 2]}'
-    """
-    return json.dumps(value, default=_host_number)
 
 
 def write_hdf5(path: Path, arrays: dict[str, Array], **attributes: Any) -> None:
@@ -238,22 +125,6 @@ def read_around(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any], int]
     with _opened(path) as file:
         start = _require_seal(file, path)
         return *_content(file, path, but_at=start), start
-
-
-@contextlib.contextmanager
-def system_errors(what: str) -> Iterator[None]:
-    """Turn an OSError of the block (full disk, read-only folder, missing file) into a PlasticError.
-
-    Args:
-        what: what failed: "cannot write results/a.png". The reason follows after a colon.
-
-    Raises:
-        PlasticError: in place of the OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise PlasticError(f"{what}: {error.strerror or error}") from error
 
 
 def _fill(
@@ -401,22 +272,3 @@ def _seal(file: IO[bytes], start: int, stop: int) -> bytes:
             begin += len(piece)
     hole = f"but for bytes {start} to {stop} of {size}, " if start else ""
     return f"{_BEGINNING}{hole}crc32 {checksum:08x}\n".encode().ljust(_SEAL_SIZE, b"\0")
-
-
-def _json_checksum(record: dict[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(record, sort_keys=True).encode()):08x}"
-
-
-def _host_number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
-
-
-def _sync_folder(folder: pathlib.Path) -> None:
-    if hasattr(os, "O_DIRECTORY"):  # Windows cannot open a folder, and needs no flush of it
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

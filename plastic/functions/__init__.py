@@ -1,0 +1,58 @@
+"""Activations with their derivatives and inverse, and losses with their gradient.
+
+All functions take and return arrays of any shape, in their own precision. An `Activation` is a record: the function,
+and what the learning rules need of it. One of your own is two lines, and works in every family:
+
+    softsign = Activation("softsign", lambda v: v / (1 + xp.abs(v)), lambda v, rho: (1 - xp.abs(rho)) ** 2)
+    net = pc.network((784, 64, 10), generator, phi=softsign)
+"""
+
+from plastic.functions.activations import (
+    ACTIVATIONS,
+    Activation,
+    activation,
+    hard_tanh,
+    hardsigm,
+    leaky,
+    leaky_relu,
+    linear,
+    logistic,
+    relu,
+    sigm,
+    sigmoid,
+    sign_or_one,
+    softplus,
+    tanh,
+)
+from plastic.functions.losses import (
+    accuracy,
+    classification_error,
+    mean_squared_error,
+    one_hot,
+    softmax,
+    softmax_cross_entropy,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "accuracy",
+    "activation",
+    "classification_error",
+    "hard_tanh",
+    "hardsigm",
+    "leaky",
+    "leaky_relu",
+    "linear",
+    "logistic",
+    "mean_squared_error",
+    "one_hot",
+    "relu",
+    "sigm",
+    "sigmoid",
+    "sign_or_one",
+    "softmax",
+    "softmax_cross_entropy",
+    "softplus",
+    "tanh",
+]

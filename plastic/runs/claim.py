@@ -1,0 +1,57 @@
+"""Claiming the folder of a run, its lock, and the moment at which a resumed run goes on."""
+
+import contextlib
+import itertools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from plastic import files, system
+from plastic.errors import PlasticError
+
+
+class Resumption:
+    """A run that was resumed; it waits until it goes on.
+
+    after: its status before.
+    cut: what is to be cut away from metrics.csv when it goes on.
+    """
+
+    def __init__(self, after: str) -> None:
+        self.after, self.waiting = after, True
+        self.cut: Callable[[], None] = lambda: None
+
+    def go_on(self):
+        """Cut, once."""
+        if self.waiting:
+            self.waiting = False
+            self.cut()
+
+
+def claimed(path: pathlib.Path) -> pathlib.Path:
+    """Make a folder that nobody has, of this name or with a number after it; return it."""
+    with files.system_errors(f"cannot make the run folder {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in itertools.chain([path], (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))):
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                break
+    return folder
+
+
+def acquired(folder: pathlib.Path) -> Any:
+    """Take the lock of a run folder; return it. Raises PlasticError where another process has it."""
+    import filelock
+
+    lock = filelock.FileLock(folder / ".lock")
+    with files.system_errors(f"cannot lock {folder}"):
+        system.refuse_link(folder / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise PlasticError(f"{folder} is in use: another process runs in it") from None
+        except RuntimeError:  # "not implemented", of filelock before 3.24
+            raise PlasticError(
+                f"cannot lock {folder}: its file system has no locks; PLASTIC_RESULTS can name another folder"
+            ) from None
+    return lock

@@ -1,0 +1,61 @@
+"""The options that a command line gives, against the experiment and the run that it resumes."""
+
+from typing import Any
+
+from plastic.errors import PlasticError
+from plastic.runs.folder import Run
+from plastic.runs.record import MOST, Experiment, plain, tuples
+
+NOT_KEPT = ("device", "threads", "results", "name", "resume", "plot", "dry_run")  # none changes what is computed
+
+
+def require_numbers_in_range(record: Experiment, options: dict[str, Any]) -> None:
+    """Require whole numbers below `MOST` of the own options of an experiment."""
+    for name in record.own:
+        for value in options[name] if isinstance(options[name], tuple) else (options[name],):
+            if isinstance(value, int) and abs(value) >= MOST:
+                raise PlasticError(f"{name} is {value}; whole numbers are below {MOST:,}")
+
+
+def canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options by our names and values, those of a published spelling converted."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in record.aliases:
+            value = record.aliases[name].get(value, value)
+        spelling = record.spellings.get(name)
+        if spelling is None:
+            found.setdefault(name, value)
+        elif spelling.option is not None:
+            ours = spelling.convert(value)
+            if given.get(spelling.option, ours) not in (ours, None):
+                raise PlasticError(
+                    f"{name} {value} and {spelling.option} {given[spelling.option]} say different things; give one"
+                )
+            found[spelling.option] = ours
+    return found
+
+
+def resumed(record: Experiment, given: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Return the options of the run to resume, and whether it is to be extended; what differs from them is refused."""
+    run = Run(given["resume"])
+    if (run.family, run.experiment) != (record.family, record.name):
+        raise PlasticError(
+            f"{run.folder} is a run of {run.family} {run.experiment}; plastic.{record.family} cannot resume it as "
+            f"{record.name}"
+        )
+    kept = {name: tuples(value) for name, value in (record.defaults | run.options).items()}
+    extension = False
+    for name, value in given.items():
+        if name in NOT_KEPT or plain(value) == plain(kept[name]):
+            continue
+        if name == record.length and kept[name] is not None and value > kept[name]:
+            extension = True
+            kept[name] = value
+            continue
+        longer = (
+            f"; it can be extended by a larger {name}" if name == record.length else "; a resumed run keeps its options"
+        )
+        raise PlasticError(f"{name} is {value!r}, but the run to resume has {kept[name]!r}{longer}")
+    here = {name: given.get(name, record.shared[name]) for name in NOT_KEPT if name in record.shared}
+    return kept | here, extension

@@ -1,0 +1,58 @@
+"""The names of run folders: where they are, what tells runs apart, the hash of their options."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from plastic import system
+
+_NOT_IDENTITY = ("device", "threads", "results", "resume", "name", "plot", "dry_run", "jobs")
+
+
+def results_folder(option: str | os.PathLike | None = None) -> pathlib.Path:
+    """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results."""
+    said = "results" if option else "PLASTIC_RESULTS"
+    return system.expanded(option or os.environ.get("PLASTIC_RESULTS") or "results", said)
+
+
+def seed_names(seeds: Sequence[int]) -> str:
+    """Return seeds as text for the name of a run folder."""
+    if len(seeds) > 3 and list(seeds) == list(range(seeds[0], seeds[0] + len(seeds))):
+        return f"{len(seeds)}seeds-from-{seeds[0]}"
+    return "seed" + "+".join(str(seed) for seed in seeds)
+
+
+def identity_hash(options: dict[str, Any]) -> str:
+    """Return the eight hexadecimal digits that stand for a dict of options in the name of a run folder.
+
+    The order of the options does not count, nor do device, threads, results, resume and jobs, which do not change what
+    is computed; tuples are lists; numbers of equal value are equal (1 and 1.0, not True).
+    """
+    counted = {name: value for name, value in options.items() if name not in _NOT_IDENTITY}
+    text = json.dumps(_canonical(counted), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _canonical(value):
+    if isinstance(value, dict):
+        return {str(name): _canonical(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def planned(
+    results: str | os.PathLike, family: str, experiment: str, identity: dict[str, Any], readable: str = ""
+) -> pathlib.Path:
+    """Return the folder that `Run.create` would claim first."""
+    readable = re.sub(r"[^\w.=+-]+", "-", readable, flags=re.ASCII).strip("-.")[:100]
+    name = "-".join(filter(None, [experiment, readable, identity_hash(identity)]))
+    return pathlib.Path(results) / family / name

@@ -1,0 +1,179 @@
+"""The run of an experiment before it has its folder, and the forecast of a dry run."""
+
+import collections
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from plastic import system, xp
+from plastic.errors import PlasticError
+from plastic.runs.folder import Run
+from plastic.runs.naming import planned, results_folder, seed_names
+from plastic.runs.record import MOST, Experiment, plain
+
+
+class NewRun(Run):
+    """The run of an experiment that is about to begin: until `begin` it has options, but no folder.
+
+    Attributes:
+        options: all options of the command.
+        seeds: of the replicas, a tuple.
+    """
+
+    def __init__(self, record: Experiment, options: dict[str, Any], extension: bool, dry_run: bool) -> None:
+        self.record, self.options, self.extension, self.dry_run = record, options, extension, dry_run
+        self.family, self.experiment = record.family, record.name
+        self._lock = None
+
+    def generators(self) -> list[Any]:
+        """Return the random generators of every seed, by purpose; see `xp.generator`."""
+        return [xp.generator(seed) for seed in self.seeds]
+
+    def fill(self, **values: Any) -> None:
+        """Write down what options that were left to the experiment, or to its data, have become.
+
+        They belong to the identity of the run. Raises PlasticError where the run to resume has others.
+        """
+        if self.options.get("resume"):
+            kept = Run(self.options["resume"]).options
+            for name, value in values.items():
+                if plain(value) != kept.get(name, plain(value)) and not (self.extension and name == self.record.length):
+                    raise PlasticError(f"{name} is {value!r}, but the run to resume has {kept[name]!r}")
+        self.options |= values
+
+    def count_seeds(self, count: int) -> None:
+        """Take so many seeds, from the option `seed` on (from 1 where there is none), unless seeds were given."""
+        if self.options["seeds"] is None:
+            first = self.options.get("seed", 1)
+            self.fill(seeds=tuple(range(first, first + count)))
+            check_seeds(self.seeds)
+
+    def expect(self, entries: int, **options: Any) -> None:
+        """Say how large the work will be, before it is begun, so that what cannot be is refused at once.
+
+        Args:
+            entries: numbers that arrays will hold, in all, at least.
+            options: those that set the size, for the message.
+
+        Raises:
+            PlasticError: if the arrays do not fit the free memory.
+        """
+        named = ", ".join(f"{name} {shown(value)}" for name, value in options.items())
+        needed, free = entries * xp.float_dtype.itemsize, system.free_memory()
+        if needed > free:
+            raise PlasticError(
+                f"{named} need {needed / 1e9:,.1f} GB, but {free / 1e9:,.1f} GB are free: take smaller ones"
+            )
+
+    @property
+    def resuming(self) -> bool:
+        """Whether the run goes on from a checkpoint, in which its arrays are."""
+        return bool(self.options.get("resume")) and Run(self.options["resume"]).has_checkpoint()
+
+    @property
+    def length_before(self) -> Any:
+        """How long the run to extend was, by the option that says so; None where none is extended."""
+        return Run(self.options["resume"]).options[str(self.record.length)] if self.extension else None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has its folder."""
+        return self._lock is not None
+
+    def begin(
+        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """Claim the folder of the run, or take that of the run to resume; a dry run ends here.
+
+        steps, trial, parts: for the forecast of a dry run: the steps of training; a function that takes a few and
+            returns the seconds that one needs; the parts that a grid has.
+        """
+        if self.begun:
+            return super().begin(parts=parts)
+        if steps is not None and steps >= MOST:
+            named = (
+                f"{self.record.length} {self.options[self.record.length]} makes" if self.record.length else "these are"
+            )
+            raise PlasticError(f"{named} {steps:,} steps, which would never end")
+        if self.dry_run:
+            raise DryRun(self._forecast(steps, trial, len(parts) or 1))
+        if self.options.get("resume"):
+            if self.extension:
+                Run(self.options["resume"]).require_extensible()
+            run = Run.resume(self.options["resume"])
+            if self.extension and self.record.length is not None:
+                run.extend(self.record.length, self.options[self.record.length])
+        else:
+            kept = {name: value for name, value in self.options.items() if name != "dry_run"}
+            results = results_folder(self.options["results"])
+            run = Run.create(results, self.family, self.experiment, kept, self._readable())
+        vars(self).update(vars(run))
+        self.growing = self.extension
+        super().begin(parts=parts)
+
+    def _readable(self) -> str:
+        if self.options["name"] is not None:
+            return self.options["name"]
+        words = collections.defaultdict(
+            str, self.options | {"seeds": seed_names(self.seeds) if has_seeds(self) else ""}
+        )
+        if isinstance(self.record.readable, str):
+            return self.record.readable.format_map(words)
+        return self.record.readable(**words)
+
+    def _forecast(self, steps: int | None, trial: Callable[[], float] | None, parts: int) -> list[str]:
+        own = [
+            f"{name} = {shown(self.options[name])}"
+            for name in [*self.record.own, *self.record.shared]
+            if name in self.options
+        ]
+        folder = planned(
+            results_folder(self.options["results"]), self.family, self.experiment, self.options, self._readable()
+        )
+        lines = [*own, f"folder {folder}" + (" exists: a number would be appended" if folder.exists() else "")]
+        if steps is None or trial is None:
+            return lines
+        seconds = trial()
+        total = f"{steps:,} steps" if parts == 1 else f"{parts} parts of about {steps:,} steps"
+        time = _duration(steps * seconds * parts)
+        lines.append(f"{total}, {1e3 * seconds:.3g} ms a step here: about {time}, evaluations apart")
+        return [*lines, f"memory {_peak_memory()} MB at its peak so far"]
+
+
+class DryRun(Exception):
+    """Ends the body of a dry run; holds the lines to print."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+
+def has_seeds(run: NewRun) -> bool:
+    """Whether the experiment of a run has seeds."""
+    return run.options.get("seeds") is not None or "seed" in run.options
+
+
+def shown(value: Any) -> str:
+    """Return the value of an option as it is typed."""
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _peak_memory() -> str:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "unknown"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6:,.0f}"
+
+
+def check_seeds(seeds: tuple[int, ...]) -> None:
+    """Require different seeds that generators take, one at least."""
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
+        raise PlasticError(f"seeds are {list(seeds)}; they must be different whole numbers from 0 to {2**31 - 1}")
