@@ -92,7 +92,7 @@ LINES = [
         | {
             "--depths=0,2": "depths is (0, 2)",
             "--depths=2,2": "depths is (2, 2)",
-            f"--depths={10**11}": "this machine has",
+            f"--depths={10**11}": "are free",
         },
         network=network,
         longer=LONGER,
@@ -181,7 +181,7 @@ LINES = [
     _small(
         "teacher",
         ("--rates=0.1,0.01", "--iterations=2", "--points=8", "--T=6", "--seeds=3,4"),
-        {"--batch_size=9": "batch_size is 9, but there are 8 points", f"--points={10**11}": "this machine has"},
+        {"--batch_size=9": "batch_size is 9, but there are 8 points", f"--points={10**11}": "are free"},
         seeds="--seeds",
         columns=("loss_min", "loss_last"),
     ),

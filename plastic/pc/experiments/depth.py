@@ -70,8 +70,8 @@ def depth(
     options.require_rates(rates=rates)
     options.require_counts(epochs=epochs)
     samples = images.load(dataset)
-    images.warn_of_few_steps(T, max(depths))
     run.expect(len(run.seeds) * len(rates) * max(depths) * WIDTH**2, depths=depths)
+    images.warn_of_few_steps(T, max(depths))
     for part in run.parts([{"rule": rule, "depth": value} for value in depths for rule in replicas.RULES]):
         rule, layers = part.columns["rule"], part.columns["depth"]
         sizes = (samples.train[0].shape[1], *[WIDTH] * (layers - 1), images.CLASSES)
