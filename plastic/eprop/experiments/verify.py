@@ -59,32 +59,35 @@ def verify(
 
 
 def differences(which, seed):
-    """Return {"W_in": difference, "W_rec": difference}, relative to the largest entry of the second gradient.
+    """Return {"W_in": difference, "W_rec": difference} of the verification `which`, relative to the largest entry.
 
-    Inputs and weights are drawn anew until some neuron spikes, so that there is a gradient to compare.
-
-    which: the verification. seed: of the draws.
+    Inputs and weights are drawn anew, by the `seed`, until some neuron spikes, so that there is a gradient to compare.
     """
-    T, n_ref = SETTINGS[which]
     generator = np.random.default_rng(seed)
     for _ in range(_TRIES):
-        network, x, target = _draw(generator, T, n_ref)
-        record = gradients.simulate(network, x)
-        _, err = signals.regression(record.output, target)  # published: twice this mean, and T times; both are linear
-        if which == "factorization_vs_BPTT":
-            total = spiking.ideal_learning_signals(network, record, err)
-            first = spiking.factorised_gradients(network, record, total)
-            second = gradients.bptt_gradients(network, record, err)
-        else:
-            first = gradients.online_gradients(network, record, err)
-            second = gradients.eprop_gradients(network, record, err)
-        largest = {name: float(xp.asnumpy(xp.max(xp.abs(second[name])))) for name in first if name in ("W_in", "W_rec")}
-        if 0.0 not in largest.values():
-            return {
-                name: float(xp.asnumpy(xp.max(xp.abs(first[name] - second[name])))) / size
-                for name, size in largest.items()
-            }
+        found = compared(*_gradients(which, *_draw(generator, *SETTINGS[which])))
+        if all(largest != 0 for _, largest in found.values()):
+            return {name: difference / largest for name, (difference, largest) in found.items()}
     raise AssertionError(f"no activity in {_TRIES} draws")
+
+
+def compared(first, second):
+    """Return {"W_in", "W_rec": (the largest difference of two gradients, the largest entry of the second)}."""
+
+    def largest(array):
+        return float(xp.asnumpy(xp.max(xp.abs(array))))
+
+    return {name: (largest(first[name] - second[name]), largest(second[name])) for name in ("W_in", "W_rec")}
+
+
+def _gradients(which, network, x, target):
+    """Return the two gradients that are to agree."""
+    record = gradients.simulate(network, x)
+    _, err = signals.regression(record.output, target)  # published: twice this mean, and T times; both are linear
+    if which == "hardcoded_vs_autodiff":
+        return gradients.online_gradients(network, record, err), gradients.eprop_gradients(network, record, err)
+    total = spiking.ideal_learning_signals(network, record, err)
+    return spiking.factorised_gradients(network, record, total), gradients.bptt_gradients(network, record, err)
 
 
 def _draw(generator, T, n_ref):
