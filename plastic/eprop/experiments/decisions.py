@@ -23,6 +23,7 @@ from plastic.functions import softmax
 from plastic.optimizers import Adam
 
 CONFIRM, TEST = 8, 4  # batches that confirm a validation error under the criterion, and that are tested at the end
+_READABLE = "{rule}-{learning_signals}-batch{n_batch}-{seeds}"
 
 
 def restore(arrays, **options):
@@ -31,14 +32,8 @@ def restore(arrays, **options):
     return restored(arrays, neurons.constants(), neurons.kappa)
 
 
-experiment = functools.partial(
-    runs.experiment,
-    "eprop",
-    restore=restore,
-    length="n_iter",
-    readable="{rule}-{learning_signals}-batch{n_batch}-{seeds}",
-)
-"""The decorator of an experiment whose body is `train`."""
+experiment = functools.partial(runs.experiment, "eprop", restore=restore, length="n_iter", readable=_READABLE)
+"""The decorator of an experiment that ends in `train`."""
 
 
 def train(run, stimuli, schedule, rule, neurons, trials, **cues):
@@ -47,11 +42,13 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
     stimuli: of `plastic.eprop.inputs`, with what is special to the task. schedule, rule, neurons, trials: the options.
     cues: the options whose product is the length of a trial before its delay, in ms.
     """
-    _expect(run, schedule, neurons, trials, cues)
+    steps, sizes = math.prod(cues.values()) + trials.t_delay + trials.t_recall, (trials.n_in, neurons.n, 2)
+    sized_by = {"n_batch": schedule.n_batch, "n_regular": neurons.n_regular, "n_adaptive": neurons.n_adaptive} | cues
+    needed = entries(sizes, steps, schedule.n_batch) * len(run.seeds)
+    run.expect(needed, n_in=trials.n_in, **sized_by, t_delay=trials.t_delay, t_recall=trials.t_recall)
     run.fill(rule=rule.name, learning_signals=rule.learning_signals)
     _require_extension(run, schedule)
-    draw = functools.partial(stimuli, batch=schedule.n_batch, **trials.arguments())
-    generators, sizes = run.generators(), (trials.n_in, neurons.n, 2)
+    generators = run.generators()
     network = PlasticNetwork(
         [published_weights(each.init, sizes, rule.learning_signals, True) for each in generators],
         neurons.constants(),
@@ -61,12 +58,13 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
         learning_signals=rule.learning_signals,
         readout_decay=rule.readout_decay,
     )
-    goal = Goal(network, draw, [each.task for each in generators], trials.t_recall, schedule)
-    learning = _Learning(network, goal, rule)
+    draw = functools.partial(stimuli, batch=schedule.n_batch, **trials.arguments())
+    validation = Drawn(draw, [each.task for each in generators])
+    learning = Learning(network, rule.penalty, validation, trials.t_recall, schedule)
     training.fit(
         run,
-        network.state | goal.state,
-        Together(training=Drawn(draw, [each.data for each in generators], inputs.stacked), validation=goal.source),
+        network.state | learning.state,
+        Together(training=Drawn(draw, [each.data for each in generators], inputs.stacked), validation=validation),
         learning.step,
         steps=schedule.n_iter,
         evaluate=learning.evaluate,
@@ -75,43 +73,47 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
         advice="try a smaller learning_rate",
     )
     with np.errstate(all="ignore"):  # a diverged seed
-        errors = [
-            mean_error(network.one(replica)[0], draw, each.noise, goal.window, TEST)
-            for replica, each in enumerate(generators)
-        ]
-    trial = _trial(network, draw(generators[0].noise), goal.window)
+        errors = [learning.error(replica, TEST, each.noise) for replica, each in enumerate(generators)]
+    trial = _trial(network, draw(generators[0].noise), trials.t_recall)
     run.save_arrays(trial | {"n_regular": np.array(neurons.n_regular), "goal": np.array(schedule.stop_crit)})
     return _report(run, errors)
 
 
-class Goal:
-    """Which seeds have reached the goal, by trials of their own, the source.
+class Learning:
+    """What `fit` calls: a step, which learns from a batch, and an evaluation, which notes who has reached the goal.
+
+    Errors are fractions of the trials. Before the first step there is no batch of training: its numbers are NaN.
 
     number: of the present iteration. state: {"reached": the iteration at which the goal was reached, or -1;
     "validated": the last validation error; "confirmed": the mean error of the last eight batches since the last
     evaluation, or -1}, each (seeds,).
     """
 
-    def __init__(self, network, draw, generators, window, schedule):
-        """Begin with the `PlasticNetwork` of all seeds, draw(generator) -> trials, and the steps of the recall."""
-        self.network, self.draw, self.generators = network, draw, generators
-        self.window, self.schedule = window, schedule
+    def __init__(self, network, penalty, validation, window, schedule):
+        """Begin with a `PlasticNetwork`, its regulariser, the trials of validation, and the steps of the recall."""
+        self.network, self.penalty, self.validation = network, penalty, validation
+        self.window, self.schedule, self.number = window, schedule, 0
         starts = {"reached": -1.0, "validated": 1.0, "confirmed": -1.0}
         self.state = {name: xp.full(network.count, value, dtype=xp.float_dtype) for name, value in starts.items()}
-        self.source = Drawn(draw, generators)
-        self.number = 0
+        names = ("loss", "rate_penalty", "error")
+        self._last = {name: xp.full(network.count, xp.nan, dtype=xp.float_dtype) for name in names}
         self._trying = []  # the seeds whose last validation error is under the criterion
 
-    def active(self):
-        """Return 1 for each seed that has not reached the goal and 0 for the others, (seeds, 1, 1); (1, 1) of one."""
-        found = (self.state["reached"] < 0).astype(xp.float_dtype)[:, None, None]
-        return found if self.network.count > 1 else found[0]
-
-    def begin(self, number):
-        """Begin the iteration `number`."""
-        if self.number == 0:  # the first, or the first of a run that is resumed
+    def step(self, stimuli, number):
+        """Learn from a batch of `stimuli` in the iteration `number`, but for the seeds that have reached the goal."""
+        if self.number == 0:  # the first step, or the first of a run that is resumed
             self._trying = self._under_the_criterion()
-        self.number = number
+        self.number, labels = number, xp.asarray(stimuli.labels)
+        loss = functools.partial(signals.classification, labels=labels, window=self.window)
+        active = (self.state["reached"] < 0).astype(xp.float_dtype)[:, None, None]
+        active = active if self.network.count > 1 else active[0]
+        value, penalty, record = self.network.step(xp.asarray(stimuli.x), loss, self.penalty, active)
+        wrong = signals.decisions(record.output, self.window) != labels
+        error = xp.mean(wrong, axis=-1, dtype=xp.float_dtype)
+        self._last = {"loss": value, "rate_penalty": penalty, "error": error}
+        if number % self.schedule.validate_every:
+            self.confirm()
+        return value
 
     def confirm(self):
         """Try eight more batches of the seeds that seem near the goal; note who has reached it."""
@@ -122,8 +124,8 @@ class Goal:
                 self.state["reached"][replica] = self.number
                 self._trying.remove(replica)
 
-    def validate(self):
-        """Return the error of a new batch of every seed that has not reached the goal, and who has reached it."""
+    def evaluate(self):
+        """Return the metrics; seeds that have not reached the goal are validated by a new batch."""
         errors, reached = np.full(self.network.count, np.nan), xp.asnumpy(self.state["reached"])
         for replica in np.flatnonzero(reached < 0).tolist():
             errors[replica] = self.state["validated"][replica] = self.error(replica, 1)
@@ -133,60 +135,21 @@ class Goal:
         confirmed = self.state["confirmed"]
         found = {"confirmed_error": xp.where(confirmed < 0, xp.nan, confirmed), "reached": self.state["reached"].copy()}
         confirmed[...] = -1
-        return {"validation_error": errors} | found
+        return self._last | {"validation_error": errors} | found
 
-    def error(self, replica, batches):
-        """Return the mean error of the seed `replica` on so many new batches of validation."""
-        return mean_error(self.network.one(replica)[0], self.draw, self.generators[replica], self.window, batches)
+    def error(self, replica, batches, generator=None):
+        """Return the mean error of a seed on so many new batches, of validation unless another generator is given."""
+        network, _ = self.network.one(replica)
+        errors = []
+        for _ in range(batches):
+            stimuli = self.validation.draw(generator or self.validation.generators[replica])
+            found = signals.decisions(predict(network, xp.asarray(stimuli.x)), self.window)
+            errors.append(np.mean(xp.asnumpy(found) != stimuli.labels))
+        return float(np.mean(errors))
 
     def _under_the_criterion(self):
         reached, validated = (xp.asnumpy(self.state[name]) for name in ("reached", "validated"))
         return np.flatnonzero((reached < 0) & (validated < self.schedule.stop_crit)).tolist()
-
-
-class _Learning:
-    """What `fit` calls: a step, which learns from a batch, and an evaluation.
-
-    Errors are fractions of the trials. Before the first step there is no batch of training: its numbers are NaN.
-    """
-
-    def __init__(self, network, goal, rule):
-        self.network, self.goal, self.rule = network, goal, rule
-        names = ("loss", "rate_penalty", "error")
-        self.last = {name: xp.full(network.count, xp.nan, dtype=xp.float_dtype) for name in names}
-
-    def step(self, stimuli, number):
-        goal, labels = self.goal, xp.asarray(stimuli.labels)
-        goal.begin(number)
-        loss = functools.partial(signals.classification, labels=labels, window=goal.window)
-        value, penalty, record = self.network.step(xp.asarray(stimuli.x), loss, self.rule.penalty, goal.active())
-        wrong = signals.decisions(record.output, goal.window) != labels
-        error = xp.mean(wrong, axis=-1, dtype=xp.float_dtype)
-        self.last = {"loss": value, "rate_penalty": penalty, "error": error}
-        if number % goal.schedule.validate_every:
-            goal.confirm()
-        return value
-
-    def evaluate(self):
-        return self.last | self.goal.validate()
-
-
-def mean_error(network, draw, generator, window, batches):
-    """Return the mean error, a fraction, of one network in so many `batches` of draw(generator), judged in `window`."""
-    errors = []
-    for _ in range(batches):
-        stimuli = draw(generator)
-        found = signals.decisions(predict(network, xp.asarray(stimuli.x)), window)
-        errors.append(np.mean(xp.asnumpy(found) != stimuli.labels))
-    return float(np.mean(errors))
-
-
-def _expect(run, schedule, neurons, trials, cues):
-    """Require trials and networks that fit the memory."""
-    steps = math.prod(cues.values()) + trials.t_delay + trials.t_recall
-    needed = entries((trials.n_in, neurons.n, 2), steps, schedule.n_batch) * len(run.seeds)
-    sized_by = {"n_batch": schedule.n_batch, "n_regular": neurons.n_regular, "n_adaptive": neurons.n_adaptive} | cues
-    run.expect(needed, n_in=trials.n_in, **sized_by, t_delay=trials.t_delay, t_recall=trials.t_recall)
 
 
 def _require_extension(run, schedule):

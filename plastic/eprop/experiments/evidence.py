@@ -5,8 +5,7 @@ import functools
 from plastic import require
 from plastic.eprop import inputs
 from plastic.eprop.experiments import decisions, figures
-from plastic.eprop.experiments.options import AdaptiveNeurons, Rule, Schedule, Trials
-from plastic.eprop.experiments.spellings import PLACEMENT, PLOT, PRINTED
+from plastic.eprop.experiments.options import PLACEMENT, PLOT, PRINTED, AdaptiveNeurons, Rule, Schedule, Trials
 from plastic.errors import PlasticError
 
 

@@ -1,4 +1,4 @@
-"""The options that the experiments of one decision per trial share."""
+"""The options that the experiments share: those of one decision per trial, and published spellings of all."""
 
 import dataclasses
 from typing import Literal
@@ -9,6 +9,15 @@ from plastic import require, xp
 from plastic.eprop import signals
 from plastic.eprop.spiking import Neurons, decay
 from plastic.errors import PlasticError
+from plastic.runs import Spelling
+
+PLOT = {"do_plot": Spelling("plot", bool, True, "draw the figures.")}
+PLACEMENT = {"device_placement": Spelling(None, bool, False, "it has no effect.")}
+PRINTED = {
+    "print_every": Spelling(
+        None, int, 10, "it has no effect: progress shows at every iteration, and metrics.csv has every validation."
+    )
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,22 +173,14 @@ class Trials:
         require_step(self.dt)
         require.counts(n_in=self.n_in, t_cue=self.t_cue, t_recall=self.t_recall)
         if self.n_in % 4:
-            raise PlasticError(
-                f"n_in is {self.n_in}, which does not divide into four populations; take a multiple of 4"
-            )
+            raise PlasticError(f"n_in is {self.n_in}, not divisible into four populations; take a multiple of 4")
         require.whole("t_delay", self.t_delay, 0)
         require.number("input_f0", self.input_f0, least=0, most=1000)
 
     def arguments(self):
         """Return them by the names that `plastic.eprop.inputs` has for them."""
-        names = {
-            "n_in": "n_in",
-            "cue_length": "t_cue",
-            "delay": "t_delay",
-            "recall_length": "t_recall",
-            "f0": "input_f0",
-        }
-        return {name: getattr(self, option) for name, option in names.items()}
+        lengths = {"cue_length": self.t_cue, "delay": self.t_delay, "recall_length": self.t_recall}
+        return lengths | {"n_in": self.n_in, "f0": self.input_f0}
 
 
 def require_step(dt):

@@ -5,18 +5,18 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import require, runs, training, xp
+from plastic import parameters, require, runs, training, xp
 from plastic.data.sources import Repeated
 from plastic.eprop import gradients, inputs, signals
 from plastic.eprop.experiments import figures, one_trial
-from plastic.eprop.experiments.options import require_step
+from plastic.eprop.experiments.options import PLOT, require_step
 from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, published_weights, restored
-from plastic.eprop.experiments.spellings import PLOT
 from plastic.eprop.experiments.verify import compared
 from plastic.eprop.spiking import Neurons, decay
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 
+_READABLE = "{rule}-{learning_signals}-{seeds}"
 KAPPA = decay(30.0)
 """Decay of the membrane and of the readout: both have a time constant of 30 ms."""
 
@@ -26,14 +26,7 @@ def restore(arrays, *, thr, dampening_factor, **_):
     return restored(arrays, _neurons(thr, dampening_factor), KAPPA)
 
 
-@runs.experiment(
-    "eprop",
-    draw=figures.PATTERN,
-    restore=restore,
-    length="n_iter",
-    readable="{rule}-{learning_signals}-{seeds}",
-    spellings=PLOT,
-)
+@runs.experiment("eprop", draw=figures.PATTERN, restore=restore, length="n_iter", readable=_READABLE, spellings=PLOT)
 def pattern(
     run,
     *,
@@ -100,7 +93,8 @@ def pattern(
     run.fill(rule=rule, learning_signals=signals_by)
 
     generators = run.generators()
-    x, target = _stacked([inputs.pattern(each.data, seq_len, n_batch, n_in, n_out, f0) for each in generators])
+    drawn = [inputs.pattern(each.data, seq_len, n_batch, n_in, n_out, f0) for each in generators]
+    x, target = (parameters.stack_replicas([xp.asarray(array) for array in each]) for each in zip(*drawn, strict=True))
     draws = [published_weights(each.init, sizes, signals_by, False) for each in generators]
     neurons, optimizer = _neurons(thr, dampening_factor), SGD(learning_rate)
     network = PlasticNetwork(draws, neurons, KAPPA, optimizer, rule=rule, learning_signals=signals_by)
@@ -150,12 +144,6 @@ def check_gradient(network, x, loss, penalty):
 
 def _neurons(thr, dampening_factor):
     return Neurons(KAPPA, thr, gamma=dampening_factor, gain=1 - KAPPA)
-
-
-def _stacked(drawn):
-    """Return (x, target) of one seed, or of several stacked, from the draws of `inputs.pattern`."""
-    x, target = (np.stack(arrays) if len(drawn) > 1 else arrays[0] for arrays in zip(*drawn, strict=True))
-    return xp.asarray(x), xp.asarray(target)
 
 
 def _evaluate(network, x, loss, reg_rate):

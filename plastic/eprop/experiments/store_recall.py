@@ -2,8 +2,7 @@
 
 from plastic.eprop import inputs
 from plastic.eprop.experiments import decisions, figures
-from plastic.eprop.experiments.options import AdaptiveNeurons, Rule, Schedule, Trials
-from plastic.eprop.experiments.spellings import PLOT, PRINTED
+from plastic.eprop.experiments.options import PLOT, PRINTED, AdaptiveNeurons, Rule, Schedule, Trials
 
 _SCHEDULE = Schedule(n_iter=1000, learning_rate=0.003, stop_crit=0.05)
 _RULE = Rule(eprop=True, feedback="random")
