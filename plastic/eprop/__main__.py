@@ -7,13 +7,7 @@ from plastic.eprop.experiments.store_recall import store_recall
 from plastic.eprop.experiments.verify import verify
 from plastic.runs.figure import figure
 
-COMMANDS = {
-    "pattern": pattern,
-    "evidence": evidence,
-    "store_recall": store_recall,
-    "verify": verify,
-    "figure": figure,
-}
+COMMANDS = {"pattern": pattern, "evidence": evidence, "store_recall": store_recall, "verify": verify, "figure": figure}
 
 if __name__ == "__main__":
     cli.run(COMMANDS, prog="plastic.eprop")

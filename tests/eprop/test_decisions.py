@@ -274,17 +274,15 @@ def scripted(monkeypatch, errors):
     """
     asked, seeds = [], list(errors)
 
-    def error(goal, replica, batches):
+    def error(learning, replica, batches, generator=None):
+        if generator is not None:
+            asked.append(("test", batches))
+            return 0.25
         seed = seeds[replica]
-        asked.append((seed, goal.number, batches))
-        return errors[seed].get(goal.number, (1.0, 1.0))[batches > 1]
+        asked.append((seed, learning.number, batches))
+        return errors[seed].get(learning.number, (1.0, 1.0))[batches > 1]
 
-    def test_error(network, draw, generator, window, batches):
-        asked.append(("test", batches))
-        return 0.25
-
-    monkeypatch.setattr(decisions.Goal, "error", error)
-    monkeypatch.setattr(decisions, "mean_error", test_error)
+    monkeypatch.setattr(decisions.Learning, "error", error)
     return asked
 
 
@@ -572,14 +570,14 @@ def test_a_run_that_ends_at_any_step_goes_on_to_the_bit(monkeypatch, name, end, 
 def test_a_run_that_has_not_reached_the_goal_is_extended(monkeypatch, task, words):
     """And equals a long one, though the goal seemed near at its end, and though a seed rests."""
     line = (TINY[task], words, "--stop_crit=0.7 --seed=1")
-    confirm = decisions.Goal.confirm
+    confirm = decisions.Learning.confirm
     with monkeypatch.context() as patch:  # the first seed alone may reach the goal
 
-        def only_the_first(goal):
-            goal._trying = goal._trying[:1] if "seeds" in words else []
-            confirm(goal)
+        def only_the_first(learning):
+            learning._trying = learning._trying[:1] if "seeds" in words else []
+            confirm(learning)
 
-        patch.setattr(decisions.Goal, "confirm", only_the_first)
+        patch.setattr(decisions.Learning, "confirm", only_the_first)
         long, lines = command(*line, "--n_iter=12")
         short, _ = command(*line, "--n_iter=6")
         assert ("seeds" in words) == any(reached >= 0 for reached in column(table(short), "reached"))

@@ -1,8 +1,6 @@
 """The figures of pattern generation and of decisions: how training went, one trial of the first seed, one synapse."""
 
 import functools
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -58,10 +56,7 @@ def pattern_trial(runs):
 
 
 def decision_trial(answers, runs):
-    """Rasters of inputs, LIF and ALIF neurons, the probability of the two answers, and eight learning signals.
-
-    answers: what the two are called. runs: each has a column.
-    """
+    """Rasters of inputs, LIF and ALIF neurons, the probability of the two `answers`, and eight learning signals."""
     trials = [plotting.arrays_of(run) for run in runs]
     populations = []
     for arrays in trials:
@@ -94,10 +89,7 @@ _TERMS = {
 
 
 def synapse(runs):
-    """The terms of one synapse: pre- and postsynaptic term, slow component, eligibility trace, learning signal.
-
-    runs: each has a column; the slow component is left out where the neuron does not adapt.
-    """
+    """The terms of one synapse; each run has a column, without the slow component where the neuron does not adapt."""
     trials = [plotting.arrays_of(run) for run in runs]
     shown = [[name for name in _TERMS if name != "eps_a" or arrays["synapse/eps_a"].any()] for arrays in trials]
     fig, columns = _columns(runs, [len(names) for names in shown], 1.3)
@@ -111,7 +103,7 @@ def synapse(runs):
     return fig
 
 
-PATTERN: dict[str, Callable[..., Any]] = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
+PATTERN = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
 EVIDENCE = PATTERN | {"learning": errors, "trial": functools.partial(decision_trial, ("left", "right"))}
 STORE_RECALL = EVIDENCE | {"trial": functools.partial(decision_trial, ("zero", "one"))}
 """The figures by the names of their files."""

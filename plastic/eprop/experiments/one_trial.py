@@ -1,27 +1,17 @@
 """One trial of a trained network, as the arrays that figures show: spikes, readout, learning signals, one synapse."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from plastic import affine, xp
 from plastic.eprop import gradients
-from plastic.eprop.spiking import SpikingNetwork, eligibility_traces
-from plastic.types import Array
+from plastic.eprop.spiking import eligibility_traces
 
 
-def arrays(
-    network: SpikingNetwork,
-    feedback: Array | None,
-    x: Array,
-    loss: Callable[[Array], tuple[Array, Array]],
-) -> dict[str, np.ndarray]:
-    """Simulate the first trial of a batch and return it, on the host.
+def arrays(network, feedback, x, loss):
+    """Simulate the first trial of the batch `x` by the network of one seed and return it, on the host.
 
     The synapse is the recurrent one that the trial would change most (onto ALIF neurons, where there are some).
-
-    network: of one seed. feedback: B, or None for symmetric feedback. x: input (T, batch, n_in).
-    loss: of the output of the first trial to (loss, err).
+    feedback: B, or None for symmetric feedback. loss: of the output of the trial to (loss, err).
 
     Returns {"x", "z", "y", "L": (T, n) each, "synapse/eps_v", "synapse/eps_a", "synapse/ebar", "synapse/psi",
     "synapse/L": (T,) each, "synapse/neurons": (pre, post)}.
@@ -36,7 +26,7 @@ def arrays(
         adaptive = _host(network.neurons.beta)[0] > 0
         size = size * adaptive if adaptive.any() else size
     pre, post = np.unravel_index(np.argmax(size), size.shape)
-    series: dict[str, list[Array]] = {name: [] for name in ("eps_v", "eps_a", "ebar")}
+    series = {name: [] for name in ("eps_v", "eps_a", "ebar")}
     for trace in eligibility_traces(network, record):
         for name, values in series.items():
             values.append(getattr(trace, name)[0, n_in + pre, post].copy())
@@ -48,5 +38,5 @@ def arrays(
     return found | {name: _host(history[:, 0]) for name, history in histories.items()}
 
 
-def _host(array: Array) -> np.ndarray:
+def _host(array):
     return np.array(xp.asnumpy(array))

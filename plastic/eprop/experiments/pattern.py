@@ -5,42 +5,28 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import require, runs, training, xp
+from plastic import parameters, require, runs, training, xp
 from plastic.data.sources import Repeated
 from plastic.eprop import gradients, inputs, signals
 from plastic.eprop.experiments import figures, one_trial
-from plastic.eprop.experiments.decision_options import require_step
-from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, network_of, published_weights
-from plastic.eprop.experiments.spellings import PLOT
-from plastic.eprop.rules import predict
+from plastic.eprop.experiments.options import PLOT, require_step
+from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, published_weights, restored
+from plastic.eprop.experiments.verify import compared
 from plastic.eprop.spiking import Neurons, decay
 from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 
+_READABLE = "{rule}-{learning_signals}-{seeds}"
 KAPPA = decay(30.0)
 """Decay of the membrane and of the readout: both have a time constant of 30 ms."""
 
 
 def restore(arrays, *, thr, dampening_factor, **_):
-    """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
-
-    predict(x) takes spikes (T, batch, n_in) of the host to readouts (..., T, batch, n_out). The parameters of several
-    seeds are stacked, as are their readouts.
-
-    arrays: by path. thr, dampening_factor: options of the run.
-    """
-    network = network_of(arrays, _neurons(thr, dampening_factor), KAPPA)
-    return network, lambda x: xp.asnumpy(predict(network, xp.asarray(x)))
+    """Return (network, predict) from the `arrays` of a checkpoint and two options of its run; see `plastic.load`."""
+    return restored(arrays, _neurons(thr, dampening_factor), KAPPA)
 
 
-@runs.experiment(
-    "eprop",
-    draw=figures.PATTERN,
-    restore=restore,
-    length="n_iter",
-    readable="{rule}-{learning_signals}-{seeds}",
-    spellings=PLOT,
-)
+@runs.experiment("eprop", draw=figures.PATTERN, restore=restore, length="n_iter", readable=_READABLE, spellings=PLOT)
 def pattern(
     run,
     *,
@@ -93,22 +79,25 @@ def pattern(
     """
     require_step(dt)
     sized_by = {"n_batch": n_batch, "n_out": n_out, "n_in": n_in, "n_rec": n_rec, "seq_len": seq_len}
-    for name, value in (sized_by | {"n_iter": n_iter, "print_every": print_every}).items():
-        require.whole(name, value)
-    run.expect(entries((n_in, n_rec, n_out), seq_len, n_batch) * len(run.seeds), **sized_by)
-    _require_numbers(learning_rate=learning_rate, thr=thr, dampening_factor=dampening_factor, above=0)
-    _require_numbers(reg=reg, least=0)
-    _require_numbers(reg_rate=reg_rate, f0=f0, least=0, most=1000)
+    require.counts(**sized_by, n_iter=n_iter, print_every=print_every)
+    sizes = n_in, n_rec, n_out
+    run.expect(entries(sizes, seq_len, n_batch) * len(run.seeds), **sized_by)
+    for name, value in {"learning_rate": learning_rate, "thr": thr, "dampening_factor": dampening_factor}.items():
+        require.number(name, value, above=0)
+    require.number("reg", reg, least=0)
+    require.number("reg_rate", reg_rate, least=0, most=1000)
+    require.number("f0", f0, least=0, most=1000)
     backprop = eprop_or_bptt == "bptt"
     rule = "bptt" if backprop and not stop_z_gradients else "eprop"
     signals_by = "random" if random_feedback and not backprop else "symmetric"
     run.fill(rule=rule, learning_signals=signals_by)
 
     generators = run.generators()
-    x, target = _stacked([inputs.pattern(each.data, seq_len, n_batch, n_in, n_out, f0) for each in generators])
-    draws = [published_weights(each.init, (n_in, n_rec, n_out), signals_by, False) for each in generators]
+    drawn = [inputs.pattern(each.data, seq_len, n_batch, n_in, n_out, f0) for each in generators]
+    x, target = (parameters.stack_replicas([xp.asarray(array) for array in each]) for each in zip(*drawn, strict=True))
+    draws = [published_weights(each.init, sizes, signals_by, False) for each in generators]
     neurons, optimizer = _neurons(thr, dampening_factor), SGD(learning_rate)
-    network = PlasticNetwork(draws, neurons, KAPPA, rule=rule, learning_signals=signals_by, optimizer=optimizer)
+    network = PlasticNetwork(draws, neurons, KAPPA, optimizer, rule=rule, learning_signals=signals_by)
     loss = functools.partial(squared_error, target=target)
     penalty = functools.partial(signals.rate_penalty, target=reg_rate / 1000, strength=reg / 2)
     if gradient_check and seq_len <= 20:
@@ -121,12 +110,12 @@ def pattern(
         steps=n_iter,
         evaluate=functools.partial(_evaluate, network, x, loss, reg_rate),
         evaluate_every=print_every,
-        checkpoint_every=print_every,
-        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
         advice="try a smaller learning_rate",
     )
     run.save_arrays(_trial(network, *((x, target) if len(draws) == 1 else (x[0], target[0]))))
-    return [_report(run)]
+    metrics = run.metrics()
+    steps, losses = np.array(metrics["step"]), np.array(metrics["loss"])
+    return [f"loss {losses[steps == steps[-1]].mean():.4g} (at first {losses[steps == 0].mean():.4g})"]
 
 
 def squared_error(output, target):
@@ -142,34 +131,19 @@ def squared_error(output, target):
 def check_gradient(network, x, loss, penalty):
     """Raise PlasticError unless e-prop online and by the sweep back in time agree, to 1e-4 of the largest entry.
 
-    network: the `PlasticNetwork`. x: input. loss: of the output to (loss, err). penalty: of the spikes to (penalty, R).
+    network: a `PlasticNetwork`. x: input. loss: of the output to (loss, err). penalty: of the spikes to (penalty, R).
     """
     record = gradients.simulate(network.network, x)
-    _, err = loss(record.output)
-    _, R = penalty(record.z)
-    forms = gradients.eprop_gradients, gradients.online_gradients
-    pair = [form(network.network, record, err, R, feedback=network.feedback) for form in forms]
-    for name in ("W_in", "W_rec"):
-        difference, largest = (
-            float(xp.asnumpy(xp.max(xp.abs(each)))) for each in (pair[0][name] - pair[1][name], pair[0][name])
-        )
+    arguments = network.network, record, loss(record.output)[1], penalty(record.z)[1]
+    forms = gradients.online_gradients, gradients.eprop_gradients
+    online, swept = (form(*arguments, feedback=network.feedback) for form in forms)
+    for name, (difference, largest) in compared(online, swept).items():
         if not difference <= 1e-4 * largest:
             raise PlasticError(f"gradient_check: two forms of e-prop differ by {difference:.1e} in {name}")
 
 
-def _require_numbers(above=None, least=None, most=None, **options):
-    for name, value in options.items():
-        require.number(name, value, above=above, least=least, most=most)
-
-
 def _neurons(thr, dampening_factor):
     return Neurons(KAPPA, thr, gamma=dampening_factor, gain=1 - KAPPA)
-
-
-def _stacked(drawn):
-    """Return (x, target) of one seed, or of several stacked, from the draws of `inputs.pattern`."""
-    x, target = (np.stack(arrays) if len(drawn) > 1 else arrays[0] for arrays in zip(*drawn, strict=True))
-    return xp.asarray(x), xp.asarray(target)
 
 
 def _evaluate(network, x, loss, reg_rate):
@@ -185,9 +159,3 @@ def _trial(network, x, target):
     """Return what the figures show of the first seed, for its input and target."""
     first = functools.partial(squared_error, target=target[:, :1])
     return one_trial.arrays(*network.one(0), x, first) | {"target": np.array(xp.asnumpy(target[:, 0]))}
-
-
-def _report(run):
-    metrics = run.metrics()
-    steps, loss = np.array(metrics["step"]), np.array(metrics["loss"])
-    return f"loss {loss[steps == steps[-1]].mean():.4g} (at first {loss[steps == 0].mean():.4g})"

@@ -14,6 +14,7 @@ from plastic.eprop.spiking import Neurons, SpikingNetwork, decay
 from plastic.errors import PlasticError
 
 _TRIES = 1000
+_Which = Literal["factorization_vs_BPTT", "hardcoded_vs_autodiff"]
 SETTINGS = {"factorization_vs_BPTT": (50, 2), "hardcoded_vs_autodiff": (10, 3)}
 """Steps and n_ref of the published verifications."""
 
@@ -23,12 +24,7 @@ def _readable(*, which, seeds, **_):
 
 
 @runs.experiment("eprop", seed=None, seeds=(1, 2, 3, 4, 5), dtype="float64", resume=False, readable=_readable)
-def verify(
-    run,
-    which: Literal["factorization_vs_BPTT", "hardcoded_vs_autodiff"] | None = None,
-    *,
-    tolerance: float | None = None,
-):
+def verify(run, which: _Which | None = None, *, tolerance: float | None = None):
     """Verify numerically that two ways to the same gradient agree; fail where one relative difference is too large.
 
     The run folder, results/eprop/verify-..., gets config.json and metrics.csv, with a row for each verification and
@@ -48,10 +44,8 @@ def verify(
         found = {seed: differences(name, seed) for seed in run.seeds}
         _require_agreement(name, found, limit)
         rows += [{"seed": seed, "verification": name} | each for seed, each in found.items()]
-        lines += [
-            f"seed {seed}: relative differences W_in {each['W_in']:.1e}, W_rec {each['W_rec']:.1e}"
-            for seed, each in found.items()
-        ]
+        for seed, each in found.items():
+            lines.append(f"seed {seed}: relative differences W_in {each['W_in']:.1e}, W_rec {each['W_rec']:.1e}")
         lines.append(f"{name}: all within {limit:g}")
     run.begin()
     run.log(rows)
@@ -59,59 +53,56 @@ def verify(
 
 
 def differences(which, seed):
-    """Return {"W_in": difference, "W_rec": difference}, relative to the largest entry of the second gradient.
+    """Return {"W_in": difference, "W_rec": difference} of the verification `which`, relative to the largest entry.
 
-    Inputs and weights are drawn anew until some neuron spikes, so that there is a gradient to compare.
-
-    which: the verification. seed: of the draws.
+    Inputs and weights are drawn anew, by the `seed`, until some neuron spikes, so that there is a gradient to compare.
     """
-    T, n_ref = SETTINGS[which]
     generator = np.random.default_rng(seed)
     for _ in range(_TRIES):
-        network, x, target = _draw(generator, T, n_ref)
-        record = gradients.simulate(network, x)
-        _, err = signals.regression(record.output, target)  # published: twice this mean, and T times; both are linear
-        if which == "factorization_vs_BPTT":
-            total = spiking.ideal_learning_signals(network, record, err)
-            first = spiking.factorised_gradients(network, record, total)
-            second = gradients.bptt_gradients(network, record, err)
-        else:
-            first = gradients.online_gradients(network, record, err)
-            second = gradients.eprop_gradients(network, record, err)
-        largest = {name: float(xp.asnumpy(xp.max(xp.abs(second[name])))) for name in first if name in ("W_in", "W_rec")}
-        if 0.0 not in largest.values():
-            return {
-                name: float(xp.asnumpy(xp.max(xp.abs(first[name] - second[name])))) / size
-                for name, size in largest.items()
-            }
+        found = compared(*_gradients(which, *_draw(generator, *SETTINGS[which])))
+        if all(largest != 0 for _, largest in found.values()):
+            return {name: difference / largest for name, (difference, largest) in found.items()}
     raise AssertionError(f"no activity in {_TRIES} draws")
+
+
+def compared(first, second):
+    """Return {"W_in", "W_rec": (the largest difference of two gradients, the largest entry of the second)}."""
+
+    def largest(array):
+        return float(xp.asnumpy(xp.max(xp.abs(array))))
+
+    return {name: (largest(first[name] - second[name]), largest(second[name])) for name in ("W_in", "W_rec")}
+
+
+def _gradients(which, network, x, target):
+    """Return the two gradients that are to agree."""
+    record = gradients.simulate(network, x)
+    _, err = signals.regression(record.output, target)  # published: twice this mean, and T times; both are linear
+    if which == "hardcoded_vs_autodiff":
+        return gradients.online_gradients(network, record, err), gradients.eprop_gradients(network, record, err)
+    total = spiking.ideal_learning_signals(network, record, err)
+    return spiking.factorised_gradients(network, record, total), gradients.bptt_gradients(network, record, err)
 
 
 def _draw(generator, T, n_ref):
     """Return (network, x, target): 4 LIF and 4 ALIF neurons, 3 inputs of 100 Hz, one output."""
-    n_in, n = 3, 8
+    n_in, n, alpha = 3, 8, decay(20)
     beta = np.repeat([0.0, 0.07], 4)[None]
-    neurons = Neurons(decay(20), 0.62, decay(500), xp.asarray(beta), n_ref=n_ref)
+    neurons = Neurons(alpha, 0.62, decay(500), xp.asarray(beta), n_ref=n_ref)
     W_in, W_rec, W_out = (
         xp.asarray(generator.standard_normal(shape) * scale)
         for shape, scale in (((n_in, n), n_in**-0.5), ((n, n), n**-0.5), ((n, 1), 1.0))
     )
-    kappa = decay(20)
-    network = SpikingNetwork(W_in, W_rec, W_out, neurons, kappa, 1 - kappa)
+    network = SpikingNetwork(W_in, W_rec, W_out, neurons, kappa=alpha, g_out=1 - alpha)
     x, target = generator.random((T, 1, n_in)) < 0.1, generator.standard_normal((T, 1, 1))
     return network, xp.asarray(x), xp.asarray(target)
 
 
 def _require_agreement(which, found, limit):
     """Raise PlasticError where one of the differences, {seed: {name: difference}}, is not within the limit."""
-    beyond = {  # a NaN is not within any limit
-        f"{name}, seed {seed}": value
-        for seed, each in found.items()
-        for name, value in each.items()
-        if not value <= limit
-    }
-    if beyond:
-        worst = max(beyond, key=lambda place: (np.isnan(beyond[place]), beyond[place]))
+    places = {f"{name}, seed {seed}": value for seed, each in found.items() for name, value in each.items()}
+    worst = max(places, key=lambda place: (np.isnan(places[place]), places[place]))
+    if not places[worst] <= limit:  # a NaN is not within any limit
         raise PlasticError(
-            f"{which}: relative differences up to {beyond[worst]:.1e} ({worst}), above the tolerance of {limit:g}"
+            f"{which}: relative differences up to {places[worst]:.1e} ({worst}), above the tolerance of {limit:g}"
         )
