@@ -25,7 +25,7 @@ step, all 0 at the end of the window, and p, c, z those by u~, I, e within it,
 from plastic import xp
 from plastic.gle.networks import Network
 from plastic.gle.parameters import Parameters
-from plastic.gle.state import State, history
+from plastic.gle.state import State, histories
 from plastic.types import Array
 
 
@@ -38,9 +38,7 @@ class Tape:
 
     def __init__(self, net: Network, steps: int, batch: int) -> None:
         shapes = dict.fromkeys(("r", "q", "drive", "u_ahead"), (batch, 2)) | dict.fromkeys("xdEe", (batch,))
-        both = {name: history(net, steps, *shape) for name, shape in shapes.items()}
-        self.tree = {name: kept for name, (kept, _) in both.items()}
-        self.arrays = {name: view for name, (_, view) in both.items()}
+        self.tree, self.arrays = histories(net, steps, shapes)
 
     def before(self, position: int, state: State, x: Array, d: Array) -> None:
         """Note what the step number `position` begins with: its state, input x and d, both (..., batch, 1)."""

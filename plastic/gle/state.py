@@ -1,5 +1,6 @@
 """The state of a network, and arrays for what changes over time; see `plastic.gle.dynamics`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from plastic import require, xp
@@ -80,16 +81,18 @@ class State:
         return state
 
 
-def history(net: Network, steps: int, *shape: int) -> tuple[Array, Array]:
-    """Return (kept, view) of one array of zeros for what changes over time: replica axes first, and time first.
+def histories(
+    net: Network, steps: int, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return (kept, by_time), arrays of zeros for what changes over time, by name: replica axes first, and time first.
 
     Args:
         net: the network, whose replica axes lead.
         steps: how many there are.
-        shape: of what is kept of each step.
+        shapes: of what is kept of each step, by name.
     """
-    kept = xp.zeros((*net.lead, steps, *shape), dtype=xp.float_dtype)
-    return kept, xp.moveaxis(kept, len(net.lead), 0)
+    kept = {name: xp.zeros((*net.lead, steps, *shape), dtype=xp.float_dtype) for name, shape in shapes.items()}
+    return kept, {name: xp.moveaxis(array, len(net.lead), 0) for name, array in kept.items()}
 
 
 def require_network(net: Any) -> None:

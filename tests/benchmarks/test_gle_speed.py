@@ -14,8 +14,9 @@ import timing
 
 from plastic import parameters
 from plastic.functions import softmax
+from plastic.gle import lagline_student
 from plastic.gle.dynamics import step
-from plastic.gle.experiments import lagline_student, mnist1d
+from plastic.gle.experiments import mnist1d
 from plastic.gle.networks import uniform_layers
 from plastic.gle.state import State
 from plastic.optimizers import Adam

@@ -7,9 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from plastic import check, functions, xp
-from plastic.gle import adjoint_dynamics
+from plastic.gle import adjoint_dynamics, lagnet_students
 from plastic.gle.dynamics import step_through_all_layers
-from plastic.gle.experiments import lagnet_students
 from plastic.gle.networks import Network
 from plastic.gle.state import State
 from plastic.parameters import Affine

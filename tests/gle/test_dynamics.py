@@ -14,7 +14,7 @@ from plastic.errors import PlasticError
 from plastic.gle.dynamics import advance, evolve, forget_errors, predict, step, step_through_all_layers
 from plastic.gle.networks import Network, network, uniform_layers
 from plastic.gle.parameters import Parameters
-from plastic.gle.state import State, history
+from plastic.gle.state import State, histories
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
@@ -636,9 +636,11 @@ def test_uniform_layers_are_as_wide_as_their_inputs_allow(bias):
         assert [layer.b.shape for layer in layers] == [(1, 400), (1, 300)]
 
 
-def test_a_history_is_kept_by_replica_and_seen_by_time(precision):
+def test_histories_are_kept_by_replica_and_seen_by_time(precision):
     network = Network.from_layers(**draw(np.random.default_rng(0), lead=(2,)))
-    array, view = history(network, 5, 3, 4)
+    kept, by_time = histories(network, 5, {"u": (3, 4), "loss": ()})
+    assert kept["loss"].shape == (2, 5) and by_time["loss"].shape == (5, 2)
+    array, view = kept["u"], by_time["u"]
     assert array.shape == (2, 5, 3, 4) and view.shape == (5, 2, 3, 4)
     assert array.dtype == precision
     view[1] = 1.0

@@ -10,8 +10,8 @@ from gle.tiny import LINE, MODELS, assert_close, command, numbers
 
 import plastic
 from plastic import runs, xp
-from plastic.gle.experiments import lagline_student
-from plastic.gle.experiments.lagline_student import Student
+from plastic.gle import lagline_student
+from plastic.gle.lagline_student import Student
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import check, functions, parameters, xp
 from plastic.gle import lagline_bptt
 from plastic.gle.dynamics import evolve
-from plastic.gle.experiments.lagline_student import Student
+from plastic.gle.lagline_student import Student
 from plastic.gle.networks import Network
 from plastic.gle.state import State
 from plastic.parameters import Affine

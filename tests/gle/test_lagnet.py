@@ -8,7 +8,7 @@ from gle.tiny import NET, assert_close, command, numbers
 
 import plastic
 from plastic import runs, xp
-from plastic.gle.experiments import lagnet_students
+from plastic.gle import lagnet_students
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,8 @@ import test_gle_full
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import functions, xp
-from plastic.gle import inputs
+from plastic.gle import inputs, lag_features, lagline_student, lagnet_students
 from plastic.gle.dynamics import step, step_through_all_layers
-from plastic.gle.experiments import lag_features, lagline_student, lagnet_students
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import Network
 from plastic.gle.state import State

@@ -9,8 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import xp
-from plastic.gle import inputs
-from plastic.gle.experiments import lagline_student, lagnet_students
+from plastic.gle import inputs, lagline_student, lagnet_students
 
 GOLDEN = "gle_*fullrun*.npz"
 BEGIN = 5000  # step after which the lag line learns

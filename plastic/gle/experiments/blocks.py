@@ -2,6 +2,7 @@
 
 import math
 
+from plastic import require
 from plastic.errors import PlasticError
 
 BLOCK = 100
@@ -9,31 +10,22 @@ BLOCK = 100
 _MOST = 10**8  # Euler steps: their records still fit the memory
 
 
-def count(total: int) -> int:
+def count(total):
     """Return how many blocks `total` Euler steps are."""
     return math.ceil(total / BLOCK)
 
 
-def steps_of(number: int, total: int) -> range:
-    """Return the Euler steps of block number 1, 2, .. of `total` steps; the last block may be shorter.
-
-    Args:
-        number: of the block.
-        total: Euler steps of the whole run.
-    """
+def steps_of(number, total):
+    """Return the Euler steps, a range, of block number 1, 2, .. of `total` steps; the last block may be shorter."""
     return range((number - 1) * BLOCK, min(number * BLOCK, total))
 
 
-def require_times(dt: float, **times: float) -> None:
-    """Require that each of the times is so few steps that their records fit the memory.
-
-    Args:
-        dt: the length of a step.
-        times: {name of the option: time}.
-
-    Raises:
-        PlasticError: where there are more than 10^8 steps.
-    """
+def require_times(dt, **times):
+    """Require a step dt that fits the neurons, and times, by their options, of at most 10^8 such steps."""
+    for name, value in (times | {"dt": dt}).items():
+        require.number(name, value, above=0)
+    if dt > 0.1:
+        raise PlasticError(f"dt is {dt}; it must be at most 0.1, the smallest prospective time constant of the neurons")
     for name, time in times.items():
         if time / _MOST > dt:
             raise PlasticError(f"{name} is {time}, more than {_MOST:,} steps of dt={dt}")

@@ -32,10 +32,10 @@ _LEAST = 1e-16  # of a loss on a logarithmic axis
 
 def lag_line(runs):
     """Rates and errors before and after learning; weights, time constants and loss over time (Fig. 5)."""
-    named = plotting.labels(runs, [_MODELS[run.options["model"]] for run in runs])
+    named = plotting.labels(runs, [_MODELS[run.option("model")] for run in runs])
     held = dict(zip(named, map(_of_first_seed, runs), strict=True))
-    t_init = runs[0].options["t_init"]
-    end = min(run.options["t_init"] + run.options["t_train"] for run in runs)
+    t_init = runs[0].option("t_init")
+    end = min(run.option("t_init") + run.option("t_train") for run in runs)
     spans = {
         "true time constants, wrong weights": 0.24 * t_init,
         "before learning": 0.64 * t_init,
@@ -96,7 +96,7 @@ def lag_net_traces(runs):
     """Outputs, input, and the errors of the first layer of the lag net before and after learning (Fig. 6)."""
     fig, axes = plotting.figure(4, 2, width=5.5, height=1.9)
     for place, (run, arrays, name) in enumerate(_lag_nets(runs)):
-        for column, part in enumerate(_before_and_after(len(arrays["time"]), run.options["start_learning_step"])):
+        for column, part in enumerate(_before_and_after(len(arrays["time"]), run.option("start_learning_step"))):
             time = arrays["time"][part]
             output, signal, *errors = axes[:, column]
             if place == 0:
@@ -174,7 +174,7 @@ def lag_net_learning(runs):
 
 def _lag_nets(runs):
     """Return [(run, its arrays, what its labels begin with)]."""
-    names = [run.options["boundary"] + ", small weights" * run.options["small_weights"] for run in runs]
+    names = [run.option("boundary") + ", small weights" * run.option("small_weights") for run in runs]
     first = [""] if len(runs) == 1 else [f"{label}: " for label in plotting.labels(runs, names)]
     return list(zip(runs, map(_of_first_seed, runs), first, strict=True))
 
@@ -182,7 +182,7 @@ def _lag_nets(runs):
 def _of_first_seed(run):
     """Return the arrays of a run, of several seeds the first one's."""
     arrays = plotting.arrays_of(run)
-    if run.options["seeds"] is None or len(run.options["seeds"]) == 1:
+    if len(run.seeds) == 1:
         return arrays
     common = ("time", "input", "loss/time", "spectrum/omega")
     return {name: array if name in common else array[0] for name, array in arrays.items()}

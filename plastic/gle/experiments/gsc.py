@@ -7,7 +7,8 @@ from plastic.data import speech
 from plastic.data.speech.batches import Batches, fixed
 from plastic.data.speech.features import mel_filters, stretch
 from plastic.errors import PlasticError
-from plastic.gle.experiments import figures, sequence_classifier
+from plastic.gle.experiments import figures, seeds, sequence_classifier
+from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import Network, uniform_layers
 from plastic.optimizers import Plateau
 
@@ -61,8 +62,7 @@ def gsc(
         n_mels: filters of the spectrogram.
         hidden: neurons in each of the three hidden layers: a multiple of 5, for the five groups of time constants.
     """
-    for name, value in {"max_epochs": max_epochs, "batch_size": batch_size, "n_mels": n_mels, "hidden": hidden}.items():
-        require.whole(name, value)
+    require.counts(max_epochs=max_epochs, batch_size=batch_size, n_mels=n_mels, hidden=hidden)
     require.number("learning_rate", learning_rate, above=0)
     require.number("lr_scheduler_gamma", lr_scheduler_gamma, above=0, most=1)
     require.whole("lr_scheduler_patience", lr_scheduler_patience, least=0)
@@ -74,27 +74,16 @@ def gsc(
     run.expect(len(run.seeds) * (4 * weights + 24 * hidden * batch_size), hidden=hidden, batch_size=batch_size)
 
     generators = run.generators()
-    drawn_by = [each.init for each in generators]
     found = speech.load(dataset, seed=run.seeds[0])
     sizes = (n_mels, hidden, hidden, hidden, len(found.classes))
-    learner = sequence_classifier.SequenceClassifier(
-        network(uniform_layers(drawn_by if len(drawn_by) > 1 else drawn_by[0], sizes)),
-        prepare=prepare,
-        schedule=Plateau(lr_scheduler_patience, lr_scheduler_gamma, eps=1e-20),
-        learning_rate=learning_rate * _RATE,
-        batch=batch_size,
-        chunk=batch_size,
-    )
+    net = network(seeds.stacked([uniform_layers(each.init, sizes) for each in generators]))
+    schedule = Plateau(lr_scheduler_patience, lr_scheduler_gamma, eps=1e-20)
+    learner = SequenceClassifier(net, prepare, schedule, learning_rate * _RATE, batch=batch_size, chunk=batch_size)
     sets = {name: getattr(found, name) for name in ("validation", "test")}
     sets = {name: (fixed(each, found.rate, n_mels), xp.asarray(each.labels)) for name, each in sets.items()}
-    sequence_classifier.train(
-        run,
-        learner,
-        source=Batches(found.train, found.rate, batch_size, n_mels, [each.data for each in generators], found.noise),
-        sets={"validation": sets["validation"]},
-        watched="validation",
-        epochs=max_epochs,
-    )
+    source = Batches(found.train, found.rate, batch_size, n_mels, [each.data for each in generators], found.noise)
+    held = {"validation": sets["validation"]}
+    sequence_classifier.train(run, learner, source, held, watched="validation", epochs=max_epochs)
     accuracies = xp.asnumpy(learner.score(*sets["test"])["accuracy"])
     run.save_arrays({"test_accuracy": accuracies})
     diverged = {int(replica) for replica in run.config.get("details", {}).get("diverged", {})}

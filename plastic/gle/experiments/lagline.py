@@ -9,9 +9,9 @@ from plastic import require, runs, training, xp
 from plastic.data.sources import Repeated
 from plastic.errors import PlasticError
 from plastic.gle import dynamics, inputs
-from plastic.gle.experiments import blocks, figures
-from plastic.gle.experiments.lagline_student import LEAST, WINDOWS, Student, chain
-from plastic.gle.state import history
+from plastic.gle.experiments import blocks, figures, seeds
+from plastic.gle.lagline_student import LEAST, WINDOWS, Student, chain
+from plastic.gle.state import histories
 
 _PUBLISHED_SEED, _PUBLISHED = 0, (0.30742282, 0.63407868, 0.49009341, 0.89644474)
 """The seed of the published run, and the tau_0, tau_1, w_0, w_1 it begins with."""
@@ -26,8 +26,7 @@ _LEARNED = ("w_0", "w_1", "tau_0", "tau_1")
 def restore(arrays, *, dt, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
-    predict(x) takes an input over time (T, batch) of the host, and gives the outputs over time (..., T, batch) from
-    rest.
+    predict(x) takes an input over time (T, batch) of the host, and gives the outputs (..., T, batch) from rest.
     """
     vector = np.asarray(arrays["parameters"])
     net = chain(vector[..., 2:], vector[..., :2], dt)
@@ -66,11 +65,10 @@ def lagline(
         beta: strength of the nudge towards the target.
         dt: Euler step.
     """
-    above_0 = {"t_init": t_init, "t_train": t_train, "learning_rate": learning_rate, "beta": beta, "dt": dt}
-    for name, value in above_0.items():
-        require.number(name, value, above=0)
-    require.whole("batch_size", batch_size)
     blocks.require_times(dt, t_init=t_init, t_train=t_train)
+    require.number("learning_rate", learning_rate, above=0)
+    require.number("beta", beta, above=0)
+    require.counts(batch_size=batch_size)
     _require_fitting(dt, t_init, t_train, start)
 
     total, window = round((t_init + t_train) / dt), round(WINDOWS.get(model, 0) / dt)
@@ -95,7 +93,6 @@ def lagline(
         evaluate=records.means,
         evaluate_every=_EVERY,
         checkpoint_every=500,
-        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
         advice="try a smaller learning_rate",
     )
     run.save_arrays(records.arrays())
@@ -106,11 +103,9 @@ class Records:
     """What is kept of a `Student` over `total` steps: every tenth step of the first sample, and means of the loss."""
 
     def __init__(self, student, total):
-        self.student, net, rows = student, student.student, math.ceil(total / _ROW)
+        self.student, net = student, student.student
         shapes = {"trace": (len(_TRACES),), "parameters": (4,), "loss": ()}
-        both = {name: history(net, rows, *shape) for name, shape in shapes.items()}
-        self.kept = {name: kept for name, (kept, _) in both.items()}
-        self._by_time = {name: view for name, (_, view) in both.items()}
+        self.kept, self._by_time = histories(net, math.ceil(total / _ROW), shapes)
         self.sum, self.count = xp.zeros((*net.lead, 1), dtype=xp.float_dtype), xp.zeros((), dtype=xp.float_dtype)
         self._d = xp.zeros((blocks.BLOCK, *net.lead, student.state.batch), dtype=xp.float_dtype)
 
@@ -120,7 +115,7 @@ class Records:
         return {"records": self.kept, "sum": self.sum, "count": self.count}
 
     def take(self, steps, x, anew):
-        """Let the student take steps, a range, with inputs x (steps, ..., batch, 1); return the sum of their losses.
+        """Take steps, a range, with inputs x (steps, ..., batch, 1); return the sum of their losses.
 
         anew: whether the means of the loss begin anew.
         """
@@ -166,11 +161,11 @@ class Records:
 
 
 def _drawn(run, start, dt, batch_size):
-    """Return the shifts of the samples and the parameters to start from, host arrays, of several seeds stacked."""
+    """Return the shifts of the samples and the parameters to start from, host arrays."""
     generators = run.generators()
     shifts = [each.data.integers(int(2 / dt), size=batch_size) for each in generators]
     starts = [start or _start(seed, each.init, dt) for seed, each in zip(run.seeds, generators, strict=True)]
-    return (np.stack(each) if len(generators) > 1 else each[0] for each in (shifts, starts))
+    return seeds.stacked(shifts), seeds.stacked([np.array(each) for each in starts])
 
 
 def _start(seed, generator, dt):
@@ -182,26 +177,18 @@ def _start(seed, generator, dt):
 
 
 def _require_fitting(dt, t_init, t_train, start):
-    """Require times and time constants that fit the step."""
-    if dt > 0.1:
-        raise PlasticError(f"dt is {dt}; it must be at most 0.1, the prospective time constant of the neurons")
+    """Require times with a period of the input, and time constants that fit the step."""
     if round((t_init + t_train) / dt) <= round(4 / dt):
-        raise PlasticError(
-            f"t_init {t_init} and t_train {t_train} are too short: the input has a period of 4, and one at least is "
-            "needed"
-        )
+        raise PlasticError(f"t_init {t_init} and t_train {t_train} are too short: the input has a period of 4")
     if start is not None and (len(start) != 4 or min(start[:2]) < dt):
         raise PlasticError(f"start is {start}; it takes tau_0, tau_1 (at least dt={dt}), w_0 and w_1")
 
 
 def _report(run, least):
-    metrics, lines = run.metrics(), []
-    for at in range(len(metrics["step"])):
-        if metrics["step"][at] == metrics["step"][-1]:
-            w_0, w_1, tau_0, tau_1 = (metrics[name][at] for name in _LEARNED)
-            held = " (held at its least)" if min(tau_0, tau_1) <= least * 1.001 else ""
-            lines.append(
-                f"seed {metrics['seed'][at]}: loss {metrics['loss'][at]:.3g}, "
-                f"w {w_0:.4f} {w_1:.4f}, tau_m {tau_0:.4f} {tau_1:.4f}{held}; the teacher has w 1 2, tau_m 1 2"
-            )
+    lines = []
+    for row in seeds.last_rows(run):
+        w_0, w_1, tau_0, tau_1 = (row[name] for name in _LEARNED)
+        held = " (held at its least)" if min(tau_0, tau_1) <= least * 1.001 else ""
+        learned = f"w {w_0:.4f} {w_1:.4f}, tau_m {tau_0:.4f} {tau_1:.4f}{held}"
+        lines.append(f"seed {row['seed']}: loss {row['loss']:.3g}, {learned}; the teacher has w 1 2, tau_m 1 2")
     return lines

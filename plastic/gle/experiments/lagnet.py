@@ -8,9 +8,9 @@ from plastic import require, runs, training, xp
 from plastic.data.sources import Repeated
 from plastic.errors import PlasticError
 from plastic.gle import dynamics, inputs
-from plastic.gle.experiments import blocks, figures
-from plastic.gle.experiments.lagnet_students import AM, GLE, TEACHER, Students, replicas
-from plastic.gle.state import history
+from plastic.gle.experiments import blocks, figures, seeds
+from plastic.gle.lagnet_students import AM, GLE, TEACHER, Students, replicas
+from plastic.gle.state import histories
 from plastic.initializers import uniform_fan_in
 
 _PUBLISHED_SEED, _PUBLISHED, _SMALL = 5, (0.6605, -0.7478), (-0.07, 1.0)
@@ -73,33 +73,24 @@ def lagnet(
         small_weights: begin from the weights (-0.07, 1) of the figure in the paper, which the published script names.
         dt: Euler step.
     """
-    for name, value in (("t", t), ("dt", dt)):
-        require.number(name, value, above=0)
-    for name, value in (("learning_rate_gle", learning_rate_gle), ("learning_rate_am", learning_rate_am)):
-        require.number(name, value, above=0)
+    blocks.require_times(dt, t=t)
+    require.number("learning_rate_gle", learning_rate_gle, above=0)
+    require.number("learning_rate_am", learning_rate_am, above=0)
     require.number("momentum", momentum, least=0, most=1)
     require.number("gamma", gamma, least=0)
-    for name, value in (("start_learning_step", start_learning_step), ("update_every", update_every)):
-        require.whole(name, value)
-    blocks.require_times(dt, t=t)
-    _require_fitting(dt, t, start_learning_step, update_every)
-
+    require.counts(start_learning_step=start_learning_step, update_every=update_every)
     total = round(t / dt)
+    if total < start_learning_step + update_every:
+        raise PlasticError(
+            f"t is {t}, {total} steps of dt={dt}; the students learn after start_learning_step={start_learning_step} "
+            f"and update_every={update_every} more"
+        )
+
     run.expect(len(run.seeds) * 21 * total, t=t, dt=dt)  # records, and what the adjoint method needs of the past
     x = inputs.sines(total, t, np.array(_ANGULAR) / (2 * np.pi))
-    first = np.stack([_first(small_weights, seed) for seed in run.seeds])
-    students = Students(
-        first if len(run.seeds) > 1 else first[0],
-        total,
-        start_learning_step,
-        update_every,
-        dt,
-        gamma,
-        learning_rate_gle * dt,
-        learning_rate_am,
-        momentum,
-        boundary == "textbook",
-    )
+    first = seeds.stacked([_first(small_weights, seed) for seed in run.seeds])
+    rates = learning_rate_gle * dt, learning_rate_am, momentum
+    students = Students(first, total, start_learning_step, update_every, dt, gamma, *rates, boundary == "textbook")
     records = Records(students, x)
     training.fit(
         run,
@@ -110,7 +101,6 @@ def lagnet(
         evaluate=records.means,
         evaluate_every=_EVERY,
         checkpoint_every=10 * _EVERY,
-        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
         advice="try smaller learning rates",
     )
     run.save_arrays(_measured(records.arrays() | {"time": inputs.times(total, t)}, start_learning_step, dt))
@@ -122,10 +112,8 @@ class Records:
 
     def __init__(self, students, x):
         self.students, self.x = students, x
-        sizes = {"output": 3, "e": 2, "w_gle": 2, "w_am": 2}
-        both = {name: history(students.am, len(x), n) for name, n in sizes.items()}
-        self.kept = {name: kept for name, (kept, _) in both.items()}
-        self._by_time = {name: view for name, (_, view) in both.items()}
+        shapes = {"output": (3,), "e": (2,), "w_gle": (2,), "w_am": (2,)}
+        self.kept, self._by_time = histories(students.am, len(x), shapes)
         self._span = slice(0, 1)  # since the last evaluation
 
     @property
@@ -202,24 +190,11 @@ def _first(small_weights, seed):
     return uniform_fan_in(xp.generator(seed).init, (1, 2), 1)
 
 
-def _require_fitting(dt, t, start_learning_step, update_every):
-    """Require a step that fits the neurons, and a time in which the students learn."""
-    if dt > 0.1:
-        raise PlasticError(f"dt is {dt}; it must be at most 0.1, the smallest prospective time constant")
-    steps = round(t / dt)
-    if steps < start_learning_step + update_every:
-        raise PlasticError(
-            f"t is {t}, {steps} steps of dt={dt}; the students learn after start_learning_step={start_learning_step} "
-            f"and update_every={update_every} more"
-        )
-
-
 def _report(run):
-    metrics, lines = run.metrics(), []
-    for at in range(len(metrics["step"])):
-        if metrics["step"][at] == metrics["step"][-1]:
-            for name in _STUDENTS:
-                w = ", ".join(f"{metrics[f'w{k}_{name}'][at]:.4f}" for k in range(2))
-                loss = f"{metrics[f'loss_{name}'][at]:.3g}"
-                lines.append(f"seed {metrics['seed'][at]}, {name}: loss {loss}, w {w}; the teacher has {TEACHER[0][0]}")
+    lines = []
+    for row in seeds.last_rows(run):
+        for name in _STUDENTS:
+            w = ", ".join(f"{row[f'w{k}_{name}']:.4f}" for k in range(2))
+            loss = f"{row[f'loss_{name}']:.3g}"
+            lines.append(f"seed {row['seed']}, {name}: loss {loss}, w {w}; the teacher has {TEACHER[0][0]}")
     return lines

@@ -7,14 +7,15 @@ import numpy as np
 from plastic import data, require, runs, xp
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
-from plastic.gle.experiments import figures, sequence_classifier
-from plastic.gle.experiments.lag_features import lag_features
+from plastic.gle.experiments import figures, seeds, sequence_classifier
+from plastic.gle.experiments.sequence_classifier import SequenceClassifier
+from plastic.gle.lag_features import lag_features
 from plastic.gle.networks import Network, uniform_layers
 from plastic.optimizers import Plateau
 
 _SET, _DT, _STEPS, _CLASSES = "MNIST-1D-360", 0.2, 360, 10
 _RATES = {"plastic_e2e": 5e-3, "plastic_e2e_42k": 2.5e-3, "static_lagnet": 5e-3}  # for 72 steps
-_TEST_BATCH = 1000
+_CHUNK = 1000  # samples at once, where nothing is learned
 _EQUAL, _LAGGED = {"plastic_e2e": 17, "plastic_e2e_42k": 30}, {"plastic_e2e": 36, "plastic_e2e_42k": 60}
 
 
@@ -57,36 +58,24 @@ def mnist1d(
             for plastic_e2e_42k.
         validation: how many training samples are held out, to lower the learning rate by, rather than by the test set.
     """
-    require.whole("max_epochs", max_epochs)
-    require.whole("batch_size", batch_size)
+    require.counts(max_epochs=max_epochs, batch_size=batch_size)
     if learning_rate is not None:
         require.number("learning_rate", learning_rate, above=0)
     _require_samples(validation, batch_size)
 
     generators = run.generators()
-    drawn_by = [each.init for each in generators]
-    layers = uniform_layers(drawn_by if len(drawn_by) > 1 else drawn_by[0], sizes(architecture))
+    layers = seeds.stacked([uniform_layers(each.init, sizes(architecture)) for each in generators])
     dataset = data.load(_SET, dtype=xp.float_dtype.name, validation=validation)
-    learner = sequence_classifier.SequenceClassifier(
-        network(architecture, layers),
-        prepare=steps_first,
-        schedule=Plateau(patience=2, factor=0.5),
-        learning_rate=(learning_rate or _RATES[architecture]) * 72 / _STEPS,
-        batch=batch_size,
-        chunk=_TEST_BATCH,
-    )
-    x, labels = features(architecture, dataset.train[0]), xp.asarray(dataset.train[1])
-    sequence_classifier.train(
-        run,
-        learner,
-        source=Batches(x, labels, batch_size, [each.shuffle for each in generators]),
-        sets=_held_out(architecture, dataset),
-        watched="validation" if validation else "test",
-        epochs=max_epochs,
-    )
-    metrics = run.metrics()
-    last = [step == metrics["step"][-1] for step in metrics["step"]]  # of the replicas that have not diverged
-    return [sequence_classifier.spread(np.compress(last, metrics["test_accuracy"]))]
+    rate, schedule = (learning_rate or _RATES[architecture]) * 72 / _STEPS, Plateau(patience=2, factor=0.5)
+    net = network(architecture, layers)
+    learner = SequenceClassifier(net, steps_first, schedule, rate, batch=batch_size, chunk=_CHUNK)
+    x, labels = _seen(architecture, dataset.train)
+    source = Batches(x, labels, batch_size, [each.shuffle for each in generators])
+    held = {"test": dataset.test, "validation": dataset.validation}
+    sets = {name: _seen(architecture, samples) for name, samples in held.items() if samples}
+    watched = "validation" if validation else "test"
+    sequence_classifier.train(run, learner, source, sets, watched, epochs=max_epochs)
+    return [sequence_classifier.spread([row["test_accuracy"] for row in seeds.last_rows(run)])]
 
 
 def network(architecture, layers):
@@ -116,7 +105,9 @@ def sizes(architecture):
 def features(architecture, x):
     """Return what an architecture sees of samples x (N, 360): (N, 360, 1), or the 10 outputs of the fixed lag net."""
     x = xp.asarray(x)[..., None]
-    return lag_features(x) if architecture == "static_lagnet" else x
+    if architecture != "static_lagnet":
+        return x
+    return xp.concatenate([lag_features(x[start : start + _CHUNK]) for start in range(0, len(x), _CHUNK)])
 
 
 def steps_first(x):
@@ -124,10 +115,9 @@ def steps_first(x):
     return xp.ascontiguousarray(xp.swapaxes(x, -2, -3))
 
 
-def _held_out(architecture, dataset):
-    """Return the sets that are not trained on, {"test": (x, labels)} and "validation" where there is one."""
-    held = {"test": dataset.test, "validation": dataset.validation}
-    return {name: (features(architecture, part[0]), xp.asarray(part[1])) for name, part in held.items() if part}
+def _seen(architecture, samples):
+    """Return the features and the labels of samples (x, labels); nothing in them changes while the network learns."""
+    return features(architecture, samples[0]), xp.asarray(samples[1])
 
 
 def _require_samples(validation, batch_size):

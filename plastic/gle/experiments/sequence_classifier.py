@@ -82,11 +82,8 @@ class SequenceClassifier:
 def train(run, learner, source, sets, watched, epochs):
     """Train a `SequenceClassifier` on a source of batches (x, labels), and evaluate it after each epoch.
 
-    The metrics are loss and accuracy on the sets, the accuracy while learning, and the learning rate.
-
-    run: the run.    learner: the `SequenceClassifier`.    epochs: of training.
-    source: next() gives (x, labels), x as `prepare` takes it, labels (..., batch).
-    sets: {"test": (x, labels)}; labels (N,).    watched: the set whose loss lowers the learning rate.
+    The metrics are loss and accuracy on the sets, {"test": (x, labels)}, the accuracy while learning, and the learning
+    rate, which the loss on the set `watched` lowers. x is as `prepare` takes it.
     """
     trained = False
 
@@ -105,18 +102,8 @@ def train(run, learner, source, sets, watched, epochs):
             learner.schedule.step(rates, scores[watched]["loss"][..., None])
         return metrics
 
-    training.fit(
-        run,
-        learner.tree,
-        source,
-        step,
-        steps=epochs * source.per_epoch,
-        evaluate=evaluate,
-        evaluate_every=source.per_epoch,
-        checkpoint_every=source.per_epoch,
-        replicas=[{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)],
-        advice="try a smaller learning_rate",
-    )
+    steps, advice = epochs * source.per_epoch, "try a smaller learning_rate"
+    training.fit(run, learner.tree, source, step, steps=steps, evaluate=evaluate, advice=advice)
 
 
 def layers_of(arrays):

@@ -6,6 +6,8 @@ The net is 1-1-1 without bias, softplus in both layers, tau_r = 0.1, gamma = 1. 
 4, 2 or 1 ("bptt_tw4", "bptt_tw2", "bptt_tw1"; see `plastic.gle.lagline_bptt`).
 """
 
+from typing import Any
+
 import numpy as np
 
 from plastic import parameters, xp
@@ -15,13 +17,14 @@ from plastic.gle.networks import Network
 from plastic.gle.state import State
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
+from plastic.types import Array, Tree
 
 WEIGHTS, TAU_M, TAU_R, GAMMA = (1.0, 2.0), (1.0, 2.0), 0.1, 1.0
 WINDOWS = {"bptt_tw4": 4.0, "bptt_tw2": 2.0, "bptt_tw1": 1.0}
 LEAST = 10  # steps: no membrane time constant goes below
 
 
-def chain(tau_m, w, dt, prospective=False, learn_tau=False):
+def chain(tau_m: Any, w: Any, dt: float, prospective: bool = False, learn_tau: bool = False) -> Network:
     """Return the net with tau_m (..., 2) and w (..., 2), host arrays; their leading axis is that of seeds.
 
     dt, prospective, learn_tau: as for `plastic.gle.network`.
@@ -44,7 +47,17 @@ class Student:
     lr: of Adam.    beta: of the nudge.
     """
 
-    def __init__(self, prospective, window, start, begin, batch, dt, beta, lr):
+    def __init__(
+        self,
+        prospective: bool,
+        window: int,
+        start: Any,
+        begin: int,
+        batch: int,
+        dt: float,
+        beta: float,
+        lr: float,
+    ) -> None:
         self.window, self.begin, self.beta = window, begin, beta
         start = np.asarray(start, dtype=float)
         self.start = xp.asarray(start[..., None, :2])
@@ -56,27 +69,27 @@ class Student:
         self.tape = lagline_bptt.Tape(self.student, window + 1, batch) if window else None
 
     @property
-    def tree(self):
+    def tree(self) -> Tree:
         """All that changes."""
         tape = {"tape": self.tape.tree} if self.tape else {}
         states = {"teacher": self.teacher_state.tree, "student": self.state.tree}
         return {"parameters": self.student.parameters.flat, "moments": self.moments} | states | tape
 
-    def step(self, s, x):
+    def step(self, s: int, x: Array) -> tuple[Array, Array]:
         """Take step number s with input x (..., batch, 1); return the teacher's output y, and y minus the student's."""
         student, state, learns = self.student, self.state, s >= self.begin
         if not self.window and s in (0, self.begin // 2):
             student.tau_m[...] = self.teacher.tau_m if s == 0 and self.begin > 1 else self.start
         y = advance(self.teacher, self.teacher_state, x)
         d = y - state.output
-        if self.window and learns:
+        if self.tape and learns:
             position = s - self._first_of_window(s)
             self.tape.before(position, state, x, d)
         if learns and not self.window:
             step(student, state, x, -self.beta * d, out=self.grads)
         else:
             evolve(student, state, x, -self.beta * d)
-        if self.window and learns:
+        if self.tape and learns:
             self.tape.after(position, state)
         if s > self.begin:
             self._learn(s, position + 1 if self.window else 1)

@@ -7,15 +7,18 @@ which both students learn: one by GLE in every step, one by the adjoint method (
 Teacher, GLE student and AM student are three replicas, in this order, of one network.
 """
 
+from typing import Any
+
 import numpy as np
 
 from plastic import parameters, xp
 from plastic.gle import adjoint_dynamics
 from plastic.gle.dynamics import evolve, step
 from plastic.gle.networks import Network
-from plastic.gle.state import State, history
+from plastic.gle.state import State, histories
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
+from plastic.types import Array, Tree
 
 SIZES = (1, 2, 2, 1)
 TEACHER = ([[-0.5, 1.0]], [[0.5, 0.0], [0.0, 1.0]], [[0.5], [1.0]])  # W_0, W_1, W_2, inputs first
@@ -23,7 +26,7 @@ TAU_R = [[1.0, 0.1], [1.0, 0.1], [1.0]]
 GLE, AM = 1, 2
 
 
-def replicas(first, gamma, dt):
+def replicas(first: Any, gamma: float, dt: float) -> Network:
     """Return the three replicas.
 
     first: W_0 of both students at first, a host array (..., 1, 2).    dt: the length of a step.
@@ -49,7 +52,19 @@ class Students:
     textbook: see `plastic.gle.adjoint_dynamics`.
     """
 
-    def __init__(self, first, steps, start, every, dt, gamma, lr_gle, lr_am, momentum, textbook=False):
+    def __init__(
+        self,
+        first: Any,
+        steps: int,
+        start: int,
+        every: int,
+        dt: float,
+        gamma: float,
+        lr_gle: float,
+        lr_am: float,
+        momentum: float,
+        textbook: bool = False,
+    ) -> None:
         self.network = replicas(first, gamma, dt)
         self.state, self.grads = State(self.network, 1), parameters.zeros_like(self.network.parameters)
         self.start, self.every, self.dt, self.textbook = start, every, dt, textbook
@@ -58,19 +73,17 @@ class Students:
         self.W = {student: W[..., student, :, :] for student in (GLE, AM)}
         self.gradient = {student: gradient[..., student, :, :] for student in (GLE, AM)}
         self.moments = {student: self.optimizers[student].init(W) for student, W in self.W.items()}
-        sizes = {"m": 1, "rho": 1, "q": 5, "lam": 5}  # of the adjoint method: errors, input, slopes, lambda
+        shapes = {"m": (1, 1), "rho": (1, 1), "q": (1, 5), "lam": (1, 5)}  # errors, input, slopes, lambda
         self.am = self.network.replica(AM)
-        both = {name: history(self.am, steps, 1, n) for name, n in sizes.items()}
-        self.kept = {name: kept for name, (kept, _) in both.items()}
-        self.past = {name: view for name, (_, view) in both.items()}
+        self.kept, self.past = histories(self.am, steps, shapes)
 
     @property
-    def tree(self):
+    def tree(self) -> Tree:
         """All that changes."""
         moments = {"gle": self.moments[GLE], "am": self.moments[AM]}
         return {"layers": self.network.layers, "state": self.state.tree, "moments": moments, "past": self.kept}
 
-    def step(self, s, x):
+    def step(self, s: int, x: float) -> Array:
         """Take step number s with input x, a number; return the outputs of all three before it."""
         state, past = self.state, self.past
         output = state.output.copy()
