@@ -23,6 +23,7 @@ from typing import Any
 from plastic import parameters, require, xp
 from plastic.ep.dynamics import Network
 from plastic.ep.rules import begin, loss_gradient
+from plastic.ep.wiring import Convolutional
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
@@ -194,3 +195,27 @@ def distances(n: Array, d: Array) -> Array:
     for t in range(len(n)):
         distance.add(n[t], d[t])
     return distance.value()
+
+
+def sign_agreement(N: Array, D: Array) -> tuple[float, float]:
+    """Return (p1, p2) of a gradient N and an update D, both signed to be subtracted, in per cent of their entries.
+
+    p1: the same sign, neither being 0. p2: both are 0.
+    """
+    same = (xp.sign(N) == xp.sign(D)) & (N != 0)
+    shares = xp.stack([xp.mean(each.astype(N.dtype)) for each in (same, (N == 0) & (D == 0))])
+    p1, p2 = (float(share) for share in xp.asnumpy(100 * shares))
+    return p1, p2
+
+
+def connections(network: Network) -> list[tuple[str, str]]:
+    """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
+    wiring = network.wiring
+    if isinstance(wiring, Convolutional):
+        N, M = len(wiring.classifier), len(wiring.convolutions)
+        fully = [("W^fc" if N == 1 else f"W^fc_{i}", f"classifier/{N - 1 - i}/W") for i in range(N)]
+        return fully + [(f"W^conv_{m}", f"convolutions/{M - 1 - m}/W") for m in range(M)]
+    if wiring.skip is not None:
+        return [("W_01", "layers/1/W"), ("W_0x", "skip/W"), ("W_1x", "layers/0/W")]
+    L = len(wiring.layers)
+    return [(f"W_{k}{k + 1 if k + 1 < L else 'x'}", f"layers/{L - 1 - k}/W") for k in range(L)]

@@ -10,7 +10,7 @@ import plastic
 from plastic import data, parameters, runs, xp
 from plastic.ep import Comparison
 from plastic.ep.experiments import recipe
-from plastic.ep.experiments.network_options import NetworkOptions
+from plastic.ep.experiments.options import NetworkOptions
 from plastic.functions import one_hot
 
 NETWORKS = {

@@ -9,7 +9,8 @@ from commands.ep import images
 from ep.lines import command, refused
 
 from plastic import data, runs, xp
-from plastic.ep.experiments import figures, plotcurves, recipe
+from plastic.ep import curves
+from plastic.ep.experiments import figures, plotcurves
 
 N_TRAIN = 60
 
@@ -200,7 +201,7 @@ def test_signs_agree_where_ep_follows_the_gradient(toy):
 def test_what_counts_as_agreement():
     xp.use(dtype="float64")
     n, d = np.array([1.0, -2.0, 0.0, 0.0, 3.0]), np.array([2.0, -1.0, 0.0, 1.0, -1.0])
-    assert recipe.sign_agreement(n, d) == pytest.approx((40, 20))
+    assert curves.sign_agreement(n, d) == pytest.approx((40, 20))
 
 
 # figures

@@ -13,9 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import ep, functions, parameters, xp
 from plastic.convolution import conv, pad
 from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop
-from plastic.ep.curves import Distance
-from plastic.ep.experiments.network_options import NetworkOptions, connections
-from plastic.ep.experiments.recipe import sign_agreement
+from plastic.ep.curves import Distance, connections, sign_agreement
+from plastic.ep.experiments.options import NetworkOptions
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from plastic import plotting
-from plastic.ep.experiments.network_options import NetworkOptions
+from plastic.ep.experiments.options import NetworkOptions
 
 
 def error_curves(metrics):
@@ -63,28 +63,26 @@ def rmse(runs):
 
 def neurons(runs):
     """Neural updates over time, a panel for each layer, BPTT solid, EP dashed."""
-    columns = []
-    for run in runs:
-        arrays, panels = plotting.arrays_of(run), {}
+
+    def panels(arrays):
         for layer in sorted(int(name.removeprefix("nS/")) for name in arrays if name.startswith("nS/")):
             curves = (arrays[f"{kind}/{layer}"] for kind in ("nS", "dS"))
             chosen = arrays[f"units/{layer}"]
-            panels[_math(f"s^{layer}")] = [curve.reshape(len(curve), -1)[:, chosen] for curve in curves]
-        columns.append(panels)
-    return _panels(_names(runs, ": "), columns, r"$-\nabla^{BPTT}_s$", r"$\Delta^{EP}_s$")
+            yield _math(f"s^{layer}"), [curve.reshape(len(curve), -1)[:, chosen] for curve in curves]
+
+    return _panels(runs, panels, r"$-\nabla^{BPTT}_s$", r"$\Delta^{EP}_s$")
 
 
 def synapses(runs):
     """Synaptic updates over time, a panel for each connection, BPTT solid, EP dashed."""
-    columns = []
-    for run in runs:
-        arrays, panels = plotting.arrays_of(run), {}
+
+    def panels(arrays):
         labels = [name.removeprefix("NT/") for name in arrays if name.startswith("NT/")]
         for label in sorted(labels, key=_from_the_output):
             sums = (arrays[f"{kind}/{label}"] for kind in ("NT", "DT"))
-            panels[_math(label)] = [np.diff(each, axis=0, prepend=each[:1]) for each in sums]
-        columns.append(panels)
-    return _panels(_names(runs, ": "), columns, r"$-\nabla^{BPTT}_W$", r"$\Delta^{EP}_W$")
+            yield _math(label), [np.diff(each, axis=0, prepend=each[:1]) for each in sums]
+
+    return _panels(runs, panels, r"$-\nabla^{BPTT}_W$", r"$\Delta^{EP}_W$")
 
 
 def signs(runs):
@@ -131,13 +129,13 @@ def _colour(number):
     return plotting.COLOURS[number % len(plotting.COLOURS)]
 
 
-def _panels(names, columns, solid, dashed):
-    """Draw a column for each run, a panel for each {title: (BPTT, EP)}, curves (K, traces); the two of a trace share
-    its colour."""
+def _panels(runs, panels_of, solid, dashed):
+    """Draw a column for each run, a panel for each (title, (BPTT, EP)) by panels_of(its arrays), curves (K, traces) in colours."""
+    columns = [dict(panels_of(plotting.arrays_of(run))) for run in runs]
     rows = max(len(panels) for panels in columns)
     fig, axes = plotting.figure(rows, len(columns), width=6.0, height=2.4, sharex="col")
     axes = np.reshape(axes, (rows, len(columns)))
-    for place, (name, panels) in enumerate(zip(names, columns, strict=True)):
+    for place, (name, panels) in enumerate(zip(_names(runs, ": "), columns, strict=True)):
         for axis, (title, (n, d)) in zip(axes[:, place], panels.items(), strict=False):
             for trace in range(n.shape[1]):
                 for curve, line, label in ((n, "-", solid), (d, "--", dashed)):
@@ -168,3 +166,8 @@ def _math(label):
         above, _, below = tail.partition("_")
         return rf"${head}^{{{above}}}_{{{below}}}$"
     return f"${head}{mark}{{{tail}}}$"
+
+
+ERRORS, SIGNS = {"errors": errors}, {"signs": signs}
+CURVES = {"rmse": rmse, "neurons": neurons, "synapses": synapses}
+"""The figures of the experiments by the names of their files."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from plastic import classifier, data, require, xp
 from plastic.classifier import Samples
-from plastic.ep.experiments.network_options import NetworkOptions
+from plastic.ep.experiments.options import NetworkOptions
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.types import Array
@@ -31,10 +31,7 @@ class Images:
         require.whole("batch_size", self.batch_size, most=10**6)
 
     def load(self, network: NetworkOptions) -> Samples:
-        """Return the samples, x in the shape that the network takes: (N, n) or (N, rows, columns, channels).
-
-        Raises PlasticError where data and network do not fit, before anything is fetched where that is known.
-        """
+        """Return the samples, x as the network takes it; what does not fit is refused before anything is fetched."""
         self.require()
         if (known := data.sizes(self.dataset)) is not None:
             count, inputs, classes = known

@@ -3,12 +3,10 @@
 import numpy as np
 
 from plastic import parameters, runs, xp
-from plastic.ep.curves import Comparison, Distance, distances
-from plastic.ep.experiments import figures, network_options
+from plastic.ep.curves import Comparison, Distance, connections, distances
+from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
-from plastic.ep.experiments.network_options import NetworkOptions, connections
-from plastic.ep.experiments.phases import Phases
-from plastic.ep.experiments.spellings import SPELLINGS
+from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 
@@ -16,18 +14,8 @@ _UNITS, _UNITS_OF_MAPS = 5, 8  # traces in a panel, as published
 _SYNAPSES, _FEW_SYNAPSES = 10, 5
 
 
-def _readable(**options):
-    return network_options.folder_name("EP+BPTT", **options)
-
-
 @runs.experiment(
-    "ep",
-    draw={"rmse": figures.rmse, "neurons": figures.neurons, "synapses": figures.synapses},
-    readable=_readable,
-    seeds=False,
-    dtype="float64",
-    resume=False,
-    spellings=SPELLINGS,
+    "ep", draw=figures.CURVES, readable=folder_name, seeds=False, dtype="float64", resume=False, spellings=SPELLINGS
 )
 def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
     """Compare the updates of EP with the gradients of BPTT step by step, on one batch (Ernoult et al. 2019, Fig. 2-4).
@@ -37,7 +25,7 @@ def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
     metrics.csv has the mean distance (RMSE) of the curves for each layer and connection, and the residual of the free
     phase beside it. float64 is the default, since differences are divided by a small beta.
     """
-    network = network.complete()
+    network = network.complete(toy=True)
     phases.require()
     images.require()
     (generator,) = run.generators()
@@ -80,8 +68,7 @@ def _neurons(comparison, most, generator):
         rows.append({"array": f"s^{layer}", **_statistics(distances(n, d)), "residual": residual})
         n, d = (xp.asnumpy(each) for each in (n, d))
         units = n[0].size
-        some = min(units, most)
-        chosen = np.arange(some) if layer == 0 else np.sort(generator.choice(units, some, replace=False))
+        chosen = np.arange(min(units, most)) if layer == 0 else _chosen(generator, units, most)
         arrays |= {f"nS/{layer}": n, f"dS/{layer}": d, f"units/{layer}": chosen}
     return rows, arrays
 
@@ -90,9 +77,7 @@ def _synapses(comparison, most, generator):
     """Return (rows of metrics.csv, arrays of arrays.h5) of the weights, with at most so many of each to be drawn."""
     labels = connections(comparison.net)
     sizes = {path: leaf.size for path, leaf in parameters.leaves(comparison.net.parameters)}
-    chosen = {
-        label: np.sort(generator.choice(sizes[path], min(most, sizes[path]), replace=False)) for label, path in labels
-    }
+    chosen = {label: _chosen(generator, sizes[path], most) for label, path in labels}
     places = {label: xp.asarray(entries) for label, entries in chosen.items()}
     distance = {label: Distance() for label, _ in labels}
     traces = {label: ([], []) for label, _ in labels}
@@ -109,6 +94,10 @@ def _synapses(comparison, most, generator):
         arrays |= {f"NT/{label}": n, f"DT/{label}": d, f"synapses/{label}": chosen[label]}
         arrays |= {f"NT_last/{label}": xp.asnumpy(N[path]), f"DT_last/{label}": xp.asnumpy(D[path])}
     return rows, arrays
+
+
+def _chosen(generator, count, most):
+    return np.sort(generator.choice(count, min(count, most), replace=False))
 
 
 def _statistics(distance):

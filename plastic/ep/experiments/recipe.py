@@ -4,30 +4,18 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import parameters, runs, xp
-from plastic.ep import rules
-from plastic.ep.experiments import figures, network_options
+from plastic import parameters, runs
+from plastic.ep.curves import connections, sign_agreement
+from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
-from plastic.ep.experiments.network_options import NetworkOptions, connections
-from plastic.ep.experiments.phases import Phases
-from plastic.ep.experiments.spellings import SPELLINGS
+from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
 
 TRIALS = 20
 _COLUMNS = ("total", "same_sign", "both_zero")
 
 
-def _readable(**options):
-    return network_options.folder_name("EP+BPTT", **options)
-
-
 @runs.experiment(
-    "ep",
-    draw={"signs": figures.signs},
-    readable=_readable,
-    seeds=False,
-    dtype="float64",
-    resume=False,
-    spellings=SPELLINGS,
+    "ep", draw=figures.SIGNS, readable=folder_name, seeds=False, dtype="float64", resume=False, spellings=SPELLINGS
 )
 def recipe(
     run,
@@ -49,7 +37,6 @@ def recipe(
             nudged phases, with beta and -beta).
     """
     network = network.complete()
-    network.require_images()
     phases.require()
     samples = images.load(network)
     shape = samples.train[0].shape[1:]
@@ -57,45 +44,30 @@ def recipe(
     (generator,) = run.generators()
     net = network.build(generator.init, shape)
     run.begin()
-    T, K, tolerance, centered = phases.T, phases.Kmax, phases.tolerance, nudging == "centered"
-    rows = []
+    rule, rows = phases.rules(network, nudging), []
     with np.errstate(all="ignore"):  # what is not finite has no sign, and agrees with nothing
         for trial in range(1, TRIALS + 1):
             x, y = images.first_batch(samples, network.sizes[0], generator.shuffle)
             sign = 1 - 2 * int(generator.noise.integers(2)) if nudging == "random-sign" else 1
-            beta = sign * phases.beta
-            ep, _ = rules.eqprop(net, x, y, T=T, K=K, beta=beta, centered=centered, tolerance=tolerance)
-            bptt, _ = rules.bptt(net, x, y, T=T, steps=phases.steps_back(network), tolerance=tolerance)
+            ep, _ = rule["EP"](net, x, y, beta=sign * phases.beta)
+            bptt, _ = rule["BPTT"](net, x, y)
             N, D = dict(parameters.leaves(bptt)), dict(parameters.leaves(ep))
             for label, path in connections(net):
                 p1, p2 = sign_agreement(N[path], D[path])
                 rows.append({"trial": trial, "array": label, "total": p1 + p2, "same_sign": p1, "both_zero": p2})
     run.log(rows)
-    run.save_arrays(
-        {
-            f"{column}/{label}": np.array([row[column] for row in rows if row["array"] == label])
-            for label, _ in connections(net)
-            for column in _COLUMNS
-        }
-    )
+    for label, _ in connections(net):
+        of_label = [row for row in rows if row["array"] == label]
+        run.save_arrays({f"{column}/{label}": np.array([row[column] for row in of_label]) for column in _COLUMNS})
     return _report(rows)
-
-
-def sign_agreement(N, D):
-    """Return (p1, p2) of a gradient N and an update D, both signed to be subtracted, in per cent of their entries.
-
-    p1: the same sign, neither being 0. p2: both are 0.
-    """
-    same = (xp.sign(N) == xp.sign(D)) & (N != 0)
-    shares = xp.stack([xp.mean(each.astype(N.dtype)) for each in (same, (N == 0) & (D == 0))])
-    return tuple(float(share) for share in xp.asnumpy(100 * shares))
 
 
 def _report(rows):
     """Return lines on every trial, then mean and standard deviation over the trials."""
     lines = ["per cent of the synapses in which EP and BPTT agree: in all (same sign, both zero)"]
     for trial in range(1, TRIALS + 1):
-        parts = [_shown(row) for row in rows if row["trial"] == trial]
+        own = [row for row in rows if row["trial"] == trial]
+        parts = [f"{row['array']} {row['total']:.1f} ({row['same_sign']:.1f}, {row['both_zero']:.1f})" for row in own]
         lines.append(f"{trial:3}  {'   '.join(parts)}")
     for label in dict.fromkeys(row["array"] for row in rows):
         of_label = [row for row in rows if row["array"] == label]
@@ -103,7 +75,3 @@ def _report(rows):
         parts = ", ".join(f"{name.replace('_', ' ')} {mean[name]:.1f} +- {std[name]:.1f}" for name in _COLUMNS)
         lines.append(f"{label}: {parts}")
     return lines
-
-
-def _shown(row):
-    return f"{row['array']} {row['total']:.1f} ({row['same_sign']:.1f}, {row['both_zero']:.1f})"

@@ -14,17 +14,10 @@ from plastic.types import Array, Tree
 
 
 class Replicas:
-    """Networks that are trained side by side, by each method from the same initial weights.
+    """The networks of some seeds, trained side by side by each method, "BPTT" or "EP", from the same initial weights.
 
-    Args:
-        networks: the initial network of each seed.
-        methods: of training, "BPTT" or "EP"; the replicas of the first come first.
-        seeds: of the networks.
-
-    Attributes:
-        network: the network with the parameters of all replicas.
-        grads: their gradients, a tree like the parameters.
-        columns: what sets them apart, {"replica", "seed", "method"} of each.
+    `network` and `grads` hold the parameters and gradients of all replicas, those of the first method first; `columns`
+    is what sets them apart, {"replica", "seed", "method"} of each.
     """
 
     def __init__(self, networks: list[Network], methods: tuple[str, ...], seeds: tuple[int, ...]) -> None:
@@ -37,15 +30,10 @@ class Replicas:
     def learn(
         self, x: Array, y: Array, rule: dict[str, Callable[..., Any]], beta: float | np.ndarray
     ) -> list[tuple[Array, Array]]:
-        """Write the gradients on a batch.
+        """Write the gradients on a batch (x, y), with an axis of the seeds in front where there are several.
 
-        Args:
-            x, y: inputs and targets, with an axis of the seeds in front where there are several.
-            rule: {method: rule(network, x, y, *, out, work)}; that of EP takes beta too.
-            beta: strength of the nudge, or an array (seeds,) of the host.
-
-        Returns:
-            [(outputs at the end of the free phase, targets)], group by group, in the order of the replicas.
+        `rule` is {method: rule(network, x, y, *, out, work)}, and that of EP takes beta too, a number or a host array
+        (seeds,). Returns [(outputs of the free phase, targets)], group by group, in the order of the replicas.
         """
         pairs = []
         for group in self._groups:
@@ -62,23 +50,16 @@ class Replicas:
                 first, last = (0, seeds) if seed is ... else (seed, seed + 1)
                 place = slice(number * seeds + first, number * seeds + last)
                 index = ... if len(self.columns) == 1 else place.start if last - first == 1 else place
-                views = [
-                    parameters.map(lambda leaf, index=index: leaf[index], tree)
-                    for tree in (self.network.parameters, self.grads)
-                ]
-                yield _Group(method, seed if seeds > 1 else ..., self.network.with_parameters(views[0]), views[1])
+                network = self.network.with_parameters(_replica(self.network.parameters, index))
+                yield _Group(method, seed if seeds > 1 else ..., network, _replica(self.grads, index))
 
 
 @dataclasses.dataclass
 class _Group:
-    """Replicas that one call of a rule trains: all seeds of a dense network, one replica of a convolutional one.
-
-    seed: the number of the one seed they share where there are others, or ... for all seeds.
-    network, grads: views of the parameters and gradients.
-    """
+    """Replicas, as views, that one call of a rule trains: all seeds of a dense network, one of a convolutional one."""
 
     method: str
-    seed: Any
+    seed: Any  # the number of the one seed they share where there are others, or ... for all seeds
     network: Network
     grads: Tree
     work: Relaxation | None = None
@@ -97,5 +78,10 @@ def predict(network: Network, x: Array, T: int, tolerance: float) -> Array:
     tree = network.parameters
     if "convolutions" not in tree or tree["convolutions"][0].W.ndim == 4:
         return rules.predict(network, x, T=T, tolerance=tolerance)
-    each = (parameters.map(lambda leaf, k=k: leaf[k], tree) for k in range(len(tree["convolutions"][0].W)))
-    return xp.stack([rules.predict(network.with_parameters(one), x, T=T, tolerance=tolerance) for one in each])
+    each = (network.with_parameters(_replica(tree, k)) for k in range(len(tree["convolutions"][0].W)))
+    return xp.stack([rules.predict(one, x, T=T, tolerance=tolerance) for one in each])
+
+
+def _replica(tree, index):
+    """Return views of one replica, or of those that an index means."""
+    return parameters.map(lambda leaf: leaf[index], tree)

@@ -1,19 +1,15 @@
 """Training on images by EP, by BPTT, or by both from the same initial weights on the same batches."""
 
-import functools
 from typing import Literal
 
 import numpy as np
 
 from plastic import classifier, parameters, require, runs, training, xp
 from plastic.data.sources import Batches, Drawn, Repeated, Together
-from plastic.ep import rules
-from plastic.ep.experiments import figures, network_options
+from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
-from plastic.ep.experiments.network_options import NetworkOptions
-from plastic.ep.experiments.phases import Phases
+from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
 from plastic.ep.experiments.replicas import Replicas, predict
-from plastic.ep.experiments.spellings import SPELLINGS
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.optimizers import SGD
@@ -23,8 +19,7 @@ def restore(arrays, *, T, tolerance, input_shape, **options):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
-    free steps, on the host. The parameters of several replicas (seeds; BPTT before EP) are stacked, as are their
-    outputs.
+    free steps, on the host. Those of several replicas (seeds; BPTT before EP) are stacked.
     """
     network = NetworkOptions.of(options).build(xp.generator(0).init, input_shape)
     held = {path.removeprefix("parameters/"): xp.asarray(array) for path, array in arrays.items()}
@@ -39,16 +34,12 @@ def restore(arrays, *, T, tolerance, input_shape, **options):
     return network, outputs
 
 
-def _readable(*, training_method, benchmark, **options):
-    return network_options.folder_name("EP+BPTT" if benchmark else training_method, **options)
-
-
 @runs.experiment(
     "ep",
-    draw={"errors": figures.errors},
+    draw=figures.ERRORS,
     restore=restore,
     length="epochs",
-    readable=_readable,
+    readable=folder_name,
     spellings=SPELLINGS,
     aliases={"training_method": {"eqprop": "EP"}},
 )
@@ -90,11 +81,8 @@ def train(
         eval_every: steps between two evaluations; by default an epoch.
     """
     network = network.complete()
-    network.require_images()
     phases.require()
-    lengths = {"epochs": epochs, "test_batch_size": test_batch_size}
-    for name, value in (lengths if eval_every is None else lengths | {"eval_every": eval_every}).items():
-        require.whole(name, value, most=10**9)
+    require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     optimizer = SGD(network.rates(lr_tab))
     samples = images.load(network)
     shape = samples.train[0].shape[1:]
@@ -105,12 +93,8 @@ def train(
     replicas = Replicas(networks, ("BPTT", "EP") if benchmark else (training_method,), run.seeds)
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
     every, online = eval_every or source.per_epoch, _Online(len(replicas.columns))
-    T, tolerance = phases.T, phases.tolerance
-    centered = nudging == "centered"
-    rule = {
-        "BPTT": functools.partial(rules.bptt, T=T, steps=phases.steps_back(network), tolerance=tolerance),
-        "EP": functools.partial(rules.eqprop, T=T, K=phases.Kmax, centered=centered, tolerance=tolerance),
-    }
+    state = {"parameters": replicas.network.parameters, "online": online.totals}
+    rule = phases.rules(network, nudging)
 
     def step(batch, number):
         if (number - 1) % every == 0:
@@ -122,25 +106,24 @@ def train(
 
     training.fit(
         run,
-        {"parameters": replicas.network.parameters, "online": online.totals},
+        state,
         source,
         step,
         steps=epochs * source.per_epoch,
-        evaluate=lambda: _measured(_tested(replicas.network, samples, phases, test_batch_size), online.means()),
+        evaluate=lambda: _measured(replicas.network, samples, phases, test_batch_size, online.means()),
         evaluate_every=every,
         checkpoint_every=source.per_epoch,
         replicas=replicas.columns,
         advice="try smaller rates in lr_tab",
     )
-    run.save_arrays(_curves(run.metrics()))
-    return _report(run.metrics())
+    curves = figures.error_curves(run.metrics())
+    for method, (at, values) in curves.items():
+        run.save_arrays({f"epochs/{method}": at} | {f"{name}/{method}": each for name, each in values.items()})
+    return [_report(method, **curves[method][1]) for method in sorted(curves)]
 
 
 class _Online:
-    """Errors and losses of the training batches, each before its update, since the last evaluation.
-
-    totals: {"errors", "loss": arrays (replicas,), "samples": how many}; they go into the checkpoint.
-    """
+    """Sums of errors and losses of the training batches, each before its update, and samples since an evaluation."""
 
     def __init__(self, replicas):
         self.totals = {name: xp.zeros(replicas, dtype=xp.float_dtype) for name in ("errors", "loss")}
@@ -153,23 +136,24 @@ class _Online:
 
     def add(self, pairs):
         """Take in [(outputs, targets)] of a batch, in the order of the replicas; return the loss of each replica."""
-        losses, wrong = [], []
-        for output, y in pairs:
-            losses.append(xp.sum((output - y) ** 2, axis=(-2, -1)).reshape(-1) / (2 * y.shape[-2]))
-            differ = xp.argmax(output, axis=-1) != xp.argmax(y, axis=-1)
-            wrong.append(xp.sum(differ, axis=-1).reshape(-1).astype(output.dtype))
-        loss, count = xp.concatenate(losses), pairs[0][1].shape[-2]
-        self.totals["errors"] += xp.concatenate(wrong)
+        scores, count = [_scores(output, y) for output, y in pairs], pairs[0][1].shape[-2]
+        wrong, loss = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
+        self.totals["errors"] += wrong
         self.totals["loss"] += loss * count
         self.totals["samples"] += count
         return loss
 
     def means(self):
         """Return {"error" in per cent, "loss"} per sample, NaN where there is none yet."""
-        return {
-            "error": 100 * self.totals["errors"] / self.totals["samples"],
-            "loss": self.totals["loss"] / self.totals["samples"],
-        }
+        totals = self.totals
+        return {"error": 100 * totals["errors"] / totals["samples"], "loss": totals["loss"] / totals["samples"]}
+
+
+def _scores(output, y):
+    """Return the number of wrong samples and the mean loss of outputs and targets (..., batch, n)."""
+    differ = xp.argmax(output, axis=-1) != xp.argmax(y, axis=-1)
+    loss = xp.sum((output - y) ** 2, axis=(-2, -1)) / (2 * y.shape[-2])
+    return xp.sum(differ, axis=-1).astype(output.dtype), loss
 
 
 def _source(samples, outputs, batch_size, generators, random_sign):
@@ -180,49 +164,19 @@ def _source(samples, outputs, batch_size, generators, random_sign):
     return Together(batches=batches, signs=signs if random_sign else Repeated(1))
 
 
-def _tested(network, samples, phases, chunk):
+def _measured(network, samples, phases, chunk, train):
+    """Return the columns of metrics.csv: error in per cent and loss on the test set, and those of training, `train`."""
+
     def measure(x, labels):
         output = predict(network, x, phases.T, phases.tolerance)
-        wrong = (xp.argmax(output, axis=-1) != labels).astype(output.dtype)
-        y = one_hot(labels, output.shape[-1])
-        return {
-            "error": 100 * xp.mean(wrong, axis=-1),
-            "loss": xp.sum((output - y) ** 2, axis=(-2, -1)) / (2 * len(x)),
-        }
+        wrong, loss = _scores(output, one_hot(labels, output.shape[-1]))
+        return {"error": 100 * (wrong / len(x)), "loss": loss}
 
-    return classifier.means(measure, *samples.test, chunk=chunk)
-
-
-def _measured(test, train):
-    """Return the columns of metrics.csv."""
-    sets = {"test": test, "train": train}
+    sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": train}
     return {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
 
 
-def _curves(metrics):
-    """Return {path in arrays.h5: curve} of the errors in `metrics`.
-
-    epochs/EP (epochs,), train_error/EP and test_error/EP (seeds, epochs), and the same for BPTT.
-    """
-    found = {}
-    for method, (epochs, values) in figures.error_curves(metrics).items():
-        found |= {f"epochs/{method}": epochs} | {f"{name}/{method}": each for name, each in values.items()}
-    return found
-
-
-def _report(metrics):
-    """Return a line for each method, the last and the best test error, means over the replicas that are left."""
-    methods, steps = np.array(metrics["method"]), np.array(metrics["step"])
-    lines = []
-    for method in dict.fromkeys(metrics["method"]):
-        test, train = (
-            [
-                np.mean(np.array(metrics[name])[(methods == method) & (steps == step)])
-                for step in np.unique(steps[methods == method])
-            ]
-            for name in ("test_error", "train_error")
-        )
-        lines.append(
-            f"{method}: test error {test[-1]:.2f} % (best {min(test):.2f} %), training error {train[-1]:.2f} %"
-        )
-    return lines
+def _report(method, test_error, train_error):
+    """Return the line on a method, of errors (seeds, epochs): the last and the best, means over the seeds left."""
+    test, last = np.nanmean(test_error, axis=0), np.nanmean(train_error[:, -1])
+    return f"{method}: test error {test[-1]:.2f} % (best {min(test):.2f} %), training error {last:.2f} %"

@@ -1,17 +1,18 @@
-"""The options of the network, which all experiments share, and the network that they describe."""
+"""The options that all experiments share: of the network, and of the free and the nudged phase."""
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any, Literal
 
 import numpy as np
 
 from plastic import require
-from plastic.ep import networks
+from plastic.ep import networks, rules
 from plastic.ep.dynamics import Network
-from plastic.ep.wiring import Convolutional
 from plastic.ep.wiring.convolutional import map_sizes
 from plastic.errors import PlasticError
+from plastic.runs import Spelling
 from plastic.types import Tree
 
 
@@ -51,8 +52,8 @@ class NetworkOptions:
         """Return those among the options of a run."""
         return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
 
-    def complete(self) -> "NetworkOptions":
-        """Return the options with the defaults that depend on others. Raises PlasticError where they fit no network."""
+    def complete(self, toy: bool = False) -> "NetworkOptions":
+        """Return the options with the defaults that depend on others; they must fit a network, with `toy` a toy too."""
         sizes, dt = self.size_tab, self.dt
         if sizes is None:
             sizes = (10,) if self.C_tab else (10, 50, 5) if self.toymodel else (10, 512, 784)
@@ -60,6 +61,8 @@ class NetworkOptions:
             dt = 1.0 if self.discrete or self.C_tab else 0.2
         filled = dataclasses.replace(self, size_tab=sizes, dt=dt)
         filled._require_one_network()
+        if self.toymodel and not toy:
+            raise PlasticError("toymodel draws curves only: add --action=plotcurves")
         return filled
 
     @property
@@ -68,27 +71,16 @@ class NetworkOptions:
         return self.size_tab or ()
 
     @property
-    def connections(self) -> int:
-        """How many connections there are between layers."""
-        return len(self.sizes) + len(self.C_tab) - 1
-
-    @property
     def kind(self) -> str:
         """What the network is called in the name of a run folder."""
         if self.C_tab:
             return f"conv-{len(self.C_tab) - 1}layers"
         return f"{'toymodel' if self.toymodel else 'disc' if self.discrete else 'cont'}-{len(self.sizes) - 2}hidden"
 
-    def require_images(self) -> None:
-        """Raise PlasticError for the toy model, which takes random inputs."""
-        if self.toymodel:
-            raise PlasticError("toymodel draws curves only: add --action=plotcurves")
-
     def input_shape(self, shape: tuple[int, ...], classes: int, name: str) -> tuple[int, ...]:
-        """Return the shape in which the network takes a sample: (n,) or (rows, columns, channels).
+        """Return (n,) or (rows, columns, channels), in which the network takes a sample of that `shape`.
 
-        shape: of a sample. classes: of the data. name: of the data set, for the message.
-        Raises PlasticError where data and network do not fit.
+        Raises PlasticError where the data set, called `name`, with so many classes, does not fit the network.
         """
         if not self.C_tab:
             taken: tuple[int, ...] = (int(np.prod(shape)),)
@@ -97,10 +89,8 @@ class NetworkOptions:
         else:
             taken = (*shape, 1) if len(shape) == 2 else shape
             if len(taken) != 3 or taken[0] != taken[1] or taken[2] != self.C_tab[-1]:
-                raise PlasticError(
-                    f"C_tab ends in {self.C_tab[-1]}, the channels of the input, and needs square images; the samples "
-                    f"of {name} have shape {shape}"
-                )
+                wanted = f"C_tab ends in {self.C_tab[-1]}, the channels of the input, and needs square images"
+                raise PlasticError(f"{wanted}; the samples of {name} have shape {shape}")
             map_sizes(taken[0], len(self.C_tab) - 1, self.Fconv, self._rows_around, self.Fpool)
         if classes > self.sizes[0]:
             raise PlasticError(f"size_tab begins with {self.sizes[0]}, the outputs; {name} has {classes} classes")
@@ -111,16 +101,8 @@ class NetworkOptions:
         sizes, phi = self.sizes[::-1], self.activation_function
         dt: Any = self.dt
         if self.C_tab:
-            return networks.convolutional(
-                self.C_tab[::-1],
-                sizes,
-                generator,
-                size=input_shape[0],
-                F=self.Fconv,
-                padding=self._rows_around,
-                pooling=self.Fpool,
-                phi=phi,
-            )
+            maps: dict[str, Any] = {"F": self.Fconv, "padding": self._rows_around, "pooling": self.Fpool}
+            return networks.convolutional(self.C_tab[::-1], sizes, generator, size=input_shape[0], phi=phi, **maps)
         if self.toymodel:
             return networks.toy(sizes, generator, phi=phi, dt=dt, clamp=self.clamp)
         if self.discrete:
@@ -128,14 +110,12 @@ class NetworkOptions:
         return networks.energy(sizes, generator, phi=phi, dt=dt, clamp=self.clamp, consistent=self.consistent)
 
     def rates(self, lr_tab: tuple[float, ...]) -> Tree:
-        """Return learning rates, counted from the output backwards, as a tree like the parameters.
-
-        Raises PlasticError unless there is one for each connection.
-        """
-        if len(lr_tab) != self.connections:
+        """Return learning rates, one for each connection from the output backwards, as a tree like the parameters."""
+        connections = len(self.sizes) + len(self.C_tab) - 1
+        if len(lr_tab) != connections:
             raise PlasticError(
-                f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {self.connections} connections: give "
-                "one rate each, the output's first"
+                f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {connections} connections: give one "
+                "rate each, the output's first"
             )
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
@@ -150,8 +130,8 @@ class NetworkOptions:
 
     def _require_one_network(self) -> None:
         require.number("dt", self.dt, above=0, most=1)
-        for name, most in (("Fconv", None), ("Fpool", 16)):
-            require.whole(name, getattr(self, name), most=most)
+        require.whole("Fconv", self.Fconv)
+        require.whole("Fpool", self.Fpool, most=16)
         require.whole("padding", self.padding, least=0, most=1)
         every = (*self.sizes, *self.C_tab)
         if not self.sizes or not all(1 <= each <= 10**6 for each in every):
@@ -164,9 +144,7 @@ class NetworkOptions:
         elif len(self.sizes) < 3:
             raise PlasticError(f"size_tab {self.sizes} has no hidden layer; give at least three numbers, as 10 512 784")
         elif self.toymodel and len(self.sizes) != 3:
-            raise PlasticError(
-                f"size_tab {self.sizes} does not fit the toy model, which has one hidden layer: as 10 50 5"
-            )
+            raise PlasticError(f"size_tab {self.sizes} does not fit the toy model of one hidden layer: as 10 50 5")
 
     def _require_maps(self) -> None:
         if len(self.C_tab) < 2:
@@ -177,21 +155,49 @@ class NetworkOptions:
             raise PlasticError(f"Fconv is {self.Fconv}; padding keeps the size of maps with an odd number of rows only")
 
 
-def folder_name(method: str, *, dataset: str, seeds: str, **options: Any) -> str:
-    """Return the readable part of a run folder's name. method: what is compared or trained, as "EP+BPTT"."""
-    network = NetworkOptions.of(options)
+@dataclasses.dataclass(frozen=True)
+class Phases:
+    """How long the two phases are, and how strong the nudge is.
+
+    Args:
+        T: steps of the free phase.
+        Kmax: steps of the nudged phase.
+        beta: strength of the nudge.
+        tolerance: a relaxation ends when no state changes by more than this in a step; 0 makes all steps.
+    """
+
+    T: int = 100
+    Kmax: int = 25
+    beta: float = 1.0
+    tolerance: float = 0.0
+
+    def require(self) -> None:
+        """Raise PlasticError where the two rules cannot run."""
+        require.whole("T", self.T, most=10**9)
+        require.whole("Kmax", self.Kmax, most=10**9)
+        if self.Kmax > self.T:
+            raise PlasticError(f"Kmax is {self.Kmax}, but T is {self.T}; BPTT needs Kmax <= T free steps")
+        require.nonzero("beta", self.beta)
+        require.number("tolerance", self.tolerance, least=0)
+
+    def rules(self, network: NetworkOptions, nudging: str) -> dict[str, functools.partial]:
+        """Return both rules, {"BPTT", "EP"}, as in training: BPTT goes back Kmax + 1 steps, but Kmax in maps."""
+        common: dict[str, Any] = {"T": self.T, "tolerance": self.tolerance}
+        steps = self.Kmax + (0 if network.C_tab else 1)
+        eqprop = functools.partial(rules.eqprop, K=self.Kmax, centered=nudging == "centered", **common)
+        return {"BPTT": functools.partial(rules.bptt, steps=steps, **common), "EP": eqprop}
+
+
+def folder_name(*, dataset: str, seeds: str, training_method: str = "", benchmark: bool = True, **options: Any) -> str:
+    """Return the readable part of a run folder's name, from the options: network, method, data set and seeds."""
+    network, method = NetworkOptions.of(options), "EP+BPTT" if benchmark else training_method
     source = "random" if network.toymodel else pathlib.Path(dataset).stem
     return f"{network.kind}-{method}-{source}-{seeds}"
 
 
-def connections(network: Network) -> list[tuple[str, str]]:
-    """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
-    wiring = network.wiring
-    if isinstance(wiring, Convolutional):
-        N, M = len(wiring.classifier), len(wiring.convolutions)
-        fully = [("W^fc" if N == 1 else f"W^fc_{i}", f"classifier/{N - 1 - i}/W") for i in range(N)]
-        return fully + [(f"W^conv_{m}", f"convolutions/{M - 1 - m}/W") for m in range(M)]
-    if wiring.skip is not None:
-        return [("W_01", "layers/1/W"), ("W_0x", "skip/W"), ("W_1x", "layers/0/W")]
-    L = len(wiring.layers)
-    return [(f"W_{k}{k + 1 if k + 1 < L else 'x'}", f"layers/{L - 1 - k}/W") for k in range(L)]
+def _device(label):
+    return None if label is None else "cpu" if label < 0 else str(label)
+
+
+SPELLINGS = {"device_label": Spelling("device", int | None, None, "the number of a GPU, or -1 for the CPU.", _device)}
+"""Published names of options that the experiments of all families share."""
