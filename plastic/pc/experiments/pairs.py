@@ -3,14 +3,18 @@
 F is a sum over the batch, as published. Replicas, the first axis, are seeds, rates, or both.
 """
 
+import functools
+import itertools
+
 import numpy as np
 
-from plastic import functions, parameters, xp
+from plastic import parameters, runs, xp
 from plastic.initializers import orthogonal, xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc.networks import Network
 
-ACTIVATIONS = {name: getattr(functions, name) for name in ("linear", "sigmoid", "tanh", "relu", "leaky")}
+experiment = functools.partial(runs.experiment, "pc", seed=0, dtype="float64", resume=False)
+"""The decorator of the small experiments. They are over soon, and what counts is the whole path: none is resumed."""
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": 2**0.5, "leaky": 0.9999000099990001}
 """Gains of the initial weights by activation, as published (that of leaky is not the usual 2^(1/2))."""
 INITS = {
@@ -36,8 +40,17 @@ def column(rates):
     return xp.asarray(np.array(rates, dtype=float).reshape(-1, 1, 1))
 
 
+def rows(rule, seeds, rates, **measured):
+    """Return the rows of a rule in metrics.csv; measured: {column: values (seeds, rates)}."""
+    return [
+        {"replica": s * len(rates) + r, "seed": seed, "rule": rule, "rate": rate}
+        | {name: values[s, r] for name, values in measured.items()}
+        for (s, seed), (r, rate) in itertools.product(enumerate(seeds), enumerate(rates))
+    ]
+
+
 def network(W, phi):
-    """Return the net of weights [W_1, .., W_L] without biases."""
+    """Return the net of weights [W_1, .., W_L] without biases; phi: its activation, or the name of one."""
     return Network([Affine(each) for each in W], phi)
 
 

@@ -1,41 +1,30 @@
 """The prospective index: whether inference foretells the activity that learning leads to (Extended Data)."""
 
-from typing import Literal
-
 import numpy as np
 
 from plastic import check, require, xp
 from plastic.errors import PlasticError
-from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.experiments import figures, pairs
+from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different
 from plastic.pc.inference import infer, step
 from plastic.pc.networks import activities
 from plastic.pc.states import State
-from plastic.runs import experiment
 
-SEEDS = {"paper": 5, "quick": 3}
+GRIDS = {"paper": {"seeds": 5}, "quick": {"seeds": 3}}
 STEPS, RATE, UPDATES = 100, 0.01, {"w'": 1, "w*": 100}
 """The study `layered`: steps of inference, learning rate, and how often weights move while the states are held."""
 
 
-@experiment(
-    "pc",
-    draw={"prospective_index": figures.prospective_index},
-    readable="{grid}-{seeds}",
-    seed=0,
-    dtype="float64",
-    resume=False,  # a pair, over in seconds
-)
+@pairs.experiment(draw={"prospective_index": figures.prospective_index}, readable="{grid}-{seeds}")
 def prospective_index(
     run,
     *,
-    grid: Literal["paper", "quick"] = "paper",
+    grid: Grid = "paper",
     layers: int = 6,
     width: int = 64,
-    T: int = 128,
     activations: tuple[str, ...] = ("linear", "sigmoid"),
     rates: tuple[float, ...] = (0.1, 0.001),
-    gamma: float = 0.1,
-    discount: float = 0.5,
+    inference: Inference,
 ):
     """Ask whether the activity that inference settles to foretells what learning leads to (Song et al. 2024).
 
@@ -56,18 +45,14 @@ def prospective_index(
         grid: paper (5 seeds from --seed on) or quick (3).
         layers: weight matrices.
         width: units of every layer.
-        T: steps of inference in the study base; W moves at the last.
         activations: of hidden layers in the study base: linear, sigmoid, tanh, relu, leaky.
         rates: learning rates of the study base.
-        gamma: rate of inference.
-        discount: gamma is multiplied by it after a step that did not lower the energy.
     """
-    inference = options.Inference(T, gamma, discount)
-    run.count_seeds(SEEDS[grid])
-    options.require_rates(rates=rates)
-    options.require_counts(width=width)
+    of_grid(run, GRIDS[grid])
+    require_different("rates", rates)
+    require.counts(width=width)
     require.whole("layers", layers, least=2)
-    known = list(pairs.ACTIVATIONS)
+    known = list(pairs.GAINS)
     if not activations or len(set(activations)) < len(activations) or not set(activations) <= set(known):
         raise PlasticError(f"activations is {activations}; it must hold different ones of {', '.join(known)}")
     run.expect(len(run.seeds) * layers * width**2, layers=layers, width=width)
@@ -84,7 +69,7 @@ def prospective_index(
 
     for activation in activations:
         drawn = pairs.draw(run.seeds, width, layers, "xavier-uniform", pairs.GAINS[activation])
-        for rate, values in zip(rates, base(drawn, pairs.ACTIVATIONS[activation], rates, inference), strict=True):
+        for rate, values in zip(rates, base(drawn, activation, rates, inference), strict=True):
             about = {"study": "base", "activation": activation, "rate": rate, "update": "last"}
             keep(f"base/{activation}/{rate:g}", values, about)
     for update, count in UPDATES.items():
@@ -117,7 +102,7 @@ def base(drawn, phi, rates, inference):
 def layered(drawn, updates, inference):
     """Return the index (seeds, L - 1) of the hidden layers after so many updates with the states held."""
     W, x, y = drawn
-    net = pairs.network(W, pairs.ACTIVATIONS["linear"])
+    net = pairs.network(W, "linear")
     state = _inferred(net, x, y, STEPS, inference)
     start = pairs.network([each.copy() for each in W], net.phi)
     for _ in range(updates):
