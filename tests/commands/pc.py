@@ -144,7 +144,7 @@ LINES = [
     _small(
         "interference",
         ("--grid=quick", "--iterations=5", "--T=6"),
-        {"--rates=0.1,0": "rates is (0.1, 0.0)", "--rates=0.1,0.1": "different numbers above 0", "--resume=x": "resume"},
+        {"--rates=0.1,0": "rates is (0.1, 0.0)", "--rates=0.1,0.1": "must hold different", "--resume=x": "resume"},
     ),
     _small(
         "alignment",

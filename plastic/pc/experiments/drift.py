@@ -53,8 +53,7 @@ def drift(
             weights are of one such run; ours are of the first seed.)
         pretraining_rate: its learning rate.
     """
-    grid = GRIDS[search.grid]
-    rates, iterations = of_grid(run, grid, rates=search.rates, iterations=iterations)
+    rates, iterations = of_grid(run, GRIDS[search.grid], rates=search.rates, iterations=iterations)
     require.number("pretraining_rate", pretraining_rate, above=0)
     require.counts(iterations=iterations, per_class=per_class, test_per_class=test_per_class, batch_size=batch_size)
     require.whole("pretraining_epochs", pretraining_epochs, least=0)

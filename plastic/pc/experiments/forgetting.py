@@ -16,17 +16,15 @@ GRIDS = {
 TASKS, PER_TASK, EVERY = 2, 5, 4
 """Tasks, classes of a task, and how many iterations a task is learned before the other."""
 HIDDEN = (32, 32, 32)
+COUNTED = {False: np.arange(PER_TASK) < PER_TASK - 1, True: None}
+"""Which outputs have an error, by the option last_output."""
 INFERENCE = Inference(T=64, discount=0.9)
 ERRORS = (*images.ERRORS, *(f"task{k}_error" for k in range(TASKS)))
 
 
 def restore(arrays, *, last_output, **_):
     """Return (network, predict) of all seeds and rates; see `replicas.restore`."""
-    return replicas.restore(arrays, counted=_counted(last_output))
-
-
-def _counted(last_output):
-    return None if last_output else np.arange(PER_TASK) < PER_TASK - 1
+    return replicas.restore(arrays, counted=COUNTED[last_output])
 
 
 @images.experiment(draw={"forgetting": figures.forgetting}, restore=restore, length="iterations", seed=None)
@@ -62,8 +60,7 @@ def forgetting(
         shared_outputs: permute classes as published.
         last_output: let the last output have an error.
     """
-    grid = GRIDS[search.grid]
-    rates, iterations = of_grid(run, grid, rates=search.rates, iterations=iterations)
+    rates, iterations = of_grid(run, GRIDS[search.grid], rates=search.rates, iterations=iterations)
     require.counts(iterations=iterations, per_class=per_class, batch_size=batch_size)
     samples = images.load(search.dataset)
     known = _of_all(run.seeds, samples, "train", per_class, shared_outputs)
@@ -72,7 +69,7 @@ def forgetting(
     sizes = (samples.train[0].shape[1], *HIDDEN, PER_TASK)
     measured = {"epochs": iterations, "rates": rates, "errors": ERRORS}
     for part in run.parts([{"rule": rule} for rule in replicas.RULES]):
-        net = replicas.networks(sizes, functions.sigmoid, run.seeds, rates, xavier_normal, _counted(last_output))
+        net = replicas.networks(sizes, functions.sigmoid, run.seeds, rates, xavier_normal, COUNTED[last_output])
         orders = [each.shuffle for each in run.generators()]
         source = Passes(lambda number: known[number // EVERY % TASKS], batch_size, orders)
         replicas.train(part, net, inference, source, lambda net: evaluate(net, tests), **measured)

@@ -60,20 +60,14 @@ def moved(net, grads, rate):
 
 
 def learn(net, x, y, rule, rate, grads, trained=slice(None)):
-    """Learn a batch, in place; `grads` is a buffer.
-
-    rate: a number or (replicas, 1, 1). trained: which layers learn.
-    """
+    """Learn a batch, in place, in the `trained` layers; rate: a number or (replicas, 1, 1), grads: a buffer."""
     rule(net, x, y, out=grads)
     for layer, grad in zip(net.layers[trained], grads["layers"][trained], strict=True):
         layer.W -= rate * x.shape[-2] * grad.W
 
 
 def learning(net, x, y, rule, rate, iterations, trained=slice(None)):
-    """Yield a net before it learns the pair (x, y), and after each iteration, always the same one, in place.
-
-    rate: a number or (replicas, 1, 1). trained: which layers learn.
-    """
+    """Yield a net before it learns the pair (x, y) by `learn`, and after each iteration: always one, in place."""
     net = network([layer.W.copy() for layer in net.layers], net.phi)
     grads = parameters.zeros_like(net.parameters)
     yield net

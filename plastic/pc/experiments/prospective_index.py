@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from plastic import check, require, xp
+from plastic import require, xp
 from plastic.errors import PlasticError
 from plastic.pc.experiments import figures, pairs
 from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different
 from plastic.pc.inference import infer, step
-from plastic.pc.networks import activities
+from plastic.pc.measures import prospective_indices
 from plastic.pc.states import State
 
 GRIDS = {"paper": {"seeds": 5}, "quick": {"seeds": 3}}
@@ -57,35 +57,26 @@ def prospective_index(
         raise PlasticError(f"activations is {activations}; it must hold different ones of {', '.join(known)}")
     run.expect(len(run.seeds) * layers * width**2, layers=layers, width=width)
     run.begin()
-    arrays, rows = {}, []
-
-    def keep(name, values, about):
-        arrays[name] = values
-        rows.extend(
-            {"replica": replica, "seed": seed} | about | {"layer": layer, "prospective_index": value}
-            for replica, seed in enumerate(run.seeds)
-            for layer, value in enumerate(values[replica], 1)
-        )
-
+    found, about = {}, {}
     for activation in activations:
         drawn = pairs.draw(run.seeds, width, layers, "xavier-uniform", pairs.GAINS[activation])
         for rate, values in zip(rates, base(drawn, activation, rates, inference), strict=True):
-            about = {"study": "base", "activation": activation, "rate": rate, "update": "last"}
-            keep(f"base/{activation}/{rate:g}", values, about)
+            found[name := f"base/{activation}/{rate:g}"] = values
+            about[name] = {"study": "base", "activation": activation, "rate": rate, "update": "last"}
     for update, count in UPDATES.items():
         drawn = pairs.draw(run.seeds, width, layers, "xavier-normal", 1.0)
-        about = {"study": "layered", "activation": "linear", "rate": RATE, "update": update}
-        keep(f"layered/{update}", layered(drawn, count, inference), about)
-    run.log(rows)
-    run.save_arrays(arrays)
-    return [_line(name, index.mean(axis=0)) for name, index in arrays.items()]
-
-
-def by_layer(net, new, x, inferred):
-    """Return the prospective index of every layer (..., L), of the nets before and after, and [x'_1, .., x'_L]."""
-    before, after = activities(net, x), activities(new, x)
-    each = [check.prospective_index(*three) for three in zip(before, inferred, after, strict=True)]
-    return xp.asnumpy(xp.stack(each, axis=-1))
+        found[name := f"layered/{update}"] = layered(drawn, count, inference)
+        about[name] = {"study": "layered", "activation": "linear", "rate": RATE, "update": update}
+    run.log(
+        [
+            {"replica": replica, "seed": seed} | about[name] | {"layer": layer, "prospective_index": value}
+            for name, values in found.items()
+            for replica, seed in enumerate(run.seeds)
+            for layer, value in enumerate(values[replica], 1)
+        ]
+    )
+    run.save_arrays(found)
+    return [_line(name, index.mean(axis=0)) for name, index in found.items()]
 
 
 @np.errstate(all="ignore")  # a net that diverges says so by its numbers
@@ -95,7 +86,8 @@ def base(drawn, phi, rates, inference):
     net = pairs.network(W, phi)
     state = _inferred(net, x, y, inference.T - 1, inference)
     grads, _ = step(net, state, x)
-    return [by_layer(net, pairs.moved(net, grads, rate), x, [*state.x_layers, y]) for rate in rates]
+    inferred = [*state.x_layers, y]
+    return [xp.asnumpy(prospective_indices(net, pairs.moved(net, grads, rate), x, inferred)) for rate in rates]
 
 
 @np.errstate(all="ignore")
@@ -109,7 +101,7 @@ def layered(drawn, updates, inference):
         infer(net, state, x, 0)  # errors of the states as they are, by the new weights
         for layer, grad in zip(net.layers, state.weight_gradients()["layers"], strict=True):
             layer.W -= RATE * grad.W
-    return by_layer(start, net, x, [*state.x_layers, y])[..., :-1]
+    return xp.asnumpy(prospective_indices(start, net, x, [*state.x_layers, y]))[..., :-1]
 
 
 def _inferred(net, x, y, steps, inference):

@@ -5,6 +5,7 @@ import numpy as np
 from plastic import require, xp
 from plastic.pc.experiments import figures, pairs
 from plastic.pc.experiments.options import Grid, Inference, of_grid
+from plastic.pc.measures import path_length
 from plastic.pc.networks import predict
 
 GRIDS = {"paper": {"small_iterations": 150}, "quick": {"small_iterations": 60}}
@@ -73,14 +74,6 @@ def _path(rule, rate, iterations):
     row = {"first_step": float(np.linalg.norm(w[1] - w[0])), "path_length": length, "displacement": displacement}
     row |= {"out2_largest": outputs[:, 1].max(), "loss_last": 0.5 * float(np.sum((outputs[-1] - TARGET) ** 2))}
     return w, outputs, row
-
-
-def path_length(path):
-    """Return the length of a path (steps + 1, ..., n_in, n_out) of weights, and the distance of its ends."""
-    legs = path[1:] - path[:-1]
-    length = xp.sum(xp.sqrt(xp.sum(legs * legs, axis=(-2, -1))), axis=0)
-    whole = path[-1] - path[0]
-    return length, xp.sqrt(xp.sum(whole * whole, axis=(-2, -1)))
 
 
 def _line(row):
