@@ -14,20 +14,9 @@ from plastic.pc.experiments.teacher import teacher
 from plastic.pc.experiments.trajectory import trajectory
 from plastic.runs.figure import figure
 
-COMMANDS = {
-    "interference": interference,
-    "alignment": alignment,
-    "prospective_index": prospective_index,
-    "trajectory": trajectory,
-    "teacher": teacher,
-    "erratic": erratic,
-    "depth": depth,
-    "online": online,
-    "smalldata": smalldata,
-    "forgetting": forgetting,
-    "drift": drift,
-    "figure": figure,
-}
+ON_A_PAIR = (interference, alignment, prospective_index, trajectory, teacher, erratic)
+ON_IMAGES = (depth, online, smalldata, forgetting, drift)
+COMMANDS = {each.__name__: each for each in (*ON_A_PAIR, *ON_IMAGES, figure)}
 
 if __name__ == "__main__":
     cli.run(COMMANDS, prog="plastic.pc")

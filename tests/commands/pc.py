@@ -49,7 +49,7 @@ INFERENCE = {
     "--grid=large": "grid",
 }
 IMAGES = INFERENCE | {
-    "--rates=0.1,-1": "rates is (0.1, -1.0); it must hold different rates above 0",
+    "--rates=0.1,-1": "rates is (0.1, -1.0); it must hold different numbers above 0",
     "--rates=()": "rates is ()",
     "--dataset=MNOST": "did you mean MNIST?",
     "--seeds=1,1": "seeds are [1, 1]; they must be different",
@@ -144,7 +144,7 @@ LINES = [
     _small(
         "interference",
         ("--grid=quick", "--iterations=5", "--T=6"),
-        {"--rates=0.1,0": "rates is (0.1, 0.0)", "--rates=0.1,0.1": "different rates above 0", "--resume=x": "resume"},
+        {"--rates=0.1,0": "rates is (0.1, 0.0)", "--rates=0.1,0.1": "must hold different", "--resume=x": "resume"},
     ),
     _small(
         "alignment",

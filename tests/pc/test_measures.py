@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from plastic import xp
 from plastic.check import prospective_index, target_alignment
 from plastic.functions import classification_error
-from plastic.pc.experiments.trajectory import path_length
+from plastic.pc.measures import path_length
 
 EPS = {"float64": 1e-12, "float32": 1e-5}
 

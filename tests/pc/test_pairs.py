@@ -208,9 +208,7 @@ def test_alignment_is_that_of_the_closed_form_and_of_backpropagation():
         for each in mine:
             sent.append(sent[-1] @ each)
         u = y[s] - sent[-1]
-        states, errors, _ = equilibrium(
-            Network([Affine(each) for each in mine], pairs.ACTIVATIONS["linear"]), x[s], y[s]
-        )
+        states, errors, _ = equilibrium(Network([Affine(each) for each in mine], "linear"), x[s], y[s])
         deltas = [u]
         for each in mine[:0:-1]:
             deltas.insert(0, deltas[0] @ each.T)

@@ -14,6 +14,7 @@ from plastic.pc.experiments import (
     online,
     pairs,
     prospective_index,
+    replicas,
     smalldata,
     teacher,
     trajectory,
@@ -94,10 +95,11 @@ def test_the_published_grids(name):
     assert {key: defaults[key] for key in DEFAULTS[name]} == DEFAULTS[name]
     assert defaults["grid"] == "paper"
     if name in GRIDS:
-        assert MODULES[name].GRIDS["paper"] == GRIDS[name]
+        paper = MODULES[name].GRIDS["paper"]
+        assert {option: value for option, value in paper.items() if option != "seeds"} == GRIDS[name]
         assert all(defaults[option] is None for option in GRIDS[name])
     if name in SEEDS:
-        assert MODULES[name].SEEDS["paper"] == SEEDS[name] and defaults["seeds"] is None
+        assert MODULES[name].GRIDS["paper"]["seeds"] == SEEDS[name] and defaults["seeds"] is None
 
 
 def test_the_rates_of_small_and_of_single_batches():
@@ -128,7 +130,7 @@ def test_the_couples_of_erratic_learning():
 
 def test_sizes_of_the_networks_and_their_batches():
     assert (depth.WIDTH, depth.BATCH_SIZE, depth.PER_CLASS, depth.GAIN) == (64, 60, 60, 0.9999000099990001)
-    assert online.HIDDEN == smalldata.HIDDEN == drift.HIDDEN == (32, 32) and forgetting.HIDDEN == (32, 32, 32)
+    assert images.HIDDEN == (32, 32) and forgetting.HIDDEN == (32, 32, 32) and replicas.SEEDS == (1, 2, 3)
     assert (forgetting.TASKS, forgetting.PER_TASK, forgetting.EVERY) == (2, 5, 4)
     assert (drift.EVERY, drift.BATCH_SIZE_BEFORE, images.CLASSES) == (64, 60, 10)
     assert teacher.SIZES == (2, 2, 1) and trajectory.V == (1.0, 2.0) and trajectory.TARGET == (1.0, 1.0)

@@ -8,36 +8,27 @@ from plastic import require, xp
 from plastic.check import target_alignment
 from plastic.errors import PlasticError
 from plastic.pc import rules
-from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.experiments import figures, pairs
+from plastic.pc.experiments.options import Counts, Grid, Inference, of_grid
 from plastic.pc.networks import predict
-from plastic.runs import experiment
 
-GRIDS = {"paper": {"depths": tuple(range(1, 26))}, "quick": {"depths": (1, 2, 5, 10, 15)}}
-SEEDS = {"paper": 27, "quick": 5}
+GRIDS = {"paper": {"depths": tuple(range(1, 26)), "seeds": 27}, "quick": {"depths": (1, 2, 5, 10, 15), "seeds": 5}}
+INFERENCE = Inference(T=512)
 
 
-@experiment(
-    "pc",
-    draw={"alignment": figures.alignment},
-    readable="{grid}-{activation}-{init}-T{T}-{seeds}",
-    seed=0,
-    dtype="float64",
-    resume=False,  # one update of each net
-)
+@pairs.experiment(draw={"alignment": figures.alignment}, readable="{grid}-{activation}-{init}-T{T}-{seeds}")
 def alignment(
     run,
     *,
-    grid: Literal["paper", "quick"] = "paper",
-    depths: tuple[int, ...] | None = None,
-    T: int = 512,
+    grid: Grid = "paper",
+    depths: Counts = None,
     activation: Literal["linear", "sigmoid", "tanh", "relu", "leaky"] = "linear",
     init: Literal["xavier-uniform", "xavier-normal", "orthogonal"] = "xavier-uniform",
     gain: float | None = None,
     tp: bool = False,
     width: int = 64,
     rate: float = 0.001,
-    gamma: float = 0.1,
-    discount: float = 0.5,
+    inference: Inference = INFERENCE,
 ):
     """Ask how straight one update moves the output towards the target, in nets of 1 to 25 layers (Fig. 3e).
 
@@ -58,23 +49,18 @@ def alignment(
         grid: paper (depths 1 to 25, 27 seeds from --seed on) or quick (1, 2, 5, 10, 15; 5 seeds); depths and seeds
             replace what it says.
         depths: numbers of weight matrices.
-        T: steps of inference; W moves at the last.
         activation: of the hidden layers.
         init: initial weights.
         gain: factor of the initial weights; by default 1, of tanh 5/3, of relu 2^(1/2).
         tp: target propagation by pseudo-inverses too, for linear nets; it is unstable from some four layers on.
         width: units of every layer.
         rate: learning rate.
-        gamma: rate of inference.
-        discount: gamma is multiplied by it after a step that did not lower the energy.
     """
-    compared = options.Inference(T, gamma, discount).rules() | ({"tp": rules.tp} if tp else {})
-    (depths,) = options.of_grid(run, GRIDS[grid], depths=depths)
-    run.count_seeds(SEEDS[grid])
+    compared = inference.rules() | ({"tp": rules.tp} if tp else {})
+    (depths,) = of_grid(run, GRIDS[grid], depths=depths)
     gain = pairs.GAINS[activation] if gain is None else gain
     run.fill(gain=gain)
-    options.require_different("numbers of layers, at least 1 each", "depths", depths)
-    options.require_counts(width=width)
+    require.counts(width=width)
     require.number("rate", rate, above=0)
     require.number("gain", gain, above=0)
     if tp and activation != "linear":
@@ -82,7 +68,7 @@ def alignment(
     run.expect(len(run.seeds) * max(depths) * width**2, depths=depths, width=width)
     run.begin()
     drawn = pairs.draw(run.seeds, width, max(depths), init, gain)
-    found = _alignments(drawn, pairs.ACTIVATIONS[activation], depths, compared, rate)
+    found = _alignments(drawn, activation, depths, compared, rate)
     run.log(
         [
             {"replica": replica, "seed": seed, "rule": name, "depth": depth}
@@ -97,12 +83,12 @@ def alignment(
 
 
 @np.errstate(all="ignore")  # a net that diverges says so by its numbers
-def _alignments(drawn, phi, depths, compared, rate):
+def _alignments(drawn, activation, depths, compared, rate):
     """Return {rule: target alignment (seeds, depths)}."""
     W, x, y = drawn
     found = {name: [] for name in compared}
     for depth in depths:
-        net = pairs.network(W[:depth], phi)
+        net = pairs.network(W[:depth], activation)
         before = predict(net, x)
         for name, rule in compared.items():
             after = predict(pairs.moved(net, rule(net, x, y)[0], rate), x)

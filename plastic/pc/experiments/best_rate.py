@@ -55,11 +55,10 @@ def report(metrics, summaries, axis=None, places=()):
     The rate is chosen on the test set, and on its first half for the second.
     """
     every = [{axis: place} for place in places] if axis else [{}]
-    return [reached(metrics, summary, rule, **where) for where in every for rule in RULES for summary in summaries]
+    return [_reached(metrics, summary, rule, **where) for where in every for rule in RULES for summary in summaries]
 
 
-def reached(metrics, summary, rule, **where):
-    """Return the line of one rule; see `report`."""
+def _reached(metrics, summary, rule, **where):
     chosen = best(metrics, summary, rule=rule, **where)
     held = best(metrics, summary, "validation_error", "held_out_error", rule=rule, **where)
     place = "".join(f"{axis} {value:g}, " for axis, value in where.items())

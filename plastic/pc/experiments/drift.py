@@ -1,46 +1,28 @@
 """Classes that change their meaning (Song et al. 2024, Fig. 4f, g)."""
 
-from typing import Literal
-
 import numpy as np
 
-from plastic import functions, require, xp
-from plastic.data.sources import generator_states, restore_generators
+from plastic import require, xp
 from plastic.errors import PlasticError
-from plastic.initializers import xavier_uniform
-from plastic.pc.experiments import best_rate, figures, images, options, replicas
+from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic.pc.experiments.options import Inference, Search, of_grid
 from plastic.pc.experiments.passes import Passes
 from plastic.pc.rules import bp
-from plastic.runs import experiment
 
 GRIDS = {
-    "paper": {"rates": (0.1, 0.05, 0.01, 0.005, 0.001), "iterations": 3000},
-    "quick": {"rates": (0.01,), "iterations": 640},
+    "paper": {"rates": (0.1, 0.05, 0.01, 0.005, 0.001), "iterations": 3000, "seeds": 3},
+    "quick": {"rates": (0.01,), "iterations": 640, "seeds": 3},
 }
-SEEDS = {"paper": 3, "quick": 3}
 EVERY = 64
 """Iterations from one change to the next."""
-HIDDEN, BATCH_SIZE_BEFORE = (32, 32), 60
+BATCH_SIZE_BEFORE = 60
 
 
-def restore(arrays, **_):
-    """Return (network, predict) of all seeds and rates; see `plastic.load`."""
-    return replicas.loaded(arrays, functions.sigmoid)
-
-
-@experiment(
-    "pc",
-    draw={"drift": figures.drift},
-    restore=restore,
-    length="iterations",
-    readable=images.readable,
-    seed=None,
-)
+@images.experiment(draw={"drift": figures.drift}, length="iterations", seed=None)
 def drift(
     run,
     *,
-    grid: Literal["paper", "quick"] = "paper",
-    rates: tuple[float, ...] | None = None,
+    search: Search,
     iterations: int | None = None,
     per_class: int = 120,
     test_per_class: int = 100,
@@ -48,10 +30,7 @@ def drift(
     signed_targets: bool = True,
     pretraining_epochs: int = 64,
     pretraining_rate: float = 0.01,
-    dataset: str = "FMNIST",
-    T: int = 128,
-    gamma: float = 0.1,
-    discount: float = 0.5,
+    inference: Inference,
 ):
     """Follow classes that change their meaning (Song et al. 2024, Fig. 4f, g): 784-32-32-10, sigmoid.
 
@@ -59,13 +38,11 @@ def drift(
     to 9 are permuted and the training samples drawn anew. The run folder, results/pc/drift-..., gets config.json,
     metrics.csv (epoch 0 is before the first iteration, on the outputs as they are permuted first), a checkpoint for
     each rule, and a figure: the test error over the iterations. Predictive coding recovers where backpropagation stays
-    at the error that it begins with.
+    at the error that it begins with. The grid is five rates and 3,000 iterations, or the rate 0.01 and 640, with the
+    seeds 1, 2, 3.
 
     Args:
-        grid: paper (five rates, 3,000 iterations) or quick (rate 0.01, 640 iterations), with the seeds 1, 2, 3; rates,
-            iterations and seeds replace what it says.
-        rates: learning rates, tried side by side.
-        iterations: passes over the training samples.
+        iterations: passes over the training samples, instead of the grid's.
         per_class: training images of a class.
         test_per_class: test images of a class.
         batch_size: images per batch.
@@ -75,46 +52,22 @@ def drift(
         pretraining_epochs: epochs of backpropagation on all training images before, in batches of 60. (The published
             weights are of one such run; ours are of the first seed.)
         pretraining_rate: its learning rate.
-        dataset: FMNIST or another set of images in ten classes.
-        T: steps of inference; the weights move in the last.
-        gamma: rate of inference.
-        discount: what gamma is multiplied by whenever the energy has not fallen.
     """
-    rules = options.Inference(T, gamma, discount).rules()
-    rates, iterations = options.of_grid(run, GRIDS[grid], rates=rates, iterations=iterations)
-    run.count_seeds(SEEDS[grid])
-    options.require_rates(rates=rates)
+    rates, iterations = of_grid(run, GRIDS[search.grid], rates=search.rates, iterations=iterations)
     require.number("pretraining_rate", pretraining_rate, above=0)
-    options.require_counts(
-        iterations=iterations, per_class=per_class, test_per_class=test_per_class, batch_size=batch_size
-    )
+    require.counts(iterations=iterations, per_class=per_class, test_per_class=test_per_class, batch_size=batch_size)
     require.whole("pretraining_epochs", pretraining_epochs, least=0)
-    samples = images.load(dataset)
+    samples = images.load(search.dataset)
     start = before(samples, run.seeds[0], pretraining_rate, pretraining_epochs, signed_targets)
+    measured = {"epochs": iterations, "rates": rates, "errors": images.ERRORS}
     for part in run.parts([{"rule": rule} for rule in replicas.RULES]):
-        net = _small(samples, run.seeds, rates)
+        net = images.small(samples, run.seeds, rates)
         for layer, known in zip(net.layers, start, strict=True):
             layer.W[...] = known.W
-        generators = run.generators()
-        classes = DriftingClasses(samples, generators, per_class, test_per_class, signed_targets)
-        source = DriftingPasses(classes, batch_size, [each.shuffle for each in generators])
-        replicas.train(
-            part,
-            net,
-            rules[part.columns["rule"]],
-            source,
-            lambda net=net, classes=classes: images.halves(net, *classes.test),
-            epochs=iterations,
-            seeds=run.seeds,
-            rates=rates,
-            errors=images.ERRORS,
-        )
+        classes = DriftingClasses(samples, run.seeds, per_class, test_per_class, signed_targets)
+        source = Passes(classes.of, batch_size, [each.shuffle for each in run.generators()])
+        replicas.train(part, net, inference, source, classes.errors, **measured)
     return best_rate.report(run.metrics(), ("mean",))
-
-
-def _small(samples, seeds, rates):
-    sizes = (samples.train[0].shape[1], *HIDDEN, images.CLASSES)
-    return replicas.networks(sizes, functions.sigmoid, seeds, rates, xavier_uniform)
 
 
 def before(samples, seed, rate, epochs, signed_targets):
@@ -123,7 +76,7 @@ def before(samples, seed, rate, epochs, signed_targets):
     They are where the experiment begins, as a data set is, and not what it measures: half a minute's work of one
     network, the same whenever it is done, so it needs no checkpoint of its own.
     """
-    net = _small(samples, [seed], [rate])
+    net = images.small(samples, [seed], [rate])
     step = replicas.step_of(net, bp, [rate])
     x, labels = samples.train
     known = x[None, None], _signed(images.targets(labels[None]), signed_targets)
@@ -141,64 +94,42 @@ def _signed(y, signed_targets):
 
 
 class DriftingClasses:
-    """Training and test sets of all seeds; every 64 iterations the outputs of the last five classes are permuted.
+    """Training and test sets of all seeds, so many samples per_class, with signed_targets of -1 and 1 or of 0 and 1.
 
-    Args:
-        samples: the data set.
-        generators: of the seeds: `task` permutes, `data` draws the training set and `noise` the test set.
-        per_class, test_per_class: samples of a class.
-        signed_targets: whether targets are -1 and 1.
+    Every 64 iterations the outputs of the last five classes are permuted (by the generator `task` of each of the
+    seeds), and the training and test samples drawn anew (by `data` and by `noise`).
     """
 
-    def __init__(self, samples, generators, per_class, test_per_class, signed_targets):
-        self.samples, self.signed_targets = samples, signed_targets
+    def __init__(self, samples, seeds, per_class, test_per_class, signed_targets):
+        self.samples, self.seeds, self.signed_targets = samples, seeds, signed_targets
         self.counts = {"train": per_class, "test": test_per_class}
-        self._task = [each.task for each in generators]
-        self._draw = {"train": [each.data for each in generators], "test": [each.noise for each in generators]}
-        self._all = [*self._task, *self._draw["train"], *self._draw["test"]]
-        self._period = None
+        self._begin()
 
     def of(self, iteration):
-        """Return the training set (x, y) of an iteration 0, 1, ..; iterations come in turn."""
-        if iteration // EVERY != self._period:
-            self._change(iteration // EVERY)
+        """Return the training set (x, y) of an iteration 0, 1, ..; `test` is its test set from then on."""
+        if iteration // EVERY < self._period:
+            self._begin()
+        while self._period < iteration // EVERY:
+            self._change()
         return self.train
 
-    def state(self):
-        """Return the period between two changes, and the generators as they were before it."""
-        return {"period": self._period, "generators": self._before}
+    def errors(self, net):
+        """Return the errors of a network on the test set as it is; see `images.halves`."""
+        return images.halves(net, *self.test)
 
-    def restore(self, state):
-        """Go back to where `state` was taken."""
-        restore_generators(self._all, state["generators"])
-        self._change(state["period"])
+    def _begin(self):
+        self._generators, self._period = [xp.generator(seed) for seed in self.seeds], -1
 
-    def _change(self, period):
-        self._period, self._before = period, generator_states(self._all)
-        outputs = [np.concatenate([np.arange(5), 5 + each.permutation(5)]) for each in self._task]
-        self.train, self.test = self._relabelled("train", outputs), self._relabelled("test", outputs)
+    def _change(self):
+        self._period += 1
+        outputs = [np.concatenate([np.arange(5), 5 + each.task.permutation(5)]) for each in self._generators]
+        self.train = self._relabelled("train", outputs, [each.data for each in self._generators])
+        self.test = self._relabelled("test", outputs, [each.noise for each in self._generators])
 
-    def _relabelled(self, split, outputs):
+    def _relabelled(self, split, outputs, draws):
         x, labels = getattr(self.samples, split)
         labels = xp.asnumpy(labels)
-        chosen = [images.some_of_each(each, labels, self.counts[split]) for each in self._draw[split]]
-        new = np.stack([each[labels[some]] for each, some in zip(outputs, chosen, strict=True)])
-        x = x[xp.asarray(np.stack(chosen))][:, None]
-        return x, _signed(images.targets(xp.asarray(new)), self.signed_targets)
-
-
-class DriftingPasses(Passes):
-    """Passes over the training sets of `DriftingClasses`, which go back with them."""
-
-    def __init__(self, classes, batch_size, generators):
-        self.classes = classes
-        super().__init__(classes.of, batch_size, generators)
-
-    def state(self):
-        """Return the position, and that of the classes."""
-        return super().state() | {"classes": self.classes.state()}
-
-    def restore(self, state):
-        """Go back to where `state` was taken."""
-        self.classes.restore(state["classes"])
-        super().restore(state)
+        chosen = [images.some_of_each(each, labels, self.counts[split]) for each in draws]
+        new = [each[labels[some]] for each, some in zip(outputs, chosen, strict=True)]
+        x, y = images.rows(x, np.stack(chosen), np.stack(new))
+        return x, _signed(y, self.signed_targets)

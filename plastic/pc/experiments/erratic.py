@@ -1,8 +1,7 @@
 """How erratic learning is: the path of the weights against the distance it covers (Song et al. 2024)."""
 
-import dataclasses
+import collections
 import functools
-from typing import Any, Literal
 
 import numpy as np
 
@@ -10,8 +9,8 @@ from plastic import require, xp
 from plastic.functions import sigmoid, tanh
 from plastic.initializers import xavier_normal
 from plastic.pc import handcoded
-from plastic.pc.experiments import figures, options, pairs
-from plastic.runs import experiment
+from plastic.pc.experiments import figures, pairs
+from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
 
 LAYERS, SPREAD = 3, 0.1
 BLOCK = 50
@@ -30,43 +29,39 @@ GRIDS = {
         "rates_bp": _from(0.336, 0.378, 0.002),
         "rates_gr": _from(0.002, 0.00344, 0.00008),
         "rates_ap": _from(0.001, 0.00188, 0.00008),
+        "seeds": 99,
     },
     "quick": {
         "rates_pc": (0.476, 0.524, 0.572),
         "rates_bp": (0.336, 0.358, 0.378),
         "rates_gr": (0.002, 0.00272, 0.00344),
         "rates_ap": (0.001, 0.00144, 0.00188),
+        "seeds": 10,
     },
 }
-SEEDS = {"paper": 99, "quick": 10}
 PHASES = {
     False: {"steps_gr": 128, "gamma_gr": 0.01, "steps_ap": 64, "gamma_ap": 0.001},
     True: {"steps_gr": 256, "gamma_gr": 0.1, "steps_ap": 256, "gamma_ap": 0.1},
 }
 """Steps and rates of a phase, published and clean."""
+INFERENCE = Inference(T=200, discount=0.9)
 
 
-@experiment(
-    "pc",
+@pairs.experiment(
     draw={"erratic": figures.erratic},
     readable=lambda *, grid, clean, seeds, **_: f"{grid}{'-clean' if clean else ''}-{seeds}",
-    seed=0,
-    dtype="float64",
-    resume=False,  # what counts is the whole path of the weights
 )
 def erratic(
     run,
     *,
-    grid: Literal["paper", "quick"] = "paper",
-    rates_pc: tuple[float, ...] | None = None,
-    rates_bp: tuple[float, ...] | None = None,
-    rates_gr: tuple[float, ...] | None = None,
-    rates_ap: tuple[float, ...] | None = None,
+    grid: Grid = "paper",
+    rates_pc: Rates = None,
+    rates_bp: Rates = None,
+    rates_gr: Rates = None,
+    rates_ap: Rates = None,
     clean: bool = False,
     iterations: int = 64,
-    T: int = 200,
-    gamma: float = 0.1,
-    discount: float = 0.9,
+    inference: Inference = INFERENCE,
     steps_gr: int | None = None,
     gamma_gr: float | None = None,
     steps_ap: int | None = None,
@@ -99,9 +94,6 @@ def erratic(
         rates_ap: of Almeida-Pineda.
         clean: the two rules as they are meant.
         iterations: updates.
-        T: steps of inference of PC per update; W moves at the last.
-        gamma: rate of inference of PC.
-        discount: gamma is multiplied by it after a step that did not lower the energy.
         steps_gr: steps of a phase of GeneRec; by default 128, and 256 with clean.
         gamma_gr: its rate of inference; by default 0.01, and 0.1 with clean.
         steps_ap: steps of a phase of Almeida-Pineda; by default 64, and 256 with clean.
@@ -109,18 +101,12 @@ def erratic(
         few_seeds: GeneRec and Almeida-Pineda have so many of the seeds.
         width: units of every layer.
     """
-    rules = options.Inference(T, gamma, discount).rules()
-    rates = options.of_grid(
-        run, GRIDS[grid], rates_pc=rates_pc, rates_bp=rates_bp, rates_gr=rates_gr, rates_ap=rates_ap
-    )
+    rules = inference.rules()
+    rates = of_grid(run, GRIDS[grid], rates_pc=rates_pc, rates_bp=rates_bp, rates_gr=rates_gr, rates_ap=rates_ap)
     rates = dict(zip(LABELS, rates, strict=True))
     phases = {"steps_gr": steps_gr, "gamma_gr": gamma_gr, "steps_ap": steps_ap, "gamma_ap": gamma_ap}
-    steps_gr, gamma_gr, steps_ap, gamma_ap = options.of_grid(run, PHASES[clean], **phases)
-    run.count_seeds(SEEDS[grid])
-    options.require_rates(**{f"rates_{rule}": values for rule, values in rates.items()})
-    options.require_counts(
-        iterations=iterations, steps_gr=steps_gr, steps_ap=steps_ap, few_seeds=few_seeds, width=width
-    )
+    steps_gr, gamma_gr, steps_ap, gamma_ap = of_grid(run, PHASES[clean], **phases)
+    require.counts(iterations=iterations, steps_gr=steps_gr, steps_ap=steps_ap, few_seeds=few_seeds, width=width)
     require.number("gamma_gr", gamma_gr, above=0)
     require.number("gamma_ap", gamma_ap, above=0)
     run.expect(len(run.seeds) * LAYERS * width**2, width=width)
@@ -129,39 +115,18 @@ def erratic(
     walks["gr"] = functools.partial(generec, gamma=gamma_gr, steps=steps_gr, clean=clean)
     walks["ap"] = functools.partial(almeida_pineda, gamma=gamma_ap, steps=steps_ap, clean=clean)
     arrays: dict[str, np.ndarray] = {}
-    rows: list[dict[str, Any]] = []
     for name, walk in walks.items():
         seeds = run.seeds[:few_seeds] if name in ("gr", "ap") else run.seeds
-        found = _lengths(walk, seeds, rates[name], width, iterations)
-        arrays |= {f"{measured}/{name}": values for measured, values in found.items()}
+        path, distance, ratio = _lengths(walk, seeds, rates[name], width, iterations)
+        arrays |= {f"path/{name}": path, f"distance/{name}": distance, f"ratio/{name}": ratio}
         arrays[f"rates/{name}"] = np.array(rates[name])
-        rows += _rows(name, seeds, rates[name], found)
-    run.log(rows)
+        run.log(pairs.rows(name, seeds, rates[name], path_length=path, displacement=distance, ratio=ratio))
     run.save_arrays(arrays)
     return _report(arrays)
 
 
-def _rows(name, seeds, rates, found):
-    return [
-        {"replica": s * len(rates) + r, "seed": seed, "rule": name, "rate": rate}
-        | {"path_length": found["path"][s, r], "displacement": found["distance"][s, r], "ratio": found["ratio"][s, r]}
-        for s, seed in enumerate(seeds)
-        for r, rate in enumerate(rates)
-    ]
-
-
-@dataclasses.dataclass(frozen=True)
-class Start:
-    """Where nets begin: weights W = [W_1, W_2, W_3], a pair x, y, states of all four layers, and learning rates.
-
-    All have the replicas as the first axis.
-    """
-
-    W: list[Any]
-    x: Any
-    y: Any
-    states: list[Any]
-    rate: Any
+Start = collections.namedtuple("Start", "W x y states rate")
+"""Where replicas begin: weights [W_1, W_2, W_3], a pair x, y, states of all four layers, and learning rates."""
 
 
 def drawn(seeds, rates, width):
@@ -176,15 +141,14 @@ def drawn(seeds, rates, width):
 
 @np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
 def _lengths(walk, seeds, rates, width, iterations):
-    """Return {"path", "distance", "ratio"}, means over the layers, host arrays (seeds, rates)."""
+    """Return (path, distance, ratio), means over the layers, host arrays (seeds, rates)."""
     size = max(1, BLOCK // len(rates)) if xp.backend() != "cupy" else len(seeds)
     blocks = []
     for start in range(0, len(seeds), size):
         some = seeds[start : start + size]
         found = walked(walk(drawn(some, rates, width), iterations))
         blocks.append([xp.asnumpy(each).reshape(len(some), len(rates)) for each in found])
-    found = (np.concatenate(each) for each in zip(*blocks, strict=True))
-    return dict(zip(("path", "distance", "ratio"), found, strict=True))
+    return tuple(np.concatenate(each) for each in zip(*blocks, strict=True))
 
 
 def walked(walk):
@@ -267,9 +231,7 @@ def _report(arrays):
             path, distance = (arrays[f"{name}/{rule}"].mean(axis=0) for name in ("path", "distance"))
             text = f"distance {distance.min():.4g} to {distance.max():.4g}, path {path.min():.4g} to {path.max():.4g}"
             lines.append(f"{LABELS[rule]}: {text}, {arrays[f'ratio/{rule}'].mean():.4g} times the distance")
-        both = compared(arrays, one, other)
-        if both is not None:
-            lines.append(
-                f"at distance {both[0]:.4g}: path {both[1]:.4g} ({LABELS[one]}), {both[2]:.4g} ({LABELS[other]})"
-            )
+        if both := compared(arrays, one, other):
+            text = f"at distance {both[0]:.4g}: path {both[1]:.4g}"
+            lines.append(f"{text} ({LABELS[one]}), {both[2]:.4g} ({LABELS[other]})")
     return lines

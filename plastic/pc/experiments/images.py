@@ -4,18 +4,20 @@ The published practice selects rates by the error on the test set. Beside it, ra
 of that set and reported on the second.
 """
 
+import functools
 import pathlib
 
 import numpy as np
 
-from plastic import classifier, terminal, xp
+from plastic import classifier, functions, runs, terminal, xp
 from plastic.errors import PlasticError
 from plastic.functions import classification_error, one_hot
+from plastic.initializers import xavier_uniform
 from plastic.pc.experiments import replicas
 from plastic.pc.experiments.passes import Passes
 from plastic.pc.networks import predict
 
-CLASSES = 10
+CLASSES, HIDDEN = 10, (32, 32)
 ERRORS = ("test_error", "validation_error", "held_out_error")
 _CHUNK = 1000  # samples evaluated at once: every replica has them
 
@@ -33,6 +35,10 @@ def readable(*, grid, dataset, **_):
     return f"{grid}-{pathlib.Path(dataset).stem}"
 
 
+experiment = functools.partial(runs.experiment, "pc", restore=replicas.restore, readable=readable)
+"""The decorator of the experiments on images."""
+
+
 def some_of_each(generator, labels, count, classes=None):
     """Return the indices of `count` samples of each class, drawn at random, in the order of the set.
 
@@ -46,13 +52,12 @@ def some_of_each(generator, labels, count, classes=None):
     return np.sort(np.concatenate(chosen))
 
 
-def rows(x, labels, chosen, classes=CLASSES):
-    """Return x (seeds, 1, n, n_0) and one-hot y (seeds, 1, n, classes) of chosen samples.
+def rows(x, chosen, labels, classes=CLASSES):
+    """Return x (seeds, 1, n, n_0) and one-hot y (seeds, 1, n, classes) of samples.
 
-    x, labels: of all samples. chosen: which each seed takes (seeds, n), host indices.
+    x: of all samples. chosen, labels: which each seed takes, and what they are called (seeds, n), host arrays.
     """
-    chosen = xp.asarray(chosen)
-    return x[chosen][:, None], targets(labels[chosen], classes)
+    return x[xp.asarray(chosen)][:, None], targets(xp.asarray(labels), classes)
 
 
 def targets(labels, classes=CLASSES):
@@ -62,11 +67,10 @@ def targets(labels, classes=CLASSES):
 
 def errors(net, x, y):
     """Return the classification error (seeds, rates) on x (seeds or 1, 1, n, n_0), y alike, one-hot."""
-
-    def measure(x, y):
-        return {"error": classification_error(predict(net, x), y)}
-
-    return classifier.means(measure, x, y, axes=(-2, -2), chunk=_CHUNK)["error"]
+    found = classifier.means(
+        lambda x, y: {"error": classification_error(predict(net, x), y)}, x, y, axes=(-2, -2), chunk=_CHUNK
+    )
+    return found["error"]
 
 
 def halves(net, x, y):
@@ -78,37 +82,36 @@ def halves(net, x, y):
     return dict(zip(ERRORS, (whole, first, second), strict=True))
 
 
+def small(samples, seeds, rates):
+    """Return the networks of all seeds and rates that most experiments train: 784-32-32-10, sigmoid."""
+    sizes = (samples.train[0].shape[1], *HIDDEN, CLASSES)
+    return replicas.networks(sizes, functions.sigmoid, seeds, rates, xavier_uniform)
+
+
 def train(
-    part, samples, net, rule, *, rates, seeds, epochs, batch_size, per_class=None, test_per_class=None, batches=None
+    part, samples, net, inference, *, rates, epochs, batch_size, per_class=None, test_per_class=None, batches=None
 ):
     """Train the networks of a part of a grid on images, tested before and after every epoch; see `replicas.train`.
 
     per_class, test_per_class: images of a class in the training set of each seed, and in the test set; by default all.
     batches: of an epoch; by default as many as there are.
     """
-    generators = [xp.generator(seed) for seed in seeds]
-    x, labels = samples.train
+    generators = [xp.generator(seed) for seed in part.seeds]
+    x, labels = samples.train[0], xp.asnumpy(samples.train[1])
     if per_class is None:
-        known = x[None, None], targets(labels[None])
+        known = x[None, None], targets(samples.train[1][None])
     else:
-        known = rows(x, labels, np.stack([some_of_each(each.data, labels, per_class) for each in generators]))
-    x, labels = samples.test
+        chosen = np.stack([some_of_each(each.data, labels, per_class) for each in generators])
+        known = rows(x, chosen, labels[chosen])
+    x, labels = samples.test[0], xp.asnumpy(samples.test[1])
     chosen = np.arange(len(labels))
     if test_per_class is not None:
         chosen = some_of_each(generators[0].task, labels, test_per_class)
-    chosen = chosen[xp.generator(0).task.permutation(len(chosen))]  # so that both halves have all classes
-    test = rows(x, labels, chosen[None])
+    chosen = chosen[None, xp.generator(0).task.permutation(len(chosen))]  # so that both halves have all classes
+    test = rows(x, chosen, labels[chosen])
     source = Passes(lambda number: known, batch_size, [each.shuffle for each in generators], batches)
     replicas.train(
-        part,
-        net,
-        rule,
-        source,
-        lambda: halves(net, *test),
-        epochs=epochs,
-        seeds=seeds,
-        rates=rates,
-        errors=ERRORS,
+        part, net, inference, source, lambda net: halves(net, *test), epochs=epochs, rates=rates, errors=ERRORS
     )
 
 

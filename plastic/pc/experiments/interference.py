@@ -1,15 +1,12 @@
 """Interference on 1-1-2: what happens to an output that was right while another is learned (Fig. 3a and 3d)."""
 
-from typing import Literal
-
 import numpy as np
 
-from plastic import xp
+from plastic import require, xp
 from plastic.check import target_alignment
-from plastic.functions import linear
-from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.experiments import figures, pairs
+from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
 from plastic.pc.networks import predict
-from plastic.runs import experiment
 
 GRIDS = {
     "paper": {"rates": (0.2, 0.1, 0.05, 0.01, 0.005), "iterations": 2048},
@@ -18,24 +15,9 @@ GRIDS = {
 TARGET = (0.0, 1.0)
 
 
-@experiment(
-    "pc",
-    draw={"interference": figures.interference},
-    readable="{grid}",
-    seed=None,
-    seeds=False,
-    dtype="float64",
-    resume=False,  # the path of a tiny net, over in a minute
-)
+@pairs.experiment(draw={"interference": figures.interference}, readable="{grid}", seed=None, seeds=False)
 def interference(
-    run,
-    *,
-    grid: Literal["paper", "quick"] = "paper",
-    rates: tuple[float, ...] | None = None,
-    iterations: int | None = None,
-    T: int = 128,
-    gamma: float = 0.1,
-    discount: float = 0.5,
+    run, *, grid: Grid = "paper", rates: Rates = None, iterations: int | None = None, inference: Inference
 ):
     """Learn one output of a linear net 1-1-2 while the other is right already (Song et al. 2024, Fig. 3a and 3d).
 
@@ -50,14 +32,10 @@ def interference(
             after it replace what it says.
         rates: learning rates.
         iterations: updates from the one pair.
-        T: steps of inference per update; W moves at the last.
-        gamma: rate of inference.
-        discount: gamma is multiplied by it after a step that did not lower the energy.
     """
-    rules = options.Inference(T, gamma, discount).rules()
-    rates, iterations = options.of_grid(run, GRIDS[grid], rates=rates, iterations=iterations)
-    options.require_rates(rates=rates)
-    options.require_counts(iterations=iterations)
+    rules = inference.rules()
+    rates, iterations = of_grid(run, GRIDS[grid], rates=rates, iterations=iterations)
+    require.counts(iterations=iterations)
     run.begin()
     arrays, rows = {"rates": np.array(rates), "target": np.array(TARGET)}, []
     for name, rule in rules.items():
@@ -75,7 +53,7 @@ def interference(
 @np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
 def _outputs(rule, rates, iterations):
     """Return the outputs (rates, iterations + 1, 2), before and after every update, and the first's alignment."""
-    net = pairs.network([xp.asarray(np.ones((len(rates), 1, n))) for n in (1, 2)], linear)
+    net = pairs.network([xp.asarray(np.ones((len(rates), 1, n))) for n in (1, 2)], "linear")
     x, y = xp.asarray(np.ones((1, 1))), xp.asarray(np.array([TARGET]))
     nets = pairs.learning(net, x, y, rule, pairs.column(rates), iterations)
     path = xp.stack([predict(each, x) for each in nets])

@@ -1,11 +1,17 @@
-"""Options that several experiments share: those that a grid fills, of inference, of the numbers of things."""
+"""Options that several experiments share: those that a grid fills, of inference, of searches on images."""
 
 import dataclasses
 import functools
+from typing import Literal
 
 from plastic import require
 from plastic.errors import PlasticError
 from plastic.pc.rules import bp, pc
+
+Grid = Literal["paper", "quick"]
+Rates = tuple[float, ...] | None
+Counts = tuple[int, ...] | None
+"""Types of options; None is for what the grid says."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,20 +19,17 @@ class Inference:
     """The constants of inference.
 
     Args:
-        T: steps of inference; the weights move in the last.
+        T: steps of inference per update; the weights move in the last.
         gamma: rate of inference.
-        discount: what gamma is multiplied by whenever the energy has not fallen.
-
-    Raises:
-        PlasticError: if one of them is out of range.
+        discount: what gamma is multiplied by after a step that did not lower the energy.
     """
 
-    T: int
-    gamma: float
-    discount: float
+    T: int = 128
+    gamma: float = 0.1
+    discount: float = 0.5
 
     def __post_init__(self):
-        require_counts(T=self.T)
+        require.counts(T=self.T)
         require.number("gamma", self.gamma, above=0)
         require.number("discount", self.discount, above=0, most=1)
 
@@ -35,26 +38,42 @@ class Inference:
         return {"pc": functools.partial(pc, **dataclasses.asdict(self)), "bp": bp}
 
 
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What is tried on images.
+
+    Args:
+        grid: paper, what was published, or quick, a part of it that shows the effect; what other options give replaces
+            what it says.
+        rates: learning rates, tried side by side, instead of the grid's.
+        dataset: FMNIST or another set of images in ten classes.
+    """
+
+    grid: Grid = "paper"
+    rates: Rates = None
+    dataset: str = "FMNIST"
+
+    def __post_init__(self):
+        if self.rates is not None:
+            require_different("rates", self.rates)
+
+
 def of_grid(run, grid, **given):
-    """Return the values of options, those that are None being what the grid says, and write all down with the run."""
+    """Return the values of options, those that are None being what the grid says, and write all down with the run.
+
+    A tuple must hold different numbers above 0. A grid with "seeds" says how many there are unless they are given.
+    """
     values = {name: grid[name] if value is None else value for name, value in given.items()}
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            require_different(name, value)
     run.fill(**values)
+    if "seeds" in grid:
+        run.count_seeds(grid["seeds"])
     return list(values.values())
 
 
-def require_counts(**counts):
-    """Require whole numbers, at least 1."""
-    for name, value in counts.items():
-        require.whole(name, value)
-
-
-def require_rates(**rates):
-    """Require tuples of different numbers above 0, at least one in each."""
-    for name, values in rates.items():
-        require_different("rates above 0", name, values)
-
-
-def require_different(kind, name, values):
-    """Require a tuple of different numbers above 0, at least one; kind: what they are, for the message."""
+def require_different(name, values):
+    """Require a tuple of different numbers above 0, at least one."""
     if not values or min(values) <= 0 or len(set(values)) < len(values):
-        raise PlasticError(f"{name} is {values}; it must hold different {kind}")
+        raise PlasticError(f"{name} is {values}; it must hold different numbers above 0")

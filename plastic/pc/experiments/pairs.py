@@ -3,14 +3,18 @@
 F is a sum over the batch, as published. Replicas, the first axis, are seeds, rates, or both.
 """
 
+import functools
+import itertools
+
 import numpy as np
 
-from plastic import functions, parameters, xp
+from plastic import parameters, runs, xp
 from plastic.initializers import orthogonal, xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc.networks import Network
 
-ACTIVATIONS = {name: getattr(functions, name) for name in ("linear", "sigmoid", "tanh", "relu", "leaky")}
+experiment = functools.partial(runs.experiment, "pc", seed=0, dtype="float64", resume=False)
+"""The decorator of the small experiments. They are over soon, and what counts is the whole path: none is resumed."""
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": 2**0.5, "leaky": 0.9999000099990001}
 """Gains of the initial weights by activation, as published (that of leaky is not the usual 2^(1/2))."""
 INITS = {
@@ -36,8 +40,17 @@ def column(rates):
     return xp.asarray(np.array(rates, dtype=float).reshape(-1, 1, 1))
 
 
+def rows(rule, seeds, rates, **measured):
+    """Return the rows of a rule in metrics.csv; measured: {column: values (seeds, rates)}."""
+    return [
+        {"replica": s * len(rates) + r, "seed": seed, "rule": rule, "rate": rate}
+        | {name: values[s, r] for name, values in measured.items()}
+        for (s, seed), (r, rate) in itertools.product(enumerate(seeds), enumerate(rates))
+    ]
+
+
 def network(W, phi):
-    """Return the net of weights [W_1, .., W_L] without biases."""
+    """Return the net of weights [W_1, .., W_L] without biases; phi: its activation, or the name of one."""
     return Network([Affine(each) for each in W], phi)
 
 
@@ -47,20 +60,14 @@ def moved(net, grads, rate):
 
 
 def learn(net, x, y, rule, rate, grads, trained=slice(None)):
-    """Learn a batch, in place; `grads` is a buffer.
-
-    rate: a number or (replicas, 1, 1). trained: which layers learn.
-    """
+    """Learn a batch, in place, in the `trained` layers; rate: a number or (replicas, 1, 1), grads: a buffer."""
     rule(net, x, y, out=grads)
     for layer, grad in zip(net.layers[trained], grads["layers"][trained], strict=True):
         layer.W -= rate * x.shape[-2] * grad.W
 
 
 def learning(net, x, y, rule, rate, iterations, trained=slice(None)):
-    """Yield a net before it learns the pair (x, y), and after each iteration, always the same one, in place.
-
-    rate: a number or (replicas, 1, 1). trained: which layers learn.
-    """
+    """Yield a net before it learns the pair (x, y) by `learn`, and after each iteration: always one, in place."""
     net = network([layer.W.copy() for layer in net.layers], net.phi)
     grads = parameters.zeros_like(net.parameters)
     yield net

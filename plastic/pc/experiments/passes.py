@@ -9,14 +9,9 @@ from plastic.data.sources import generator_states, restore_generators
 class Passes:
     """Mini-batches (x, y) of all seeds, x (seeds, 1, batch, n_0) and y alike; the order is drawn anew for every pass.
 
-    The last batch of a pass is smaller where it has to be.
-
-    Args:
-        samples: samples(number) -> (x, y) for the pass `number` = 0, 1, ..: x (seeds, 1, n, n_0), or (1, 1, n, n_0) of
-            one set for all; n is the same in every pass.
-        batch_size: samples of a batch.
-        generators: of the orders, one for each seed.
-        most: batches that are taken of a pass; by default all.
+    samples(number) -> (x, y) gives the samples of the pass `number` = 0, 1, ..: x (seeds, 1, n, n_0), or (1, 1, n, n_0)
+    of one set for all; n is the same in every pass, and the last of its batches of batch_size may be smaller. The
+    generators, one for each seed, draw the orders; `most` batches of a pass are taken, all by default.
     """
 
     def __init__(self, samples, batch_size, generators, most=None):

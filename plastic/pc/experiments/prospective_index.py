@@ -1,41 +1,30 @@
 """The prospective index: whether inference foretells the activity that learning leads to (Extended Data)."""
 
-from typing import Literal
-
 import numpy as np
 
-from plastic import check, require, xp
+from plastic import require, xp
 from plastic.errors import PlasticError
-from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.experiments import figures, pairs
+from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different
 from plastic.pc.inference import infer, step
-from plastic.pc.networks import activities
+from plastic.pc.measures import prospective_indices
 from plastic.pc.states import State
-from plastic.runs import experiment
 
-SEEDS = {"paper": 5, "quick": 3}
+GRIDS = {"paper": {"seeds": 5}, "quick": {"seeds": 3}}
 STEPS, RATE, UPDATES = 100, 0.01, {"w'": 1, "w*": 100}
 """The study `layered`: steps of inference, learning rate, and how often weights move while the states are held."""
 
 
-@experiment(
-    "pc",
-    draw={"prospective_index": figures.prospective_index},
-    readable="{grid}-{seeds}",
-    seed=0,
-    dtype="float64",
-    resume=False,  # a pair, over in seconds
-)
+@pairs.experiment(draw={"prospective_index": figures.prospective_index}, readable="{grid}-{seeds}")
 def prospective_index(
     run,
     *,
-    grid: Literal["paper", "quick"] = "paper",
+    grid: Grid = "paper",
     layers: int = 6,
     width: int = 64,
-    T: int = 128,
     activations: tuple[str, ...] = ("linear", "sigmoid"),
     rates: tuple[float, ...] = (0.1, 0.001),
-    gamma: float = 0.1,
-    discount: float = 0.5,
+    inference: Inference,
 ):
     """Ask whether the activity that inference settles to foretells what learning leads to (Song et al. 2024).
 
@@ -56,51 +45,38 @@ def prospective_index(
         grid: paper (5 seeds from --seed on) or quick (3).
         layers: weight matrices.
         width: units of every layer.
-        T: steps of inference in the study base; W moves at the last.
         activations: of hidden layers in the study base: linear, sigmoid, tanh, relu, leaky.
         rates: learning rates of the study base.
-        gamma: rate of inference.
-        discount: gamma is multiplied by it after a step that did not lower the energy.
     """
-    inference = options.Inference(T, gamma, discount)
-    run.count_seeds(SEEDS[grid])
-    options.require_rates(rates=rates)
-    options.require_counts(width=width)
+    of_grid(run, GRIDS[grid])
+    require_different("rates", rates)
+    require.counts(width=width)
     require.whole("layers", layers, least=2)
-    known = list(pairs.ACTIVATIONS)
+    known = list(pairs.GAINS)
     if not activations or len(set(activations)) < len(activations) or not set(activations) <= set(known):
         raise PlasticError(f"activations is {activations}; it must hold different ones of {', '.join(known)}")
     run.expect(len(run.seeds) * layers * width**2, layers=layers, width=width)
     run.begin()
-    arrays, rows = {}, []
-
-    def keep(name, values, about):
-        arrays[name] = values
-        rows.extend(
-            {"replica": replica, "seed": seed} | about | {"layer": layer, "prospective_index": value}
-            for replica, seed in enumerate(run.seeds)
-            for layer, value in enumerate(values[replica], 1)
-        )
-
+    found, about = {}, {}
     for activation in activations:
         drawn = pairs.draw(run.seeds, width, layers, "xavier-uniform", pairs.GAINS[activation])
-        for rate, values in zip(rates, base(drawn, pairs.ACTIVATIONS[activation], rates, inference), strict=True):
-            about = {"study": "base", "activation": activation, "rate": rate, "update": "last"}
-            keep(f"base/{activation}/{rate:g}", values, about)
+        for rate, values in zip(rates, base(drawn, activation, rates, inference), strict=True):
+            found[name := f"base/{activation}/{rate:g}"] = values
+            about[name] = {"study": "base", "activation": activation, "rate": rate, "update": "last"}
     for update, count in UPDATES.items():
         drawn = pairs.draw(run.seeds, width, layers, "xavier-normal", 1.0)
-        about = {"study": "layered", "activation": "linear", "rate": RATE, "update": update}
-        keep(f"layered/{update}", layered(drawn, count, inference), about)
-    run.log(rows)
-    run.save_arrays(arrays)
-    return [_line(name, index.mean(axis=0)) for name, index in arrays.items()]
-
-
-def by_layer(net, new, x, inferred):
-    """Return the prospective index of every layer (..., L), of the nets before and after, and [x'_1, .., x'_L]."""
-    before, after = activities(net, x), activities(new, x)
-    each = [check.prospective_index(*three) for three in zip(before, inferred, after, strict=True)]
-    return xp.asnumpy(xp.stack(each, axis=-1))
+        found[name := f"layered/{update}"] = layered(drawn, count, inference)
+        about[name] = {"study": "layered", "activation": "linear", "rate": RATE, "update": update}
+    run.log(
+        [
+            {"replica": replica, "seed": seed} | about[name] | {"layer": layer, "prospective_index": value}
+            for name, values in found.items()
+            for replica, seed in enumerate(run.seeds)
+            for layer, value in enumerate(values[replica], 1)
+        ]
+    )
+    run.save_arrays(found)
+    return [_line(name, index.mean(axis=0)) for name, index in found.items()]
 
 
 @np.errstate(all="ignore")  # a net that diverges says so by its numbers
@@ -110,21 +86,22 @@ def base(drawn, phi, rates, inference):
     net = pairs.network(W, phi)
     state = _inferred(net, x, y, inference.T - 1, inference)
     grads, _ = step(net, state, x)
-    return [by_layer(net, pairs.moved(net, grads, rate), x, [*state.x_layers, y]) for rate in rates]
+    inferred = [*state.x_layers, y]
+    return [xp.asnumpy(prospective_indices(net, pairs.moved(net, grads, rate), x, inferred)) for rate in rates]
 
 
 @np.errstate(all="ignore")
 def layered(drawn, updates, inference):
     """Return the index (seeds, L - 1) of the hidden layers after so many updates with the states held."""
     W, x, y = drawn
-    net = pairs.network(W, pairs.ACTIVATIONS["linear"])
+    net = pairs.network(W, "linear")
     state = _inferred(net, x, y, STEPS, inference)
     start = pairs.network([each.copy() for each in W], net.phi)
     for _ in range(updates):
         infer(net, state, x, 0)  # errors of the states as they are, by the new weights
         for layer, grad in zip(net.layers, state.weight_gradients()["layers"], strict=True):
             layer.W -= RATE * grad.W
-    return by_layer(start, net, x, [*state.x_layers, y])[..., :-1]
+    return xp.asnumpy(prospective_indices(start, net, x, [*state.x_layers, y]))[..., :-1]
 
 
 def _inferred(net, x, y, steps, inference):

@@ -7,12 +7,13 @@ import itertools
 
 import numpy as np
 
-from plastic import parameters, training, xp
+from plastic import functions, parameters, training, xp
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 from plastic.pc.networks import Network, predict
 
 RULES = ("pc", "bp")
+SEEDS = (1, 2, 3)  # as many as published
 
 
 def networks(sizes, phi, seeds, rates, draw, counted=None):
@@ -46,29 +47,28 @@ def step_of(net, rule, rates):
     return step
 
 
-def train(part, net, rule, source, evaluate, *, epochs, seeds, rates, errors):
-    """Train the networks of a part of a grid by `fit`, and evaluate and save them after every epoch.
+def train(part, net, inference, source, evaluate, *, epochs, rates, errors):
+    """Train the networks of a part of a grid by its rule, and evaluate and save them after every epoch.
 
-    part: of `run.parts`. rule: see `step_of`. evaluate: evaluate() -> {name: (seeds, rates)}. errors: their names; a
-    replica that has diverged has the error 1 in metrics.csv from then on, as published.
+    part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}. errors: their
+    names; a replica that has diverged has the error 1 in metrics.csv from then on, as published.
     """
-    pairs = list(itertools.product(seeds, rates))
+    step = step_of(net, inference.rules()[part.columns["rule"]], rates)
+    pairs = enumerate(itertools.product(part.seeds, rates))
     training.fit(
         part,
         net.parameters,
         source,
-        step_of(net, rule, rates),
+        step,
         steps=epochs * source.per_epoch,
-        evaluate=evaluate,
-        evaluate_every=source.per_epoch,
-        checkpoint_every=source.per_epoch,
-        replicas=[{"replica": k, "seed": seed, "rate": rate} for k, (seed, rate) in enumerate(pairs)],
-        shape=(len(seeds), len(rates)),
+        evaluate=lambda: evaluate(net),
+        replicas=[{"replica": k, "seed": seed, "rate": rate} for k, (seed, rate) in pairs],
+        shape=(len(part.seeds), len(rates)),
         when_diverged=dict.fromkeys(errors, 1.0),
     )
 
 
-def loaded(arrays, phi, counted=None):
+def restore(arrays, *, phi=functions.sigmoid, counted=None, **_):
     """Return (network, predict) of all seeds and rates from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes images (batch, ...) of the host to outputs (seeds, rates, batch, classes).

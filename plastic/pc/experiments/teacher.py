@@ -1,45 +1,34 @@
 """A student 2-2-1 of a random teacher (Song et al. 2024, Extended Data)."""
 
 import itertools
-from typing import Literal
 
 import numpy as np
 
-from plastic import parameters, xp
+from plastic import parameters, require, xp
 from plastic.errors import PlasticError
-from plastic.functions import relu
 from plastic.initializers import uniform_fan_in
-from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.experiments import figures, pairs
+from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
 from plastic.pc.networks import predict
-from plastic.runs import experiment
 
 GRIDS = {
-    "paper": {"rates": (0.05, 0.025, 0.01, 0.0075, 0.005, 0.0025, 0.001, 0.00075, 0.0005)},
-    "quick": {"rates": (0.05, 0.01, 0.001)},
+    "paper": {"rates": (0.05, 0.025, 0.01, 0.0075, 0.005, 0.0025, 0.001, 0.00075, 0.0005), "seeds": 6},
+    "quick": {"rates": (0.05, 0.01, 0.001), "seeds": 3},
 }
-SEEDS = {"paper": 6, "quick": 3}
 SIZES = (2, 2, 1)
+INFERENCE = Inference(discount=0.8)
 
 
-@experiment(
-    "pc",
-    draw={"teacher": figures.teacher},
-    readable="{grid}-{seeds}",
-    seed=0,
-    dtype="float64",
-    resume=False,  # what counts is the least loss on the whole path, that of a replica that diverges too
-)
+@pairs.experiment(draw={"teacher": figures.teacher}, readable="{grid}-{seeds}")
 def teacher(
     run,
     *,
-    grid: Literal["paper", "quick"] = "paper",
-    rates: tuple[float, ...] | None = None,
+    grid: Grid = "paper",
+    rates: Rates = None,
     iterations: int = 128,
     points: int = 64,
     batch_size: int = 4,
-    T: int = 128,
-    gamma: float = 0.1,
-    discount: float = 0.8,
+    inference: Inference = INFERENCE,
 ):
     """Train students 2-2-1 on what a random teacher of the same kind says of 64 points (Song et al. 2024).
 
@@ -57,30 +46,18 @@ def teacher(
         iterations: passes over the points.
         points: points to learn.
         batch_size: points per update.
-        T: steps of inference per update; W moves at the last.
-        gamma: rate of inference.
-        discount: gamma is multiplied by it after a step that did not lower the energy.
     """
-    rules = options.Inference(T, gamma, discount).rules()
-    (rates,) = options.of_grid(run, GRIDS[grid], rates=rates)
-    run.count_seeds(SEEDS[grid])
-    options.require_rates(rates=rates)
-    options.require_counts(iterations=iterations, points=points, batch_size=batch_size)
+    rules = inference.rules()
+    (rates,) = of_grid(run, GRIDS[grid], rates=rates)
+    require.counts(iterations=iterations, points=points, batch_size=batch_size)
     if batch_size > points:
         raise PlasticError(f"batch_size is {batch_size}, but there are {points} points; it must be at most that")
     run.expect(len(run.seeds) * len(rates) * points * 3, points=points)
     run.begin()
     drawn = draw(run.seeds, points)
     found = {name: _losses(drawn, rule, rates, iterations, batch_size) for name, rule in rules.items()}
-    run.log(
-        [
-            {"replica": s * len(rates) + r, "seed": seed, "rule": name, "rate": rate}
-            | {"loss_min": np.min(loss[s, r]), "loss_last": loss[s, r, -1]}
-            for name, loss in found.items()
-            for s, seed in enumerate(run.seeds)
-            for r, rate in enumerate(rates)
-        ]
-    )
+    for name, loss in found.items():
+        run.log(pairs.rows(name, run.seeds, rates, loss_min=loss.min(axis=-1), loss_last=loss[..., -1]))
     run.save_arrays({f"loss/{name}": loss for name, loss in found.items()} | {"rates": np.array(rates)})
     return [_line(name, loss.min(axis=-1).mean(axis=0), rates) for name, loss in found.items()]
 
@@ -88,7 +65,7 @@ def teacher(
 def draw(seeds, points):
     """Return (students' weights [W_1, W_2], points, labels), host arrays with the seeds as replicas."""
     generators = [xp.generator(seed) for seed in seeds]
-    students = [[_weights(each.init, *sizes) for sizes in itertools.pairwise(SIZES)] for each in generators]
+    students = [_weights(each.init) for each in generators]
     x, labels = zip(*(_taught(each.task, points) for each in generators), strict=True)
     return [np.stack(each) for each in zip(*students, strict=True)], np.stack(x), np.stack(labels)
 
@@ -96,12 +73,12 @@ def draw(seeds, points):
 def _taught(generator, points):
     """Return points (points, 2) and what a new teacher says of them (points, 1)."""
     x = generator.standard_normal((points, SIZES[0]))
-    first, second = (_weights(generator, *sizes) for sizes in itertools.pairwise(SIZES))
+    first, second = _weights(generator)
     return x, np.sign(np.maximum(x @ first, 0) @ second)
 
 
-def _weights(generator, n_in, n_out):
-    return uniform_fan_in(generator, (n_in, n_out), n_in)
+def _weights(generator):
+    return [uniform_fan_in(generator, sizes, sizes[0]) for sizes in itertools.pairwise(SIZES)]
 
 
 @np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
@@ -110,7 +87,7 @@ def _losses(drawn, rule, rates, iterations, batch_size):
     W, x, y = drawn
     S, R = len(x), len(rates)
     x, y = (xp.asarray(np.repeat(each, R, axis=0)) for each in (x, y))  # seed by seed, the rates within
-    net = pairs.network([xp.asarray(np.repeat(each, R, axis=0)) for each in W], relu)
+    net = pairs.network([xp.asarray(np.repeat(each, R, axis=0)) for each in W], "relu")
     rate = pairs.column(rates * S)
     losses = [_pass(net, x, y, rule, rate, batch_size) for _ in range(iterations)]
     return xp.asnumpy(xp.stack(losses, axis=-1)).reshape(S, R, -1)

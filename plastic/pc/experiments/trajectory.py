@@ -1,41 +1,30 @@
 """The path of weights and outputs during learning on 1-2-2 (Song et al. 2024, Extended Data)."""
 
-from typing import Literal
-
 import numpy as np
 
 from plastic import require, xp
-from plastic.functions import linear
-from plastic.pc.experiments import figures, options, pairs
+from plastic.pc.experiments import figures, pairs
+from plastic.pc.experiments.options import Grid, Inference, of_grid
+from plastic.pc.measures import path_length
 from plastic.pc.networks import predict
-from plastic.runs import experiment
 
 GRIDS = {"paper": {"small_iterations": 150}, "quick": {"small_iterations": 60}}
 V, TARGET = (1.0, 2.0), (1.0, 1.0)
 """The second weights, which do not learn, and the target."""
+INFERENCE = Inference(discount=0.8)
 
 
-@experiment(
-    "pc",
-    draw={"trajectory": figures.trajectory},
-    readable="{grid}",
-    seed=None,
-    seeds=False,
-    dtype="float64",
-    resume=False,  # the path of two weights, over in seconds
-)
+@pairs.experiment(draw={"trajectory": figures.trajectory}, readable="{grid}", seed=None, seeds=False)
 def trajectory(
     run,
     *,
-    grid: Literal["paper", "quick"] = "paper",
+    grid: Grid = "paper",
     rate_pc: float = 1.3969543147208123,
     rate_bp: float = 0.4,
     iterations: int = 15,
     small_rate: float = 0.05,
     small_iterations: int | None = None,
-    T: int = 128,
-    gamma: float = 0.1,
-    discount: float = 0.8,
+    inference: Inference = INFERENCE,
 ):
     """Follow two weights while they learn one pair, on the loss they descend (Song et al. 2024, Extended Data).
 
@@ -53,15 +42,12 @@ def trajectory(
         iterations: updates at these rates.
         small_rate: of both rules.
         small_iterations: updates at the small rate; by default what the grid says.
-        T: steps of inference per update; W moves at the last.
-        gamma: rate of inference.
-        discount: gamma is multiplied by it after a step that did not lower the energy.
     """
-    rules = options.Inference(T, gamma, discount).rules()
-    (small_iterations,) = options.of_grid(run, GRIDS[grid], small_iterations=small_iterations)
+    rules = inference.rules()
+    (small_iterations,) = of_grid(run, GRIDS[grid], small_iterations=small_iterations)
     for name, rate in (("rate_pc", rate_pc), ("rate_bp", rate_bp), ("small_rate", small_rate)):
         require.number(name, rate, above=0)
-    options.require_counts(iterations=iterations, small_iterations=small_iterations)
+    require.counts(iterations=iterations, small_iterations=small_iterations)
     run.begin()
     arrays, rows = {"v": np.array(V), "target": np.array(TARGET)}, []
     for name, matched in {"pc": rate_pc, "bp": rate_bp}.items():
@@ -78,7 +64,7 @@ def trajectory(
 def _path(rule, rate, iterations):
     """Return the path of w and of the outputs (iterations + 1, 2), and what metrics.csv says of them."""
     x, y = xp.asarray(np.ones((1, 1))), xp.asarray(np.array([TARGET]))
-    net = pairs.network([xp.asarray(np.zeros((1, 2))), xp.asarray(np.diag(V))], linear)
+    net = pairs.network([xp.asarray(np.zeros((1, 2))), xp.asarray(np.diag(V))], "linear")
     w, outputs = [], []
     for each in pairs.learning(net, x, y, rule, rate, iterations, trained=slice(1)):
         w.append(each.layers[0].W.copy())
@@ -88,14 +74,6 @@ def _path(rule, rate, iterations):
     row = {"first_step": float(np.linalg.norm(w[1] - w[0])), "path_length": length, "displacement": displacement}
     row |= {"out2_largest": outputs[:, 1].max(), "loss_last": 0.5 * float(np.sum((outputs[-1] - TARGET) ** 2))}
     return w, outputs, row
-
-
-def path_length(path):
-    """Return the length of a path (steps + 1, ..., n_in, n_out) of weights, and the distance of its ends."""
-    legs = path[1:] - path[:-1]
-    length = xp.sum(xp.sqrt(xp.sum(legs * legs, axis=(-2, -1))), axis=0)
-    whole = path[-1] - path[0]
-    return length, xp.sqrt(xp.sum(whole * whole, axis=(-2, -1)))
 
 
 def _line(row):

@@ -1,9 +1,18 @@
-"""Figures of the small experiments: paths of outputs and weights, alignments, indices, the losses of students."""
+"""The figures of the experiments: functions of a list of runs, drawn from their folders.
+
+Of the grids on images they show errors by depth, batch size or number of images, and over the iterations in a changing
+world; of the small experiments, paths of outputs and weights, alignments, indices, and the losses of students.
+"""
+
+import itertools
 
 import numpy as np
 
 from plastic import plotting
+from plastic.pc.experiments.best_rate import best, curves, interval
 
+NAMES = {"pc": "predictive coding", "bp": "backpropagation"}
+_SUMMARIES = {"mean": "mean test error over the epochs", "min": "least test error"}
 RULES = {"pc": "PC", "bp": "BP", "tp": "TP", "gr": "GeneRec", "ap": "Almeida-Pineda"}
 _LOOK = {"pc": 0, "bp": 1, "tp": 2, "gr": 0, "ap": 1}
 _PAIR = ("matched", "small")  # rates of a trajectory
@@ -12,11 +21,109 @@ _FIRST = 24  # iterations of Fig. 3a
 _APART = 3  # from the looks of one run to those of the next
 
 
+def depth(runs):
+    """Mean test error at the best rate of each rule, which is named, by the number of layers; curves at its ends."""
+    return _by_axis(runs, "depth", "layers of weights", ("mean",))
+
+
+def online(runs):
+    """Mean and least test error at the best rates by batch size; curves at its ends."""
+    return _by_axis(runs, "batch_size", "batch size (samples)", ("mean", "min"), logarithmic=True)
+
+
+def smalldata(runs):
+    """Least test error at the best rates by the number of images; curves at its ends."""
+    return _by_axis(runs, "per_class", "training images of a class", ("min",), logarithmic=True)
+
+
+def forgetting(runs):
+    """Mean test error by rate, and the errors of both tasks over the iterations at the best rate."""
+    return _over_time(runs, {"task0_error": "Task 0", "task1_error": "Task 1"})
+
+
+def drift(runs):
+    """Mean test error by rate, and the error over the iterations at the best rate."""
+    return _over_time(runs, {"test_error": "Drifting classes"})
+
+
+def _by_axis(runs, column, label, summaries, logarithmic=False):
+    fig, axes = plotting.figure(columns=len(summaries) + 1)
+    for axis, summary in zip(axes, summaries, strict=False):
+        every = set()
+        for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+            values = list(dict.fromkeys(metrics[column]))
+            every |= set(values)
+            chosen = [best(metrics, summary, rule=rule, **{column: value}) for value in values]
+            _points(axis, values, [interval(each["values"]) for each in chosen], name, index)
+            _name_rates(axis, values, chosen, index)
+        axis.margins(y=0.12)
+        axis.set(xlabel=label, ylabel=_SUMMARIES[summary], title="At the best rate, which is named")
+        if logarithmic:
+            axis.set_xscale("log")
+            axis.set_xticks(sorted(every), [str(value) for value in sorted(every)])
+            axis.minorticks_off()
+        plotting.legend(axis)
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs, short=True)):
+        values = list(dict.fromkeys(metrics[column]))
+        for line, value in enumerate(dict.fromkeys((values[0], values[-1]))):
+            curve = best(metrics, summaries[0], rule=rule, **{column: value})["curve"]
+            where = f"{name}, {column.replace('_', ' ')} {value:g}"
+            _curve(axes[-1], interval(curve), where, plotting.look(index) | {"linestyle": ("-", "--")[line]})
+    axes[-1].set(xlabel="epoch", ylabel="test error", title="Learning at these rates")
+    plotting.legend(axes[-1])
+    return fig
+
+
+def _over_time(runs, columns):
+    fig, axes = plotting.figure(columns=1 + len(columns))
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+        rates, values = curves(metrics, "test_error", rule=rule)
+        _points(axes[0], rates, [interval(each.mean(axis=-1)) for each in values], name, index)
+        chosen = best(metrics, "mean", rule=rule)["rate"]
+        for axis, column in zip(axes[1:], columns, strict=True):
+            every, errors = curves(metrics, column, rule=rule)
+            some = interval(errors[list(every).index(chosen)])
+            _curve(axis, some, f"{name}, rate {chosen:g}", plotting.look(index))
+    for axis, title in zip(axes[1:], columns.values(), strict=True):
+        axis.set(xlabel="iteration", ylabel="test error", title=title)
+    axes[0].set(xlabel="learning rate", ylabel="mean test error", xscale="log", title="All rates")
+    plotting.legend(axes[0])
+    plotting.legend(axes[1])
+    return fig
+
+
+def _rules_of(runs, short=False):
+    """Yield (metrics, rule, label) for every run and rule, in the order of colours."""
+    labels = plotting.labels(runs, [run.option("grid") for run in runs])
+    for (run, label), rule in itertools.product(zip(runs, labels, strict=True), NAMES):
+        name = rule.upper() if short else NAMES[rule]
+        yield run.metrics(), rule, name if len(runs) == 1 else f"{label}, {name}"
+
+
+def _curve(axis, some, label, look):
+    mean, low, high = some
+    axis.plot(mean, label=label, **look)
+    axis.fill_between(np.arange(len(mean)), low, high, color=look["color"], alpha=0.2, linewidth=0)
+
+
+def _name_rates(axis, values, chosen, index):
+    place = {"xytext": (6, (-11, 6)[index % 2]), "textcoords": "offset points", "fontsize": "x-small"}
+    for value, each in zip(values, chosen, strict=True):
+        where, colour = (value, each["values"].mean()), plotting.look(index)["color"]
+        axis.annotate(f"{each['rate']:g}", where, color=colour, **place)
+
+
+def _points(axis, x, intervals, label, index):
+    mean, low, high = (np.array(each) for each in zip(*intervals, strict=True))
+    look = plotting.look(index)
+    axis.errorbar(x, mean, [mean - low, high - mean], marker="o", markersize=4, capsize=3, label=label, **look)
+
+
 def interference(runs):
     """Outputs of 1-1-2 at one rate (Fig. 3a) and at all (Fig. 3d), on the levels of the loss."""
     fig, (left, right) = plotting.figure(columns=2, width=5, height=4)
     for axis in (left, right):
-        _levels(axis, (-0.05, 1.1), (0.65, 1.1), lambda a, b: 0.5 * (a**2 + (b - 1) ** 2))
+        _levels(axis, (-0.05, 1.1), (0.65, 1.1), (1, 1), (0, 1))
         axis.plot(0, 1, "*", color="black", markersize=12, label="target", clip_on=False)
         axis.set(xlabel="output 0", ylabel="output 1", xlim=(-0.05, 1.1), ylim=(0.65, 1.1))
     count, firsts = 0, []
@@ -34,9 +141,8 @@ def interference(runs):
         count += len(arrays["rates"])
     for rule in ("pc", "bp"):
         right.plot([], [], color="black", linestyle=plotting.look(_LOOK[rule])["linestyle"], label=RULES[rule])
-    rate = ", ".join(dict.fromkeys(firsts))
-    left.set_title(f"$\\eta$ = {rate}, {_FIRST} iterations; arrows: first step", fontsize="medium")
-    right.set_title(f"all rates, {path.shape[1] - 1} iterations", fontsize="medium")
+    first = f"$\\eta$ = {', '.join(dict.fromkeys(firsts))}, {_FIRST} iterations; arrows: first step"
+    _titles((left, right), first, f"all rates, {path.shape[1] - 1} iterations")
     for axis in (left, right):
         plotting.legend(axis)
         axis.get_legend().set_loc("lower right")
@@ -56,8 +162,7 @@ def alignment(runs):
     left.set(xlabel="layers of weights", ylabel="target alignment")
     right.set(xlabel="layers of weights", ylabel="angle to the target (degrees)")
     about = {"{activation}, {init}, T = {T}".format_map(run.options) for run in runs}
-    left.set_title(about.pop() if len(about) == 1 else "Alignment", fontsize="medium")
-    right.set_title("the same as an angle", fontsize="medium")
+    _titles((left, right), about.pop() if len(about) == 1 else "Alignment", "the same as an angle")
     _legend(left)
     return fig
 
@@ -79,7 +184,7 @@ def prospective_index(runs):
                 _mean(axis, shifted, values, f"{name}{label}", index)
                 index += 1
         axis.set(xlabel="layer", xticks=layers)
-        axis.set_title("states held, linear" if panel == "layered" else panel, fontsize="medium")
+        _titles([axis], "states held, linear" if panel == "layered" else panel)
         _legend(axis)
     np.atleast_1d(axes)[0].set_ylabel("prospective index")
     return fig
@@ -95,29 +200,25 @@ def trajectory(runs):
     fig, axes = plotting.figure(2, 2, width=4.4, height=3.8)
     found = list(_each(runs))
     v, y = (found[0][0][key] for key in ("v", "target"))
-    losses = {
-        "w": lambda a, b: 0.5 * ((y[0] - v[0] * a) ** 2 + (y[1] - v[1] * b) ** 2),
-        "outputs": lambda a, b: 0.5 * ((y[0] - a) ** 2 + (y[1] - b) ** 2),
-    }
+    scales = {"w": v, "outputs": np.ones(2)}
     names = {"w": ("weight $w_1$", "weight $w_2$"), "outputs": ("output 1", "output 2")}
-    for row, (kind, loss) in zip(axes, losses.items(), strict=True):
+    for row, (kind, scale) in zip(axes, scales.items(), strict=True):
         paths = [arrays[key] for arrays, *_ in found for key in arrays if key.startswith(f"{kind}/")]
         high = min(_FAR, 1.15 * max(np.max(path, initial=1, where=np.isfinite(path)) for path in paths))
         for axis, rates in zip(row, _PAIR, strict=True):
-            _levels(axis, (-0.1, high), (-0.1, high), loss)
+            _levels(axis, (-0.1, high), (-0.1, high), scale, y)
             for arrays, name, first in found:
                 for rule in ("pc", "bp"):
                     look = plotting.look(first + _LOOK[rule])
                     path = arrays[f"{kind}/{rule}/{rates}"]
                     axis.plot(*path.T, marker="o", markersize=3, label=f"{name}{RULES[rule]}", **look)
-            axis.plot(*(y / v if kind == "w" else y), "*", color="black", markersize=12, label="solution")
+            axis.plot(*(y / scale), "*", color="black", markersize=12, label="solution")
             axis.set(xlabel=names[kind][0], ylabel=names[kind][1], xlim=(-0.1, high), ylim=(-0.1, high))
     titles = [
         "equal first steps: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}",
         "small steps: $\\eta$ = {small_rate:g}",
     ]
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title("; ".join(dict.fromkeys(title.format_map(run.options) for run in runs)), fontsize="medium")
+    _titles(axes[0], *("; ".join(dict.fromkeys(each.format_map(run.options) for run in runs)) for each in titles))
     plotting.legend(axes[0, 0])
     return fig
 
@@ -139,8 +240,7 @@ def teacher(runs):
     left.set(xlabel=r"learning rate $\eta$", ylabel="smallest training loss per batch", xscale="log")
     left.set_xlim(min(every) / 1.3, max(every) * 1.3)
     right.set(xlabel="iteration", ylabel="training loss per batch")
-    left.set_title("all rates", fontsize="medium")
-    right.set_title("at the best rate", fontsize="medium")
+    _titles((left, right), "all rates", "at the best rate")
     _legend(left)
     _legend(right)
     return fig
@@ -152,28 +252,24 @@ def erratic(runs):
     for axis, couple in zip(axes, (("pc", "bp"), ("gr", "ap")), strict=True):
         for arrays, name, first in _each(runs):
             for rule in couple:
-                path, distance = arrays[f"path/{rule}"], arrays[f"distance/{rule}"]
-                axis.errorbar(
-                    distance.mean(axis=0),
-                    path.mean(axis=0),
-                    xerr=_error(distance),
-                    yerr=_error(path),
-                    marker="os"[_LOOK[rule]],
-                    markersize=4,
-                    label=f"{name}{RULES[rule]}",
-                    **plotting.look(first + _LOOK[rule]) | {"linewidth": 1},
-                )
+                both = arrays[f"distance/{rule}"], arrays[f"path/{rule}"]
+                means, errors = [each.mean(axis=0) for each in both], [_error(each) for each in reversed(both)]
+                look = plotting.look(first + _LOOK[rule]) | {
+                    "linewidth": 1,
+                    "marker": "os"[_LOOK[rule]],
+                    "markersize": 4,
+                }
+                axis.errorbar(*means, *errors, label=f"{name}{RULES[rule]}", **look)
         axis.set(xlabel="distance between first and last weights", ylabel="length of the path")
         _legend(axis)
-    kinds = dict.fromkeys("clean" if run.options.get("clean") else "as published" for run in runs)
-    axes[0].set_title("sigmoid net", fontsize="medium")
-    axes[1].set_title(f"tanh net, {' and '.join(kinds)}", fontsize="medium")
+    kinds = dict.fromkeys("clean" if run.option("clean") else "as published" for run in runs)
+    _titles(axes, "sigmoid net", f"tanh net, {' and '.join(kinds)}")
     return fig
 
 
 def _each(runs):
     """Yield (arrays, name in front of labels, number of the first look) of each run."""
-    labels = plotting.labels(runs, [str(run.options.get("grid")) for run in runs])
+    labels = plotting.labels(runs, [run.option("grid") for run in runs])
     for number, (run, label) in enumerate(zip(runs, labels, strict=True)):
         yield plotting.arrays_of(run), "" if len(runs) == 1 else f"{label}, ", _APART * number
 
@@ -208,7 +304,14 @@ def _legend(axis):
     axis.get_legend().set_title("mean, 68 % interval", prop={"size": "x-small"})
 
 
-def _levels(axis, x, y, loss):
-    """Draw the levels of a loss of two variables, as roots: equal distances of the error."""
+def _titles(axes, *titles):
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_title(title, fontsize="medium")
+
+
+def _levels(axis, x, y, scale, target):
+    """Draw the levels of |target - scale (x, y)|, the root of a loss of two variables."""
     a, b = np.meshgrid(np.linspace(*x, 121), np.linspace(*y, 121))
-    axis.contour(a, b, np.sqrt(loss(a, b)), levels=12, colors="0.8", linewidths=0.7)
+    axis.contour(
+        a, b, np.hypot(target[0] - scale[0] * a, target[1] - scale[1] * b), levels=12, colors="0.8", linewidths=0.7
+    )
