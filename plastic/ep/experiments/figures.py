@@ -130,7 +130,7 @@ def _colour(number):
 
 
 def _panels(runs, panels_of, solid, dashed):
-    """Draw a column for each run, a panel for each (title, (BPTT, EP)) of panels_of(arrays), with curves (K, traces)."""
+    """Draw a column for each run, a panel for each (title, (BPTT, EP)) by panels_of(its arrays), curves (K, traces)."""
     columns = [dict(panels_of(plotting.arrays_of(run))) for run in runs]
     rows = max(len(panels) for panels in columns)
     fig, axes = plotting.figure(rows, len(columns), width=6.0, height=2.4, sharex="col")
