@@ -338,6 +338,13 @@ def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():
     assert "is a run of toy descent" in refused("grid", f"--resume={found.folder}")
 
 
+def test_an_option_of_another_kind_in_a_sealed_config_is_refused():
+    found, _ = run("descent", "--steps=5")
+    config = {name: value for name, value in found.config.items() if name != "checksum"}
+    files.write_json(found.folder / "config.json", config | {"options": found.options | {"steps": "five"}})
+    assert "the option steps is 'five'; it must be int" in refused("descent", f"--resume={found.folder}")
+
+
 def test_a_finished_run_is_extended_and_equals_one_that_was_long_from_the_start():
     short, _ = run("descent", "--steps=5")
     run("descent", f"--resume={short.folder}", "--steps=10")

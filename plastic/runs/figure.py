@@ -1,5 +1,6 @@
 """The command `figure`: the figures of runs, drawn again from their folders, one run or several in one figure."""
 
+import os
 from pathlib import Path
 
 from plastic import plotting, runs, terminal
@@ -42,6 +43,6 @@ def _paths(found, names, out):
         raise PlasticError(f"out is {out}; it must end in {', '.join(_FORMATS)}")
     paths = {name: path if len(names) == 1 else path.with_name(f"{path.stem}-{name}{path.suffix}") for name in names}
     for each in paths.values():
-        if each.exists():
+        if os.path.lexists(each):
             raise PlasticError(f"out is {each}, which exists and is left as it is; give another file")
     return paths

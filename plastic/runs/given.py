@@ -3,6 +3,7 @@
 from typing import Any
 
 from plastic.errors import PlasticError
+from plastic.runs import config
 from plastic.runs.folder import Run
 from plastic.runs.record import MOST, Experiment, plain, tuples
 
@@ -45,6 +46,7 @@ def resumed(record: Experiment, given: dict[str, Any]) -> tuple[dict[str, Any], 
             f"{record.name}"
         )
     kept = {name: tuples(value) for name, value in (record.defaults | run.options).items()}
+    config.require_options(run.folder, kept, {name: p.annotation for name, p in record.own.items()})
     extension = False
     for name, value in given.items():
         if name in NOT_KEPT or plain(value) == plain(kept[name]):

@@ -1,6 +1,7 @@
 """The run of an experiment before it has its folder, and the forecast of a dry run."""
 
 import collections
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -132,7 +133,8 @@ class NewRun(Run):
         folder = planned(
             results_folder(self.options["results"]), self.family, self.experiment, self.options, self._readable()
         )
-        lines = [*own, f"folder {folder}" + (" exists: a number would be appended" if folder.exists() else "")]
+        taken = " exists: a number would be appended" if os.path.lexists(folder) else ""
+        lines = [*own, f"folder {folder}{taken}"]
         if steps is None or trial is None:
             return lines
         seconds = trial()
