@@ -14,7 +14,7 @@ from plastic.parameters import Affine
 from plastic.pc.networks import Network
 
 experiment = functools.partial(runs.experiment, "pc", seed=0, dtype="float64", resume=False)
-"""The decorator of the small experiments. They are over soon, and what counts is the whole path: none is resumed."""
+"""The decorator of the small experiments, over in minutes: what counts is the whole path, and none is resumed."""
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": 2**0.5, "leaky": 0.9999000099990001}
 """Gains of the initial weights by activation, as published (that of leaky is not the usual 2^(1/2))."""
 INITS = {
@@ -67,7 +67,7 @@ def learn(net, x, y, rule, rate, grads, trained=slice(None)):
 
 
 def learning(net, x, y, rule, rate, iterations, trained=slice(None)):
-    """Yield a net before it learns the pair (x, y) by `learn`, and after each iteration: always one, in place."""
+    """Yield a net before it learns the pair (x, y) by `learn`, and after each iteration, always the same one."""
     net = network([layer.W.copy() for layer in net.layers], net.phi)
     grads = parameters.zeros_like(net.parameters)
     yield net
