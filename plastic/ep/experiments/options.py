@@ -113,10 +113,8 @@ class NetworkOptions:
         """Return learning rates, one for each connection from the output backwards, as a tree like the parameters."""
         connections = len(self.sizes) + len(self.C_tab) - 1
         if len(lr_tab) != connections:
-            raise PlasticError(
-                f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {connections} connections: give one "
-                "rate each, the output's first"
-            )
+            found = f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {connections} connections"
+            raise PlasticError(f"{found}: give one rate each, the output's first")
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
         if not self.C_tab:

@@ -93,7 +93,6 @@ def train(
     replicas = Replicas(networks, ("BPTT", "EP") if benchmark else (training_method,), run.seeds)
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
     every, online = eval_every or source.per_epoch, _Online(len(replicas.columns))
-    state = {"parameters": replicas.network.parameters, "online": online.totals}
     rule = phases.rules(network, nudging)
 
     def step(batch, number):
@@ -106,7 +105,7 @@ def train(
 
     training.fit(
         run,
-        state,
+        {"parameters": replicas.network.parameters, "online": online.totals},
         source,
         step,
         steps=epochs * source.per_epoch,
