@@ -74,7 +74,7 @@ def _kinds(annotation):
     return [annotation, *typing.get_args(annotation)]
 
 
-def tried(commands, words, prog, **served):
+def tried(commands, words, prog, seconds=SECONDS, **served):
     """Run a line in this process; return its exit code. Raises `Found` where it misbehaves."""
     from plastic import cli
 
@@ -85,7 +85,7 @@ def tried(commands, words, prog, **served):
         raise Late
 
     signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    signal.alarm(seconds)
     code = 0
     try:
         with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):

@@ -7,7 +7,6 @@ import contextlib
 import errno
 import importlib
 import inspect
-import io
 import os
 import random
 import re
@@ -17,11 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-import hypothesis
 import numpy as np
 import pytest
 from command_lines import error_of, kept, on_backend, printed, table
-from hypothesis import strategies as st
 
 import plastic
 from plastic import cli, runs, training, xp
@@ -197,49 +194,6 @@ def test_what_is_wrong_for_this_command(line, paths, tmp_path):
         error = refused(line, *clean, *given)
         assert message in error, (more, error)
     assert not list(tmp_path.iterdir())
-
-
-HOSTILE = (
-    "",
-    "0",
-    "-1",
-    "1",
-    "nan",
-    "inf",
-    "1e99",
-    "-1e-9",
-    "x",
-    "none",
-    "true",
-    "1,2",
-    "0,0",
-    "()",
-    "[",
-    "é",
-    "9" * 30,
-)
-
-
-@hypothesis.given(st.data())
-@hypothesis.settings(max_examples=8)
-@lines
-def test_no_line_ends_in_a_traceback(line, paths, tmp_path, data):
-    """Any option with a hostile value: the line works, or is refused in one line and leaves no run behind."""
-    names = [
-        n for n in inspect.signature(command_of(line)).parameters if n not in ("results", "threads", "name", "plot")
-    ]
-    name, value = data.draw(st.sampled_from(names)), data.draw(st.sampled_from(HOSTILE))
-    clean = [word for word in words_of(line, paths) if word.split("=")[0] != f"--{name}"]
-    before = sorted(tmp_path.rglob("config.json"))
-    shown, errors = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
-        try:
-            cli.run(main_of(line.family).COMMANDS, [line.command, *clean, f"--{name}={value}"], prog="plastic")
-            return
-        except SystemExit as leave:
-            assert leave.code == 2
-    assert re.fullmatch(r"error: [^\n]+\n", re.sub(r"warning: [^\n]+\n", "", errors.getvalue()))
-    assert sorted(tmp_path.rglob("config.json")) == before or "diverged" in errors.getvalue()
 
 
 class Killed(BaseException):

@@ -25,6 +25,6 @@ def test_no_line_misbehaves(line, tmp_path, monkeypatch):
         folder = tmp_path / f"work{number}"
         folder.mkdir()
         monkeypatch.chdir(folder)
-        fuzz.tried(commands, words, f"plastic.{line.family}")
+        fuzz.tried(commands, words, f"plastic.{line.family}", seconds=4)
         os.chdir(tmp_path)
         shutil.rmtree(folder)

@@ -518,3 +518,11 @@ def test_right_hand_sides_have_the_leading_axes_of_the_matrices(backend):
     for shape in [(3,), (3, 1), (4, 3, 1), (1, 3, 1)]:
         with pytest.raises(PlasticError, match=r"B has shape .*; with the factors of these matrices it is \(2, n, m\)"):
             xp.lu_solve(factors, xp.ones(shape))
+
+
+def test_numbers_that_do_not_fit_the_precision_are_refused():
+    xp.use(dtype="float32")
+    with pytest.raises(PlasticError, match=r"numbers above 3\.4e\+38 do not fit float32"):
+        xp.asarray(np.array([1.0, 1e99]))
+    assert np.isinf(xp.asarray(np.array([np.inf])))[0]
+    assert xp.asarray(np.array([1e-99]))[0] == 0

@@ -130,7 +130,7 @@ def asarray(values: Any, dtype: Any = None) -> Array:
         changes the caller's.
 
     Raises:
-        PlasticError: if the values are text or objects, or rows of different lengths.
+        PlasticError: if the values are text or objects, rows of different lengths, or too large for the precision.
 
     Example:
         >>> asarray([1, 2]).dtype, asarray([1.0, 2.0]).dtype, asarray([1, 2], dtype=float_dtype).dtype
@@ -141,8 +141,11 @@ def asarray(values: Any, dtype: Any = None) -> Array:
         if kind.kind not in "biufc":
             raise PlasticError(f"an array of numbers is needed, not of {kind}: {_shown(values)}")
         dtype = float_dtype if kind.kind == "f" else kind
-    with np.errstate(under="ignore"):
-        return _backend.namespace.asarray(values, dtype=dtype)
+    try:
+        with np.errstate(under="ignore", over="raise"):
+            return _backend.namespace.asarray(values, dtype=dtype)
+    except FloatingPointError:
+        raise PlasticError(f"numbers above {np.finfo(dtype).max:.2g} do not fit {np.dtype(dtype)}") from None
 
 
 def _dtype_of(values: Any) -> np.dtype:
