@@ -170,16 +170,21 @@ def _interruptions():
         terminal.interruption.set()  # C code may swallow the exception; training asks for the event, too
         raise KeyboardInterrupt
 
-    terminal.interruption.clear()
+    def unraisable(ignored):
+        if not issubclass(ignored.exc_type, KeyboardInterrupt):  # in a finaliser, where only the event is left of it
+            hook(ignored)
 
+    terminal.interruption.clear()
     if threading.current_thread() is not threading.main_thread():
         yield  # Python takes signals in the main thread only
         return
     names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {each: signal.signal(each, interrupt) for each in names if signal.getsignal(each) is not signal.SIG_IGN}
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for each, handler in before.items():
             signal.signal(each, handler)
         terminal.interruption.clear()
