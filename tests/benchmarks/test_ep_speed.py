@@ -176,4 +176,4 @@ class _Convolution:
 @pytest.mark.parametrize("case", CASES)
 def test_step(benchmark, case, rule):
     rounds = CASES[case][-1]
-    timing.ratio(benchmark, f"{case}, {rule}", make_step(case, rule), make_floor(case, rule), rounds)
+    timing.compare(benchmark, f"{case}, {rule}", make_step(case, rule), make_floor(case, rule), rounds=rounds)

@@ -65,7 +65,7 @@ def test_gradient(benchmark, name, rule):
     network, stimuli = make()
     record = simulate(network, stimuli.x)
     floor = make_floor(record, stimuli, recurrent=name == "bptt")
-    timing.ratio(benchmark, f"gradient, {name}", lambda: gradient(rule, network, stimuli, record), floor, rounds=7)
+    timing.compare(benchmark, f"gradient, {name}", lambda: gradient(rule, network, stimuli, record), floor, rounds=7)
 
 
 def test_simulation_and_gradient(benchmark):
@@ -78,7 +78,7 @@ def test_simulation_and_gradient(benchmark):
     def simulation():
         simulate(network, stimuli.x)
 
-    timing.ratio(benchmark, "simulation and gradient, against the simulation alone", iteration, simulation, rounds=7)
+    timing.compare(benchmark, "simulation and gradient, against the simulation alone", iteration, simulation, rounds=7)
 
 
 def test_online_against_adjoint(benchmark):
@@ -94,7 +94,7 @@ def test_online_against_adjoint(benchmark):
     def adjoint():
         eprop_gradients(network, record, err)
 
-    timing.ratio(benchmark, "online, against the sweep back in time", online, adjoint, rounds=3)
+    timing.compare(benchmark, "online, against the sweep back in time", online, adjoint, rounds=3)
 
 
 def test_memory():

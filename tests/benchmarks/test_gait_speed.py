@@ -103,7 +103,7 @@ def make_floor(rule, strength):
 @pytest.mark.parametrize(("rule", "strength"), CASES)
 def test_step(benchmark, rule, strength):
     _, _, step = make_step(rule, strength)
-    timing.ratio(benchmark, f"{rule}, lambda {strength:g}", step, make_floor(rule, strength))
+    timing.compare(benchmark, f"{rule}, lambda {strength:g}", step, make_floor(rule, strength))
 
 
 @pytest.mark.parametrize(("rule", "strength"), CASES)

@@ -80,7 +80,7 @@ def make_floor(network, seeds):
 @pytest.mark.parametrize("architecture", ["plastic_e2e", "plastic_e2e_42k", "static_lagnet"])
 def test_mnist1d(benchmark, architecture, seeds):
     network, path = make(architecture, seeds)
-    timing.ratio(benchmark, f"{architecture}, seeds: {seeds}, {STEPS} steps", path, make_floor(network, seeds))
+    timing.compare(benchmark, f"{architecture}, seeds: {seeds}, {STEPS} steps", path, make_floor(network, seeds))
 
 
 def make_lag_line_floor(x, dt=0.01, beta=0.01, lr=1e-4):
@@ -151,4 +151,4 @@ def test_lag_line(benchmark, model):
             learner.step(begun[0], x_t)
             begun[0] += 1
 
-    timing.ratio(benchmark, f"lag line, {model}, {steps} steps", path, make_lag_line_floor(x))
+    timing.compare(benchmark, f"lag line, {model}, {steps} steps", path, make_lag_line_floor(x))

@@ -56,13 +56,13 @@ def make_floor(network, batch):
 @pytest.mark.parametrize("sizes", [(784, 64, 64, 10), (784, 256, 256, 256, 10)], ids=str)
 def test_a_batch(benchmark, sizes):
     network, path = make(sizes, 64)
-    timing.ratio(benchmark, f"PC, {sizes}, batch 64, T {T}", path, make_floor(network, 64), rounds=7)
+    timing.compare(benchmark, f"PC, {sizes}, batch 64, T {T}", path, make_floor(network, 64), rounds=7)
 
 
 def test_a_thousand_tiny_nets_against_one(benchmark):
     _, many = make((2, 2, 2), 1, (1000,))
     _, one = make((2, 2, 2), 1)
-    timing.ratio(benchmark, "PC, 1,000 nets of 2-2-2 against one, batch 1", many, one, rounds=7)
+    timing.compare(benchmark, "PC, 1,000 nets of 2-2-2 against one, batch 1", many, one, rounds=7)
 
 
 def make_tiny_floor(batch, replicas):
@@ -96,4 +96,4 @@ def make_tiny_floor(batch, replicas):
 
 def test_a_thousand_tiny_nets_with_batches(benchmark):
     _, path = make((2, 2, 2), 64, (1000,))
-    timing.ratio(benchmark, "PC, 1,000 nets of 2-2-2, batch 64", path, make_tiny_floor(64, 1000), rounds=5)
+    timing.compare(benchmark, "PC, 1,000 nets of 2-2-2, batch 64", path, make_tiny_floor(64, 1000), rounds=5)

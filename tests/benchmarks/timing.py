@@ -1,5 +1,11 @@
-"""Time a hot path and its floor in one run, alternating, and report the ratio of the medians."""
+"""Time our code, its NumPy floor and other people's code for the same work in one run, alternating.
 
+On a CPU a time is CPU time, so that another process beside ours counts for less and a second thread of a peer counts in
+full; on a GPU it is the time between two CUDA events. All figures are medians.
+"""
+
+import importlib
+import os
 import statistics
 import time
 
@@ -8,26 +14,65 @@ import threadpoolctl
 from plastic import xp
 
 
-def ratio(benchmark, name, path, floor, rounds=15):
-    """Time path() and floor() in turn, `rounds` times after a warm-up, in one thread; record and print the ratio.
+def peer(name):
+    """Return the module of a peer (`jax`, `torch`), held to one thread, or None where it is not installed."""
+    flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    os.environ.setdefault("XLA_FLAGS", flags)
+    try:
+        module = importlib.import_module(name)
+    except ImportError:
+        return None
+    if name == "torch":
+        module.set_num_threads(1)
+    return module
 
-    benchmark: the fixture of pytest-benchmark, which keeps the numbers in its report.
+
+def compare(benchmark, name, ours, floor=None, *, peers=None, flops=None, rounds=15):
+    """Time functions in turn, `rounds` times after a warm-up, in one thread; record and print them in one line.
+
+    benchmark: the fixture of pytest-benchmark, which keeps the numbers in its report
+    ours, floor: functions without arguments
+    peers: {"JAX": function, ..}, whose functions return when their work is done
+    flops: operations in the products of one call of ours; their rate is printed
+
+    Returns the medians in ms: {"ours": .., "floor": .., "JAX": ..}.
     """
-    times = {"path": [], "floor": []}
+    functions = {"ours": ours, **({"floor": floor} if floor else {}), **(peers or {})}
+    times = {kind: [] for kind in functions}
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
         for count in range(rounds + 1):
-            for kind, function in (("path", path), ("floor", floor)):
-                xp.synchronize()
-                start = time.perf_counter()
-                function()
-                xp.synchronize()
+            for kind, function in functions.items():
+                milliseconds = _milliseconds(function)
                 if count > 0:
-                    times[kind].append(time.perf_counter() - start)
-        benchmark.pedantic(path, rounds=1)
+                    times[kind].append(milliseconds)
+        benchmark.pedantic(ours, rounds=1)
     medians = {kind: statistics.median(each) for kind, each in times.items()}
-    cores = sorted({info["architecture"] for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"})
-    value = medians["path"] / medians["floor"]
-    milliseconds = {f"{kind}_ms": round(1e3 * median, 2) for kind, median in medians.items()}
-    benchmark.extra_info.update(milliseconds, ratio=round(value, 2), threads=1, blas=cores)
-    print(f"\n{name}: {milliseconds['path_ms']} ms, floor {milliseconds['floor_ms']} ms, ratio {value:.2f} ({cores})")
-    return value
+    mine = medians["ours"]
+    ratios = {kind: f"{median:.3g} ms ({mine / median:.2f})" for kind, median in medians.items() if kind != "ours"}
+    rate = {} if flops is None else {"gflops": round(flops / mine / 1e6, 1)}
+    benchmark.extra_info.update({f"{kind}_ms": round(each, 3) for kind, each in medians.items()}, **rate, where=where())
+    words = [f"ours {mine:.3g} ms", *(f"{kind} {text}" for kind, text in ratios.items())]
+    words += [f"{each} GF/s" for each in rate.values()]
+    print(f"\n{name}: {', '.join(words)} [{where()}]")
+    return medians
+
+
+def where():
+    """Return what the numbers were measured on: the kernels of BLAS, or the GPU."""
+    if xp.backend() == "cupy":
+        return xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+    blas = [info for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"]
+    return ", ".join(sorted({info.get("architecture") or info["internal_api"] for info in blas}))
+
+
+def _milliseconds(function):
+    if xp.backend() == "cupy":
+        start, end = xp.cuda.Event(), xp.cuda.Event()
+        start.record()
+        function()
+        end.record()
+        end.synchronize()
+        return xp.cuda.get_elapsed_time(start, end)
+    start = time.process_time()
+    function()
+    return 1e3 * (time.process_time() - start)
