@@ -7,6 +7,7 @@ n_out), b (..., 1, n_out).
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -74,6 +75,31 @@ def leaves(tree: Tree, path: str = "") -> list[tuple[str, Array]]:
     if children is None:
         return [(path, tree)]
     return [leaf for name, child in children for leaf in leaves(child, f"{path}/{name}" if path else name)]
+
+
+def pairs(tree: Tree, other: Tree) -> list[tuple[Array, Array]] | None:
+    """Return the leaves of two trees side by side; None where the trees, or the order of their leaves, differ.
+
+    It costs less than `leaves` of both, as it spells no paths: an optimizer walks the gradients in every step.
+
+    Example:
+        >>> pairs({"W": 1.0, "b": 2.0}, {"W": 3.0, "b": 4.0}), pairs({"W": 1.0}, [3.0])
+        ([(1.0, 3.0), (2.0, 4.0)], None)
+    """
+    found: list[tuple[Array, Array]] = []
+    return found if _pair(tree, other, found) else None
+
+
+def _pair(tree, other, found):
+    if tree is None or other is None:
+        return tree is other
+    children, others = _children(tree), _children(other)
+    if children is None or others is None:
+        found.append((tree, other))
+        return children is others
+    return len(children) == len(others) and all(
+        [a == b and _pair(child, twin, found) for (a, child), (b, twin) in zip(children, others, strict=True)]
+    )
 
 
 def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
@@ -181,21 +207,20 @@ def stack_replicas(trees: list[Tree]) -> Tree:
 
 
 def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
-    if isinstance(tree, Flat):
-        return _children(tree.tree)
-    if isinstance(tree, (list, tuple)):
-        return [(str(index), child) for index, child in enumerate(tree)]
-    if isinstance(tree, dict):
-        return [(str(name), child) for name, child in tree.items()]
-    names = _field_names(type(tree))
-    return None if names is None else [(name, getattr(tree, name)) for name in names]
+    walk = _walk(type(tree))
+    return None if walk is None else walk(tree)
 
 
-def _field_names(kind: type) -> list[str] | None:
-    """Return the names of a dataclass's fields, or None of another type; trees are walked in every step of training."""
-    if kind not in _NAMES:
-        _NAMES[kind] = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None
-    return _NAMES[kind]
-
-
-_NAMES: dict[type, list[str] | None] = {}
+@functools.cache
+def _walk(kind: Any) -> Callable[[Any], list[tuple[str, Tree]] | None] | None:
+    """Return what gives the children of a tree of this type, by name, or None of another; once, for speed."""
+    if issubclass(kind, Flat):
+        return lambda tree: _children(tree.tree)
+    if issubclass(kind, (list, tuple)):
+        return lambda tree: [(str(index), child) for index, child in enumerate(tree)]
+    if issubclass(kind, dict):
+        return lambda tree: [(str(name), child) for name, child in tree.items()]
+    if dataclasses.is_dataclass(kind):
+        names = [field.name for field in dataclasses.fields(kind)]
+        return lambda tree: [(name, getattr(tree, name)) for name in names]
+    return None

@@ -526,3 +526,11 @@ def test_numbers_that_do_not_fit_the_precision_are_refused():
         xp.asarray(np.array([1.0, 1e99]))
     assert np.isinf(xp.asarray(np.array([np.inf])))[0]
     assert xp.asarray(np.array([1e-99]))[0] == 0
+
+
+def test_a_number_is_one_of_the_host_only_where_nothing_waits(backend):
+    """On the strict stand-in anything else than the array itself would be a synchronisation, which it refuses."""
+    array = xp.asarray(np.array(3.0))
+    found = xp.number(array)
+    assert isinstance(found, float) if backend == "numpy" else found is array
+    assert xp.asnumpy(xp.asarray(2.0) ** found).item() == 8.0

@@ -11,6 +11,7 @@ What a backend lacks, or does badly, has one function here with a path per backe
     lu_factor, lu_solve   LU in the working precision (NumPy's own `linalg` computes float32 input in float64)
     fuse                  an elementwise chain in one pass over memory
     order, short_sum      products of tiny matrices, one for each of many replicas
+    number                the value of an array of no axes
     synchronize           wait for the device
 """
 
@@ -167,6 +168,17 @@ def asnumpy(array: Any) -> np.ndarray:
 def synchronize() -> None:
     """Wait until the device has done all work given to it (nothing to wait for on NumPy)."""
     _backend.synchronize()
+
+
+def number(array: Array) -> Any:
+    """Return an array of no axes as a Python number, whose arithmetic costs a tenth; on a GPU, where that would wait
+    for the device, the array itself.
+
+    Example:
+        >>> 2 ** number(asarray(3.0))
+        8.0
+    """
+    return _backend.number(array)
 
 
 def underflow_is_ordinary() -> np.errstate:

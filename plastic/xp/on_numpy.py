@@ -1,6 +1,7 @@
 """The NumPy backend of `plastic.xp`."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -10,6 +11,10 @@ _BLOCK = 1 << 17  # elements: the temporaries of float32 stay in the cache, and 
 
 
 def _fused(chain, arguments):
+    shapes = {a.shape for a in arguments if isinstance(a, np.ndarray) and a.ndim > 0}
+    if len(shapes) == 1 and math.prod(*shapes) <= _BLOCK:
+        chain(*arguments)
+        return
     arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.size > 1]
     if not arrays:  # NumPy's results of no axes are scalars, which nothing can be written into
         chain(*(a.reshape(1) if isinstance(a, np.ndarray) else a for a in arguments))
@@ -81,5 +86,6 @@ def numpy_backend() -> Backend:
         lu_factor=_lu_factor,
         lu_solve=_lu_solve,
         fused=_fused,
+        number=lambda array: array.item(),
         short_sums=True,
     )
