@@ -207,12 +207,13 @@ def stack_replicas(trees: list[Tree]) -> Tree:
 
 
 def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
-    walk = _walk(type(tree))
+    kind: Any = type(tree)
+    walk = _walk(kind)
     return None if walk is None else walk(tree)
 
 
 @functools.cache
-def _walk(kind: Any) -> Callable[[Any], list[tuple[str, Tree]] | None] | None:
+def _walk(kind: type) -> Callable[[Any], list[tuple[str, Tree]] | None] | None:
     """Return what gives the children of a tree of this type, by name, or None of another; once, for speed."""
     if issubclass(kind, Flat):
         return lambda tree: _children(tree.tree)

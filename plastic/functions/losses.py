@@ -69,8 +69,8 @@ def softmax(a: Array) -> Array:
         [0.5, 0.5]
     """
     with xp.underflow_is_ordinary():
-        e = xp.exp(a - xp.max(a, axis=-1, keepdims=True))
-        e /= xp.sum(e, axis=-1, keepdims=True)
+        e = xp.exp(a - a.max(axis=-1, keepdims=True))
+        e /= e.sum(axis=-1, keepdims=True)
     return e
 
 

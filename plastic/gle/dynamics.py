@@ -108,13 +108,10 @@ def advance(net: Network, state: State, x: Array) -> Array:
     Returns:
         The rates of the output layer before the step (..., batch, n_L).
     """
-    s = state
-    output = s.output.copy()
-    _currents(net, s, x)
-    if not net.memoryless:
-        _follow(s.u_ahead, s.u, *net.steps()[:2], s.drive)
-    for phi, columns in net.groups:
-        phi.value(s.u_ahead[..., columns], out=s.r[..., columns])
+    output = xp.copy(state.output)
+    _currents(net, state, x)
+    _membranes(net, state)
+    _rates(net, state)
     return output
 
 
@@ -126,8 +123,7 @@ def forget_errors(net: Network, state: State) -> None:
     """
     state.v[...] = 0
     state.E[...] = 0
-    for phi, columns in net.groups:
-        state.q[..., columns] = phi.slope(state.u_ahead[..., columns], state.r[..., columns])
+    _slopes(net, state)
 
 
 @xp.underflow_is_ordinary()
@@ -186,23 +182,23 @@ def step_through_all_layers(
     Returns:
         (grads, output), where output are the rates of the output layer after the step, a view of the state.
     """
-    s, grads, steps = state, gradients_to_write(net, out), net.steps()
-    _errors(net, s, steps, err)
-    scaled = s.e_ahead * (-1 / s.batch)
+    s, grads = state, gradients_to_write(net, out)
+    s.x[...] = x
+    _errors(net, s, err)
+    rho = s.x
     for k, (columns, layer) in enumerate(zip(net.columns, net.layers, strict=True)):
-        rho, u_ahead, r = x if k == 0 else s._r[k - 1], s._u_ahead[k], s._r[k]
-        xp.matmul(rho, layer.W, out=u_ahead)
+        part = (..., columns)
+        current, e_ahead = s.current[part], s.e_ahead[part]
+        current[...] = rho @ layer.W
         if layer.b is not None:
-            u_ahead += layer.b
+            current += layer.b
         if net.gamma is not None:
-            u_ahead += net.gamma[..., columns] * s._e_ahead[k]
-        affine.weight_gradient(rho, scaled[..., columns], out=grads.layers[k].W)
-        if not net.memoryless:
-            dt_m, r_m = (each[..., columns] for each in steps[:2])
-            _follow(u_ahead, s.u[..., columns], dt_m, r_m, s.drive[..., columns])
-        net.phi[k].value(u_ahead, out=r)
-        s.q[..., columns] = net.phi[k].slope(u_ahead, r)
-    _gradients_of_neurons(net, s, grads, scaled)
+            current += net.gamma[part] * e_ahead
+        affine.weight_gradient(rho, e_ahead, out=grads.layers[k].W)
+        _membranes(net, s, part)
+        rho = net.phi[k].value(s.u_ahead[part], out=s.r[part])
+    _slopes(net, s)
+    _means(net, s, grads)
     return grads, s.output
 
 
@@ -233,66 +229,104 @@ def gradients_to_write(net: Network, out: Any) -> Parameters:
 
 
 def _euler_step(net, s, x, err, grads):
-    output, steps = s.output.copy(), net.steps()
-    _errors(net, s, steps, err)
+    output = xp.copy(s.output)
+    _errors(net, s, err)
     _currents(net, s, x)
     if net.gamma is not None:
-        s.u_ahead += net.gamma * s.e_ahead
-    if not net.memoryless:
-        _follow(s.u_ahead, s.u, *steps[:2], s.drive)
+        s.current += net.gamma * s.e_ahead
+    _membranes(net, s)
     if grads is not None:
-        _gradients(net, s, x, grads)
-    for phi, columns in net.groups:
-        u_ahead, r = s.u_ahead[..., columns], s.r[..., columns]
-        phi.value(u_ahead, out=r)
-        s.q[..., columns] = phi.slope(u_ahead, r)
+        _gradients(net, s, grads)
+    _rates(net, s)
+    _slopes(net, s)
     return output
 
 
-def _errors(net, s, steps, err):
+def _errors(net, s, err):
     """Errors e~ of all neurons, and E, what they send down."""
     if err is None:
-        s._E[-1][...] = 0
+        s.err[...] = 0
     else:
-        if err.shape[-2:] != s.output.shape[-2:]:
-            raise PlasticError(f"err has shape {err.shape}; {s.output.shape} is needed")
-        s._E[-1][...] = err * -1
-    xp.multiply(s.E, s.q, out=s.e_ahead)
-    if not net.memoryless:
-        if net.prospective:
-            _follow(s.e_ahead, s.v, *steps[2:], s.drive)
-        else:
+        if err.shape[-2:] != s.err.shape[-2:]:
+            raise PlasticError(f"err has shape {err.shape}; {s.err.shape} is needed")
+        s.err[...] = err * -1
+    if net.memory == "none" or not net.prospective:
+        xp.multiply(s.E, s.q, out=s.e_ahead)
+        if net.memory != "none":
             s.v[...] = s.e_ahead
-    for k in range(1, len(net.layers)):
-        xp.matmul(s._e_ahead[k], affine.transposed(net.layers[k].W), out=s._E[k - 1])
+    else:
+        _, _, dt_r, m_r = net.steps(s.batch)
+        if net.memory == "full":
+            xp.multiply(s.E, s.q, out=s.e_ahead)
+            _follow(s.e_ahead, s.v, dt_r, m_r, s.du)
+        else:
+            _look_ahead(xp.multiply(s.E, s.q, out=s.du), s.v, m_r, s.e_ahead)
+    for stack, W_back in zip(s.stacks, net.parameters.back, strict=True):
+        if W_back is not None:
+            stack.times_back(stack.sent, W_back, out=stack.received)
 
 
 def _currents(net, s, x):
-    """Input currents of all neurons but for the nudge, in the place of u~, which is made of them."""
-    for k, layer in enumerate(net.layers):
-        xp.matmul(x if k == 0 else s._r[k - 1], layer.W, out=s._u_ahead[k])
+    """Input currents of all neurons but for the nudge."""
+    s.x[...] = x
+    for stack, W in zip(s.stacks, net.parameters.stacks, strict=True):
+        stack.times(stack.below, W, out=stack.current)
     if net.parameters.b is not None:
-        s.u_ahead += net.parameters.b
+        s.current += net.parameters.b
 
 
-def _gradients(net, s, x, grads):
-    scaled = s.e_ahead * (-1 / s.batch)
-    for k, layer in enumerate(grads.layers):
-        affine.weight_gradient(x if k == 0 else s._r[k - 1], scaled[..., net.columns[k]], out=layer.W)
-    _gradients_of_neurons(net, s, grads, scaled)
+def _membranes(net, s, part=...):
+    """u~ and u, of the currents in the place of u~, or of du where u~ is u; part: an index of some neurons."""
+    if net.memory == "none":
+        return
+    dt_m, r_m, _, _ = net.steps(s.batch)
+    u, du = s.u[part], s.du[part]
+    if net.memory == "full":
+        _follow(s.u_ahead[part], u, dt_m[part], r_m[part], du)
+    else:
+        du -= u
+        du *= r_m[part]
+        u += du
 
 
-def _gradients_of_neurons(net, s, grads, scaled):
-    """Gradients of biases and time constants; -e~ du/dt has the sign of scaled * drive."""
+def _rates(net, s):
+    for group in s.groups(net):
+        group.take_rates()
+
+
+def _slopes(net, s):
+    for group in s.groups(net):
+        group.take_slopes()
+
+
+def _gradients(net, s, grads):
+    for stack, W in zip(s.stacks, grads.stacks, strict=True):
+        affine.weight_gradient(stack.below, stack.e_ahead, out=W)
+    _means(net, s, grads)
+
+
+def _means(net, s, grads):
+    """Gradients of biases and time constants; then make means over the batch of all sums, downhill no longer."""
     if grads.b is not None:
-        affine.bias_gradient(scaled, out=grads.b)
+        xp.matmul(s.ones, s.e_ahead, out=grads.b)
     if grads.tau_m is not None:
-        xp.divide(-xp.sum(scaled * s.drive, axis=-2, keepdims=True), net.tau_m, out=grads.tau_m)
+        xp.matmul(s.ones, s.e_ahead * s.du, out=grads.tau_m)
+        grads.tau_m *= -1 / net.dt
+    grads.flat *= -1 / s.batch
 
 
-def _follow(goal, low, rate, ahead, difference):
+def _follow(goal, low, rate, ahead, change):
     """goal <- low + ahead (goal - low), low <- low + rate (goal - low), of both as they were before."""
-    xp.subtract(goal, low, out=difference)
-    xp.multiply(difference, ahead, out=goal)
+    xp.subtract(goal, low, out=change)
+    xp.multiply(change, ahead, out=goal)
     goal += low
-    low += rate * difference
+    change *= rate
+    low += change
+
+
+def _look_ahead(goal, low, ahead, out):
+    """out <- low + ahead (goal - low), low <- goal: what `_follow` does at a rate of 1."""
+    xp.subtract(goal, low, out=out)
+    out *= ahead
+    out += low
+    low[...] = goal

@@ -63,8 +63,8 @@ def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> 
         (30, 4, 2)
     """
     grads, past = _begun(net, x, y, out)
-    r, slope, drive, error = past
-    dt_m, r_m = net.steps()[:2]
+    r, slope, du, error = past
+    dt_m, r_m = net.steps(x.shape[-2])[:2]
     c = xp.empty_like(slope)
     U, R = xp.zeros_like(slope[..., 0, :, :]), xp.zeros_like(slope[..., 0, :, :])
     for t in reversed(range(x.shape[-3])):
@@ -76,7 +76,7 @@ def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> 
         R[..., net.columns[-1]] = error[..., t, :, :]
         c[..., t, :, :] = c_t
     c *= 1 / (x.shape[-3] * x.shape[-2])
-    _write(net, x, r, c, drive, grads)
+    _write(net, x, r, c, du, grads)
     return grads, r[..., net.columns[-1]]
 
 
@@ -115,18 +115,18 @@ def adjoint(net: Network, x: Array, y: Array, *, out: Parameters | None = None) 
         (30, 4, 2)
     """
     grads, past = _begun(net, x, y, out)
-    r, slope, drive, error = past
+    r, slope, du, error = past
     m, q = (xp.moveaxis(array, -3, 0) for array in (-error, slope))
     lam = xp.moveaxis(adjoint_dynamics.errors(net, m, q, textbook=True), 0, -3)
     c = lam * (-1 / (x.shape[-3] * x.shape[-2]))
-    _write(net, x, r, c, drive, grads)
+    _write(net, x, r, c, du, grads)
     return grads, r[..., net.columns[-1]]
 
 
 def _begun(net, x, y, out):
-    """Check a call; return the gradients to write, and (r, slope, drive, error) of all steps.
+    """Check a call; return the gradients to write, and (r, slope, du, error) of all steps.
 
-    r: rates before a step; slope: phi'(u~), drive: I - u within it, None where nothing needs it; all (..., T, batch,
+    r: rates before a step; slope: phi'(u~), du: the change of u within it, None where nothing needs it; all (..., T, batch,
     N). error: output - y.
     """
     require_sequences(net, x)
@@ -136,18 +136,18 @@ def _begun(net, x, y, out):
     state = State(net, x.shape[-2])
     shape = (*lead, *x.shape[-3:-1], sum(net.sizes[1:]))
     r, slope = (xp.empty(shape, dtype=xp.float_dtype) for _ in range(2))
-    drive = None if grads.tau_m is None else xp.empty_like(r)
+    du = None if grads.tau_m is None else xp.empty_like(r)
     for t in range(x.shape[-3]):
         r[..., t, :, :] = state.r
         advance(net, state, x[..., t, :, :])
         for phi, columns in net.groups:
             slope[..., t, :, columns] = phi.slope(state.u_ahead[..., columns], state.r[..., columns])
-        if drive is not None:
-            drive[..., t, :, :] = state.drive
-    return grads, (r, slope, drive, r[..., net.columns[-1]] - y)
+        if du is not None:
+            du[..., t, :, :] = state.du
+    return grads, (r, slope, du, r[..., net.columns[-1]] - y)
 
 
-def _write(net, x, r, c, drive, grads):
+def _write(net, x, r, c, du, grads):
     """Write the gradients, given c = dL/dI of all steps and the rates r that the layers above take in them."""
     c_rows = affine.rows(c)
     for k, layer in enumerate(grads.layers):
@@ -156,4 +156,4 @@ def _write(net, x, r, c, drive, grads):
     if grads.b is not None:
         affine.bias_gradient(c_rows, out=grads.b)
     if grads.tau_m is not None:
-        xp.divide(-affine.bias_gradient(affine.rows(c * drive)), net.tau_m, out=grads.tau_m)
+        xp.multiply(affine.bias_gradient(affine.rows(c * du)), -1 / net.dt, out=grads.tau_m)

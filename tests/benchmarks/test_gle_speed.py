@@ -57,7 +57,7 @@ def make_floor(network, seeds):
     e = [zeros(BATCH, n) for n in sizes]
     hidden, outputs = zeros(BATCH, sum(sizes[2:-1]) if len(sizes) > 4 else sum(sizes[1:-1])), zeros(BATCH, sizes[-1])
     passes = [zeros(network.parameters.flat.shape[-1]) for _ in range(3)]
-    if not network.memoryless:
+    if network.memory != "none":
         passes += [zeros(BATCH, sum(sizes[1:])) for _ in range(2)]
 
     def floor():
