@@ -5,7 +5,6 @@ path, such as "layers/0/W", is also its name in a checkpoint. Parameters may car
 n_out), b (..., 1, n_out).
 """
 
-import abc
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -32,7 +31,7 @@ class Affine:
         return f"Affine W {getattr(self.W, 'shape', None)}, b {getattr(self.b, 'shape', None)}"
 
 
-class Flat(abc.ABC):
+class Flat:
     """A tree whose leaves are views of one vector: what runs over all of them, an optimizer's step, is one pass.
 
     A family with such parameters derives a class from this one.
@@ -47,9 +46,9 @@ class Flat(abc.ABC):
     tree: Tree
     form: Any
 
-    @abc.abstractmethod
     def like(self, flat: Array) -> "Flat":
         """Return the tree of this form over another vector."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.flat.shape[-1]} numbers, {', '.join(path for path, _ in leaves(self))}"

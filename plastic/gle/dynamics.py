@@ -108,10 +108,13 @@ def advance(net: Network, state: State, x: Array) -> Array:
     Returns:
         The rates of the output layer before the step (..., batch, n_L).
     """
-    output = xp.copy(state.output)
-    _currents(net, state, x)
-    _membranes(net, state)
-    _rates(net, state)
+    units = state.units
+    output = affine.transposed(xp.copy(units.output))
+    _currents(net, units, x)
+    neurons = units.neurons(net)
+    _membranes(net, units, neurons)
+    for group in neurons.groups:
+        group.take_rates()
     return output
 
 
@@ -123,7 +126,8 @@ def forget_errors(net: Network, state: State) -> None:
     """
     state.v[...] = 0
     state.E[...] = 0
-    _slopes(net, state)
+    for group in state.units.neurons(net).groups:
+        group.take_slopes()
 
 
 @xp.underflow_is_ordinary()
@@ -182,24 +186,24 @@ def step_through_all_layers(
     Returns:
         (grads, output), where output are the rates of the output layer after the step, a view of the state.
     """
-    s, grads = state, gradients_to_write(net, out)
-    s.x[...] = x
-    _errors(net, s, err)
-    rho = s.x
+    s, grads, neurons = state.units, gradients_to_write(net, out), state.units.neurons(net)
+    rho = affine.transposed(x)
+    _errors(net, s, err, neurons)
     for k, (columns, layer) in enumerate(zip(net.columns, net.layers, strict=True)):
-        part = (..., columns)
+        part = (..., columns, slice(None))
         current, e_ahead = s.current[part], s.e_ahead[part]
-        current[...] = rho @ layer.W
+        current[...] = affine.transposed(layer.W) @ rho
         if layer.b is not None:
-            current += layer.b
-        if net.gamma is not None:
-            current += net.gamma[part] * e_ahead
-        affine.weight_gradient(rho, e_ahead, out=grads.layers[k].W)
-        _membranes(net, s, part)
+            current += affine.transposed(layer.b)
+        if neurons.gamma is not None:
+            current += neurons.gamma[part] * e_ahead
+        xp.matmul(rho, affine.transposed(e_ahead), out=grads.layers[k].W)
+        _membranes(net, s, neurons, part)
         rho = net.phi[k].value(s.u_ahead[part], out=s.r[part])
-    _slopes(net, s)
+    for group in neurons.groups:
+        group.take_slopes()
     _means(net, s, grads)
-    return grads, s.output
+    return grads, state.output
 
 
 def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
@@ -228,105 +232,86 @@ def gradients_to_write(net: Network, out: Any) -> Parameters:
     return out
 
 
-def _euler_step(net, s, x, err, grads):
-    output = xp.copy(s.output)
-    _errors(net, s, err)
+# From here on units are rows and samples are columns, as in memory: s are the `Units` of a state.
+
+
+def _euler_step(net, state, x, err, grads):
+    s = state.units
+    neurons, output = s.neurons(net), affine.transposed(xp.copy(s.output))
+    _errors(net, s, err, neurons)
     _currents(net, s, x)
-    if net.gamma is not None:
-        s.current += net.gamma * s.e_ahead
-    _membranes(net, s)
+    if neurons.gamma is not None:
+        s.current += neurons.gamma * s.e_ahead
+    _membranes(net, s, neurons)
     if grads is not None:
-        _gradients(net, s, grads)
-    _rates(net, s)
-    _slopes(net, s)
+        for stack, W in zip(s.stacks, grads.stacks, strict=True):
+            xp.matmul(stack.below, stack.errors, out=W)
+        _means(net, s, grads)
+    for group in neurons.groups:
+        group.take_rates()
+        group.take_slopes()
     return output
 
 
-def _errors(net, s, err):
+def _errors(net, s, err, neurons):
     """Errors e~ of all neurons, and E, what they send down."""
     if err is None:
         s.err[...] = 0
     else:
-        if err.shape[-2:] != s.err.shape[-2:]:
-            raise PlasticError(f"err has shape {err.shape}; {s.err.shape} is needed")
-        s.err[...] = err * -1
+        if err.shape[:-3:-1] != s.err.shape[-2:]:
+            raise PlasticError(f"err has shape {err.shape}; {(*s.err.shape[:-2], *s.err.shape[:-3:-1])} is needed")
+        s.err[...] = affine.transposed(err) * -1
     if net.memory == "none" or not net.prospective:
         xp.multiply(s.E, s.q, out=s.e_ahead)
         if net.memory != "none":
             s.v[...] = s.e_ahead
-    else:
-        _, _, dt_r, m_r = net.steps(s.batch)
-        if net.memory == "full":
-            xp.multiply(s.E, s.q, out=s.e_ahead)
-            _follow(s.e_ahead, s.v, dt_r, m_r, s.du)
-        else:
-            _look_ahead(xp.multiply(s.E, s.q, out=s.du), s.v, m_r, s.e_ahead)
-    for stack, W_back in zip(s.stacks, net.parameters.back, strict=True):
-        if W_back is not None:
-            stack.times_back(stack.sent, W_back, out=stack.received)
+    elif net.memory == "full":
+        xp.multiply(s.E, s.q, out=s.e_ahead)
+        _follow(s.e_ahead, s.v, neurons.v_rate, neurons.v_ahead, s.du)
+    else:  # v is e
+        xp.multiply(s.E, s.q, out=s.du)
+        xp.subtract(s.du, s.v, out=s.e_ahead)
+        s.e_ahead *= neurons.v_ahead
+        s.e_ahead += s.v
+        s.v[...] = s.du
+    for stack, W in zip(s.stacks, net.parameters.down, strict=True):
+        if stack.sends:
+            stack.times_down(W, stack.sent, out=stack.received)
 
 
 def _currents(net, s, x):
     """Input currents of all neurons but for the nudge."""
-    s.x[...] = x
-    for stack, W in zip(s.stacks, net.parameters.stacks, strict=True):
-        stack.times(stack.below, W, out=stack.current)
+    s.stacks[0].take_input(x)
+    for stack, W in zip(s.stacks, net.parameters.up, strict=True):
+        stack.times(W, stack.below, out=stack.current)
     if net.parameters.b is not None:
-        s.current += net.parameters.b
+        s.current += affine.transposed(net.parameters.b)
 
 
-def _membranes(net, s, part=...):
-    """u~ and u, of the currents in the place of u~, or of du where u~ is u; part: an index of some neurons."""
-    if net.memory == "none":
-        return
-    dt_m, r_m, _, _ = net.steps(s.batch)
-    u, du = s.u[part], s.du[part]
+def _membranes(net, s, neurons, part=...):
+    """u~ and u, of the currents; part: an index of some neurons."""
     if net.memory == "full":
-        _follow(s.u_ahead[part], u, dt_m[part], r_m[part], du)
-    else:
+        _follow(s.u_ahead[part], s.u[part], neurons.u_rate[part], neurons.u_ahead[part], s.du[part])
+    elif net.memory == "leaky":  # u~ is u, and the currents are where du will be
+        u, du = s.u[part], s.du[part]
         du -= u
-        du *= r_m[part]
+        du *= neurons.u_rate[part]
         u += du
-
-
-def _rates(net, s):
-    for group in s.groups(net):
-        group.take_rates()
-
-
-def _slopes(net, s):
-    for group in s.groups(net):
-        group.take_slopes()
-
-
-def _gradients(net, s, grads):
-    for stack, W in zip(s.stacks, grads.stacks, strict=True):
-        affine.weight_gradient(stack.below, stack.e_ahead, out=W)
-    _means(net, s, grads)
 
 
 def _means(net, s, grads):
     """Gradients of biases and time constants; then make means over the batch of all sums, downhill no longer."""
     if grads.b is not None:
-        xp.matmul(s.ones, s.e_ahead, out=grads.b)
+        xp.matmul(s.e_ahead, s.ones, out=affine.transposed(grads.b))
     if grads.tau_m is not None:
-        xp.matmul(s.ones, s.e_ahead * s.du, out=grads.tau_m)
-        grads.tau_m *= -1 / net.dt
-    grads.flat *= -1 / s.batch
+        xp.matmul(s.e_ahead * s.du, s.ones * (-1 / net.dt), out=affine.transposed(grads.tau_m))
+    grads.flat *= -1 / s.ones.shape[0]
 
 
 def _follow(goal, low, rate, ahead, change):
-    """goal <- low + ahead (goal - low), low <- low + rate (goal - low), of both as they were before."""
+    """change <- rate (goal - low), goal <- low + ahead change, low <- low + change, all of low as it was before."""
     xp.subtract(goal, low, out=change)
+    change *= rate
     xp.multiply(change, ahead, out=goal)
     goal += low
-    change *= rate
     low += change
-
-
-def _look_ahead(goal, low, ahead, out):
-    """out <- low + ahead (goal - low), low <- goal: what `_follow` does at a rate of 1."""
-    xp.subtract(goal, low, out=out)
-    out *= ahead
-    out += low
-    low[...] = goal

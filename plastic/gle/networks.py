@@ -101,7 +101,6 @@ class Network:
         self.sizes: tuple[int, ...] = self.parameters.form[0]
         self.columns = columns_of(self.sizes)
         self.groups = _groups(self.phi, self.columns)
-        self._spelled_out: tuple[Array, ...] | None = None
 
     def __repr__(self) -> str:
         names = [phi.name for phi in self.phi]
@@ -135,23 +134,6 @@ class Network:
             for each in (self.tau_m, self.tau_r, self.gamma)
         )
         return dataclasses.replace(self, parameters=held, tau_m=tau_m, tau_r=tau_r, gamma=gamma)
-
-    def steps(self, batch: int) -> tuple[Array, Array, Array, Array]:
-        """Return (dt/tau_m, tau_r/tau_m, dt/tau_r, tau_m/tau_r): how far u, u~, v and e~ move from where u, v are.
-
-        Time constants that are not learned give them for each sample of a batch of this size, (..., batch, N): a
-        product of two arrays of one shape takes half the time of one that broadcasts.
-        """
-        if self._spelled_out is None or self._spelled_out[0].shape[-2] != batch:
-            tau_m, tau_r, dt = self.tau_m, self.tau_r, self.dt
-            steps = dt / tau_m, tau_r / tau_m, dt / tau_r, tau_m / tau_r
-            if self.parameters.tau_m is not None:
-                return steps
-            lead = np.broadcast_shapes(tau_m.shape[:-2], tau_r.shape[:-2])
-            self._spelled_out = tuple(xp.zeros_by_column(*lead, batch, tau_m.shape[-1]) for _ in steps)
-            for array, step in zip(self._spelled_out, steps, strict=True):
-                array[...] = step
-        return self._spelled_out
 
 
 def network(

@@ -23,7 +23,8 @@ class Parameters(parameters.Flat):
     Attributes:
         layers: [Affine(W (..., n_{l-1}, n_l), b (..., 1, n_l) or None)].
         stacks: weights (..., m, n_{l-1}, n_l) of each run of m layers of one shape, views of all: see `runs_of`.
-        back: the transposes of those whose layers send errors down, all but the first of the network; or None.
+        up, down: what rates going up are multiplied by, W^T, and errors going down, W, for each stack; there is no
+            layer below the first of a network to send them to.
         b: the biases of all neurons side by side, (..., 1, N), or None.
         tau_m: the membrane time constants of all neurons, (..., 1, N), or None where they are not learned.
         flat, tree, form, like: see `plastic.parameters.Flat`.
@@ -50,10 +51,8 @@ class Parameters(parameters.Flat):
         parts = [flat[..., start:end] for start, end in itertools.pairwise(ends)]
         lead = flat.shape[:-1]
         self.stacks = [part.reshape(*lead, *shape) for part, shape in zip(parts, shapes, strict=False)]
-        self.back = [
-            affine.transposed(W if first > 0 else W[..., 1:, :, :]) if first + count > 1 else None
-            for W, (first, count) in zip(self.stacks, runs, strict=True)
-        ]
+        self.up = [affine.transposed(W) for W in self.stacks]
+        self.down = [W if first > 0 else W[..., 1:, :, :] for W, (first, _) in zip(self.stacks, runs, strict=True)]
         rest = [part.reshape(*lead, 1, n) for part in parts[len(shapes) :]]
         self.b = rest[0] if bias else None
         self.tau_m = rest[-1] if learn_tau else None

@@ -64,7 +64,7 @@ def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> 
     """
     grads, past = _begun(net, x, y, out)
     r, slope, du, error = past
-    dt_m, r_m = net.steps(x.shape[-2])[:2]
+    dt_m, r_m = net.dt / net.tau_m, net.tau_r / net.tau_m
     c = xp.empty_like(slope)
     U, R = xp.zeros_like(slope[..., 0, :, :]), xp.zeros_like(slope[..., 0, :, :])
     for t in reversed(range(x.shape[-3])):
@@ -126,8 +126,8 @@ def adjoint(net: Network, x: Array, y: Array, *, out: Parameters | None = None) 
 def _begun(net, x, y, out):
     """Check a call; return the gradients to write, and (r, slope, du, error) of all steps.
 
-    r: rates before a step; slope: phi'(u~), du: the change of u within it, None where nothing needs it; all (..., T, batch,
-    N). error: output - y.
+    r: rates before a step; slope: phi'(u~), du: the change of u within it, None where nothing needs it; all (..., T,
+    batch, N). error: output - y.
     """
     require_sequences(net, x)
     require.targets(y, x, net.sizes[-1], x.dtype, time=True)

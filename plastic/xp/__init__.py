@@ -11,7 +11,6 @@ What a backend lacks, or does badly, has one function here with a path per backe
     lu_factor, lu_solve   LU in the working precision (NumPy's own `linalg` computes float32 input in float64)
     fuse                  an elementwise chain in one pass over memory
     order, short_sum      products of tiny matrices, one for each of many replicas
-    zeros_by_column       arrays (..., batch, n) whose columns are pieces of memory
     number                the value of an array of no axes
     synchronize           wait for the device
 """
@@ -254,26 +253,6 @@ def order(*matrices: Array) -> str:
     """
     many = all(W.ndim == 3 and len(W) >= _MANY and W.shape[-2] * W.shape[-1] <= _TINY for W in matrices)
     return "F" if many and _backend.short_sums else "C"
-
-
-def zeros_by_column(*shape: int) -> Array:
-    """Return zeros (..., batch, n) in the working precision, where the batch is innermost in memory on NumPy.
-
-    Some columns, the units of a layer for instance, are then one piece of memory: what is elementwise runs over them,
-    or over all columns, in one loop, and a number per column meets a whole row of memory.
-
-    Args:
-        shape: the lengths of all axes.
-
-    Example:
-        >>> columns = zeros_by_column(3, 100, 7)[..., 2:5]
-        >>> columns.shape, columns[0].T.flags.c_contiguous
-        ((3, 100, 3), True)
-    """
-    if _backend.batch_inside:
-        lead, (batch, n) = shape[:-2], shape[-2:]
-        return _backend.namespace.swapaxes(_backend.namespace.zeros((*lead, n, batch), dtype=float_dtype), -1, -2)
-    return _backend.namespace.zeros(shape, dtype=float_dtype)
 
 
 def short_sum(x: Array, W: Array, out: Array) -> None:

@@ -87,6 +87,5 @@ def numpy_backend() -> Backend:
         lu_solve=_lu_solve,
         fused=_fused,
         number=lambda array: array.item(),
-        batch_inside=True,
         short_sums=True,
     )

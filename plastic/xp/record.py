@@ -21,7 +21,6 @@ class Backend:
         fused: fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place.
         synchronize: waits for the device.
         number: makes of an array of no axes a Python number, where that costs no waiting.
-        batch_inside: whether arrays by column have their batch innermost in memory, see `xp.zeros_by_column`.
         short_sums: whether products of tiny matrices are better written out, see `xp.order`.
     """
 
@@ -33,7 +32,6 @@ class Backend:
     fused: Callable[..., None]
     synchronize: Callable[[], None] = lambda: None
     number: Callable[[Any], Any] = lambda array: array
-    batch_inside: bool = False
     short_sums: bool = False
 
     def __repr__(self) -> str:

@@ -31,10 +31,10 @@ def learner(net, y, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
             v = [v[k] + dt_r[k] * (e[k] - v[k]) for k in range(L)]
         E = [*(ahead[k] @ W[k].T for k in range(1, L)), output]
         below = [x, *r[:-1]]
-        I = u_ahead = [below[k] @ W[k] + b[k] for k in range(L)]
+        current = u_ahead = [below[k] @ W[k] + b[k] for k in range(L)]
         if net.memory != "none":
-            u_ahead = [u[k] + r_m[k] * (I[k] - u[k]) for k in range(L)]
-            u = [u[k] + dt_m[k] * (I[k] - u[k]) for k in range(L)]
+            u_ahead = [u[k] + r_m[k] * (current[k] - u[k]) for k in range(L)]
+            u = [u[k] + dt_m[k] * (current[k] - u[k]) for k in range(L)]
         grads = [below[k].T @ ahead[k] / -batch for k in range(L)], [ahead[k].mean(0) * -1 for k in range(L)]
         r = [jnp.tanh(u_ahead[k]) if is_tanh[k] else u_ahead[k] for k in range(L)]
         q = [1 - r[k] * r[k] if is_tanh[k] else jnp.ones_like(r[k]) for k in range(L)]

@@ -496,13 +496,16 @@ def test_learned_time_constants_are_those_of_the_network(backend):
     assert_allclose(xp.asnumpy(learned.tau_m), xp.asnumpy(fixed.tau_m))
     learned.parameters.tau_m[...] = 0.5
     assert_array_equal(xp.asnumpy(learned.tau_m), 0.5)
-    dt_m, r_m, dt_r, m_r = (xp.asnumpy(each) for each in learned.steps(3))
-    tau_r = xp.asnumpy(learned.tau_r)
-    for found, expected in ((dt_m, 0.2), (r_m, tau_r / 0.5), (dt_r, 0.1 / tau_r), (m_r, 0.5 / tau_r)):
-        assert_allclose(found, np.broadcast_to(expected, found.shape))
     for batch in (3, 2):
-        assert fixed.steps(batch) is fixed.steps(batch)
-        assert all(each.shape[-2:] == (batch, each.shape[-1]) for each in fixed.steps(batch))
+        neurons = State(learned, batch).units.neurons(learned)
+        tau_r = xp.asnumpy(learned.tau_r).T
+        for tau in (0.5, 0.25):
+            learned.parameters.tau_m[...] = tau
+            neurons.take_learned()
+            rates = {"u_rate": 0.1 / tau, "u_ahead": tau_r / 0.1, "v_rate": 0.1 / tau_r, "v_ahead": tau / 0.1}
+            for name, expected in rates.items():
+                found = np.broadcast_to(xp.asnumpy(getattr(neurons, name)), (9, batch))
+                assert_allclose(found, np.broadcast_to(expected, (9, batch)))
 
 
 # making a network
