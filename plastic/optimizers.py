@@ -134,10 +134,10 @@ class Adam:
     def step(self, params: Tree, grads: Tree, state: dict[str, Tree], lr: Any = None) -> None:
         """Change `params` and `state` by one step along `grads`, a tree of the shape of `params`."""
         leaves = _together(params, grads, state, self.lr if lr is None else lr, "M", "V")
-        state["t"] += 1
+        t = xp.number(state["t"]) + 1
+        state["t"][...] = t
         scale_m, scale_v = 1 - self.beta1, 1 - self.beta2
         if self.bias_correction:
-            t = xp.number(state["t"])
             scale_m, scale_v = scale_m / (1 - self.beta1**t), scale_v / (1 - self.beta2**t)
         root = scale_v**0.5
         scale, eps = scale_m / root, self.eps / root
@@ -229,6 +229,8 @@ def _together(params, grads, state, lr, *names):
     Of trees that all are vectors of one form, and a rate for all, it is these vectors. names: of moments in `state`.
     """
     moments = [state[name] for name in names]
+    if getattr(lr, "size", 0) == 1:
+        lr = xp.number(lr.reshape(()))
     one_rate = isinstance(lr, (int, float)) or hasattr(lr, "ndim")
     if one_rate and all([isinstance(tree, parameters.Flat) for tree in (params, grads, *moments)]):
         return [_vectors(params, grads, lr, moments)]

@@ -109,7 +109,7 @@ def advance(net: Network, state: State, x: Array) -> Array:
         The rates of the output layer before the step (..., batch, n_L).
     """
     units = state.units
-    output = affine.transposed(xp.copy(units.output))
+    output = affine.transposed(units.output.copy())
     _currents(net, units, x)
     neurons = units.neurons(net)
     _membranes(net, units, neurons)
@@ -197,12 +197,12 @@ def step_through_all_layers(
             current += affine.transposed(layer.b)
         if neurons.gamma is not None:
             current += neurons.gamma[part] * e_ahead
-        xp.matmul(rho, affine.transposed(e_ahead), out=grads.layers[k].W)
+        xp.matmul(rho, affine.transposed(e_ahead) * (-1 / state.batch), out=grads.layers[k].W)
         _membranes(net, s, neurons, part)
         rho = net.phi[k].value(s.u_ahead[part], out=s.r[part])
     for group in neurons.groups:
         group.take_slopes()
-    _means(net, s, grads)
+    _gradients_of_neurons(net, s, grads)
     return grads, state.output
 
 
@@ -237,7 +237,7 @@ def gradients_to_write(net: Network, out: Any) -> Parameters:
 
 def _euler_step(net, state, x, err, grads):
     s = state.units
-    neurons, output = s.neurons(net), affine.transposed(xp.copy(s.output))
+    neurons, output = s.neurons(net), affine.transposed(s.output.copy())
     _errors(net, s, err, neurons)
     _currents(net, s, x)
     if neurons.gamma is not None:
@@ -245,8 +245,8 @@ def _euler_step(net, state, x, err, grads):
     _membranes(net, s, neurons)
     if grads is not None:
         for stack, W in zip(s.stacks, grads.stacks, strict=True):
-            xp.matmul(stack.below, stack.errors, out=W)
-        _means(net, s, grads)
+            stack.times_errors(stack.below, stack.mean_errors(), out=W)
+        _gradients_of_neurons(net, s, grads)
     for group in neurons.groups:
         group.take_rates()
         group.take_slopes()
@@ -275,7 +275,7 @@ def _errors(net, s, err, neurons):
         s.e_ahead += s.v
         s.v[...] = s.du
     for stack, W in zip(s.stacks, net.parameters.down, strict=True):
-        if stack.sends:
+        if W is not None:
             stack.times_down(W, stack.sent, out=stack.received)
 
 
@@ -299,13 +299,12 @@ def _membranes(net, s, neurons, part=...):
         u += du
 
 
-def _means(net, s, grads):
-    """Gradients of biases and time constants; then make means over the batch of all sums, downhill no longer."""
+def _gradients_of_neurons(net, s, grads):
+    """Gradients of biases and time constants."""
     if grads.b is not None:
-        xp.matmul(s.e_ahead, s.ones, out=affine.transposed(grads.b))
+        xp.matmul(s.e_ahead, s.means, out=affine.transposed(grads.b))
     if grads.tau_m is not None:
-        xp.matmul(s.e_ahead * s.du, s.ones * (-1 / net.dt), out=affine.transposed(grads.tau_m))
-    grads.flat *= -1 / s.ones.shape[0]
+        xp.matmul(s.e_ahead * s.du, s.means * (-1 / net.dt), out=affine.transposed(grads.tau_m))
 
 
 def _follow(goal, low, rate, ahead, change):

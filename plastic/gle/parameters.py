@@ -22,9 +22,10 @@ class Parameters(parameters.Flat):
 
     Attributes:
         layers: [Affine(W (..., n_{l-1}, n_l), b (..., 1, n_l) or None)].
-        stacks: weights (..., m, n_{l-1}, n_l) of each run of m layers of one shape, views of all: see `runs_of`.
-        up, down: what rates going up are multiplied by, W^T, and errors going down, W, for each stack; there is no
-            layer below the first of a network to send them to.
+        stacks: weights (..., m, n_{l-1}, n_l) of each run of m layers of one shape, see `runs_of`; those of a layer alone
+            are (..., n_{l-1}, n_l).
+        up, down: what rates going up are multiplied by, W^T, and errors going down, W, for each stack. From the first
+            layer none go down; where it is alone in its stack, W is None.
         b: the biases of all neurons side by side, (..., 1, N), or None.
         tau_m: the membrane time constants of all neurons, (..., 1, N), or None where they are not learned.
         flat, tree, form, like: see `plastic.parameters.Flat`.
@@ -42,7 +43,7 @@ class Parameters(parameters.Flat):
     def __init__(self, flat: Array, sizes: tuple[int, ...], bias: bool, learn_tau: bool) -> None:
         self.flat, self.form = flat, (sizes, bias, learn_tau)
         runs = runs_of(sizes)
-        shapes = [(count, sizes[first], sizes[first + 1]) for first, count in runs]
+        shapes = [(*[count][: count - 1], sizes[first], sizes[first + 1]) for first, count in runs]
         n = sum(sizes[1:])
         lengths = [math.prod(shape) for shape in shapes] + [n] * (bias + learn_tau)
         ends = list(itertools.accumulate(lengths, initial=0))
@@ -52,11 +53,13 @@ class Parameters(parameters.Flat):
         lead = flat.shape[:-1]
         self.stacks = [part.reshape(*lead, *shape) for part, shape in zip(parts, shapes, strict=False)]
         self.up = [affine.transposed(W) for W in self.stacks]
-        self.down = [W if first > 0 else W[..., 1:, :, :] for W, (first, _) in zip(self.stacks, runs, strict=True)]
+        self.down = [None, *self.stacks[1:]] if runs[0][1] == 1 else [self.stacks[0][..., 1:, :, :], *self.stacks[1:]]
         rest = [part.reshape(*lead, 1, n) for part in parts[len(shapes) :]]
         self.b = rest[0] if bias else None
         self.tau_m = rest[-1] if learn_tau else None
-        W = [stack[..., k, :, :] for stack, (_, count) in zip(self.stacks, runs, strict=True) for k in range(count)]
+        W = []
+        for stack, (_, count) in zip(self.stacks, runs, strict=True):
+            W += [stack] if count == 1 else [stack[..., k, :, :] for k in range(count)]
         b = [None if self.b is None else self.b[..., columns] for columns in columns_of(sizes)]
         self.layers = [parameters.Affine(*each) for each in zip(W, b, strict=True)]
         self.tree: dict[str, Any] = {"layers": self.layers, "tau_m": self.tau_m}

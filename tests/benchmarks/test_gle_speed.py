@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import timing
 
-from plastic import parameters
+from plastic import affine, parameters
 from plastic.functions import softmax
 from plastic.gle import lagline_student
 from plastic.gle.dynamics import step
@@ -32,7 +32,8 @@ def make(architecture, seeds):
     network = mnist1d.network(architecture, layers)
     lead = (seeds,) if seeds > 1 else ()
     x = rng.standard_normal((*lead, STEPS, BATCH, network.sizes[0])).astype(np.float32)
-    y = np.eye(10, dtype=np.float32)[rng.integers(10, size=(*lead, BATCH))]
+    labels = rng.integers(10, size=(*lead, 1, BATCH))
+    y = affine.transposed((labels == np.arange(10)[:, None]).astype(np.float32))
     state, grads, adam = State(network, BATCH), parameters.zeros_like(network.parameters), Adam(1e-3)
     moments = adam.init(network.parameters)
 

@@ -6,7 +6,7 @@ a sequence begins in what the one before left, as published.
 
 import numpy as np
 
-from plastic import classifier, parameters, training, xp
+from plastic import affine, classifier, parameters, training, xp
 from plastic.functions import accuracy, softmax, softmax_cross_entropy
 from plastic.gle.dynamics import predict, step
 from plastic.gle.state import State
@@ -40,7 +40,8 @@ class SequenceClassifier:
         """Present sequences x (..., T, batch, n_0) with their labels (..., batch); return the summed outputs."""
         network, state, grads, optimizer = self.network, self.dynamics, self.grads, self.optimizer
         moments, lr = self.moments, self.rates["lr"][..., None]
-        y = (labels[..., None] == xp.arange(network.sizes[-1])).astype(xp.float_dtype)
+        classes = xp.arange(network.sizes[-1])[:, None]
+        y = affine.transposed((labels[..., None, :] == classes).astype(xp.float_dtype))  # batch inside, as the outputs
         total = xp.zeros_like(state.output)
         for t in range(x.shape[-3]):
             total += step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)[1]
