@@ -195,6 +195,20 @@ def _is_beginning(shape, whole):
     return len(shape) == len(whole) and longer == [True]
 
 
+def replica(tree: Tree, k: int | slice) -> Tree:
+    """Return a tree of some replicas along the first axis: views, and arrays of no axes, which all share, as they are.
+
+    Example:
+        >>> replica({"W": xp.zeros((3, 2, 4)), "t": xp.zeros(())}, 1)["W"].shape
+        (2, 4)
+    """
+    if isinstance(tree, dict):
+        return {name: replica(child, k) for name, child in tree.items()}
+    if isinstance(tree, Flat):
+        return tree.like(tree.flat[k])
+    return map(lambda array: array[k] if array.ndim else array, tree)
+
+
 def stack(trees: list[Tree]) -> Tree:
     """Stack equal trees along a new leading replica axis."""
     return map(lambda *arrays: xp.stack(arrays), *trees)

@@ -29,7 +29,8 @@ class Units:
         leaky, shape = net.memory == "leaky", (*net.lead, sum(net.sizes[1:]), batch)
         if arrays is None:
             names = ("u", "v", "r", "q", "E", "e_ahead", "du", *(() if leaky else ("u_ahead",)))
-            arrays = {name: xp.zeros(shape, dtype=xp.float_dtype) for name in names}
+            piece = xp.zeros((len(names), *shape), dtype=xp.float_dtype)  # apart, they would get in each other's way
+            arrays = {name: piece[k] for k, name in enumerate(names)}
         self.arrays = arrays
         self.u, self.v, self.r, self.q, self.E = (arrays[name] for name in "uvrqE")
         self.e_ahead, self.du = arrays["e_ahead"], arrays["du"]

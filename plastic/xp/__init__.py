@@ -12,11 +12,13 @@ What a backend lacks, or does badly, has one function here with a path per backe
     fuse                  an elementwise chain in one pass over memory
     order, short_sum      products of tiny matrices, one for each of many replicas
     number                the value of an array of no axes
+    turns                 blocks of replicas whose arrays fit the cache
     synchronize           wait for the device
 """
 
 import functools
 import inspect
+import itertools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -270,6 +272,27 @@ def short_sum(x: Array, W: Array, out: Array) -> None:
     multiply(x[..., :1], W[..., :1, :], out=out)
     for k in range(1, W.shape[-2]):
         out += x[..., k : k + 1] * W[..., k : k + 1, :]
+
+
+def turns(replicas: int, bytes_of_one: int) -> list[slice]:
+    """Return the blocks of replicas that take turns, so that what a block works on stays in the cache.
+
+    Replicas side by side share the cost of calls; where all they work on leaves the cache, they wait for memory. A block
+    may fill a quarter of the last cache, which other processes and what is read once need too; a GPU takes all at once.
+
+    Args:
+        replicas: how many there are.
+        bytes_of_one: what a replica works on, over and over.
+
+    Example:
+        >>> turns(3, 1), turns(3, 10**12)[-1]
+        ([slice(0, 3, None)], slice(2, 3, None))
+    """
+    cache = _backend.cache()
+    size = replicas if cache is None else max(1, cache // 4 // bytes_of_one)
+    blocks = -(-replicas // size)
+    ends = [replicas * k // blocks for k in range(blocks + 1)]
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
 
 def fuse(chain: Callable[..., None]) -> Callable[..., None]:

@@ -21,6 +21,7 @@ class Backend:
         fused: fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place.
         synchronize: waits for the device.
         number: makes of an array of no axes a Python number, where that costs no waiting.
+        cache: gives the bytes of the last cache, or None where arrays need not fit one.
         short_sums: whether products of tiny matrices are better written out, see `xp.order`.
     """
 
@@ -32,6 +33,7 @@ class Backend:
     fused: Callable[..., None]
     synchronize: Callable[[], None] = lambda: None
     number: Callable[[Any], Any] = lambda array: array
+    cache: Callable[[], int | None] = lambda: None
     short_sums: bool = False
 
     def __repr__(self) -> str:

@@ -119,7 +119,7 @@ def lagged(x):
     return out
 
 
-@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.05 --validation=8", 0.05)])
+@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.02 --validation=8", 0.02)])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_mnist1d_by_hand(architecture, words, rate):
     """A loop over epochs, batches and steps gives metrics.csv and the weights."""
