@@ -86,7 +86,8 @@ def _over_time(runs, columns):
             _curve(axis, some, f"{name}, rate {chosen:g}", plotting.look(index))
     for axis, title in zip(axes[1:], columns.values(), strict=True):
         axis.set(xlabel="iteration", ylabel="test error", title=title)
-    axes[0].set(xlabel="learning rate", ylabel="mean test error", xscale="log", title="All rates")
+    axes[0].set(xlabel="learning rate", ylabel="mean test error", title="All rates")
+    plotting.log_scale(axes[0], "x")
     plotting.legend(axes[0])
     plotting.legend(axes[1])
     return fig
@@ -237,7 +238,8 @@ def teacher(runs):
             best = int(np.argmin(np.nan_to_num(smallest.mean(axis=0), nan=np.inf)))
             label = f"{name}{RULES[rule]}, $\\eta$ = {rates[best]:g}"
             _mean(right, np.arange(1, loss.shape[-1] + 1), loss[:, best], label, look)
-    left.set(xlabel=r"learning rate $\eta$", ylabel="smallest training loss per batch", xscale="log")
+    left.set(xlabel=r"learning rate $\eta$", ylabel="smallest training loss per batch")
+    plotting.log_scale(left, "x")
     left.set_xlim(min(every) / 1.3, max(every) * 1.3)
     right.set(xlabel="iteration", ylabel="training loss per batch")
     _titles((left, right), "all rates", "at the best rate")
