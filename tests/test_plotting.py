@@ -1,5 +1,6 @@
 """Figure helpers: what is drawn is what was given, the file is whole, and no global state is touched."""
 
+import os
 import subprocess
 import sys
 
@@ -195,6 +196,29 @@ def test_save_into_a_missing_folder_is_a_clear_error(tmp_path):
 
 def test_palette_is_eight_different_colours():
     assert len(set(plotting.COLOURS)) == 8
+
+
+def test_without_a_home_folder(tmp_path):
+    """As for a number that is no user's, in a container; glyphs are drawn by matplotlib, too."""
+    code = """if True:
+        import pathlib, sys
+        def home():
+            raise RuntimeError("Could not determine home directory.")
+        pathlib.Path.home = home
+        pathlib.Path.expanduser = lambda path: home() if str(path).startswith("~") else path
+        from plastic import plotting
+        from plastic.data import glyphs
+        fig, axis = plotting.figure()
+        plotting.save(fig, sys.argv[1])
+        print(glyphs._drawn_digits().any())
+    """
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MPLCONFIG", "XDG_", "HOME"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.png"], env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_nothing_heavy_is_imported_and_pyplot_never(tmp_path):
