@@ -117,13 +117,14 @@ def log_scale(axis: Any, which: str) -> None:
     """
     from matplotlib.ticker import LogFormatterSciNotation
 
+    ticks = getattr(axis, f"{which}axis")
+
     class Plain(LogFormatterSciNotation):
         def __call__(self, x: float, pos: int | None = None) -> str:
-            text, (low, high) = super().__call__(x, pos), self.axis.get_view_interval()
+            text, (low, high) = super().__call__(x, pos), ticks.get_view_interval()
             return f"{x:g}" if text and low > 1e-4 and high < 1e5 else text  # from .001 to 10000
 
     axis.set(**{f"{which}scale": "log"})
-    ticks = getattr(axis, f"{which}axis")
     ticks.set_major_formatter(Plain())
     ticks.set_minor_formatter(Plain())
 
