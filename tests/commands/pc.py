@@ -40,6 +40,14 @@ def drifting(trained, run):
     assert trained.predict(x).shape == (2, 2, len(x), 10) and trained.network.sizes == (9, 32, 32, 10)
 
 
+def forces(trained, run):
+    """Two forces of every seed and configuration, by cue."""
+    assert trained.network.replicas == (4,) and trained.network.sizes == (2, 2, 2)
+    outputs, both = trained.predict(np.eye(2)), [layer.W for layer in trained.network.layers]
+    np.testing.assert_allclose(outputs, both[0] @ both[1])
+    assert not np.any(both[0] * (1 - np.eye(2)))
+
+
 INFERENCE = {
     "--T=0": "T is 0; it must be at least 1",
     f"--T={10**12}": "T is 1000000000000",
@@ -78,7 +86,8 @@ def _grid(command, words, part, wrong, **more):
 
 def _small(command, words, wrong, **more):
     """A small experiment, which measures and is not resumed."""
-    return Line("pc", command, words, figures=(command,), trains=False, wrong=INFERENCE | wrong, **more)
+    figures = more.pop("figures", (command,))
+    return Line("pc", command, words, figures=figures, trains=False, wrong=INFERENCE | wrong, **more)
 
 
 LONGER = (("--epochs=1",), ("--epochs=3",))
@@ -209,5 +218,57 @@ LINES = [
         },
         seeds="--seeds",
         columns=("path_length", "displacement", "ratio"),
+    ),
+    _small(
+        "fear",
+        ("--grid=quick", "--rates=0.1,0.5", "--iterations=2", "--T=6", "--seeds=3,4"),
+        {
+            "--rates=0.1,0": "rates is (0.1, 0.0)",
+            "--spreads=-1": "spreads is (-1.0,); it must hold different numbers, at least 0",
+            "--spreads=()": "spreads is ()",
+            "--iterations=0": "iterations is 0; it must be at least 1",
+            "--resume=x": "resume",
+        },
+        seeds="--seeds",
+        columns=("fear",),
+    ),
+    Line(
+        "pc",
+        "coin",
+        (
+            "--grid=quick",
+            "--spreads=0.1",
+            "--rates=0.1,0.01",
+            "--memory_rates=0.01",
+            "--blocks=1",
+            "--tests=1",
+            "--T=6",
+            "--seeds=3,4",
+        ),
+        figures=("coin",),
+        arrays=False,
+        network=forces,
+        part={"rule": "pc"},
+        parts=("rule", "rate"),
+        seeds="--seeds",
+        columns=("1+", "2+", "1-", "2-"),
+        wrong=INFERENCE
+        | {
+            "--blocks=0": "blocks is 0; it must be at least 1",
+            "--tests=0": "tests is 0",
+            "--memory_rates=0": "memory_rates is (0.0,)",
+            "--spreads=1,1": "spreads is (1.0, 1.0); it must hold different numbers above 0",
+        },
+    ),
+    _small(
+        "reversal",
+        ("--seeds_pc=2", "--seeds_bp=2", "--trials=80", "--T=6"),
+        {
+            "--trials=65": "trials is 65; it must be at least 66",
+            "--seeds_pc=0": "seeds_pc is 0; it must be at least 1",
+            "--spreads_bp=0": "spreads_bp is (0.0,)",
+            "--rates=()": "rates is ()",
+        },
+        figures=("reversal", "reasons"),
     ),
 ]
