@@ -12,6 +12,7 @@ from plastic.pc.experiments.interference import interference
 from plastic.pc.experiments.online import online
 from plastic.pc.experiments.prospective_index import prospective_index
 from plastic.pc.experiments.reversal import reversal
+from plastic.pc.experiments.rl import rl
 from plastic.pc.experiments.smalldata import smalldata
 from plastic.pc.experiments.teacher import teacher
 from plastic.pc.experiments.trajectory import trajectory
@@ -19,7 +20,7 @@ from plastic.runs.figure import figure
 
 ON_A_PAIR = (interference, alignment, prospective_index, trajectory, teacher, erratic)
 ON_IMAGES = (depth, online, smalldata, forgetting, drift)
-ON_BEHAVIOUR = (coin, fear, reversal)
+ON_BEHAVIOUR = (coin, fear, reversal, rl)
 COMMANDS = {each.__name__: each for each in (*ON_A_PAIR, *ON_IMAGES, *ON_BEHAVIOUR, figure)}
 
 if __name__ == "__main__":

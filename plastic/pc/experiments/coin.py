@@ -61,9 +61,10 @@ def coin(
 
     The first layer stays diagonal. It and the second, the memory of the forces, have learning rates of their own; each
     configuration is fitted to the data by one factor, and the best fit is chosen for each rule. Replicas are seeds and
-    configurations, all trained together: 24 and 432 as published, 20,736 runs of both rules. The run folder, results/pc/coin-..., gets config.json, metrics.csv (a row per rule, configuration and seed), a
-    checkpoint for each rule and a figure. Published as coin_fig3_new/base-train, and with --full as its -fc. Precision
-    is float64, since the smallest rates move weights by a millionth.
+    configurations, all trained together: 24 and 432 as published, 20,736 runs of both rules. The run folder,
+    results/pc/coin-..., gets config.json, metrics.csv (a row per rule, configuration and seed), a checkpoint for each
+    rule and a figure. Published as coin_fig3_new/base-train, and with --full as its -fc. Precision is float64, since
+    the smallest rates move weights by a millionth.
 
     Args:
         grid: paper (24 seeds from --seed on) or quick (4, and twelve configurations); other options replace what it

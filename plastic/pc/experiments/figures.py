@@ -46,6 +46,24 @@ def drift(runs):
     return _over_time(runs, {"test_error": "Drifting classes"})
 
 
+def rl(runs):
+    """Mean return of the last 200 episodes at the best rate of each rule."""
+    from plastic.pc.experiments.rl import LAST
+    from plastic.pc.experiments.rl import best as best_return
+
+    fig, axis = plotting.figure(width=6)
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+        rate, episodes, returns = best_return(metrics, rule)
+        mean, low, high = interval(returns)
+        look = plotting.look(index)
+        axis.plot(episodes, mean, label=f"{name}, rate {rate:g}, {len(returns)} seeds", **look)
+        axis.fill_between(episodes, low, high, color=look["color"], alpha=0.2, linewidth=0)
+    worlds = ", ".join(dict.fromkeys(run.option("env") for run in runs))
+    axis.set(xlabel="episode", ylabel=f"return, mean of {LAST} episodes", title=f"{worlds}: mean and 68 % interval")
+    plotting.legend(axis)
+    return fig
+
+
 def _by_axis(runs, column, label, summaries, logarithmic=False):
     fig, axes = plotting.figure(columns=len(summaries) + 1)
     for axis, summary in zip(axes, summaries, strict=False):

@@ -6,10 +6,10 @@ import numpy as np
 
 from plastic import require, xp
 from plastic.pc.experiments import behaviour_figures, fits, pairs
+from plastic.pc.experiments.chosen import gradients, squared
 from plastic.pc.experiments.options import Inference, require_different
 from plastic.pc.inference import infer
 from plastic.pc.networks import predict
-from plastic.pc.rules import bp
 from plastic.pc.states import State
 
 INFERENCE = Inference(T=256, discount=0.9)
@@ -82,30 +82,6 @@ def reversal(
     arrays["inference"] = inference_traces(inference)
     run.save_arrays(arrays)
     return [_line(name, *best(run.metrics(), name)) for name in ("pc", "bp")]
-
-
-def gradients(rule, inference):
-    """Return gradients(net, x, reward, chosen) by a rule, where only the chosen output has an error.
-
-    reward: (replicas, 1, 1). chosen: (replicas, 1, 2), 1 for the chosen output and 0 for the other.
-    """
-
-    def by_pc(net, x, reward, chosen):
-        state = State(net, x, gamma=inference.gamma, discount=inference.discount)
-        infer(net, state, x, inference.T - 1, lambda output: _squared(output, reward, chosen))
-        return state.weight_gradients()
-
-    def by_bp(net, x, reward, chosen):
-        output = predict(net, x)
-        return bp(net, x, output + chosen * (reward - output))[0]
-
-    return {"pc": by_pc, "bp": by_bp}[rule]
-
-
-def _squared(output, reward, chosen):
-    """Return half the squared error of the chosen output, and its gradient."""
-    err = chosen * (output - reward)
-    return 0.5 * xp.sum(err * err, axis=(-2, -1)), err
 
 
 @np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
@@ -206,7 +182,7 @@ def inference_traces(inference):
         state = State(net, x, gamma=inference.gamma, discount=inference.discount)
         trace = []
         for step in range(TRACE_STEPS + 1):
-            output = infer(net, state, x, min(step, 1), lambda output: _squared(output, reward, chosen))
+            output = infer(net, state, x, min(step, 1), lambda output: squared(output, reward, chosen))
             trace.append(xp.concatenate([state.x[0], output[0]]))
         found.append(xp.stack(trace))
     return xp.asnumpy(xp.stack(found))
