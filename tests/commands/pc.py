@@ -40,6 +40,13 @@ def drifting(trained, run):
     assert trained.predict(x).shape == (2, 2, len(x), 10) and trained.network.sizes == (9, 32, 32, 10)
 
 
+def values(trained, run):
+    """Two actions of every seed and rate."""
+    assert trained.network.replicas == (4,) and trained.network.sizes == (4, 6, 5, 2)
+    outputs = trained.predict(np.zeros((3, 4)))
+    assert outputs.shape == (4, 3, 2) and np.all(np.isfinite(outputs))
+
+
 def forces(trained, run):
     """Two forces of every seed and configuration, by cue."""
     assert trained.network.replicas == (4,) and trained.network.sizes == (2, 2, 2)
@@ -270,5 +277,38 @@ LINES = [
             "--rates=()": "rates is ()",
         },
         figures=("reversal", "reasons"),
+    ),
+    Line(
+        "pc",
+        "rl",
+        (
+            "--rates=0.01,0.001",
+            "--seeds=2,5",
+            "--episodes=12",
+            "--start=40",
+            "--batch_size=8",
+            "--updates=2",
+            "--hidden=6,5",
+            "--memory=120",
+            "--T=4",
+        ),
+        figures=("rl",),
+        arrays=False,
+        network=values,
+        part={"rule": "pc"},
+        parts=("rule", "rate"),
+        longer=(("--episodes=10",), ("--episodes=20",)),
+        seeds="--seeds",
+        columns=("mean_return",),
+        wrong=INFERENCE
+        | {
+            "--env=Pong": "--env takes CartPole-v1 | Acrobot-v1 | MountainCar-v0",
+            "--start=120": "start is 120, but memory is 120: learning would never begin",
+            "--batch_size=41": "batch_size is 41, but start is 40",
+            "--reward_discount=1.1": "reward_discount is 1.1; it must be at least 0 and at most 1",
+            "--hidden=0": "hidden is (0,); it must hold widths of at least 1",
+            f"--memory={10**12}": "are free",
+            "--episodes=0": "episodes is 0",
+        },
     ),
 ]
