@@ -307,7 +307,7 @@ LINES = [
             "--batch_size=41": "batch_size is 41, but start is 40",
             "--reward_discount=1.1": "reward_discount is 1.1; it must be at least 0 and at most 1",
             "--hidden=0": "hidden is (0,); it must hold widths of at least 1",
-            f"--memory={10**12}": "are free",
+            f"--memory={10**11}": "are free",
             "--episodes=0": "episodes is 0",
         },
     ),
