@@ -14,6 +14,21 @@ def tiny(folder):
     return clusters(folder, shape=(9,), samples=(120, 60))
 
 
+def tiny_maps(folder):
+    """30 colour images of 6 x 6 pixels for training and 20 for testing, in ten classes."""
+    return clusters(folder, shape=(6, 6, 3), samples=(30, 20))
+
+
+def convolutions(trained, run):
+    """Ten outputs of one network, whose input has the shape of the images."""
+    dataset = data.load(run.options["dataset"])
+    outputs = trained.predict(dataset.test[0])
+    assert outputs.shape == (20, 10) and trained.network.shape == (6, 6, 3)
+    rows = zip(*(run.metrics()[name] for name in ("rule", "seed", "epoch", "test_error")), strict=True)
+    (error,) = [error for rule, seed, epoch, error in rows if (rule, seed, epoch) == ("pc", 2, 2)]
+    np.testing.assert_allclose(np.mean(outputs.argmax(axis=-1) != dataset.test[1]), error, atol=1e-6)
+
+
 def network(trained, run):
     """The predictions of every seed and rate are those that the last rows of metrics.csv have measured."""
     dataset, metrics = data.load(run.options["dataset"]), run.metrics()
@@ -309,6 +324,38 @@ LINES = [
             "--hidden=0": "hidden is (0,); it must hold widths of at least 1",
             f"--memory={10**11}": "are free",
             "--episodes=0": "episodes is 0",
+        },
+    ),
+    Line(
+        "pc",
+        "cnn",
+        (
+            "--dataset={data}",
+            "--seeds=2,5",
+            "--rates=0.01",
+            "--rules=pc,bp_published",
+            "--epochs=2",
+            "--batch_size=15",
+            "--channels=2,3",
+            "--hidden=4",
+            "--T=3",
+        ),
+        data=tiny_maps,
+        figures=("cnn",),
+        arrays=False,
+        network=convolutions,
+        part={"rule": "pc", "rate": 0.01, "seed": 2},
+        parts=("rule", "rate", "seed"),
+        longer=(("--epochs=1",), ("--epochs=3",)),
+        columns=ERRORS,
+        wrong=EPOCHS
+        | {
+            "--rules=pc,tp": "rules is ('pc', 'tp'); it must hold different ones of pc, bp, bp_published",
+            "--rules=pc,pc": "must hold different ones",
+            "--channels=0": "channels is (0,)",
+            "--hidden=0": "hidden is 0",
+            "--batch_size=31": "batch_size is 31, but there are 30 training images",
+            f"--hidden={10**11}": "are free",
         },
     ),
 ]

@@ -12,6 +12,7 @@ from plastic import plotting
 from plastic.pc.experiments.best_rate import best, curves, interval
 
 NAMES = {"pc": "predictive coding", "bp": "backpropagation"}
+CNN_RULES = {"pc": "PC, weights move in every step", "bp": "BP, repeated", "bp_published": "BP, rectified output"}
 _SUMMARIES = {"mean": "mean test error over the epochs", "min": "least test error"}
 RULES = {"pc": "PC", "bp": "BP", "tp": "TP", "gr": "GeneRec", "ap": "Almeida-Pineda"}
 _LOOK = {"pc": 0, "bp": 1, "tp": 2, "gr": 0, "ap": 1}
@@ -60,6 +61,21 @@ def rl(runs):
         axis.fill_between(episodes, low, high, color=look["color"], alpha=0.2, linewidth=0)
     worlds = ", ".join(dict.fromkeys(run.option("env") for run in runs))
     axis.set(xlabel="episode", ylabel=f"return, mean of {LAST} episodes", title=f"{worlds}: mean and 68 % interval")
+    plotting.legend(axis)
+    return fig
+
+
+def cnn(runs):
+    """Test error by epoch at the best rate of each rule, with the range of the seeds."""
+    fig, axis = plotting.figure(width=6)
+    labels = plotting.labels(runs, [run.option("dataset") for run in runs])
+    pairs = [(label, run, rule) for label, run in zip(labels, runs, strict=True) for rule in run.option("rules")]
+    for index, (label, run, rule) in enumerate(pairs):
+        chosen = best(run.metrics(), "min", rule=rule)
+        name = f"{CNN_RULES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
+        epochs = np.arange(chosen["curve"].shape[1])
+        plotting.curves(axis, epochs, {name if len(runs) == 1 else f"{label}, {name}": chosen["curve"]}, start=index)
+    axis.set(xlabel="epoch", ylabel="test error", title="Convolutional networks: mean and range of the seeds")
     plotting.legend(axis)
     return fig
 
