@@ -46,7 +46,8 @@ class Search:
         grid: paper, what was published, or quick, a part of it that shows the effect; what other options give replaces
             what it says.
         rates: learning rates, tried side by side, instead of the grid's.
-        dataset: FMNIST or another set of images in ten classes.
+        dataset: FMNIST, MNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
+            y_test, in ten classes.
     """
 
     grid: Grid = "paper"
