@@ -86,7 +86,10 @@ def test_the_most_negative_integer(load):
         ({"x_train": np.zeros(3, [("a", "f8")])}, "x_train has type [('a', '<f8')]; real numbers are needed"),
         ({"x_train": np.zeros((3, 2), "M8[s]")}, "x_train has type datetime64[s]"),
         ({"y_test": np.array(1)}, "y_test has shape (); 2 samples need one label each"),
-        ({"y_train": np.array([1, 2, 3])}, "classes run from 1 to 3, but no sample has 0; number the classes from 0 to 2"),
+        (
+            {"y_train": np.array([1, 2, 3])},
+            "classes run from 1 to 3, but no sample has 0; number the classes from 0 to 2",
+        ),
         ({"y_train": np.array([0, 5, 2])}, "the labels of 5 classes run from 0 to 5, but no sample has 4; number"),
         ({"y_test": np.array([0, 65535])}, "but no sample has 3; number the classes from 0 to 3"),
     ],

@@ -25,9 +25,7 @@ GAIN = 0.9999000099990001
     length="epochs",
     seeds=replicas.SEEDS,
 )
-def depth(
-    run, *, search: Search, depths: Counts = None, epochs: int = 64, per_class: int = 60, inference: Inference
-):
+def depth(run, *, search: Search, depths: Counts = None, epochs: int = 64, per_class: int = 60, inference: Inference):
     """Learn from 60 images of a class with networks of different depth (Song et al. 2024, Fig. 3f to h).
 
     Layers of 64 leaky rectifiers; 64 epochs of ten batches of 60. Both rules train from the same initial weights on the

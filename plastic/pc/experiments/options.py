@@ -33,6 +33,14 @@ class Inference:
         require.number("gamma", self.gamma, above=0)
         require.number("discount", self.discount, above=0, most=1)
 
+    def require_reach(self, layers):
+        """Require as many steps as an error needs to get down to the first of so many layers of weights."""
+        if self.T < layers:
+            raise PlasticError(
+                f"T is {self.T}, but an error needs {layers} steps to get down to the first of {layers} layers of "
+                "weights, which would not move"
+            )
+
     def rules(self):
         """Return {"pc": rule, "bp": rule}, each a function (net, x, y, *, out=None) -> (grads, output)."""
         return {"pc": functools.partial(pc, **dataclasses.asdict(self)), "bp": bp}
