@@ -180,9 +180,9 @@ def test_what_a_rule_has_led_to_is_judged_replica_by_replica():
     names, fine = ["rate 1", "rate 2", "rate 3"], np.array([0.5, 0.5, 0.5])
     pairs.require_sound("bp", names, [np.full((3, 2), 1e70), fine], fine, "rates")
     for bad in (np.nan, np.inf, 1e80):  # whose fourth power overflows
-        with pytest.raises(Diverged, match="BP diverged at rate 2: try a smaller value of rates$"):
+        with pytest.raises(Diverged, match=r"BP diverged at rate 2: try a smaller value of rates$"):
             pairs.require_sound("bp", names, [fine, np.array([[0, 1], [bad, 0], [bad, 0]])], fine, "rates")
-    with pytest.raises(PlasticError, match="TP moves nothing at rate 3.*larger value of rate or gain$"):
+    with pytest.raises(PlasticError, match=r"TP moves nothing at rate 3.*larger value of rate or gain$"):
         pairs.require_sound("tp", names, [fine], np.array([[0.1], [0.1], [np.nan]]), "rate", "gain")
 
 
