@@ -36,7 +36,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises:
         PlasticError: if the file cannot be read or does not fit the memory; an array is missing, of objects, text or
             complex numbers, empty or not finite; x has fewer than two axes; lengths or sample shapes disagree; a label
-            is no whole number from 0 on; or all training samples have the same label.
+            is no whole number from 0 on; a number below the largest label is none; or all training samples have the
+            same label.
     """
     arrays = _arrays(path)
     for name, array in arrays.items():
@@ -62,7 +63,18 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         raise PlasticError(f"{path}: x_train and x_test have shapes {shapes}; they may differ in the first axis only")
     if len(set(labels := arrays["y_train"].tolist())) == 1:
         raise PlasticError(f"{path}: y_train has no label but {labels[0]}; there is nothing to learn from one class")
+    _require_no_gap(path, np.union1d(arrays["y_train"], arrays["y_test"]))
     return arrays
+
+
+def _require_no_gap(path: str | os.PathLike[str], labels: np.ndarray) -> None:
+    """Require that labels, all that there are, are 0, 1, 2, ..: a class of which nobody has a sample is a mistake."""
+    gaps = np.setdiff1d(np.arange(labels[-1]), labels)
+    if gaps.size:
+        raise PlasticError(
+            f"{path}: the labels of {len(labels)} classes run from {labels[0]} to {labels[-1]}, but no sample has "
+            f"{gaps[0]}; number the classes from 0 to {len(labels) - 1}"
+        )
 
 
 def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:

@@ -117,7 +117,7 @@ LONGER = (("--epochs=1",), ("--epochs=3",))
 LINES = [
     _grid(
         "depth",
-        ("--depths=1,3", "--epochs=2"),
+        ("--depths=1,3", "--epochs=2", "--per_class=11"),
         {"rule": "pc", "depth": 1},
         EPOCHS
         | {

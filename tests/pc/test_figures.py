@@ -14,7 +14,7 @@ from plastic.pc.experiments import best_rate, figures
 
 GRID = "--seeds=3,5 --rates=0.05,0.01 --T=4 --dataset={data} --dtype=float64"
 LINES = {
-    "depth": f"depth --depths=1,3 --epochs=3 {GRID}",
+    "depth": f"depth --depths=1,3 --epochs=3 --per_class=11 {GRID}",
     "online": f"online --batch_sizes=1,7 --batches=3 --epochs=3 {GRID}",
     "smalldata": f"smalldata --per_class=3,6 --epochs=3 {GRID}",
     "forgetting": f"forgetting --iterations=5 --per_class=6 {GRID}",

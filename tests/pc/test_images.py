@@ -22,7 +22,7 @@ from plastic.pc.experiments.passes import Passes
 
 TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
 LINES = {
-    "depth": f"depth --depths=1,3 {TINY}",
+    "depth": f"depth --depths=1,3 --per_class=11 {TINY}",
     "online": f"online --batch_sizes=1,7 --batches=3 {TINY}",
     "smalldata": f"smalldata --per_class=3,6 {TINY}",
     "forgetting": "forgetting --iterations=5 --per_class=6 --batch_size=8 --T=5 --seeds=3,5 --rates=0.05,0.01 "
@@ -364,8 +364,12 @@ def test_tasks_of_different_length_are_refused():
     chosen = np.sort(np.concatenate([few, rest]))
     np.savez("uneven.npz", **kept | {"x_train": kept["x_train"][chosen], "y_train": kept["y_train"][chosen]})
     line = LINES["forgetting"].replace("tiny", "uneven")
-    words = line.replace("=6 --b", "=11 --b").split()
-    assert "smaller per_class" in command_lines.error_of(COMMANDS, words, "plastic.pc")[0]
+    for asked, message in (
+        ("--per_class=11 --batch_size=8", "per_class is 11, but uneven.npz has 4 training samples of class 9"),
+        ("--per_class=4 --batch_size=1", "the tasks have 20 and 19 training images; a smaller per_class"),
+    ):
+        words = line.replace("--per_class=6 --batch_size=8", asked).split()
+        assert message in command_lines.error_of(COMMANDS, words, "plastic.pc")[0]
     command(line.replace("--per_class=6", "--per_class=3"))
 
 

@@ -57,7 +57,7 @@ def drift(
     require.number("pretraining_rate", pretraining_rate, above=0)
     require.counts(iterations=iterations, per_class=per_class, test_per_class=test_per_class, batch_size=batch_size)
     require.whole("pretraining_epochs", pretraining_epochs, least=0)
-    samples = images.load(search.dataset)
+    samples = images.load(search.dataset, per_class, test_per_class)
     start = before(samples, run.seeds[0], pretraining_rate, pretraining_epochs, signed_targets)
     measured = {"epochs": iterations, "rates": rates, "errors": images.ERRORS}
     for part in run.parts([{"rule": rule} for rule in replicas.RULES]):

@@ -10,11 +10,11 @@ import numpy as np
 
 from plastic import plotting
 from plastic.pc.experiments.best_rate import best, curves, interval
+from plastic.pc.experiments.pairs import RULES
 
 NAMES = {"pc": "predictive coding", "bp": "backpropagation"}
 CNN_RULES = {"pc": "PC, weights move in every step", "bp": "BP, repeated", "bp_published": "BP, rectified output"}
 _SUMMARIES = {"mean": "mean test error over the epochs", "min": "least test error"}
-RULES = {"pc": "PC", "bp": "BP", "tp": "TP", "gr": "GeneRec", "ap": "Almeida-Pineda"}
 _LOOK = {"pc": 0, "bp": 1, "tp": 2, "gr": 0, "ap": 1}
 _PAIR = ("matched", "small")  # rates of a trajectory
 _FAR = 3.0  # no axis of a trajectory goes further, where a run diverges
