@@ -211,7 +211,7 @@ def test_a_rate_that_diverges_has_the_published_error_and_the_others_go_on(tmp_p
     }
     assert last["bp", 50.0] == [(1.0, 1.0)] * 2 and max(last["bp", 0.01])[0] < 1
     assert found.config["details"]["diverged"].keys() == {"0", "2"} and found.config["status"] == "finished"
-    assert all("(rate 0.01)" in line for line in lines)
+    assert all("(rate 0.01, the smallest tried)" in line for line in lines)
     network = plastic.load(folder, part={"rule": "bp", "depth": 3}).network
     assert all(np.isfinite(layer.W).all() for layer in network.layers)
     alone = metrics(command(LINES["depth"].replace("0.05,0.01", "0.01"))[0])
@@ -497,7 +497,24 @@ def test_what_is_reported():
         for k in range(2)
     ]
     lines = best_rate.report({name: [row[name] for row in rows] for name in rows[0]}, ("mean",))
-    assert lines[0] == "PC: mean test error 0.250 (rate 0.2); 0.400 (rate 0.1) if held out" and len(lines) == 2
+    tried = "0.250 (rate 0.2, the largest tried); 0.400 (rate 0.1, the smallest tried) if held out"
+    assert lines[0] == f"PC: mean test error {tried}" and len(lines) == 2
+
+
+def test_the_epoch_of_the_least_error_is_not_chosen_on_what_is_reported():
+    a, b = (9, 0.3, 0.2, 0.4), (9, 0.1, 0.5, 0.6)
+    rows = [{"rule": "pc", "rate": 0.1, "seed": 1, "epoch": k, "a": a[k], "b": b[k]} for k in range(4)]
+    found = {name: [row[name] for row in rows] for name in rows[0]}
+    assert best_rate.best(found, "min", "a", "b", rule="pc")["values"].tolist() == [0.5]
+    assert best_rate.best(found, "min", "a", "a", rule="pc")["values"].tolist() == [0.2]
+
+
+def test_a_rate_at_the_edge_of_the_grid_is_told():
+    def edge(*errors):
+        rows = [{"rule": "pc", "rate": k, "seed": 1, "epoch": e, "a": x} for k, x in enumerate(errors) for e in (0, 1)]
+        return best_rate.best({name: [row[name] for row in rows] for name in rows[0]}, "mean", "a", "a")["edge"]
+
+    assert [edge(1, 2, 3), edge(2, 1, 3), edge(3, 2, 1), edge(1)] == ["smallest", "", "largest", ""]
 
 
 def test_the_interval_is_that_of_the_mean():

@@ -7,7 +7,7 @@ import numpy as np
 from plastic import require, training, xp
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
-from plastic.pc.experiments import behaviour_figures, coin_session, fits, pairs
+from plastic.pc.experiments import coin_session, figures, fits, pairs
 from plastic.pc.experiments.coin_session import GROUPS
 from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
 from plastic.pc.networks import Network, predict
@@ -37,9 +37,7 @@ def restore(arrays, **_):
     return net, lambda x: xp.asnumpy(predict(net, xp.asarray(np.asarray(x))))
 
 
-@experiment(
-    "pc", draw={"coin": behaviour_figures.coin}, readable="{grid}-{seeds}", seed=0, dtype="float64", restore=restore
-)
+@experiment("pc", draw={"coin": figures.coin}, readable="{grid}-{seeds}", seed=0, dtype="float64", restore=restore)
 def coin(
     run,
     *,

@@ -6,7 +6,7 @@ import numpy as np
 
 from plastic import require, xp
 from plastic.errors import PlasticError
-from plastic.pc.experiments import behaviour_figures, fits, pairs
+from plastic.pc.experiments import figures, fits, pairs
 from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
 from plastic.pc.networks import predict
 
@@ -21,7 +21,7 @@ MIX = 0.1  # mean of the initial weights of the output
 INFERENCE = Inference(T=200, gamma=0.5)
 
 
-@pairs.experiment(draw={"fear": behaviour_figures.fear}, readable="{grid}-{seeds}")
+@pairs.experiment(draw={"fear": figures.fear}, readable="{grid}-{seeds}")
 def fear(
     run,
     *,

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from plastic import require, xp
-from plastic.pc.experiments import behaviour_figures, fits, pairs
+from plastic.pc.experiments import figures, fits, pairs
 from plastic.pc.experiments.chosen import gradients, squared
 from plastic.pc.experiments.options import Inference, require_different
 from plastic.pc.inference import infer
@@ -24,7 +24,7 @@ TRACED, TRACE_STEPS = (3, 5, 7), 32
 
 
 @pairs.experiment(
-    draw={"reversal": behaviour_figures.reversal, "reasons": behaviour_figures.reasons},
+    draw={"reversal": figures.reversal, "reasons": figures.reasons},
     readable="{seed}",
     seeds=False,
 )

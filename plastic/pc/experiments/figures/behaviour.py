@@ -6,8 +6,9 @@ import numpy as np
 
 from plastic import plotting
 from plastic.pc.experiments import fits
+from plastic.pc.experiments.pairs import RULES
 
-RULES = {"pc": "PC", "bp": "BP"}
+_RULES = ("pc", "bp")
 
 
 def coin(runs):
@@ -97,7 +98,7 @@ def reasons(runs):
 def _each(runs):
     """Yield (label, run, rule) for each rule of each run, in the order of colours."""
     names = plotting.labels(runs, [run.option("grid") if "grid" in run.options else "reversal" for run in runs])
-    for (name, run), rule in itertools.product(zip(names, runs, strict=True), RULES):
+    for (name, run), rule in itertools.product(zip(names, runs, strict=True), _RULES):
         yield RULES[rule] if len(runs) == 1 else f"{name}, {RULES[rule]}", run, rule
 
 
