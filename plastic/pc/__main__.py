@@ -2,6 +2,7 @@
 
 from plastic import cli
 from plastic.pc.experiments.alignment import alignment
+from plastic.pc.experiments.alignment_over import alignment_over
 from plastic.pc.experiments.cnn import cnn
 from plastic.pc.experiments.coin import coin
 from plastic.pc.experiments.depth import depth
@@ -19,7 +20,7 @@ from plastic.pc.experiments.teacher import teacher
 from plastic.pc.experiments.trajectory import trajectory
 from plastic.runs.figure import figure
 
-ON_A_PAIR = (interference, alignment, prospective_index, trajectory, teacher, erratic)
+ON_A_PAIR = (interference, alignment, alignment_over, prospective_index, trajectory, teacher, erratic)
 ON_IMAGES = (depth, online, smalldata, forgetting, drift, cnn)
 ON_BEHAVIOUR = (coin, fear, reversal, rl)
 COMMANDS = {each.__name__: each for each in (*ON_A_PAIR, *ON_IMAGES, *ON_BEHAVIOUR, figure)}

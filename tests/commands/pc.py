@@ -195,6 +195,21 @@ LINES = [
         columns=("target_alignment", "angle"),
     ),
     _small(
+        "alignment_over",
+        ("--values=3,5", "--activations=linear,tanh", "--layers=3", "--T=6", "--seeds=3,4"),
+        {
+            "--values=3,3": "values is (3.0, 3.0); it must hold different numbers above 0",
+            "--values=2.5": "values is (2.5,); a width is a whole number",
+            "--activations=cosine": "activations is ('cosine',); it must hold different ones of linear, sigmoid",
+            "--inits=zero": "inits is ('zero',); it must hold different ones of xavier-uniform",
+            "--layers=0": "layers is 0",
+            "--over=depth": "--over takes width | gain | rate | batch_size | iteration",
+            f"--values={10**9}": "are free",
+        },
+        seeds="--seeds",
+        columns=("target_alignment", "spread"),
+    ),
+    _small(
         "prospective_index",
         ("--layers=3", "--width=4", "--T=6", "--seeds=3,4"),
         {

@@ -27,10 +27,10 @@ INITS = {
 }
 
 
-def draw(seeds, width, layers, init, gain):
-    """Return (weights [W_1, .., W_L], x, y), square nets and a pair N(0, 1), with the seeds as replicas."""
+def draw(seeds, width, layers, init, gain, count=1):
+    """Return (weights [W_1, .., W_L], x, y): square nets, and `count` pairs N(0, 1); the seeds are replicas."""
     generators, initial = [xp.generator(seed) for seed in seeds], INITS[init]
-    x, y = (_stacked([each.data.standard_normal((1, width)) for each in generators]) for _ in range(2))
+    x, y = (_stacked([each.data.standard_normal((count, width)) for each in generators]) for _ in range(2))
     return [_stacked([initial(each.init, width, width, gain) for each in generators]) for _ in range(layers)], x, y
 
 

@@ -4,6 +4,7 @@ from plastic.pc.experiments.figures.behaviour import coin, fear, reasons, revers
 from plastic.pc.experiments.figures.images import cnn, depth, drift, forgetting, online, rl, smalldata
 from plastic.pc.experiments.figures.pairs import (
     alignment,
+    alignment_over,
     erratic,
     interference,
     prospective_index,
@@ -13,6 +14,7 @@ from plastic.pc.experiments.figures.pairs import (
 
 __all__ = [
     "alignment",
+    "alignment_over",
     "cnn",
     "coin",
     "depth",

@@ -60,6 +60,28 @@ def alignment(runs):
     return fig
 
 
+def alignment_over(runs):
+    """Target alignment, and the spread of the predictions, over what was varied: seeds, mean and 68 % interval."""
+    from plastic.pc.experiments.alignment_over import NAMES
+
+    fig, (left, right) = plotting.figure(columns=2, width=5.5)
+    count = 0
+    for arrays, name, _ in _each(runs):
+        for key in [key for key in arrays if key != "values"]:
+            rule, *kind = key.split("/")
+            label = f"{name}{RULES[rule]}, {', '.join(kind)}"
+            for axis, each in zip((left, right), arrays[key], strict=True):
+                _mean(axis, arrays["values"], each, label, count)
+            count += 1
+    over = ", ".join(dict.fromkeys(NAMES[run.option("over")] for run in runs))
+    left.set(xlabel=over, ylabel="target alignment", xscale="log")
+    right.set(xlabel=over, ylabel="spread of the predictions", xscale="log", yscale="log")
+    about = {"{layers} layers, T = {T}".format_map(run.options) for run in runs}
+    _titles((left, right), about.pop() if len(about) == 1 else "Alignment", "standard deviation before the update")
+    _legend(left)
+    return fig
+
+
 def prospective_index(runs):
     """The prospective index by layer: after one update, and with the states held."""
     found = list(_each(runs))
