@@ -1,4 +1,4 @@
-"""The commands `python -m plastic.pc interference | alignment | depth | ...`, one for each experiment, and figure."""
+"""The commands `python -m plastic.pc interference | alignment | depth | ...`, one for each experiment; figure, list."""
 
 from plastic import cli
 from plastic.pc.experiments.alignment import alignment
@@ -13,6 +13,7 @@ from plastic.pc.experiments.forgetting import forgetting
 from plastic.pc.experiments.interference import interference
 from plastic.pc.experiments.online import online
 from plastic.pc.experiments.prospective_index import prospective_index
+from plastic.pc.experiments.published import list_published
 from plastic.pc.experiments.reversal import reversal
 from plastic.pc.experiments.rl import rl
 from plastic.pc.experiments.smalldata import smalldata
@@ -26,4 +27,4 @@ ON_BEHAVIOUR = (coin, fear, reversal, rl)
 COMMANDS = {each.__name__: each for each in (*ON_A_PAIR, *ON_IMAGES, *ON_BEHAVIOUR, figure)}
 
 if __name__ == "__main__":
-    cli.run(COMMANDS, prog="plastic.pc")
+    cli.run(COMMANDS | {"list": list_published}, prog="plastic.pc")

@@ -116,7 +116,7 @@ def _course(seeds, key, inference, layers, setting, updates):
         before = after
     alignment, spread = (xp.asnumpy(xp.stack(each, axis=-1)) for each in zip(*found, strict=True))
     names = [f"{activation}, {init}, seed {seed}" for seed in seeds]
-    pairs.require_sound(name, names, [before], alignment, "rate", "values")
+    pairs.require_sound(name, names, [before], alignment, "rate", "values", power=1)
     return np.stack([alignment, spread])
 
 
