@@ -67,7 +67,7 @@ def drift(
         classes = DriftingClasses(samples, run.seeds, per_class, test_per_class, signed_targets)
         source = Passes(classes.of, batch_size, [each.shuffle for each in run.generators()])
         replicas.train(part, net, inference, source, classes.errors, **measured)
-    return best_rate.report(run.metrics(), ("mean",))
+    return best_rate.report(run, ("mean",))
 
 
 def before(samples, seed, rate, epochs, signed_targets):
