@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import types
 from pathlib import Path
 
 import command_lines
@@ -12,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import plastic
 from plastic import data, functions, runs, training, xp
-from plastic.errors import PlasticError
+from plastic.errors import Diverged, PlasticError
 from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc import Network, predict, rules
@@ -496,9 +497,47 @@ def test_what_is_reported():
         for rate, a, b, c in ((0.1, 0.3, 0.2, 0.4), (0.2, 0.25, 0.35, 0.15))
         for k in range(2)
     ]
-    lines = best_rate.report({name: [row[name] for row in rows] for name in rows[0]}, ("mean",))
+    lost = {"pc": {}, "bp": {"0": 3}}
+
+    def part(rule):
+        metrics = {"test_error": [[0.25, 0.5]]}
+        return types.SimpleNamespace(read_checkpoint=lambda: ({}, {"diverged": lost[rule], "metrics": metrics}))
+
+    run = types.SimpleNamespace(
+        metrics=lambda: {name: [row[name] for row in rows] for name in rows[0]},
+        config={"parts": [{"rule": "pc"}, {"rule": "bp"}]},
+        parts=lambda every: [part(**columns) for columns in every],
+    )
+    lines = best_rate.report(run, ("mean",))
     tried = "0.250 (rate 0.2, the largest tried); 0.400 (rate 0.1, the smallest tried) if held out"
-    assert lines[0] == f"PC: mean test error {tried}" and len(lines) == 2
+    reached = f"mean test error {tried}"
+    assert lines == [f"PC: {reached}", f"BP: {reached}"]
+    lost["bp"] = {"0": 3, "1": 1}
+    assert best_rate.report(run, ("mean",)) == [f"PC: {reached}", "BP: diverged at every rate"]
+    lost["pc"] = {"0": 3, "1": 1}
+    with pytest.raises(Diverged, match="training diverged at every rate: try smaller rates"):
+        best_rate.report(run, ("mean",))
+
+
+def test_a_grid_of_which_nothing_is_left_ends_as_diverged():
+    words = LINES["depth"].replace("0.05,0.01", "1e200,1e250").split()
+    error, _ = command_lines.error_of(COMMANDS, words, "plastic.pc")
+    assert "training diverged at every rate" in error
+    (folder,) = Path("results/pc").iterdir()
+    assert runs.Run(folder).config["status"] == "diverged"
+    assert set(metrics(folder)["test_error"][-4:]) == {1.0}  # as published
+    _, lines = command(f"{LINES['depth']} --gamma=1e250")
+    assert lines[2] == "depth 3, PC: diverged at every rate" and "test error" in lines[3]
+
+
+def test_batches_that_the_set_cannot_fill_are_refused():
+    words = LINES["online"].replace("1,7", "1,121").split()
+    error, _ = command_lines.error_of(COMMANDS, words, "plastic.pc")
+    assert (
+        "batch_sizes are (1, 121), but tiny.npz has 120 training samples" in error and not os.listdir("results")
+        if Path("results").exists()
+        else True
+    )
 
 
 def test_the_epoch_of_the_least_error_is_not_chosen_on_what_is_reported():

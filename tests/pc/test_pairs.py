@@ -112,8 +112,8 @@ def erratic_line(**given):
 DIVERGING = [
     ("interference", "--rates=0.1,50 --iterations=300 --T=6", "PC diverged at rate 50", "rates or gamma"),
     ("interference", "--grid=quick --iterations=5 --T=6 --gamma=1e30", "PC diverged at rate 0.2", "rates or gamma"),
-    ("alignment", f"{TINY['alignment']} --rate=1e300", "PC diverged at depth 1, seed 3", "rate or gain or gamma"),
-    ("alignment", f"{TINY['alignment']} --gain=1e150", "PC diverged at depth 1, seed 3", "rate or gain or gamma"),
+    ("alignment", f"{TINY['alignment']} --rate=1.7e308", "PC diverged at depth 1, seed 3", "rate or gain or gamma"),
+    ("alignment", f"{TINY['alignment']} --gain=1e150", "PC diverged at depth 3, seed 3", "rate or gain or gamma"),
     ("prospective_index", f"{TINY['prospective_index']} --rates=1e150", "at base/linear/1e+150, seed 3", "rates or"),
     ("prospective_index", f"{TINY['prospective_index']} --gamma=1e150", "at base/linear/0.1, seed 3", "or gamma"),
     ("trajectory", "--rate_bp=50 --iterations=400 --small_iterations=2 --T=6", "BP diverged at rate_bp 50", "rate_bp"),

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from plastic.errors import PlasticError
-from plastic.pc.experiments.replicas import RULES
+from plastic.errors import Diverged, PlasticError
 
 SUMMARIES = {"mean": np.mean, "min": np.min}
 
@@ -58,19 +57,34 @@ def interval(values, draws=1000, seed=0):
     return values.mean(axis=0), low, high
 
 
-def report(metrics, summaries, axis=None, places=()):
-    """Return lines that say what each rule reaches at its best rate, for each of `places` on an axis, a column.
+def report(run, summaries):
+    """Return lines that say what the rule of each part of a grid reaches at its best rate.
 
-    The rate is chosen on the test set, and on its first half for the second.
+    The rate is chosen on the test set, and on its first half for the second. Raises Diverged where nobody is left.
     """
-    every = [{axis: place} for place in places] if axis else [{}]
-    return [_reached(metrics, summary, rule, **where) for where in every for rule in RULES for summary in summaries]
+    metrics, parts = run.metrics(), run.config["parts"]
+    lost = [_is_lost(part) for part in run.parts(parts)]
+    if all(lost):
+        raise Diverged("training diverged at every rate: try smaller rates, or a smaller gamma")
+    return [
+        _reached(metrics, summary, is_lost, **part)
+        for part, is_lost in zip(parts, lost, strict=True)
+        for summary in summaries
+    ]
 
 
-def _reached(metrics, summary, rule, **where):
+def _is_lost(part):
+    """Whether every replica of a part has diverged."""
+    _, counters = part.read_checkpoint()
+    return len(counters["diverged"]) == np.size(counters["metrics"]["test_error"])
+
+
+def _reached(metrics, summary, is_lost, rule, **where):
+    place = "".join(f"{axis} {value:g}, " for axis, value in where.items())
+    if is_lost:
+        return f"{place}{rule.upper()}: diverged at every rate"
     chosen = best(metrics, summary, rule=rule, **where)
     held = best(metrics, summary, "validation_error", "held_out_error", rule=rule, **where)
-    place = "".join(f"{axis} {value:g}, " for axis, value in where.items())
     error, other = (f"{np.mean(each['values']):.3f} ({_named(each)})" for each in (chosen, held))
     return f"{place}{rule.upper()}: {summary} test error {error}; {other} if held out"
 

@@ -51,4 +51,4 @@ def depth(run, *, search: Search, depths: Counts = None, epochs: int = 64, per_c
         sizes = (samples.train[0].shape[1], *[WIDTH] * (part.columns["depth"] - 1), images.CLASSES)
         net = replicas.networks(sizes, functions.leaky, run.seeds, rates, draw)
         images.train(part, samples, net, inference, **given)
-    return best_rate.report(run.metrics(), ("mean",), "depth", depths)
+    return best_rate.report(run, ("mean",))

@@ -80,7 +80,7 @@ def drift(
         classes = DriftingClasses(samples, run.seeds, per_class, test_per_class, signed_targets, interval)
         source = Passes(classes.of, batch_size, [each.shuffle for each in run.generators()])
         replicas.train(part, net, inference, source, classes.errors, **measured)
-    return best_rate.report(run.metrics(), ("mean",))
+    return best_rate.report(run, ("mean",))
 
 
 def before(start, samples, seeds, rate, epochs, signed_targets):

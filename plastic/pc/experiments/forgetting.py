@@ -73,7 +73,7 @@ def forgetting(
         orders = [each.shuffle for each in run.generators()]
         source = Passes(lambda number: known[number // EVERY % TASKS], batch_size, orders)
         replicas.train(part, net, inference, source, lambda net: evaluate(net, tests), **measured)
-    return best_rate.report(run.metrics(), ("mean",))
+    return best_rate.report(run, ("mean",))
 
 
 def tasks_of(seed, samples, split, per_class, shared_outputs):

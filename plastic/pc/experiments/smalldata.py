@@ -48,4 +48,4 @@ def smalldata(
         count, net = part.columns["per_class"], images.small(samples, run.seeds, rates)
         tested = count if same_test else None
         images.train(part, samples, net, inference, per_class=count, test_per_class=tested, **given)
-    return best_rate.report(run.metrics(), ("min",), "per_class", per_class)
+    return best_rate.report(run, ("min",))
