@@ -79,7 +79,9 @@ def test_every_dependency_has_a_lower_bound(tmp_path):
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
 def test_the_files_that_a_page_names_exist(page):
-    named = set(re.findall(r"(?<!\w)(?:tests|examples|plastic|results/tables|\.ci)/[\w./]+\w", (ROOT / page).read_text()))
+    named = set(
+        re.findall(r"(?<!\w)(?:tests|examples|plastic|results/tables|\.ci)/[\w./]+\w", (ROOT / page).read_text())
+    )
     assert named and [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
