@@ -39,10 +39,12 @@ def test_all_that_is_under_version_control_is_distributed():
 
 
 def test_packages_hold_modules_only():
-    """Other files in them need a rule of their own to be installed, as the mark of the type hints has in setup.cfg."""
+    """Other files in them need rules of their own in setup.cfg to be installed: the mark of the type hints, tables."""
     others = [path for path in tracked() if path.startswith("plastic/") and not path.endswith(".py")]
-    assert others == ["plastic/py.typed"]
-    assert "plastic = py.typed" in (ROOT / "setup.cfg").read_text()
+    tables = [f"plastic/pc/experiments/observed/{name}.csv" for name in ("coin", "fear", "reversal")]
+    assert others == [*tables, "plastic/py.typed"]
+    settings = (ROOT / "setup.cfg").read_text()
+    assert "plastic = py.typed" in settings and "plastic.pc.experiments = observed/*.csv" in settings
 
 
 def test_the_version_is_that_of_the_citation():

@@ -44,14 +44,14 @@ def concept_drift(folder: str | None = None) -> list[np.ndarray]:
 
     def make() -> list[np.ndarray]:
         path = fetch("concept-drift", _FILE, _DIGEST, _MIRRORS, place / "raw" / "concept-drift", 0.2)
-        weights = unpacked(path)
+        weights = _unpacked(path)
         files.write_hdf5(place / "concept-drift.h5", dict(zip(NAMES, weights, strict=True)), format=FORMAT)
         return weights
 
     return store.made_once(place / "concept-drift.h5", _read, make)
 
 
-def unpacked(path: Path) -> list[np.ndarray]:
+def _unpacked(path: Path) -> list[np.ndarray]:
     """Return the weights in the published file, inputs first. Raises PlasticError where they are not there."""
     weights = []
     try:

@@ -48,13 +48,13 @@ def test_the_weights_are_fetched_checked_and_kept(tmp_path, monkeypatch, weights
 def test_another_archive_is_refused(tmp_path, weights):
     published(tmp_path / "a.pth", weights[:2])
     with pytest.raises(PlasticError, match="does not hold the weights"):
-        start_weights.unpacked(tmp_path / "a.pth")
+        start_weights._unpacked(tmp_path / "a.pth")
     published(tmp_path / "b.pth", [weights[0], weights[1][:-1], weights[2]])
     with pytest.raises(PlasticError, match="does not hold the weights"):
-        start_weights.unpacked(tmp_path / "b.pth")
+        start_weights._unpacked(tmp_path / "b.pth")
     (tmp_path / "c.pth").write_bytes(b"PK")
     with pytest.raises(PlasticError, match="does not hold the weights"):
-        start_weights.unpacked(tmp_path / "c.pth")
+        start_weights._unpacked(tmp_path / "c.pth")
 
 
 @pytest.mark.skipif(not MIRROR.is_dir(), reason="PLASTIC_MIRROR is no folder that holds concept-drift")
