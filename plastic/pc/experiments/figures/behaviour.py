@@ -47,6 +47,7 @@ def fear(runs):
     axes[0].set(xlabel="group", ylabel="fear of the noise (% of the time)", title="Data and best fits")
     axes[1].set(xlabel="update (extinction begins at the dotted line)", ylabel="output for the noise alone")
     axes[1].set_title("The best fits during learning")
+    axes[1].get_legend().set_loc("lower right")
     return fig
 
 
