@@ -367,10 +367,13 @@ def test_rates_may_change_between_steps_in_number_and_in_kind(backend):
     optimizer.step(p, grads, state, lr=2.0)
     optimizer.step(p, grads, state, lr={"1": 1.0, "0": 0.5})
     assert numbers_of(p) == [-3.5, -4.25]
-    for lr in ([0.5], [0.5, 0.5, 0.5], {"0": 0.5, "2": 0.5}, xp.ones((1,), dtype="float64")):
+    for lr in ([0.5], [0.5, 0.5, 0.5], {"0": 0.5, "2": 0.5}, xp.ones((2,), dtype="float64")):
         with pytest.raises(PlasticError, match=r"do not fit|lr has shape"):
             optimizer.step(p, grads, state, lr=lr)
     assert numbers_of(p) == [-3.5, -4.25]
+    for shape in ((), (1,), (1, 1), (1, 1, 1)):  # one number
+        optimizer.step(p, grads, state, lr=xp.ones(shape, dtype="float64"))
+    assert numbers_of(p) == [-7.5, -8.25]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

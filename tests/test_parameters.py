@@ -185,3 +185,13 @@ def test_pairs_are_leaves_side_by_side_and_nothing_of_trees_that_differ():
         1.0,
     ):
         assert parameters.pairs(a, other) is None and parameters.pairs(other, a) is None
+
+
+def test_a_replica_of_a_tree_is_one_of_views(backend):
+    tree = {"layers": [Affine(xp.zeros((3, 2, 4)), None)], "t": xp.zeros(())}
+    one, some = parameters.replica(tree, 1), parameters.replica(tree, slice(1, 3))
+    assert one["layers"][0].W.shape == (2, 4) and some["layers"][0].W.shape == (2, 2, 4)
+    assert one["layers"][0].b is None and one["t"] is some["t"] is tree["t"]
+    some["layers"][0].W[1] = xp.asarray(np.array(5.0), dtype=one["layers"][0].W.dtype)
+    W = xp.asnumpy(tree["layers"][0].W)
+    assert (W[2] == 5).all() and (W[:2] == 0).all()

@@ -39,8 +39,8 @@ def step(
 
         dL/dW_l = -mean of rho_l^T e~_l,    dL/db_l = -mean of e~_l,    dL/dtau_m = mean of e~ du/dt    (over the batch)
 
-    The equations of a step are in `plastic.gle.dynamics`. Shapes are not checked, as this is the inside of a loop, save
-    for that of `err`.
+    The equations of a step are in `plastic.gle.dynamics`. As this is the inside of a loop, little is checked: what the
+    shapes of x and err end with, and that `out` fits.
 
     Args:
         net: the network; it is not changed.
@@ -55,7 +55,7 @@ def step(
         before the step (..., batch, n_L), to which err belongs.
 
     Raises:
-        PlasticError: if err or out is of another form.
+        PlasticError: if x, err or out is of another form.
 
     Source: Ellenberger et al. 2024, "Results"; discretised as in the published code.
 
@@ -84,7 +84,7 @@ def evolve(net: Network, state: State, x: Array, err: Array | None = None) -> Ar
         The rates of the output layer before the step (..., batch, n_L).
 
     Raises:
-        PlasticError: if err is of another form.
+        PlasticError: if x or err is of another form.
 
     Example:
         >>> import numpy as np
@@ -187,8 +187,9 @@ def step_through_all_layers(
         (grads, output), where output are the rates of the output layer after the step, a view of the state.
     """
     s, grads, neurons = state.units, gradients_to_write(net, out), state.units.neurons(net)
-    rho = affine.transposed(x)
     _errors(net, s, err, neurons)
+    s.stacks[0].take_input(x)
+    rho = affine.transposed(x)
     for k, (columns, layer) in enumerate(zip(net.columns, net.layers, strict=True)):
         part = (..., columns, slice(None))
         current, e_ahead = s.current[part], s.e_ahead[part]

@@ -22,8 +22,8 @@ class Parameters(parameters.Flat):
 
     Attributes:
         layers: [Affine(W (..., n_{l-1}, n_l), b (..., 1, n_l) or None)].
-        stacks: weights (..., m, n_{l-1}, n_l) of each run of m layers of one shape, see `runs_of`; those of a layer alone
-            are (..., n_{l-1}, n_l).
+        stacks: weights (..., m, n_{l-1}, n_l) of each run of m layers of one shape, see `runs_of`; a layer alone has
+            (..., n_{l-1}, n_l).
         up, down: what rates going up are multiplied by, W^T, and errors going down, W, for each stack. From the first
             layer none go down; where it is alone in its stack, W is None.
         b: the biases of all neurons side by side, (..., 1, N), or None.

@@ -6,6 +6,7 @@ textbook, I = W^T rho and E = W e~.
 """
 
 from plastic import affine, functions, xp
+from plastic.errors import PlasticError
 from plastic.functions import Activation
 from plastic.gle.networks import Network
 from plastic.gle.parameters import runs_of
@@ -116,6 +117,8 @@ class Stack:
 
     def take_input(self, x: Array) -> None:
         """Take the input x (..., batch, n_in) as what is below the first layer; of the first stack."""
+        if x.shape[:-3:-1] != self._x.shape[-2:]:
+            raise PlasticError(f"x has shape {x.shape}; {self._x.shape[:-3:-1]} are needed at its end")
         self._x[...] = affine.transposed(x)
         if self._r is not None:
             self._rates[...] = self._r
@@ -155,4 +158,3 @@ def _layers(rows, start, count, n):
     """Return a view (..., count, n, batch) of layers of n units that lie one after the other from row `start` on."""
     part = rows[..., start : start + count * n, :]
     return part if count == 1 else part.reshape(*part.shape[:-2], count, n, part.shape[-1])
-

@@ -277,8 +277,10 @@ def short_sum(x: Array, W: Array, out: Array) -> None:
 def turns(replicas: int, bytes_of_one: int) -> list[slice]:
     """Return the blocks of replicas that take turns, so that what a block works on stays in the cache.
 
-    Replicas side by side share the cost of calls; where all they work on leaves the cache, they wait for memory. A block
-    may fill a quarter of the last cache, which other processes and what is read once need too; a GPU takes all at once.
+    Replicas side by side share the cost of calls, but wait for memory where what they work on leaves the cache. A block
+    fills a quarter of the last cache at most: other processes need it too, and what is read once. It pays to take turns
+    where each takes many steps; with one step at a time everything leaves the cache between two of them. A GPU takes
+    all replicas at once.
 
     Args:
         replicas: how many there are.

@@ -79,17 +79,17 @@ def _signs(n):
     return np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (n, _PROBES))
 
 
-_UNKNOWN = 32 << 20  # bytes: what many processors have
+_CACHES, _COMMON = pathlib.Path("/sys/devices/system/cpu/cpu0/cache"), 32 << 20  # bytes
 
 
 @functools.cache
 def _cache():
     """Return the bytes of the last cache of the processor, as Linux tells them, and a common size elsewhere."""
     sizes = []
-    for path in pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+    for path in _CACHES.glob("index*/size"):
         with contextlib.suppress(OSError, ValueError):
             sizes.append(int(path.read_text().strip().removesuffix("K")) << 10)
-    return max(sizes, default=0) or _UNKNOWN
+    return max(sizes, default=0) or _COMMON
 
 
 def numpy_backend() -> Backend:

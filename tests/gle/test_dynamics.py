@@ -29,7 +29,8 @@ FORMULAS = {
 KEPT = ("u", "v", "r", "q", "E")
 SEEN = (*KEPT, "u_ahead", "e_ahead")
 OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("bias", "gamma", "prospective", "learn_tau")})
-SIZES = st.lists(st.integers(1, 4), min_size=2, max_size=4)
+RUNS = [[1, 1, 1], [1, 2, 2, 1], [3, 3, 3, 3], [2, 3, 3, 3, 1], [2, 2, 1, 1], [1, 1, 3, 3, 3]]  # layers of one shape
+SIZES = st.one_of(st.lists(st.integers(1, 4), min_size=2, max_size=4), st.sampled_from(RUNS))
 
 
 def draw(rng, sizes=(2, 3, 4, 2), lead=(), bias=True, gamma=True, equal=False, phi=None, **options):
@@ -235,7 +236,7 @@ def test_a_membrane_follows_a_constant_input_exponentially(backend, through_all)
 @hypothesis.settings(max_examples=25)
 @hypothesis.given(
     seed=st.integers(0, 10_000),
-    sizes=st.one_of(SIZES, st.just([3, 3, 3])),
+    sizes=SIZES,
     lead=st.sampled_from([(3,), (1,), (2, 3)]),
     options=OPTIONS,
     through_all=st.booleans(),
@@ -280,6 +281,26 @@ def test_replicas_that_share_their_constants_are_networks_with_these(backend):
     some = Network.from_layers(**one_of(host, 1)).replica(slice(1, 3))
     assert some.lead == (2,)
     close([[array[1, 1:] for array in arrays] for arrays in together], take(some, State(some, 3), given))
+
+
+@pytest.mark.parametrize("equal", [False, True, "leaky"])
+@pytest.mark.parametrize("which", [0, 2, slice(1, 3)])
+def test_a_replica_of_a_state_is_a_view_of_it(backend, equal, which):
+    """Its steps are those of the replica in the whole, and change nothing of the others."""
+    rng = np.random.default_rng(14)
+    net = Network.from_layers(**draw(rng, [2, 3, 3, 2], lead=(3,), equal=equal, memoryless=bool(equal)))
+    given = drawn(rng, net.sizes, 6, 3)
+    whole, apart = State(net, 3), State(net, 3)
+    take(net, whole, given[:3])
+    take(net, apart, given[:3])
+    before, others = kept(apart), np.delete(np.arange(3), which)
+    one = apart.replica(which)
+    assert one.net.lead == (() if isinstance(which, int) else (2,)) and one.batch == 3
+    together = take(net, whole, given[3:])
+    close(take(one.net, one, given[3:]), [[array[which] for array in arrays] for arrays in together])
+    for name, array in kept(apart).items():
+        assert_array_equal(array[others], before[name][others])
+        assert_allclose(array[which], kept(whole)[name][which], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("learn_tau", [False, True])

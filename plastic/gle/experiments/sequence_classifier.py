@@ -80,7 +80,6 @@ class SequenceClassifier:
 
         return classifier.means(measure, x, labels, chunk=self.chunk)
 
-
     def _blocks(self):
         """Blocks of the replicas that take turns, each learning from all steps of a batch; [None] where there are none.
 
