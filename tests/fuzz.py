@@ -84,8 +84,13 @@ def tried(commands, words, prog, seconds=SECONDS, **served):
     def late(*_):
         raise Late
 
+    def unraisable(ignored):
+        if ignored.exc_type is not Late:  # which is lost in a finaliser; the next alarm comes in a second
+            hook(ignored)
+
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
     signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
     code = 0
     try:
         with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
@@ -97,6 +102,7 @@ def tried(commands, words, prog, seconds=SECONDS, **served):
     except BaseException as error:
         raise Found(f"{prog} {words}: {type(error).__name__}: {error}") from error
     finally:
+        sys.unraisablehook = hook
         signal.alarm(0)
     told = [line for line in errors.getvalue().splitlines() if not line.startswith(("note: ", "warning: "))]
     if code not in (0, 2, 130):
