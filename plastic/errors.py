@@ -1,4 +1,4 @@
-"""The one exception that is a message to the user, and the text that a message may hold."""
+"""The exceptions that are messages to the user, and the text that a message may hold."""
 
 
 class PlasticError(Exception):
@@ -11,6 +11,13 @@ class PlasticError(Exception):
 
     def __str__(self) -> str:
         return printable(" ".join(super().__str__().splitlines()))
+
+
+class Diverged(PlasticError):
+    """Work that led to numbers that are not finite; the message names what diverged and the options at fault.
+
+    Unlike a refusal it comes after work has begun: the run folder stays, with the status "diverged".
+    """
 
 
 def printable(text: str) -> str:

@@ -39,10 +39,12 @@ def test_all_that_is_under_version_control_is_distributed():
 
 
 def test_packages_hold_modules_only():
-    """Other files in them need a rule of their own to be installed, as the mark of the type hints has in setup.cfg."""
+    """Other files in them need rules of their own in setup.cfg to be installed: the mark of the type hints, tables."""
     others = [path for path in tracked() if path.startswith("plastic/") and not path.endswith(".py")]
-    assert others == ["plastic/py.typed"]
-    assert "plastic = py.typed" in (ROOT / "setup.cfg").read_text()
+    tables = [f"plastic/pc/experiments/observed/{name}.csv" for name in ("coin", "fear", "reversal")]
+    assert others == [*tables, "plastic/py.typed"]
+    settings = (ROOT / "setup.cfg").read_text()
+    assert "plastic = py.typed" in settings and "plastic.pc.experiments = observed/*.csv" in settings
 
 
 def test_the_version_is_that_of_the_citation():
@@ -79,7 +81,9 @@ def test_every_dependency_has_a_lower_bound(tmp_path):
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
 def test_the_files_that_a_page_names_exist(page):
-    named = set(re.findall(r"(?<!\w)(?:tests|examples|plastic|results/tables|\.ci)/[\w./]+\w", (ROOT / page).read_text()))
+    named = set(
+        re.findall(r"(?<!\w)(?:tests|examples|plastic|results/tables|\.ci)/[\w./]+\w", (ROOT / page).read_text())
+    )
     assert named and [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
