@@ -116,7 +116,8 @@ def test_odd_data_give_a_right_result_or_are_refused(line, name, paths, tmp_path
         assert all(note.startswith("note: ") for note in notes) and not list(tmp_path.iterdir())
         return
     *_, folder = printed(commands, words, "plastic")
-    check(line, runs.Run(Path(folder.removeprefix("run folder "))), data.load(path))
+    run = runs.Run(Path(folder.removeprefix("run folder ")))
+    check(line, run, data.load(path, run.options["dtype"]))
 
 
 def check(line, run, dataset):
