@@ -153,6 +153,11 @@ def _cut(folder, chance):
     os.truncate(path, chance.randrange(path.stat().st_size + 1))
 
 
+def _longer(folder, chance):
+    with open(_one(folder, chance), "ab") as file:
+        file.write(b"more")
+
+
 def _instead(make):
     def damage(folder, chance):
         path = _one(folder, chance)
@@ -172,7 +177,7 @@ DAMAGE = {
     "a file less": lambda folder, chance: _one(folder, chance).unlink(),
     "bytes flipped": _flipped,
     "cut": _cut,
-    "more": lambda folder, chance: open(_one(folder, chance), "ab").write(b"more"),
+    "more": _longer,
     "edited": _edited,
     "a config of something else": _not_json,
     "a folder instead": _instead(os.mkdir),
