@@ -114,7 +114,7 @@ class Material:
 
         good = str(self.data(line.data)) if line.data else ""
         if not good.endswith(".npz"):
-            return [*VALUES[-12:], "XOR", "FSDD"]
+            return [*VALUES[-12:], "XOR"]
         if good not in self._odd:
             folder = self.place / f"odd{len(self._odd)}"
             folder.mkdir()
