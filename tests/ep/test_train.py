@@ -394,6 +394,7 @@ def test_runs_without_any_error_are_drawn(toy, monkeypatch):
     folder, _ = command(*words, "--eval_every=200", plot=True)
     assert column(table(folder), "test_error")[-1] == 0
     assert (folder / "errors.png").exists() and drawn(folder)[0].get_yscale() == "log"
+    assert not any("$" in tick.get_text() for tick in drawn(folder)[0].yaxis.get_ticklabels(which="both"))
     with monkeypatch.context() as patch:
         patch.setattr(train_file, "_measured", lambda *found: {k: 0 * v for k, v in measured(*found).items()})
         folder, lines = command(f"--dataset={toy}", *TINY, "--size_tab=4,8,100", plot=True)

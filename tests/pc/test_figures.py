@@ -87,7 +87,14 @@ def test_grids_show_the_best_rate_and_its_curves(name, column, summaries, pair):
     run = pair(name)[0]
     metrics = run.metrics()
     values = sorted(set(metrics[column]))
-    *summed, learning = getattr(figures, name)([run]).axes
+    *summed, by_rate, learning = getattr(figures, name)([run]).axes
+    place = values[-1] if name == "depth" else values[0]
+    for rule, label in (("pc", "predictive coding"), ("bp", "backpropagation")):
+        rates, errors = best_rate.curves(metrics, "test_error", rule=rule, **{column: place})
+        x, y = curves(by_rate)[label]
+        assert_allclose(x, rates)
+        reduced = errors[..., 1:].mean(axis=-1) if summaries[-1] == "mean" else errors[..., 1:].min(axis=-1)
+        assert_allclose(y, reduced.mean(axis=-1))
     for axis, summary in zip(summed, summaries, strict=True):
         for rule, label in (("pc", "predictive coding"), ("bp", "backpropagation")):
             x, y = curves(axis)[label]

@@ -112,8 +112,8 @@ def erratic_line(**given):
 DIVERGING = [
     ("interference", "--rates=0.1,50 --iterations=300 --T=6", "PC diverged at rate 50", "rates or gamma"),
     ("interference", "--grid=quick --iterations=5 --T=6 --gamma=1e30", "PC diverged at rate 0.2", "rates or gamma"),
-    ("alignment", f"{TINY['alignment']} --rate=1e300", "PC diverged at depth 1, seed 3", "rate or gain or gamma"),
-    ("alignment", f"{TINY['alignment']} --gain=1e150", "PC diverged at depth 1, seed 3", "rate or gain or gamma"),
+    ("alignment", f"{TINY['alignment']} --rate=1.7e308", "PC diverged at depth 1, seed 3", "rate or gain or gamma"),
+    ("alignment", f"{TINY['alignment']} --gain=1e150", "PC diverged at depth 3, seed 3", "rate or gain or gamma"),
     ("prospective_index", f"{TINY['prospective_index']} --rates=1e150", "at base/linear/1e+150, seed 3", "rates or"),
     ("prospective_index", f"{TINY['prospective_index']} --gamma=1e150", "at base/linear/0.1, seed 3", "or gamma"),
     ("trajectory", "--rate_bp=50 --iterations=400 --small_iterations=2 --T=6", "BP diverged at rate_bp 50", "rate_bp"),
@@ -515,3 +515,26 @@ def test_rates_side_by_side_are_those_alone():
     alone = measured("interference", line.replace("0.5,0.05", "0.05"))[1]
     for rule in ("pc", "bp"):
         assert_allclose(together[f"outputs/{rule}"][1], alone[f"outputs/{rule}"][0], rtol=1e-10)
+
+
+@pytest.mark.parametrize(("over", "value", "more"), [("width", 8, "--width=8"), ("rate", 0.01, "--rate=0.01")])
+def test_alignment_over_an_option_is_alignment_with_that_option(over, value, more):
+    """Three layers of the one are the third depth of the other, seed by seed."""
+    line = f"--over={over} --values={value} --layers=3 --activations=tanh --T=20 --seeds=3,4"
+    first = measured("alignment_over", line)
+    other = measured("alignment", f"--depths=3 --activation=tanh --T=20 --seeds=3,4 {more}")
+    for rule in ("pc", "bp"):
+        one, two = ([row["target_alignment"] for row in rows if row["rule"] == rule] for rows, _ in (first, other))
+        assert len(one) == 2
+        assert_allclose(one, two, rtol=1e-9)
+
+
+def test_alignment_over_updates_begins_with_the_first_and_spreads_are_those_of_the_predictions():
+    rows, arrays = measured(
+        "alignment_over", "--over=iteration --values=1,3 --layers=2 --activations=linear --seeds=3,4"
+    )
+    (W1, W2), x, _ = pairs.draw((3, 4), 64, 2, "xavier-uniform", 1.0)
+    assert_allclose(arrays["bp/linear/xavier-uniform"][1, :, 0], np.std(x @ W1 @ W2, axis=(-2, -1)), rtol=1e-12)
+    other, _ = measured("alignment", "--depths=2 --seeds=3,4 --T=128")
+    first = [row["target_alignment"] for row in rows if row["value"] == 1]
+    assert_allclose(first, [row["target_alignment"] for row in other], rtol=1e-9)

@@ -133,7 +133,7 @@ def test_sizes_of_the_networks_and_their_batches():
     assert (depth.WIDTH, depth.BATCH_SIZE, depth.GAIN) == (64, 60, 0.9999000099990001)
     assert images.HIDDEN == (32, 32) and forgetting.HIDDEN == (32, 32, 32) and replicas.SEEDS == (1, 2, 3)
     assert (forgetting.TASKS, forgetting.PER_TASK, forgetting.EVERY) == (2, 5, 4)
-    assert (drift.EVERY, drift.BATCH_SIZE_BEFORE, images.CLASSES) == (64, 60, 10)
+    assert (drift.BATCH_SIZE_BEFORE, images.CLASSES) == (60, 10)
     assert teacher.SIZES == (2, 2, 1) and trajectory.V == (1.0, 2.0) and trajectory.TARGET == (1.0, 1.0)
     assert interference.TARGET == (0.0, 1.0)
     assert (prospective_index.STEPS, prospective_index.RATE) == (100, 0.01)

@@ -94,7 +94,7 @@ def _alignments(seeds, drawn, activation, depths, compared, rate):
             after = predict(pairs.moved(net, rule(net, x, y)[0], rate), x)
             found[name].append(target_alignment(before, after, y))
             names = [f"depth {depth}, seed {seed}" for seed in seeds]
-            pairs.require_sound(name, names, [after], found[name][-1], "rate", "gain")
+            pairs.require_sound(name, names, [after], found[name][-1], "rate", "gain", power=1)
     return {name: xp.asnumpy(xp.stack(each, axis=-1)) for name, each in found.items()}
 
 

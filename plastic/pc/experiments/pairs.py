@@ -27,10 +27,10 @@ INITS = {
 }
 
 
-def draw(seeds, width, layers, init, gain):
-    """Return (weights [W_1, .., W_L], x, y), square nets and a pair N(0, 1), with the seeds as replicas."""
+def draw(seeds, width, layers, init, gain, count=1):
+    """Return (weights [W_1, .., W_L], x, y): square nets, and `count` pairs N(0, 1); the seeds are replicas."""
     generators, initial = [xp.generator(seed) for seed in seeds], INITS[init]
-    x, y = (_stacked([each.data.standard_normal((1, width)) for each in generators]) for _ in range(2))
+    x, y = (_stacked([each.data.standard_normal((count, width)) for each in generators]) for _ in range(2))
     return [_stacked([initial(each.init, width, width, gain) for each in generators]) for _ in range(layers)], x, y
 
 
@@ -53,12 +53,13 @@ def rows(rule, seeds, rates, **measured):
 
 
 @np.errstate(all="ignore")  # what overflows is told
-def require_sound(rule, names, reached, measured, *options):
+def require_sound(rule, names, reached, measured, *options, power=4):
     """Require that learning has led every replica somewhere: to finite numbers, and away from where it began.
 
-    names: of the replicas, "rate 0.1". reached: arrays (replicas, ...) of weights, outputs or losses; the measures
-    multiply squared lengths. measured: (replicas, ...), a NaN where a way of length 0 has no direction. options: those
-    at fault, beside gamma in predictive coding. Raises Diverged, or PlasticError where nothing has moved.
+    names: of the replicas, "rate 0.1". reached: arrays (replicas, ...) of weights, outputs or losses, of which this
+    power is finite: most measures multiply squared lengths. measured: (replicas, ...), a NaN where a way of length 0
+    has no direction. options: those at fault, beside gamma in predictive coding. Raises Diverged, or PlasticError where
+    nothing has moved.
     """
 
     def first(bad):
@@ -66,7 +67,7 @@ def require_sound(rule, names, reached, measured, *options):
 
     who, at_fault = RULES[rule], " or ".join((*options, "gamma") if rule == "pc" else options)
     for values in map(xp.asnumpy, reached):
-        if (bad := ~np.isfinite(values**4)).any():
+        if (bad := ~np.isfinite(values**power)).any():
             raise Diverged(f"{who} diverged at {first(bad)}: try a smaller value of {at_fault}")
     if (bad := np.isnan(xp.asnumpy(measured))).any():
         how = f"moves nothing at {first(bad)}, as far as {xp.float_dtype} can tell"
