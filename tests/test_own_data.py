@@ -53,6 +53,12 @@ PC = {
     "two classes more": f"has 12 {TEN}",
 }
 """What the sweeps of predictive coding say."""
+SQUARE = "has samples of shape .*; square images are needed"
+CNN = {name: message for name, message in PC.items() if "classes" not in name} | {
+    "two classes more": "2 samples of each class are needed",
+    **dict.fromkeys(("flat", "one pixel", "colours"), SQUARE),
+}
+"""What the convolutional networks say, whose outputs are as many as there are classes."""
 FEW = {"depth": 11, "smalldata": 6, "forgetting": 6}
 """How many training samples of a class their lines ask for, where it is more than two."""
 
@@ -77,7 +83,8 @@ def refusal(line, name):
         return f"per_class is {FEW[line.command]}, but .* has 2 training samples of class 0"
     if line.command in ("plotcurves", "recipe") and name in ("nearly zeros", "huge"):
         return None  # float64 holds them
-    return ALWAYS.get(name) or {"pc": PC, "ep": EP, "gait": GAIT}[line.family].get(name)
+    own = CNN if line.command == "cnn" else {"pc": PC, "ep": EP, "gait": GAIT}[line.family]
+    return ALWAYS.get(name) or own.get(name)
 
 
 @pytest.fixture(scope="module")
