@@ -142,7 +142,7 @@ def value(chance, parameter, line, material):
     draw = chance.random()
     if name in ("results", "out", "folder"):
         return chance.choice(OUTS)
-    if name in ("dataset", "name") and draw < 0.8:
+    if name in ("dataset", "name", "start") and draw < 0.8:
         return chance.choice(material.odd_data(line))
     if name in ("resume", "load", "folders") and draw < 0.8:
         odd = pathlib.Path(f"odd{chance.randrange(10**6)}")
