@@ -79,6 +79,16 @@ def test_numbers_within_bounds():
     require.nonzero("beta", -0.5)
 
 
+def test_one_number(backend):
+    found = require.scalar("dt", np.float32(0.5), above=0)
+    assert found == 0.5 and type(found) is float
+    told(r"dt is an array of shape \(2,\); it must be one number", require.scalar, "dt", zeros(2))
+    told(r"dt is an array of shape \(\); it must be one number", require.scalar, "dt", np.zeros(()))
+    told("dt is '1'; it must be one number", require.scalar, "dt", "1")
+    told("dt is True; it must be a number", require.scalar, "dt", True)
+    told("dt is 2; it must be at most 1", require.scalar, "dt", 2, most=1)
+
+
 def test_whole_numbers():
     require.whole("T", 1)
     require.whole("T", np.int64(7), most=7)

@@ -647,7 +647,7 @@ def test_environment_puts_everything_back(backend):
     assert blas_threads()[: len(threads)] == threads
 
 
-@pytest.mark.parametrize("device", ["", "tpu", "-1", "1.5", "cuda:0", True, -1, "0x1", "٣"])
+@pytest.mark.parametrize("device", ["", "tpu", "-1", "1.5", "cuda:0", True, -1, "0x1", "٣", "9" * 5000])
 def test_a_bad_device_is_named(device):
     with (
         pytest.raises(PlasticError, match=r"device is .*; it must be cpu, gpu, the number"),

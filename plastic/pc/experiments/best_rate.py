@@ -62,10 +62,7 @@ def report(run, summaries):
 
     The rate is chosen on the test set, and on its first half for the second. Raises Diverged where nobody is left.
     """
-    metrics, parts = run.metrics(), run.config["parts"]
-    lost = [_is_lost(part) for part in run.parts(parts)]
-    if all(lost):
-        raise Diverged("training diverged at every rate: try smaller rates, or a smaller gamma")
+    metrics, parts, lost = run.metrics(), run.config["parts"], lost_parts(run)
     return [
         _reached(metrics, summary, is_lost, **part)
         for part, is_lost in zip(parts, lost, strict=True)
@@ -73,10 +70,13 @@ def report(run, summaries):
     ]
 
 
-def _is_lost(part):
-    """Whether every replica of a part has diverged."""
-    _, counters = part.read_checkpoint()
-    return len(counters["diverged"]) == np.size(counters["metrics"]["test_error"])
+def lost_parts(run):
+    """Return for each part whether all of its replicas have diverged. Raises Diverged where nobody is left at all."""
+    every = [part.read_checkpoint()[1] for part in run.parts(run.config["parts"])]
+    lost = [len(each["diverged"]) == np.size(each["metrics"]["test_error"]) for each in every]
+    if all(lost):
+        raise Diverged("training diverged at every rate: try smaller rates, or a smaller gamma")
+    return lost
 
 
 def _reached(metrics, summary, is_lost, rule, **where):

@@ -178,6 +178,7 @@ def best(metrics, rule):
     data = np.array([fits.observed("coin")[group].mean() for group in GROUPS])
     with np.errstate(all="ignore"):
         k, sse = fits.scaled(adaptation.mean(axis=0), data)
+        fits.require_some(rule, np.isfinite(sse))
         index = fits.least(sse, np.abs(k) * fits.sem(adaptation).mean(axis=-1))
     places = {key: table[key][last].reshape(seeds, -1)[0, index] for key in OPTIONS}
     return places, adaptation[:, index], k[index], sse[index]

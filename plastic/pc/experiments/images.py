@@ -30,10 +30,16 @@ def load(dataset, per_class=_LEAST, test_per_class=_LEAST):
     draws leave one sample out, and the test set is halved.
     """
     samples = classifier.load(dataset, classes=CLASSES)
-    for split, name, count in (("train", "per_class", per_class), ("test", "test_per_class", test_per_class)):
-        samples.require(split, _LEAST, f"{_LEAST} samples of each class are needed")
-        samples.require(split, count, f"{name} is {count}")
+    require_halves(samples)
+    samples.require("train", per_class, f"per_class is {per_class}")
+    samples.require("test", test_per_class, f"test_per_class is {test_per_class}")
     return samples
+
+
+def require_halves(samples):
+    """Require two samples of each class, to learn from and to test on, in halves."""
+    for split in ("train", "test"):
+        samples.require(split, _LEAST, f"{_LEAST} samples of each class are needed")
 
 
 def readable(*, grid, dataset, **_):
