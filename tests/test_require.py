@@ -51,6 +51,11 @@ def test_targets(backend):
     told("y has 8 steps, but x has 9", require.targets, zeros(8, 5, 3), sequence, 3, "float64", time=True)
 
 
+def test_targets_that_are_no_array():
+    for wrong in ([[0.0, 1.0]], 1, None):
+        told(r"y is a \w+, not an array", require.targets, wrong, zeros(1, 4), 2, "float64")
+
+
 def test_replica_axes():
     assert require.replicas(x=(), network=(2, 3)) == (2, 3)
     assert require.replicas(x=(3,), network=(2, 1)) == (2, 3)
