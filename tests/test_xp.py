@@ -1,5 +1,6 @@
 """The array namespace: name lookup, the two crossings, LU, fused chains, generators, and backends that are missing."""
 
+import dataclasses
 import subprocess
 import sys
 import types
@@ -526,3 +527,39 @@ def test_numbers_that_do_not_fit_the_precision_are_refused():
         xp.asarray(np.array([1.0, 1e99]))
     assert np.isinf(xp.asarray(np.array([np.inf])))[0]
     assert xp.asarray(np.array([1e-99]))[0] == 0
+
+
+def test_a_number_is_one_of_the_host_only_where_nothing_waits(backend):
+    """On the strict stand-in anything else than the array itself would be a synchronisation, which it refuses."""
+    array = xp.asarray(np.array(3.0))
+    found = xp.number(array)
+    assert isinstance(found, float) if backend == "numpy" else found is array
+    assert xp.asnumpy(xp.asarray(2.0) ** found).item() == 8.0
+
+
+@hypothesis.given(replicas=st.integers(1, 50), room=st.integers(1, 60))
+def test_replicas_take_turns_in_blocks_that_fit_the_cache(replicas, room):
+    """No replica is left out or taken twice, no block is too large, and none is larger than another by more than 1."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xp, "_backend", dataclasses.replace(on_numpy.numpy_backend(), cache=lambda: 4 * 100 * room))
+        blocks = xp.turns(replicas, 100)
+        assert [k for block in blocks for k in range(replicas)[block]] == list(range(replicas))
+        sizes = [block.stop - block.start for block in blocks]
+        assert max(sizes) <= room and max(sizes) - min(sizes) <= 1
+        assert len(blocks) == 1 or len(blocks) == -(-replicas // room)
+        assert len(xp.turns(replicas, 10**9)) == replicas
+
+
+def test_replicas_take_no_turns_where_there_is_no_cache_to_fit():
+    xp.use(strict.backend)
+    assert xp.turns(7, 10**15) == [slice(0, 7)]
+
+
+def test_the_cache_is_the_largest_that_linux_tells_or_a_common_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(on_numpy, "_CACHES", tmp_path)
+    assert on_numpy._cache.__wrapped__() == 32 << 20
+    for index, size in enumerate(["48K", "32K", "2048K", "16384K", "odd"]):
+        (tmp_path / f"index{index}").mkdir()
+        (tmp_path / f"index{index}" / "size").write_text(size + "\n")
+    assert on_numpy._cache.__wrapped__() == 16 << 20
+    assert 1 << 16 < on_numpy.numpy_backend().cache() < 1 << 33

@@ -11,11 +11,14 @@ What a backend lacks, or does badly, has one function here with a path per backe
     lu_factor, lu_solve   LU in the working precision (NumPy's own `linalg` computes float32 input in float64)
     fuse                  an elementwise chain in one pass over memory
     order, short_sum      products of tiny matrices, one for each of many replicas
+    number                the value of an array of no axes
+    turns                 blocks of replicas whose arrays fit the cache
     synchronize           wait for the device
 """
 
 import functools
 import inspect
+import itertools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -169,6 +172,17 @@ def synchronize() -> None:
     _backend.synchronize()
 
 
+def number(array: Array) -> Any:
+    """Return an array of no axes as a Python number, whose arithmetic costs a tenth; on a GPU, where that would wait
+    for the device, the array itself.
+
+    Example:
+        >>> 2 ** number(asarray(3.0))
+        8.0
+    """
+    return _backend.number(array)
+
+
 def underflow_is_ordinary() -> np.errstate:
     """Return a decorator, or context, in which underflow raises and warns of nothing, whatever the caller has set.
 
@@ -258,6 +272,29 @@ def short_sum(x: Array, W: Array, out: Array) -> None:
     multiply(x[..., :1], W[..., :1, :], out=out)
     for k in range(1, W.shape[-2]):
         out += x[..., k : k + 1] * W[..., k : k + 1, :]
+
+
+def turns(replicas: int, bytes_of_one: int) -> list[slice]:
+    """Return the blocks of replicas that take turns, so that what a block works on stays in the cache.
+
+    Replicas side by side share the cost of calls, but wait for memory where what they work on leaves the cache. A block
+    fills a quarter of the last cache at most: other processes need it too, and what is read once. It pays to take turns
+    where each takes many steps; with one step at a time everything leaves the cache between two of them. A GPU takes
+    all replicas at once.
+
+    Args:
+        replicas: how many there are.
+        bytes_of_one: what a replica works on, over and over.
+
+    Example:
+        >>> turns(3, 1), turns(3, 10**12)[-1]
+        ([slice(0, 3, None)], slice(2, 3, None))
+    """
+    cache = _backend.cache()
+    size = replicas if cache is None else max(1, cache // 4 // bytes_of_one)
+    blocks = -(-replicas // size)
+    ends = [replicas * k // blocks for k in range(blocks + 1)]
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
 
 def fuse(chain: Callable[..., None]) -> Callable[..., None]:

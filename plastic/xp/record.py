@@ -20,6 +20,8 @@ class Backend:
         lu_solve: lu_solve(factor, B, transpose).
         fused: fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place.
         synchronize: waits for the device.
+        number: makes of an array of no axes a Python number, where that costs no waiting.
+        cache: gives the bytes of the last cache, or None where arrays need not fit one.
         short_sums: whether products of tiny matrices are better written out, see `xp.order`.
     """
 
@@ -30,6 +32,8 @@ class Backend:
     lu_solve: Callable[..., Any]
     fused: Callable[..., None]
     synchronize: Callable[[], None] = lambda: None
+    number: Callable[[Any], Any] = lambda array: array
+    cache: Callable[[], int | None] = lambda: None
     short_sums: bool = False
 
     def __repr__(self) -> str:

@@ -35,9 +35,12 @@ def compare(benchmark, name, ours, floor=None, *, peers=None, flops=None, rounds
     peers: {"JAX": function, ..}, whose functions return when their work is done
     flops: operations in the products of one call of ours; their rate is printed
 
-    Returns the medians in ms: {"ours": .., "floor": .., "JAX": ..}.
+    The floor is one of array calls, a NumPy floor: no lower bound of what compiled code takes. Each benchmark says what
+    is inside.
+
+    Returns the medians in ms: {"ours": .., "NumPy floor": .., "JAX": ..}.
     """
-    functions = {"ours": ours, **({"floor": floor} if floor else {}), **(peers or {})}
+    functions = {"ours": ours, **({"NumPy floor": floor} if floor else {}), **(peers or {})}
     times = {kind: [] for kind in functions}
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
         for count in range(rounds + 1):
