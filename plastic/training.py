@@ -11,18 +11,15 @@ The clock is the number of steps taken. What is special to an experiment comes i
     evaluate  evaluate() gives the metrics as {name: array of the replica shape}
 """
 
-import contextlib
 import functools
 import itertools
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import parameters, terminal, xp
+from plastic import interruption, parameters, terminal, xp
 from plastic.data.sources import Source
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
@@ -124,7 +121,7 @@ def fit(
         run.forget_rows()
         metrics = evaluated()
         save()
-    with _deferred_interrupt() as interrupted, _progress_bar(steps, number) as bar, _quiet():
+    with interruption.deferred() as waiting, _progress_bar(steps, number) as bar, _quiet():
         while number < steps and not stopped:
             number += 1
             health.watch(number, step(source.next(), number))
@@ -133,10 +130,10 @@ def fit(
                 metrics = evaluated()
                 stopped = stop is not None and bool(stop(metrics))
                 bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(metrics.items())[:3]})
-            done, leave = stopped or number == steps, interrupted.is_set() or terminal.interruption.is_set()
-            if done or leave or number % (checkpoint_every or evaluate_every) == 0:
+            interrupted = bool(waiting)
+            if interrupted or stopped or number == steps or number % (checkpoint_every or evaluate_every) == 0:
                 save()
-            if leave and not (done and run.last):
+            if interrupted:
                 run.status("interrupted", step=number, **health.details())
                 raise KeyboardInterrupt(f"interrupted at step {number}; go on with --resume={run.folder}")
     return metrics
@@ -232,24 +229,3 @@ def _progress_bar(steps, number):
 
 def _quiet():
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")  # divergence is watched, not warned about
-
-
-@contextlib.contextmanager
-def _deferred_interrupt():
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an event to ask about between steps; a second one acts at once."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # Python takes signals in the main thread only
-        return
-
-    def note(signum, frame):
-        interrupted.set()
-        signal.signal(signum, signal.default_int_handler)
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic import files, parameters, terminal
+from plastic import files, interruption, parameters, terminal
 from plastic.errors import PlasticError
 from plastic.runs import config, metrics, surroundings
 from plastic.runs.claim import Resumption, acquired, claimed
@@ -29,7 +29,6 @@ class Run:
     """
 
     checkpoint = "checkpoint.h5"
-    last = True  # whether nothing of the run comes after it, as after a part of a grid
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
     _resumption: "Resumption | None" = None
@@ -191,12 +190,14 @@ class Run:
             if text in ("interrupted", "failed") and self._resumption.waiting:
                 return
             self._resumption.go_on()
-        self.config |= {"status": text, "ended": None if text == "running" else surroundings.now(), "details": details}
-        self.config.pop("metrics", None)
-        if text != "running":
-            self._known = metrics.mark(self.folder / "metrics.csv", self._known)
-            self.config["metrics"] = list(self._known)
-        files.write_json(path, self.config)
+        ended = None if text == "running" else surroundings.now()
+        with interruption.deferred():  # what is known here is then what stands in the file
+            self.config |= {"status": text, "ended": ended, "details": details}
+            self.config.pop("metrics", None)
+            if text != "running":
+                self._known = metrics.mark(self.folder / "metrics.csv", self._known)
+                self.config["metrics"] = list(self._known)
+            files.write_json(path, self.config)
 
     def _go_on(self):
         """Write down that a resumed run goes on."""

@@ -18,7 +18,6 @@ class Part(Run):
 
     def __init__(self, run: Run, index: int, columns: Sequence[dict[str, Any]]) -> None:
         self.whole, self.index, self.every, self.columns = run, index, columns, dict(columns[index])
-        self.last = index == len(columns) - 1
         self._adopt()
 
     def _adopt(self):
