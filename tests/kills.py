@@ -12,6 +12,7 @@ is a fork, so that modules are imported once; POSIX only. tests/test_kills.py ta
 
 import argparse
 import importlib
+import itertools
 import json
 import os
 import pathlib
@@ -22,11 +23,12 @@ import sys
 import tempfile
 import time
 
+HERE = pathlib.Path(__file__).resolve().parent
 CALLS = ("fsync", "ftruncate", "mkdir", "open", "replace", "unlink")
 """Functions of `os` that change files; what is opened to be read counts too."""
 SIGNALS = {"kill": (signal.SIGKILL,), "signals": (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-OF_THE_MOMENT = ("started", "ended", "resumed", "command", "details", "blas", "revision")
-"""What config.json says of the time and of the process."""
+OF_THE_MOMENT = ("checksum", "started", "ended", "resumed", "command", "revision")
+"""What config.json says of the time and of how the process was started."""
 
 
 class Found(Exception):
@@ -47,11 +49,13 @@ class Killed:
     def __init__(self, line, data, place, chance, by):
         from plastic import cli
 
+        for name in ("fire", "h5py", "scipy.linalg"):
+            importlib.import_module(name)  # once, and not in each fork
         self.line, self.chance, self.by, self.place = line, chance, by, pathlib.Path(place)
         self.variables = {name: value.format(data=data) for name, value in line.variables.items()}
         commands = importlib.import_module(f"plastic.{line.family}.__main__").COMMANDS
         self.words = [word.format(data=data) for word in line.words]
-        self._serve = lambda words: cli.run(commands, [line.command, *words, "--no_plot"], prog=f"plastic.{line.family}")
+        self._serve = lambda words: cli.run(commands, [line.command, *words, "--no_plot"], prog="plastic")
         self.results, begun = self.place / "whole", time.monotonic()
         self._end(self._start(self.words))
         self.seconds = time.monotonic() - begun
@@ -89,6 +93,7 @@ class Killed:
             return child
         code = 1
         try:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             for number, name in ((1, "stdout"), (2, "stderr")):
                 os.dup2(os.open(self.place / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
             calls = armed(kill_at, which)
@@ -123,7 +128,7 @@ class Killed:
         return code == 0
 
     def _folder(self):
-        """Return the folder of the run, None where there is none; one without config.json is of a run that never was."""
+        """Return the folder of the run, None where there is none yet: without config.json there is no run."""
         found = [folder for folder in self.results.glob("*/*") if (folder / "config.json").exists()]
         if len(found) > 1:
             raise Found(f"{self.line}: {len(found)} folders of one run")
@@ -156,41 +161,42 @@ def held(folder):
     """Return all that a run folder holds, {name: bytes}, but for the lock and what is of the moment in config.json."""
     found = {each.name: each.read_bytes() for each in folder.iterdir() if each.name != ".lock"}
     config = json.loads(found.pop("config.json"))
-    kept = {name: value for name, value in config.items() if name not in (*OF_THE_MOMENT, "checksum")}
+    kept = {name: value for name, value in config.items() if name not in OF_THE_MOMENT}
     kept["options"] = {name: value for name, value in kept["options"].items() if name != "results"}
     return found | {"config.json": json.dumps(kept, sort_keys=True)}
 
 
+def tried(family, kills, seed, by, place):
+    """Kill runs of a family's commands that train, one after the other; return {command: kills}. Raises `Found`."""
+    chance, made, done = random.Random(f"{family} {seed}"), {}, {}
+    lines = [line for line in importlib.import_module(f"commands.{family}").LINES if line.trains]
+    for line in itertools.cycle(lines):
+        if sum(done.values()) >= kills:
+            return done
+        if str(line) not in done:
+            (place / str(line)).mkdir()
+            data = line.data(place / str(line)) if line.data else ""
+            made[str(line)] = Killed(line, data, place / str(line), chance, SIGNALS[by])
+        done[str(line)] = done.get(str(line), 0) + made[str(line)].once()
+
+
 def main():
-    """Kill; print what is lost."""
+    """Kill; say how often, or what is lost."""
+    families = sorted(path.stem for path in (HERE / "commands").glob("*.py") if path.stem != "case")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kills", type=int)
-    parser.add_argument("--family", choices=["ep", "eprop", "gait", "gle", "pc"])
+    parser.add_argument("--family", choices=families)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--by", choices=SIGNALS, default="kill")
     given = parser.parse_args()
-    place, lost = pathlib.Path(tempfile.mkdtemp()), 0
-    for family in [given.family] if given.family else ["ep", "eprop", "gait", "gle", "pc"]:
-        chance, done = random.Random(f"{family} {given.seed}"), {}
-        lines = [line for line in importlib.import_module(f"commands.{family}").LINES if line.trains]
-        each = {}
-        while sum(done.values()) < given.kills:
-            line = lines[len(done) % len(lines)] if len(done) < len(lines) else min(lines, key=lambda line: done[str(line)])
-            if str(line) not in each:
-                (place / str(line)).mkdir()
-                data = line.data(place / str(line)) if line.data else ""
-                each[str(line)] = Killed(line, data, place / str(line), chance, SIGNALS[given.by])
-            try:
-                done[str(line)] = done.get(str(line), 0) + each[str(line)].once()
-            except Found as problem:
-                print(problem, flush=True)
-                lost, done[str(line)] = lost + 1, done.get(str(line), 0) + 1
-        print(f"{family}: {sum(done.values())} kills, {done}", flush=True)
-    print(f"{lost} runs misbehaved")
-    return 1 if lost else 0
+    place = pathlib.Path(tempfile.mkdtemp())
+    for family in [given.family] if given.family else families:
+        done = tried(family, given.kills, given.seed, given.by, place)
+        print(f"{sum(done.values())} kills of {family}: {done}", flush=True)
+    shutil.rmtree(place)
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[1]), str(pathlib.Path(__file__).resolve().parent)]
+    sys.path[:0] = [str(HERE.parent), str(HERE)]
     os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", MPLBACKEND="Agg")
-    sys.exit(main())
+    main()

@@ -21,9 +21,7 @@ import plastic
 from plastic import cli, interruption, runs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-LINES = {
-    str(line): line for name in plastic.FAMILIES for line in importlib.import_module(f"commands.{name}").LINES
-}
+LINES = {str(line): line for name in plastic.FAMILIES for line in importlib.import_module(f"commands.{name}").LINES}
 SEND = """
 import os, sys
 
@@ -187,7 +185,9 @@ def test_in_work_that_is_no_training(line, which, finaliser):
 
 
 def test_in_a_finaliser_while_it_trains():
-    told, _, folder, status = ended("gait-train", "training.py:watch", signal.SIGTERM, ["--nb_epochs=4000"], finaliser=True)
+    told, _, folder, status = ended(
+        "gait-train", "training.py:watch", signal.SIGTERM, ["--nb_epochs=4000"], finaliser=True
+    )
     assert re.fullmatch(r"interrupted at step \d+; go on with --resume=(.*)", told)[1] == str(folder)
     assert status == "interrupted"
 

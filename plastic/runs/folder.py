@@ -263,9 +263,11 @@ class Run:
             self.config["checkpoints"].append(self.checkpoint)
             files.write_json(self.folder / "config.json", self.config)
 
-    def load_checkpoint(self, tree: Tree) -> dict[str, Any]:
+    def load_checkpoint(self, tree: Tree, accept: Callable[..., Any] = lambda arrays, counters, table: counters) -> Any:
         """Write the checkpoint into the arrays of `tree`, in place, cut metrics.csv back to it; return the counters.
 
+        accept: accept(arrays, counters, columns of metrics.csv) may refuse them by a PlasticError, and returns what is
+            returned in place of the counters.
         Raises PlasticError, with nothing changed, where the checkpoint is missing, damaged, or of another tree, or
         metrics.csv is not what it was.
         """
@@ -273,12 +275,16 @@ class Run:
         rows = self._mine("metrics.csv")
         metrics.require(rows, [mark])
         try:
+            accepted = accept(arrays, counters, self._own(metrics.read(rows, mark.length)))
             parameters.assign(tree, arrays, grown=self.growing)
         except PlasticError as error:
             raise PlasticError(f"{self.folder / self.checkpoint} does not fit: {error}") from None
         self._cut(rows, mark)
         self._go_on()
-        return counters
+        return accepted
+
+    def _own(self, table):
+        return table
 
     def _cut(self, rows, mark):
         metrics.cut(rows, mark.length)

@@ -55,16 +55,16 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
             raise
 
 
-def read(path: Path) -> dict[str, list[Any]]:
+def read(path: Path, length: int | None = None) -> dict[str, list[Any]]:
     """Return the file as a dict column -> list of int, float, str or None (empty cell); {} where there is none.
 
-    Raises PlasticError where it is not what `append` writes.
+    length: how many of its bytes are read, all by default. Raises PlasticError where it is not what `append` writes.
     """
     if not os.path.lexists(path):
         return {}
     with files.system_errors(f"cannot read {path}"), _opened(path, "rb") as file:
         system.require_memory(path, os.fstat(file.fileno()).st_size)
-        data = file.read()
+        data = file.read(-1 if length is None else length)
     whole = data[: data.rfind(b"\n") + 1]  # a process killed while it wrote leaves a part of a line
     try:
         header, *rows = list(csv.reader(io.StringIO(whole.decode(), newline=""), strict=True)) or [[]]

@@ -38,6 +38,14 @@ class Part(Run):
     def forget_rows(self) -> None:
         """Do nothing: `begin` of the whole run sees to it, for all parts at once."""
 
+    def _own(self, table):
+        places = [
+            place
+            for place in range(len(table.get("step", [])))
+            if all(table.get(name, [None] * (1 + place))[place] == value for name, value in self.columns.items())
+        ]
+        return {name: [column[place] for place in places] for name, column in table.items()}
+
     def _cut(self, rows, mark):
         """Do nothing either: other parts may have added rows since this one was saved."""
 
