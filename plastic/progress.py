@@ -7,14 +7,16 @@ agree with the arrays, with the source of batches and with metrics.csv.
 import contextlib
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from plastic import files, require
+from plastic import files, parameters, require
 from plastic.data.sources import Source
 from plastic.errors import PlasticError
+from plastic.types import Tree
 
 _IMPOSSIBLE = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 
@@ -38,10 +40,10 @@ class Progress:
         return vars(self) | {"metrics": {name: value.tolist() for name, value in self.metrics.items()}}
 
     @classmethod
-    def of(cls, counters: dict[str, Any], steps: int, replicas: int) -> "Progress":
+    def of(cls, counters: dict[str, Any], steps: int, shape: tuple[int, ...]) -> "Progress":
         """Return the progress that the counters of a checkpoint tell.
 
-        counters: as `counters` gives them. steps: of the whole training. replicas: their number.
+        counters: as `counters` gives them. steps: of the whole training. shape: of the replicas.
         Raises PlasticError where no training of so many steps and replicas can be there.
         """
         with _told_of("its counters"):
@@ -49,10 +51,10 @@ class Progress:
             require.whole("step", found.step, least=0, most=steps)
             if not isinstance(found.stopped, bool):
                 raise PlasticError(f"stopped is {found.stopped!r}; it must be true or false")
-            found.metrics = {name: _numbers(name, value, replicas) for name, value in found.metrics.items()}
+            found.metrics = {name: _numbers(name, value, shape) for name, value in found.metrics.items()}
             found.diverged = {int(replica): step for replica, step in found.diverged.items()}
             for replica, step in found.diverged.items():
-                require.whole("a replica that diverged", replica, least=0, most=replicas - 1)
+                require.whole("a replica that diverged", replica, least=0, most=math.prod(shape) - 1)
                 require.whole(f"the step at which replica {replica} diverged", step, most=max(found.step, 1))
             return found
 
@@ -69,9 +71,18 @@ class Progress:
                 place = last[tuple(row[name] for name in keys)]
                 if not self.step - self.step % every <= table["step"][place] <= self.step:
                     raise PlasticError(f"step is {self.step}, but metrics.csv ends at step {table['step'][place]}")
+                filled = {name for name, column in table.items() if column[place] is not None}
+                if extra := filled - {"step", "epoch", *row}:
+                    raise PlasticError(f"metrics.csv has {', '.join(sorted(extra))}, too")
                 for name in self.metrics:
                     if not np.array_equal(row[name], table[name][place], equal_nan=True):
                         raise PlasticError(f"{name} is {row[name]}, but metrics.csv ends with {table[name][place]}")
+
+    def require_arrays(self, arrays: dict[str, np.ndarray], state: Tree) -> None:
+        """Require arrays of the types of a state, finite, as all are that are saved."""
+        for name, leaf in parameters.leaves(state):
+            if name in arrays and (arrays[name].dtype != leaf.dtype or not np.isfinite(arrays[name]).all()):
+                raise PlasticError(f"{name} is {arrays[name].dtype}, not finite {leaf.dtype}")
 
     def restore(self, source: Source) -> None:
         """Put the source of batches where it was, and require that it is there."""
@@ -87,17 +98,10 @@ class Progress:
             raise PlasticError(f"step is {self.step}, but the state of its batches is that after {batches!r}")
 
 
-def require_finite(arrays: dict[str, np.ndarray]) -> None:
-    """Require the arrays of a checkpoint to be finite, as all are that are saved. Raises PlasticError."""
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-            raise PlasticError(f"{name} is not finite")
-
-
-def _numbers(name: str, value: Any, count: int) -> np.ndarray:
+def _numbers(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(value)
-    if array.dtype.kind not in "biuf" or array.size != count:
-        raise PlasticError(f"the metric {name} is not {count} numbers, one a replica")
+    if array.dtype.kind not in "biuf" or array.shape not in (shape, () if shape == (1,) else shape):
+        raise PlasticError(f"the metric {name} is not numbers of the replica shape {shape}")
     return array
 
 

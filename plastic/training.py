@@ -22,7 +22,7 @@ import numpy as np
 from plastic import interruption, parameters, terminal, xp
 from plastic.data.sources import Source
 from plastic.errors import PlasticError
-from plastic.progress import Progress, require_finite
+from plastic.progress import Progress
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree
 
@@ -111,8 +111,8 @@ def fit(
         run.save_checkpoint(state, now.counters())
 
     def accept(arrays, counters, table):
-        found = Progress.of(counters, steps, len(health.replicas))
-        require_finite(arrays)
+        found = Progress.of(counters, steps, health.shape)
+        found.require_arrays(arrays, state)
         health.diverged = found.diverged
         found.require_rows(health.rows(found.metrics, health.alive()), table, evaluate_every)
         found.restore(source)
@@ -120,7 +120,8 @@ def fit(
 
     if run.has_checkpoint():
         now = run.load_checkpoint(state, accept)
-        run.status("running", **health.details())
+        if now.step < steps and not now.stopped:
+            run.status("running", **health.details())
     else:
         run.forget_rows()
         measure()

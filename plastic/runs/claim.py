@@ -13,19 +13,13 @@ from plastic.errors import PlasticError
 class Resumption:
     """A run that was resumed; it waits until it goes on.
 
-    after: its status before.
-    cut: what is to be cut away from metrics.csv when it goes on.
+    waiting: whether it has not gone on yet.
+    cut: cuts away from metrics.csv, when it goes on, what is to be done again.
     """
 
-    def __init__(self, after: str) -> None:
-        self.after, self.waiting = after, True
+    def __init__(self) -> None:
+        self.waiting = True
         self.cut: Callable[[], None] = lambda: None
-
-    def go_on(self):
-        """Cut, once."""
-        if self.waiting:
-            self.waiting = False
-            self.cut()
 
 
 def claimed(path: pathlib.Path) -> pathlib.Path:

@@ -44,10 +44,11 @@ class Part(Run):
             for place in range(len(table.get("step", [])))
             if all(table.get(name, [None] * (1 + place))[place] == value for name, value in self.columns.items())
         ]
-        return {name: [column[place] for place in places] for name, column in table.items()}
+        own = {name: column for name, column in table.items() if name not in self.columns}
+        return {name: [column[place] for place in places] for name, column in own.items()}
 
-    def _cut(self, rows, mark):
-        """Do nothing either: other parts may have added rows since this one was saved."""
+    def _loaded(self, rows, mark):
+        """Do nothing either: other parts may have added rows since this one was saved, and may yet be refused."""
 
 
 def cut_to_the_last(run: Run, parts: Sequence[dict[str, Any]]) -> Callable[[], None]:
@@ -60,8 +61,6 @@ def cut_to_the_last(run: Run, parts: Sequence[dict[str, Any]]) -> Callable[[], N
     run.config["parts"] = [dict(part) for part in parts]
     every = [Part(run, index, parts) for index in range(len(parts))]
     marks = [part._checkpoint()[2] for part in every if part.has_checkpoint()]
-    if len(marks) < len(parts):
-        run.require_unfinished()
     if not marks:
         return run.forget_rows
     rows, last = run._mine("metrics.csv"), max(marks, key=lambda each: each.length)
