@@ -169,9 +169,7 @@ def test_a_checkpoint_of_another_run_is_refused(run, tmp_path):
         other.log([{"step": 1, "loss": 0.25, "rule": "a"}, {"step": 2, "loss": 0.125, "rule": "b"}])
         other.save_checkpoint(tree(1.0), {"step": 2})
     os.replace(other.folder / "checkpoint.h5", run.folder / "checkpoint.h5")
-    with pytest.raises(
-        PlasticError, match=r"checkpoint\.h5 is of another run, [0-9a-f]{8}; this one is "
-    ):
+    with pytest.raises(PlasticError, match=r"checkpoint\.h5 is of another run, [0-9a-f]{8}; this one is "):
         run.read_checkpoint()
 
 
