@@ -15,10 +15,9 @@ from typing import IO
 import numpy as np
 
 from plastic import system
+from plastic.data.store import ARRAYS, MOST_CLASSES
 from plastic.errors import PlasticError
 
-_NAMES = ("x_train", "y_train", "x_test", "y_test")
-_MOST_CLASSES = 1 << 16  # a label beyond is a number of something else, and one-hot targets would not fit the memory
 _PACKED = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte in the file can stand for
 _PIECE = 1 << 20  # bytes read at a time
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, struct.error, OverflowError, zipfile.BadZipFile, zlib.error)
@@ -51,10 +50,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             )
         if y.shape != x.shape[:1]:
             raise PlasticError(f"{path}: y_{split} has shape {y.shape}; {len(x)} samples need one label each")
-        bad = y[(y < 0) | (y >= _MOST_CLASSES) | (y != np.floor(y))] if y.dtype.kind != "b" else y[:0]
+        bad = y[(y < 0) | (y >= MOST_CLASSES) | (y != np.floor(y))] if y.dtype.kind != "b" else y[:0]
         if bad.size:
             raise PlasticError(
-                f"{path}: y_{split} has the label {bad[0]}; labels are whole numbers from 0 to {_MOST_CLASSES - 1}"
+                f"{path}: y_{split} has the label {bad[0]}; labels are whole numbers from 0 to {MOST_CLASSES - 1}"
             )
         arrays[f"y_{split}"] = y.astype(np.int64)
     if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
@@ -68,7 +67,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     try:
         with system.open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
-            members = {name: _member(archive, path, name) for name in _NAMES}
+            members = {name: _member(archive, path, name) for name in ARRAYS}
             # x is there as it is in the file and in the working precision
             system.require_memory(path, 2 * sum(each.file_size for each in members.values()))
             return {name: _array(archive, path, name, member) for name, member in members.items()}
@@ -83,7 +82,7 @@ def _member(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: str) -
     """Return the member of the archive that holds an array. Raises ValueError where its size cannot be true."""
     member = archive.NameToInfo.get(f"{name}.npy") or archive.NameToInfo.get(name)
     if member is None:
-        raise PlasticError(f"{path} has no array {name}; it needs {', '.join(_NAMES)}")
+        raise PlasticError(f"{path} has no array {name}; it needs {', '.join(ARRAYS)}")
     if member.flag_bits & 1:
         raise ValueError(f"{name} is encrypted")
     if member.compress_type not in _PACKED:

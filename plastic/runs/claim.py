@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 from plastic import files, system
@@ -14,12 +13,12 @@ class Resumption:
     """A run that was resumed; it waits until it goes on.
 
     waiting: whether it has not gone on yet.
-    cut: cuts away from metrics.csv, when it goes on, what is to be done again.
+    length: the bytes of metrics.csv that are kept when it goes on; what comes after them is done again. None for all.
     """
 
     def __init__(self) -> None:
         self.waiting = True
-        self.cut: Callable[[], None] = lambda: None
+        self.length: int | None = None
 
 
 def claimed(path: pathlib.Path) -> pathlib.Path:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plastic import terminal
-from plastic.errors import PlasticError
+from plastic.errors import PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed
 from plastic.runs.new_run import DryRun, NewRun, check_seeds, has_seeds, shown
@@ -128,7 +128,7 @@ def draw_figures(record: Experiment, run: Run) -> None:
         try:
             plotting.save(function([run]), run.folder / f"{name}.png")
         except Exception as error:  # whatever is wrong with a figure, the run is saved and good
-            failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            failed[name] = told(error)
     if failed:
         what = f"not drawn: {', '.join(failed)} ({next(iter(failed.values()))})"
         terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from plastic import plotting, runs, terminal
-from plastic.errors import PlasticError
+from plastic.errors import PlasticError, told
 
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -28,7 +28,12 @@ def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
         raise PlasticError(f"a run of {kinds[0]} has no figures")
     paths = _paths(found, list(draw), out)
     for name, path in paths.items():
-        plotting.save(draw[name](found), path)
+        try:
+            plotting.save(draw[name](found), path)
+        except PlasticError:
+            raise
+        except Exception as error:  # matplotlib may lack what it needs, and a folder may come from anywhere
+            raise PlasticError(f"{name} cannot be drawn: {told(error)}") from error
         terminal.say(str(path))
 
 

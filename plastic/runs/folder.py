@@ -151,9 +151,9 @@ class Run:
             self.config["parts"] = [dict(part) for part in parts]
             self.status("running", **self.config.get("details", {}))
         else:
-            from plastic.runs.part import cut_to_the_last
+            from plastic.runs.part import length_at_the_last
 
-            self._resumption.cut = cut_to_the_last(self, parts)
+            self._resumption.length = length_at_the_last(self, parts)
 
     def require_extensible(self) -> None:
         """Raise PlasticError where training has ended by a criterion, not by its length."""
@@ -195,7 +195,8 @@ class Run:
         if self._resumption is not None and self._resumption.waiting:
             self._resumption.waiting = False
             self._write_status("running", self.config.get("details", {}))
-            self._resumption.cut()
+            if self._resumption.length is not None:
+                metrics.cut(self._mine("metrics.csv"), self._resumption.length)
 
     def _write_status(self, text, details):
         path = self._mine("config.json")
@@ -280,7 +281,7 @@ class Run:
         rows = self._mine("metrics.csv")
         metrics.require(rows, [mark])
         try:
-            accepted = accept(arrays, counters, self._own(metrics.read(rows, mark.length)))
+            accepted = accept(arrays, counters, self._table(rows, mark))
             parameters.assign(tree, arrays, grown=self.growing)
         except PlasticError as error:
             raise PlasticError(f"{self.folder / self.checkpoint} does not fit: {error}") from None
@@ -288,8 +289,8 @@ class Run:
         self._loaded(rows, mark)
         return accepted
 
-    def _own(self, table):
-        return table
+    def _table(self, rows, mark):
+        return metrics.read(rows, mark.length)
 
     def _loaded(self, rows, mark):
         self._go_on()
