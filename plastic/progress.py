@@ -65,12 +65,15 @@ class Progress:
         between two evaluations.
         """
         with _told_of("metrics.csv"):
+            end = table["step"][-1]
+            if not self.step - self.step % every <= end <= self.step:
+                raise PlasticError(f"step is {self.step}, but metrics.csv ends at step {end}")
             keys = [name for row in rows[:1] for name in row if name not in self.metrics]
             last = {tuple(table[name][place] for name in keys): place for place in range(len(table["step"]))}
             for row in rows:
                 place = last[tuple(row[name] for name in keys)]
-                if not self.step - self.step % every <= table["step"][place] <= self.step:
-                    raise PlasticError(f"step is {self.step}, but metrics.csv ends at step {table['step'][place]}")
+                if table["step"][place] != end:
+                    raise PlasticError(f"metrics.csv has no row of {row} at step {end}")
                 filled = {name for name, column in table.items() if column[place] is not None}
                 if extra := filled - {"step", "epoch", *row}:
                     raise PlasticError(f"metrics.csv has {', '.join(sorted(extra))}, too")

@@ -6,6 +6,8 @@ What sets the commands apart is in tests/commands/<family>.py, as a list LINES.
 import errno
 import importlib
 import inspect
+import json
+import math
 import os
 import re
 import signal
@@ -280,6 +282,23 @@ def test_a_resumed_run_keeps_its_options(line, paths):
     others = [each for each in LINES if each.trains and str(each) != str(line) and each.family == line.family]
     if others:
         assert "is a run of" in refused(others[0], f"--resume={whole.folder}")
+
+
+@trained
+def test_a_crafted_checkpoint_is_refused_and_changes_nothing(line, paths):
+    whole, _ = run(line, words_of(line, paths))
+    path = sorted(whole.folder.glob("checkpoint*.h5"))[-1]
+    arrays, attributes = plastic.files.read_hdf5(path)
+    before, config = content(whole.folder), (whole.folder / "config.json").read_bytes()
+    for crafted in ({"step": -1}, {"step": math.nan}, {"metrics": {}}, {"diverged": {"99": 1}}, {"source": None}):
+        counters = json.dumps(json.loads(attributes["counters"]) | crafted)
+        plastic.files.write_hdf5(path, arrays, **attributes | {"counters": counters})
+        assert f"{path} does not fit: " in refused(line, f"--resume={whole.folder}")
+        assert (whole.folder / "config.json").read_bytes() == config
+    plastic.files.write_hdf5(path, arrays, **attributes)
+    assert content(whole.folder) == before
+    run(line, [f"--resume={whole.folder}"])
+    assert content(whole.folder) == before
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.longer], ids=str)

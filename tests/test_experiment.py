@@ -370,22 +370,26 @@ def test_a_grid_goes_on_where_a_part_diverges_and_logs_the_published_error():
     assert np.all(np.isfinite(plastic.load(found.folder, part={"rate": 3e8}).network))
 
 
-@pytest.mark.parametrize("stop", range(1, 61, 7))
+def cut_grid(monkeypatch, stop):
+    """Return the folder of a grid that was killed when it would have saved for the `stop`-th time."""
+    count, save = [0], runs.Run.save_checkpoint
+
+    def killed(self, tree, counters):
+        count[0] += 1
+        if count[0] == stop:
+            raise SystemExit(137)
+        save(self, tree, counters)
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(runs.Run, "save_checkpoint", killed)
+        grid()
+    return max(pathlib.Path("results/toy").iterdir(), key=lambda each: each.stat().st_ctime_ns)
+
+
+@pytest.mark.parametrize("stop", (1, 2, 4, 5, 7, 8, 10, 11, 12))
 def test_a_grid_killed_anywhere_resumes_to_the_bit(monkeypatch, stop):
     whole, _ = run("grid")
-    with monkeypatch.context() as patch:
-        count, save = [0], runs.Run.save_checkpoint
-
-        def killed(self, tree, counters):
-            count[0] += 1
-            if count[0] * 5 > stop:
-                raise SystemExit(137)
-            save(self, tree, counters)
-
-        patch.setattr(runs.Run, "save_checkpoint", killed)
-        with pytest.raises(SystemExit):
-            grid()
-    (cut,) = [each for each in whole.folder.parent.iterdir() if each != whole.folder]
+    cut = cut_grid(monkeypatch, stop)
     assert runs.Run(cut).config["status"] != "finished"
     run("grid", f"--resume={cut}")
     assert (cut / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
@@ -418,6 +422,41 @@ def test_a_grid_whose_files_do_not_belong_together_is_refused_and_stays_as_it_is
         assert content(found.folder) == before
 
 
+def test_an_older_checkpoint_of_a_part_of_a_finished_grid_is_refused(monkeypatch):
+    """Its later rows stand among those of other parts; trained again, they would be there twice."""
+    whole, _ = run("grid")
+    cut = cut_grid(monkeypatch, 8)
+    name = "checkpoint-1.h5"
+    os.replace(cut / name, whole.folder / name)
+    before = content(whole.folder)
+    assert f"{name} does not fit: step is 5, but metrics.csv ends at step 20" in refused(
+        "grid", f"--resume={whole.folder}"
+    )
+    assert content(whole.folder) == before
+
+
+def test_a_grid_with_a_crafted_part_is_refused_before_anything_changes():
+    whole, _ = run("grid")
+    path = whole.folder / "checkpoint-2.h5"
+    arrays, attributes = files.read_hdf5(path)
+    files.write_hdf5(
+        path, arrays, **attributes | {"counters": attributes["counters"].replace('"step": 20', '"step": 21')}
+    )
+    before = content(whole.folder)
+    assert "checkpoint-2.h5 does not fit: step is 21; it must be from 0 to 20" in refused(
+        "grid", f"--resume={whole.folder}"
+    )
+    assert content(whole.folder) == before
+
+
+def test_a_checkpoint_that_was_saved_just_before_a_kill_is_listed_later(monkeypatch):
+    whole, _ = run("grid")
+    record = whole.config | {"checkpoints": ["checkpoint-0.h5", "checkpoint-1.h5"], "status": "running"}
+    files.write_json(whole.folder / "config.json", record)
+    run("grid", f"--resume={whole.folder}")
+    assert runs.Run(whole.folder).config["checkpoints"] == whole.config["checkpoints"]
+
+
 def test_a_grid_of_other_parts_is_refused():
     found, _ = run("grid")
     files.write_json(found.folder / "config.json", found.config | {"parts": found.config["parts"][:2]})
@@ -428,28 +467,14 @@ def test_a_grid_of_other_parts_is_refused():
 
 def test_a_grid_that_is_refused_in_a_part_keeps_its_rows(monkeypatch):
     """It is killed after rows that no checkpoint counts; the network of its first part then has another shape."""
-    with monkeypatch.context() as patch:
-        count, save = [0], runs.Run.save_checkpoint
-
-        def killed(self, tree, counters):
-            count[0] += 1
-            if count[0] > 2:
-                raise SystemExit(137)
-            save(self, tree, counters)
-
-        patch.setattr(runs.Run, "save_checkpoint", killed)
-        with pytest.raises(SystemExit):
-            grid()
-    (folder,) = os.scandir("results/toy")
-    before = content(folder.path)
+    folder = cut_grid(monkeypatch, 3)
+    before = content(folder)
     with monkeypatch.context() as patch:
         patch.setattr(parameters, "assign", lambda *_, **__: (_ for _ in ()).throw(PlasticError("other shapes")))
-        assert "checkpoint-0.h5 does not fit: other shapes" in refused("grid", f"--resume={folder.path}")
-    assert content(folder.path) == before
-    run("grid", f"--resume={folder.path}")
-    assert (pathlib.Path(folder.path) / "metrics.csv").read_bytes() == (
-        run("grid")[0].folder / "metrics.csv"
-    ).read_bytes()
+        assert "checkpoint-0.h5 does not fit: other shapes" in refused("grid", f"--resume={folder}")
+    assert content(folder) == before
+    run("grid", f"--resume={folder}")
+    assert (folder / "metrics.csv").read_bytes() == (run("grid")[0].folder / "metrics.csv").read_bytes()
 
 
 @pytest.mark.parametrize("word", ["--steps=5", "--steps=10"])
@@ -510,6 +535,9 @@ def test_a_figure_that_cannot_be_drawn_spoils_nothing(capsys):
         f"warning: not drawn: curve (ValueError: no ink); draw later by: python -m plastic.toy figure {folder}\n"
     )
     assert captured.out.endswith(f"run folder {folder}\n") and runs.Run(folder).config["status"] == "finished"
+    assert refused("figure", str(folder)) == "error: curve cannot be drawn: ValueError: no ink\n"
+    BROKEN[0] = PlasticError("the run is not finished")
+    assert refused("figure", str(folder)) == "error: the run is not finished\n"
     BROKEN.clear()
     assert printed(COMMANDS, ["figure", str(folder)], "toy") == [str(folder / "curve.png")]
     assert (folder / "curve.png").exists()

@@ -117,7 +117,7 @@ WRONG = [
     *((set_("diverged", value), "its counters: ") for value in (None, 3, [], "x", {"x": 3}, {"0.5": 3})),
     *((set_("diverged", {"1": value}), "diverged is .*; it must be") for value in (*NO_NUMBER, 0, -1, 9)),
     *((set_("diverged", {value: 4}), "a replica that diverged is .*; it must be") for value in ("2", "-1", "9" * 30)),
-    (set_("diverged", {}), "metrics.csv ends at step"),  # its rows end earlier
+    (set_("diverged", {}), "metrics.csv has no row of .* at step 6"),  # its rows end earlier
     *((set_("metrics", value), "its counters: ") for value in (None, 3, [], "x")),
     *((set_("metrics", "loss", value), "the metric loss is not") for value in (None, 3, "xx", [], [1], [1, 2, 3])),
     *((set_("metrics", "loss", value), "the metric loss is not") for value in ([[1, 2]], ["1", "2"], [1, None], {})),
