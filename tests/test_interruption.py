@@ -135,7 +135,7 @@ def test_before_there_is_a_folder(line, which):
 
 TRAINING = {
     "gait-train": "training.py:watch",
-    "ep-train": "training.py:evaluated",
+    "ep-train": "training.py:measure",
     "eprop-pattern": "files/sealed.py:_fill",
     "gle-lagline": "training.py:watch",
     "pc-depth": "pc/rules.py:pc",

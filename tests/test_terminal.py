@@ -1,4 +1,4 @@
-"""What is said to the user spoils nothing that is done: terminals closed, full orunable to show a name."""
+"""What is said to the user spoils nothing that is done: terminals closed, full or unable to show a name."""
 
 import json
 import os
