@@ -5,7 +5,7 @@ back a trained network. Each family of rules is a package of its own, `plastic.g
 use.
 """
 
-from plastic import interruption  # noqa: F401, I001  first of all: from here on a signal is told in one line
+from plastic import startup  # noqa: F401, I001  before all others
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -30,7 +30,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from plastic import interruption, terminal
+from plastic import interruption, startup, terminal
 from plastic.errors import PlasticError
 from plastic.words import _OPTION, _options, _suggestion, parse
 
@@ -70,7 +70,7 @@ def run(
         except PlasticError as error:
             code, message = 2, f"error: {error}"
         except KeyboardInterrupt as stop:
-            code, message = interruption.EXIT_CODE, str(stop) or "interrupted"
+            code, message = startup.EXIT_CODE, str(stop) or "interrupted"
         except BrokenPipeError:
             terminal.silence(sys.stdout)
             code = 141

@@ -1,23 +1,19 @@
 """Ctrl-C, SIGTERM and SIGHUP, which are one thing here, at any moment of a program.
 
-    while `python -m plastic.gait` imports its first modules   it ends at once, with one line and exit code 130
-    with raised():       while a command runs                  KeyboardInterrupt, also where Python could not raise it
-    with deferred():     around what must not be torn apart    the signal waits for the end of the block
-
-This is the first module of the package to be imported, and imports nothing that takes time.
+plastic.startup      while `python -m plastic.gait` imports its first modules, it ends at once, in one line
+with raised():       while a command runs, KeyboardInterrupt, also where Python could not raise it
+with deferred():     around what must not be torn apart, the signal waits for the end of the block
 """
 
 import contextlib
-import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-EXIT_CODE = 130
-"""That of a program that ends by Ctrl-C, as shells have it."""
-_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+from plastic import startup
+
 _MOMENT = 0.01  # seconds, in which a finaliser ends
 
 
@@ -126,34 +122,10 @@ def _handled(handler: Callable[[int, Any], None]) -> Iterator[bool]:
     if threading.current_thread() is not threading.main_thread():
         yield False
         return
-    before = {each: signal.signal(each, handler) for each in _heeded()}
+    before = {each: signal.signal(each, handler) for each in startup.heeded()}
     try:
         yield True
     finally:
         for each, former in before.items():
             # with its command a program is at its end
-            signal.signal(each, signal.SIG_IGN if former is _end_at_once else former)
-
-
-def _heeded():
-    return [each for each in _SIGNALS if signal.getsignal(each) not in (signal.SIG_IGN, None)]  # None: of C code
-
-
-def _end_at_once(number, frame):
-    with contextlib.suppress(OSError):
-        os.write(2, b"interrupted; nothing was written\n")
-    os._exit(EXIT_CODE)  # nothing is unwound, since there is nothing to save, and half an import catches what it can
-
-
-def _is_program():
-    """Whether the process was started as `python -m plastic...`, and is about to find that module."""
-    if sys.argv[:1] != ["-m"]:
-        return False
-    word = sys.orig_argv[-len(sys.argv)]  # the module, or -mplastic
-    name = word[word.find("m") + 1 :] if word.startswith("-") else word
-    return name.split(".")[0] == "plastic"
-
-
-if _is_program():
-    for _number in _heeded():
-        signal.signal(_number, _end_at_once)
+            signal.signal(each, signal.SIG_IGN if former is startup.end_at_once else former)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import plastic
-from plastic import cli, interruption, runs
+from plastic import cli, interruption, runs, startup
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LINES = {str(line): line for name in plastic.FAMILIES for line in importlib.import_module(f"commands.{name}").LINES}
@@ -51,6 +51,7 @@ def place(tmp_path, monkeypatch):
     [
         *((name, "plastic/errors.py:<module>") for name in plastic.FAMILIES),
         ("gait", "numpy/__init__.py:<module>"),
+        ("eprop", "typing.py:<module>"),
         ("ep", "plastic/cli.py:<module>"),
         ("pc", "pc/experiments/pairs.py:<module>"),
     ],
@@ -329,4 +330,4 @@ def test_other_threads_take_no_signals():
 def test_only_our_own_programs_end_at_once(monkeypatch, argv, orig, is_program):
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", orig)
-    assert interruption._is_program() == is_program
+    assert startup._is_program() == is_program
