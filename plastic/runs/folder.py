@@ -260,10 +260,10 @@ class Run:
             metrics_checksum=self._known.checksum,
             run=self.config["identity"],
         )
-        if self._lists_checkpoint():
+        if self._list_checkpoint():
             files.write_json(self.folder / "config.json", self.config)
 
-    def _lists_checkpoint(self):
+    def _list_checkpoint(self):
         """Let config.json list the checkpoint from its next writing on; return whether it did not."""
         if new := self.checkpoint not in self.config["checkpoints"]:
             self.config["checkpoints"].append(self.checkpoint)
@@ -285,7 +285,7 @@ class Run:
             parameters.assign(tree, arrays, grown=self.growing)
         except PlasticError as error:
             raise PlasticError(f"{self.folder / self.checkpoint} does not fit: {error}") from None
-        self._lists_checkpoint()  # it does not where the run was killed right after it was saved
+        self._list_checkpoint()  # it does not where the run was killed right after it was saved
         self._loaded(rows, mark)
         return accepted
 
