@@ -124,11 +124,6 @@ def test_identity_counts_what_is_computed_and_nothing_else():
     assert runs.identity_hash({"a": math.inf}) != runs.identity_hash({"a": math.nan})
 
 
-def test_identity_of_a_run_may_be_given(tmp_path):
-    with runs.Run.create(tmp_path, "gait", "train", OPTIONS, identity={"a": 1}) as run:
-        assert run.folder.name == f"train-{runs.identity_hash({'a': 1})}"
-
-
 def test_results_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
     assert runs.results_folder() == pathlib.Path("results")

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from plastic import plotting, runs, terminal
-from plastic.errors import PlasticError
+from plastic.errors import PlasticError, told
 
 
 def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
@@ -25,10 +25,19 @@ def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
     if not draw:
         raise PlasticError(f"a run of {kinds[0]} has no figures")
     paths = _paths(found, list(draw), out)
-    drawn = {path: draw[name](found) for name, path in paths.items()}  # all, before anything is written
+    drawn = {path: _drawn(name, draw[name], found) for name, path in paths.items()}  # all, before anything is written
     for path, each in drawn.items():
         plotting.save(each, path)
         terminal.say(str(path))
+
+
+def _drawn(name, draw, found):
+    try:
+        return draw(found)
+    except PlasticError:
+        raise
+    except Exception as error:  # matplotlib may lack what it needs, and a folder may come from anywhere
+        raise PlasticError(f"{name} cannot be drawn: {told(error)}") from error
 
 
 def _paths(found, names, out):

@@ -36,6 +36,8 @@ def best(metrics, summary, select="test_error", report="test_error", **where):
     chosen, and which is reported.
     """
     rates, chosen_by = curves(metrics, select, **where)
+    if chosen_by.shape[-1] < 2:
+        raise PlasticError("metrics.csv has no rows after the first step: the run is not finished; go on with --resume")
     _, reported = curves(metrics, report, **where)
     scores = SUMMARIES[summary](chosen_by[..., 1:], axis=-1).mean(axis=-1)
     index = int(np.argmin(np.where(np.isfinite(scores), scores, np.inf)))
