@@ -64,7 +64,7 @@ def save(fig: Any, path: system.Path) -> None:
     if form not in fig.canvas.get_supported_filetypes():
         raise PlasticError(f"cannot write {path}: the name of a figure ends in .png, .pdf or .svg")
     image = io.BytesIO()
-    fig.savefig(image, format=form, dpi=150, bbox_inches="tight")
+    fig.savefig(image, format=form, dpi=150)  # the layout leaves nothing outside, nor much space around
     files.write(path, image.getvalue())
 
 
