@@ -242,8 +242,8 @@ def _mean_cosine_of_rows(start, end, other):
     for array in (end, other):
         if start.ndim < 2 or array.shape[-2:] != start.shape[-2:]:
             raise PlasticError(f"arrays (..., batch, n) of one shape are needed, not {start.shape} and {array.shape}")
-    v, u = end - start, other - start
     with np.errstate(all="ignore"):  # a row that did not move has no direction: NaN
+        v, u = (way / xp.max(xp.abs(way), axis=-1, keepdims=True) for way in (end - start, other - start))
         lengths = xp.sqrt(xp.sum(v * v, axis=-1) * xp.sum(u * u, axis=-1))
         return xp.mean(xp.sum(v * u, axis=-1) / lengths, axis=-1)
 

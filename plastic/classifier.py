@@ -3,7 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 
+import numpy as np
+
 from plastic import data, xp
+from plastic.errors import PlasticError
 from plastic.types import Array
 
 CHUNK = 500
@@ -31,21 +34,42 @@ class Samples:
             f"Samples of {self.name}: {len(self.train[0])} and {len(self.test[0])} of {shape}, {self.classes} classes"
         )
 
+    def require(self, split: str, count: int, asked: str) -> None:
+        """Require so many samples of every class.
 
-def load(dataset: str, flat: bool = True) -> Samples:
+        Args:
+            split: "train" or "test".
+            count: how many.
+            asked: what asks for them, "per_class is 60".
+
+        Raises:
+            PlasticError: if a class has fewer.
+        """
+        found = np.bincount(xp.asnumpy(getattr(self, split)[1]), minlength=self.classes)
+        if (least := int(found.min())) < count:
+            kind = {"train": "training", "test": "test"}[split]
+            raise PlasticError(f"{asked}, but {self.name} has {least} {kind} samples of class {found.argmin()}")
+
+
+def load(dataset: str, flat: bool = True, classes: int | None = None) -> Samples:
     """Return the samples of a data set in the working precision.
 
     Args:
         dataset: a name or a file, as for `plastic.data.load`.
         flat: whether each sample becomes a row (n,); otherwise it keeps its shape.
+        classes: how many classes there must be; by default any number.
 
     Returns:
         The `Samples`.
 
     Raises:
-        PlasticError: as `plastic.data.load` does.
+        PlasticError: as `plastic.data.load` does, and if there are other than `classes` classes; of a known data set,
+            nothing is fetched then.
     """
+    if (known := data.sizes(dataset)) is not None:
+        _require_classes(dataset, known[2], classes)
     found = data.load(dataset, dtype=xp.float_dtype.name)
+    _require_classes(found.name, found.classes, classes)
 
     def put(x, labels):
         return xp.asarray(x.reshape(len(x), -1) if flat else x), xp.asarray(labels)
@@ -94,6 +118,11 @@ class Tally:
     def means(self) -> dict[str, Array]:
         """Return {name: mean over the samples}, not a number where there are none yet."""
         return {name: total / self.totals["samples"] for name, total in self.totals.items() if name != "samples"}
+
+
+def _require_classes(name, found, wanted):
+    if wanted not in (None, found):
+        raise PlasticError(f"dataset {name} has {found} classes; the networks of this experiment are for {wanted}")
 
 
 def means(

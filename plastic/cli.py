@@ -158,7 +158,7 @@ def _help(component, prog):
 
 
 def _leave(code, message):
-    terminal.warn(" ".join(message.splitlines()))
+    terminal.warn(message)
     sys.exit(code)
 
 

@@ -16,6 +16,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 # lengths without a common factor with the colours' 8: a ninth curve shares the colour of the first, but not its line
 _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_LONGEST = 12  # entries of a legend that fit into an axis
 
 
 def figure(rows: int = 1, columns: int = 1, width: float = 4.5, height: float = 3.2, **share: Any) -> tuple[Any, Any]:
@@ -63,6 +64,8 @@ def save(fig: Any, path: system.Path) -> None:
     form = pathlib.Path(path).suffix[1:].lower()
     if form not in fig.canvas.get_supported_filetypes():
         raise PlasticError(f"cannot write {path}: the name of a figure ends in .png, .pdf or .svg")
+    legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and len(each.get_texts()) > _LONGEST]
+    fig.set_figwidth(fig.get_figwidth() + sum(each.get_window_extent().width for each in legends) / fig.dpi)
     image = io.BytesIO()
     fig.savefig(image, format=form, dpi=150)  # the layout leaves nothing outside, nor much space around
     files.write(path, image.getvalue())
@@ -103,6 +106,27 @@ def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False, start
     if np.issubdtype(x.dtype, np.integer) and axis.get_xscale() == "linear":
         axis.xaxis.get_major_locator().set_params(integer=True)
     legend(axis)
+
+
+def log_scale(axis: Any, which: str) -> None:
+    """Make an axis logarithmic; its numbers are plain, 30 and not 3x10^1, where all are of a handy size.
+
+    Args:
+        axis: a matplotlib axis.
+        which: "x" or "y".
+    """
+    from matplotlib.ticker import LogFormatterSciNotation
+
+    ticks = getattr(axis, f"{which}axis")
+
+    class Plain(LogFormatterSciNotation):
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            text, (low, high) = super().__call__(x, pos), ticks.get_view_interval()
+            return f"{x:g}" if text and low > 1e-4 and high < 1e5 else text  # from .001 to 10000
+
+    axis.set(**{f"{which}scale": "log"})
+    ticks.set_major_formatter(Plain())
+    ticks.set_minor_formatter(Plain())
 
 
 def over_epochs(metrics: dict[str, list[Any]], names: dict[str, str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -201,8 +225,12 @@ def arrays_of(run: Any) -> dict[str, np.ndarray]:
 
 
 def legend(axis: Any) -> None:
-    """Add the legend, as all figures have it."""
-    axis.legend(fontsize="small", framealpha=0.8, edgecolor="none")
+    """Add the legend, as all figures have it; beside the axis, for which `save` makes room, where it is long."""
+    look = {"fontsize": "small", "framealpha": 0.8, "edgecolor": "none"}
+    columns = -(-len(axis.get_legend_handles_labels()[1]) // _LONGEST)
+    if columns > 1:
+        look |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "ncols": columns}
+    axis.legend(**look)
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ import os
 import pathlib
 import secrets
 import stat
+import warnings
 from collections.abc import Iterator
 from typing import IO, Any, TypeAlias
 
@@ -67,6 +68,24 @@ def refuse_link(path: Path) -> None:
     """
     if os.path.islink(path):
         raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed", os.fspath(path))
+
+
+def acquire(lock: Any, **options: Any) -> None:
+    """Take a lock of filelock, through no symbolic link.
+
+    Args:
+        lock: the lock.
+        options: those of its `acquire`.
+
+    Raises:
+        OSError: if it cannot be taken, filelock's Timeout if another process has it.
+        NotImplementedError: of filelock before 3.24, if the file system has no locks. Later ones then take the
+            existence of the file for a lock.
+    """
+    refuse_link(lock.lock_file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of these, that they do
+        lock.acquire(**options)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ import numpy as np
 
 from plastic import parameters, terminal, xp
 from plastic.data.sources import Source
-from plastic.errors import PlasticError
+from plastic.errors import Diverged
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree
 
@@ -47,7 +47,8 @@ def fit(
 ) -> dict[str, np.ndarray]:
     """Train to `steps` steps, from the checkpoint of the run where it has one.
 
-    Divergence: the first bad step of every replica is kept on the device and read at evaluations and checkpoints. A
+    Divergence: the first bad step of every replica is kept on the device and read at evaluations and checkpoints, where
+    an array of the state that is not finite counts too, and so does an infinite metric (a NaN may mean: none yet). A
     replica that has diverged gets no more rows in metrics.csv, is recorded in config.json ("diverged": {replica:
     step}), and its arrays in the checkpoint (and in `state` at the end) are those of its last finite checkpoint.
 
@@ -76,7 +77,7 @@ def fit(
         The last metrics, as host arrays.
 
     Raises:
-        PlasticError: when no replica is left, unless `when_diverged` is given.
+        Diverged: when no replica is left, unless `when_diverged` is given.
         KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, which end the step in progress and save; it says how to go
             on.
 
@@ -101,14 +102,16 @@ def fit(
     number, metrics, stopped = 0, None, False
 
     def evaluated():
-        health.check()
+        health.check(number)
         with _quiet():
             values = {name: np.asarray(xp.asnumpy(value)) for name, value in evaluate().items()}
+        health.check_metrics(values, number)
         run.log(health.rows(values, {"step": number, "epoch": number / source.per_epoch}))
         return values
 
     def save():
-        health.check_state(number)
+        health.check(number)
+        health.put_back()
         record = {name: value.tolist() for name, value in metrics.items()}
         counters = {"step": number, "stopped": stopped, "metrics": record, "diverged": health.diverged}
         run.save_checkpoint(state, counters | {"source": source.state()})
@@ -179,16 +182,20 @@ class _Health:
         bad = xp.where(xp.isfinite(vital), 0, number)
         self._first_bad = bad if self._first_bad is None else xp.where(self._first_bad > 0, self._first_bad, bad)
 
-    def check(self):
-        """Read the first bad steps; record who is newly diverged, and stop the run when nobody is left."""
+    def check(self, number):
+        """Read the first bad steps and the state; record who is newly diverged, and stop when nobody is left."""
         if self._first_bad is not None:
             self._record(xp.asnumpy(self._first_bad))
-
-    def check_state(self, number):
-        """Check every array too, as a checkpoint needs; put the last finite arrays of diverged replicas back."""
-        self.check()
         finite = functools.reduce(xp.logical_and, (self._finite(leaf) for _, leaf in parameters.leaves(self.state)))
         self._record(np.where(xp.asnumpy(finite), 0, max(number, 1)))
+
+    def check_metrics(self, values, number):
+        """Record who has an infinite metric."""
+        infinite = [np.isinf(value).reshape(-1) for value in values.values()]
+        self._record(np.where(np.any(infinite, axis=0), max(number, 1), 0))
+
+    def put_back(self):
+        """Put the last finite arrays of diverged replicas back, as a checkpoint needs."""
         if self.diverged:
             arrays, _ = self.run.read_checkpoint()
             for path, leaf in parameters.leaves(self.state):
@@ -209,10 +216,16 @@ class _Health:
         self.diverged |= new
         if new and (self.alive() or self.when_diverged is not None):
             self.run.status("running", **self.details())
+            if self.when_diverged is None:
+                named = "; ".join(f"{self._name(index)} at step {step}" for index, step in new.items())
+                terminal.warn(f"warning: diverged, and left out from there on: {named}: {self.advice}")
         elif new:
             self.run.status("diverged", **self.details())
-            first = f"training diverged at step {min(self.diverged.values())}"
-            raise PlasticError(f"{first}: {self.advice}; the last finite checkpoint is in {self.run.folder}")
+            kept = f"; the last finite checkpoint is in {self.run.folder}" if self.run.has_checkpoint() else ""
+            raise Diverged(f"training diverged at step {min(self.diverged.values())}: {self.advice}{kept}")
+
+    def _name(self, index):
+        return ", ".join(f"{name} {value}" for name, value in self.replicas[index].items() if name != "replica")
 
 
 def _seconds_a_step(step, source):

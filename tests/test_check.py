@@ -316,3 +316,11 @@ def test_sign_agreement_counts(pair):
 def test_relative_rmse_of_a_multiple(b, factor):
     hypothesis.assume(np.abs(b).max() > 0)
     np.testing.assert_allclose(check.relative_rmse(b + np.float32(factor) * b, b)[""], abs(factor), atol=1e-5)
+
+
+def test_the_direction_of_a_row_does_not_depend_on_how_far_it_went():
+    xp.use("numpy", dtype="float64")
+    o, y = np.array([[0.0, 1.0]]), np.array([[3.0, 5.0]])
+    for scale in (1e-200, 1.0, 1e200):
+        found = check.target_alignment(o * scale, (o + [[1.0, 1.0]]) * scale, y * scale)
+        np.testing.assert_allclose(found, 7 / np.sqrt(2 * 25), rtol=1e-12)

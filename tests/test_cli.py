@@ -687,6 +687,7 @@ def test_fire_passes_text_on_untouched(text):
         (PlasticError("first line\nsecond line"), 2, "error: first line second line\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (KeyboardInterrupt("stopped at step 7"), 130, "stopped at step 7\n"),
+        (KeyboardInterrupt("go on with --resume=a\nb"), 130, "go on with --resume=a\\nb\n"),
     ],
 )
 def test_one_line_for_what_the_function_raises(raised, code, message):

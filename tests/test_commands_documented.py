@@ -18,6 +18,7 @@ from plastic.gait import __main__ as gait
 from plastic.gle import __main__ as gle
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
+from plastic.pc.experiments import published
 from plastic.runs.figure import figure
 
 PUBLISHED = """
@@ -83,7 +84,7 @@ PROGRAMS = {
     "plastic.ep": ep.COMMANDS,
     "plastic.eprop": eprop.COMMANDS,
     "plastic.gle": gle.COMMANDS,
-    "plastic.pc": pc.COMMANDS,
+    "plastic.pc": pc.COMMANDS | {"list": published.list_published},
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
 }
 
@@ -212,20 +213,53 @@ def tiny_words(name, seed):
     return Speech(name=name, rate=8000, classes=("a", "b", "c"), noise=[], **sets)
 
 
-ON_IMAGES = (pc.depth, pc.online, pc.smalldata, pc.forgetting, pc.drift)
+ON_IMAGES = pc.ON_IMAGES
 
 
-SMALL = ("interference", "alignment", "prospective_index", "trajectory", "teacher", "erratic")
+SMALL = ("interference", "alignment", "prospective_index", "trajectory", "teacher", "erratic", "fear")
 
 
 def tiny_small(values):
     """The options of a small experiment of `plastic.pc`."""
-    return {"grid": "quick", "T": 5}
+    return {"grid": "quick", "T": 6}
+
+
+def tiny_over(values):
+    """Two values of what is varied, in nets of three layers."""
+    given = {"over": values.get("over", "width"), "values": {"gain": (0.5, 1.5)}.get(values.get("over"), (2, 3))}
+    return {"grid": "quick", "T": 5, "layers": 3, "width": 16} | given
+
+
+def tiny_reversal(values):
+    """Three seeds of each rule."""
+    return {"T": 5, "trials": 80, "seeds_pc": 3, "seeds_bp": 3}
+
+
+def tiny_coin(values):
+    """A block of training and one of the test, in two configurations."""
+    return {"grid": "quick", "T": 5, "blocks": 1, "tests": 1, "rates": (0.1,), "memory_rates": (0.01,), "seeds": (1, 2)}
+
+
+def tiny_rl(values):
+    """A few episodes of a small network."""
+    few = {"episodes": 3, "rates": (0.01,), "seeds": (1,), "hidden": (4,), "T": 3}
+    return few | {"memory": 100, "start": 10, "batch_size": 5, "updates": 1}
+
+
+def tiny_cnn(values):
+    """An epoch of two batches with few channels."""
+    few = {"epochs": 1, "rates": (0.01,), "seeds": (1,), "T": 2}
+    return few | {"channels": (2, 3), "hidden": 4, "batch_size": 20}
 
 
 def tiny_images(values):
     """The options of a grid of `plastic.pc`, cut down to an epoch of two rates and seeds."""
     return {"epochs": 1, "T": 3, "rates": (0.01, 0.001), "seeds": (1, 2)}
+
+
+def tiny_depth(values):
+    """Two images of a class."""
+    return tiny_images(values) | {"per_class": 2}
 
 
 def tiny_online(values):
@@ -249,11 +283,16 @@ def tiny_drift(values):
 
 
 TINY = {
-    pc.depth: tiny_images,
+    pc.depth: tiny_depth,
     pc.online: tiny_online,
     pc.smalldata: tiny_smalldata,
     pc.forgetting: tiny_changing,
     pc.drift: tiny_drift,
+    pc.alignment_over: tiny_over,
+    pc.reversal: tiny_reversal,
+    pc.coin: tiny_coin,
+    pc.rl: tiny_rl,
+    pc.cnn: tiny_cnn,
     **{pc.COMMANDS[name]: tiny_small for name in SMALL},
     gait.train: tiny_gait,
     ep.train: tiny_ep_training,
@@ -402,6 +441,26 @@ def test_a_command_of_the_readme_is_right(line, toy):
         run_tiny(line, toy)
     if function in TINY:
         assert the_one_run(toy).config["status"] == "finished"
+
+
+PAGE = README.parent / "docs" / "prospective_configuration.md"
+COMMANDS_OF_THE_PAPER = [row.command for row in published.ROWS if row.command]
+
+
+def test_the_page_has_the_table_of_all_configurations():
+    assert published.table() in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("words", dict.fromkeys(COMMANDS_OF_THE_PAPER))
+def test_the_command_of_a_configuration_parses(words):
+    assert parsed(f"plastic.pc {words}")[0] in TINY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", dict.fromkeys(COMMANDS_OF_THE_PAPER))
+def test_the_command_of_a_configuration_runs(words, toy):
+    run_tiny(f"plastic.pc {words}", toy)
+    assert the_one_run(toy).config["status"] == "finished"
 
 
 ONE = {"gait": "train", "ep": "train", "eprop": "pattern", "gle": "lagline", "pc": "depth"}

@@ -3,7 +3,10 @@
 import configparser
 import fnmatch
 import pathlib
+import re
+import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -36,16 +39,52 @@ def test_all_that_is_under_version_control_is_distributed():
 
 
 def test_packages_hold_modules_only():
-    """Other files in them need a rule of their own to be installed, as the mark of the type hints has in setup.cfg."""
+    """Other files in them need rules of their own in setup.cfg to be installed: the mark of the type hints, tables."""
     others = [path for path in tracked() if path.startswith("plastic/") and not path.endswith(".py")]
-    assert others == ["plastic/py.typed"]
-    assert "plastic = py.typed" in (ROOT / "setup.cfg").read_text()
+    tables = [f"plastic/pc/experiments/observed/{name}.csv" for name in ("coin", "fear", "reversal")]
+    assert others == [*tables, "plastic/py.typed"]
+    settings = (ROOT / "setup.cfg").read_text()
+    assert "plastic = py.typed" in settings and "plastic.pc.experiments = observed/*.csv" in settings
 
 
 def test_the_version_is_that_of_the_citation():
     import plastic
 
     assert f"version: {plastic.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def lower_bounds(root):
+    """What .ci/lower_bounds.py prints of the configuration in a folder."""
+    (root / ".ci").mkdir(exist_ok=True)
+    script = shutil.copy(ROOT / ".ci" / "lower_bounds.py", root / ".ci")
+    return subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_the_lower_bounds(tmp_path):
+    """Of what is needed to run, to test and to build; what has no bound of its own is left as it is."""
+    (tmp_path / "setup.cfg").write_text(
+        "[options]\ninstall_requires =\n    a >= 2.1\n    b-c>=0.7.1\n"
+        "[options.extras_require]\ntest =\n    d >= 8\n    e == 0.17.*\ngpu =\n    f >= 14\n"
+    )
+    (tmp_path / "pyproject.toml").write_text('[build-system]\nrequires = ["g >= 66.1"]\n')
+    assert lower_bounds(tmp_path) == ["a==2.1", "b-c==0.7.1", "d==8", "g==66.1"]
+
+
+def test_every_dependency_has_a_lower_bound(tmp_path):
+    for name in ("setup.cfg", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    needed = [line.split()[0] for line in settings["options"]["install_requires"].split("\n") if line]
+    assert "numpy" in needed and {line.partition("==")[0] for line in lower_bounds(tmp_path)} >= {*needed}
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
+def test_the_files_that_a_page_names_exist(page):
+    named = set(
+        re.findall(r"(?<!\w)(?:tests|examples|plastic|results/tables|\.ci)/[\w./]+\w", (ROOT / page).read_text())
+    )
+    assert named and [path for path in sorted(named) if not (ROOT / path).exists()] == []
 
 
 def test_the_name_of_the_distribution_is_that_of_the_messages():

@@ -259,10 +259,15 @@ def test_what_is_wrong_is_refused_before_anything_is_written(tmp_path):
         (["--device=0", "--device_label=-1"], "say different things"),
         (["--resume=nowhere"], "cannot read nowhere"),
         (["--unit=mm"], "--unit takes"),
+        (["--rate=1e39"], "rate is 1e+39; float32 holds numbers up to 3.4e+38"),
+        (["--rate=-1e300"], "rate is -1e+300; float32"),
+        (["--rate=1e-60"], "rate is 1e-60, which is 0 in float32"),
+        ([f"--steps={10**12}"], "steps is 1000000000000; whole numbers are below 1,000,000,000,000"),
     ):
         assert message in refused("descent", *words)
     assert "width is 0" in refused("measure", "--width=0")
     assert not list(tmp_path.iterdir())
+    assert run("descent", "--rate=1e-60", "--steps=1", "--dtype=float64")
 
 
 def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path):

@@ -1,5 +1,6 @@
 """Figure helpers: what is drawn is what was given, the file is whole, and no global state is touched."""
 
+import os
 import subprocess
 import sys
 
@@ -77,6 +78,20 @@ def test_curves_differ_in_more_than_colour():
     assert axis.get_lines()[-1].get_color() == lines[1].get_color() != lines[0].get_color()
 
 
+@pytest.mark.parametrize(("count", "inside"), [(12, True), (41, False)])
+def test_a_legend_that_is_longer_than_the_axis_lies_beside_it(tmp_path, count, inside):
+    fig, (left, right) = plotting.figure(1, 2)
+    for axis in (left, right):
+        plotting.curves(axis, [0, 1], {f"layer {number}": [0, number] for number in range(count)})
+    fig.draw_without_rendering()
+    before = left.get_window_extent().width
+    plotting.save(fig, tmp_path / "legend.png")  # with no warning of a collapsed layout
+    drawn, legend = (each.get_window_extent() for each in (left, left.get_legend()))
+    assert (legend.x1 < drawn.x1) == inside and (legend.x0 > drawn.x1 - 1) == (not inside)
+    assert drawn.y0 < legend.y0 and legend.x1 < right.get_window_extent().x0
+    assert drawn.width == pytest.approx(before, rel=0.02) if inside else drawn.width > 300
+
+
 def test_whole_numbers_get_whole_ticks():
     fig, (whole, real) = plotting.figure(1, 2)
     plotting.curves(whole, [1, 2], {"a": [0.0, 1.0]})
@@ -84,6 +99,29 @@ def test_whole_numbers_get_whole_ticks():
     fig.canvas.draw()
     assert all(tick == round(tick) for tick in whole.get_xticks())
     assert any(tick != round(tick) for tick in real.get_xticks())
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+@pytest.mark.parametrize(
+    ("low", "high", "texts"),
+    [
+        (12, 60, ["20", "30", "40", "60"]),
+        (0.2, 90, ["1", "10"]),
+        (0.02, 0.09, ["0.02", "0.03", "0.04", "0.06"]),
+        (2e-4, 2e4, ["0.001", "0.01", "0.1", "1", "10", "100", "1000", "10000"]),
+        (5e-5, 0.5, [rf"$\mathdefault{{10^{{{power}}}}}$" for power in (-4, -3, -2, -1)]),
+        (0.5, 5e5, [rf"$\mathdefault{{10^{{{power}}}}}$" for power in (0, 1, 2, 3, 4, 5)]),
+    ],
+)
+def test_numbers_of_a_logarithmic_axis_are_plain_where_they_are_handy(which, low, high, texts):
+    fig, drawn = plotting.figure()
+    plotting.log_scale(drawn, which)
+    drawn.set(**{f"{which}lim": (low, high)})
+    fig.canvas.draw()
+    axis = getattr(drawn, f"{which}axis")
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    shown = sorted((tick.get_loc(), tick.label1.get_text()) for tick in ticks if low <= tick.get_loc() <= high)
+    assert [text for _, text in shown if text] == texts
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 3, 3), ()])
@@ -158,6 +196,29 @@ def test_save_into_a_missing_folder_is_a_clear_error(tmp_path):
 
 def test_palette_is_eight_different_colours():
     assert len(set(plotting.COLOURS)) == 8
+
+
+def test_without_a_home_folder(tmp_path):
+    """As for a number that is no user's, in a container; glyphs are drawn by matplotlib, too."""
+    code = """if True:
+        import pathlib, sys
+        def home():
+            raise RuntimeError("Could not determine home directory.")
+        pathlib.Path.home = home
+        pathlib.Path.expanduser = lambda path: home() if str(path).startswith("~") else path
+        from plastic import plotting
+        from plastic.data import glyphs
+        fig, axis = plotting.figure()
+        plotting.save(fig, sys.argv[1])
+        print(glyphs._drawn_digits().any())
+    """
+    variables = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MPLCONFIG", "XDG_", "HOME"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.png"], env=variables, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_nothing_heavy_is_imported_and_pyplot_never(tmp_path):

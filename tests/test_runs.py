@@ -1,6 +1,7 @@
 """Run folders: claimed once, whole at any moment, damaged never read, resumed exactly."""
 
 import errno
+import fcntl
 import json
 import math
 import os
@@ -190,6 +191,24 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(filelock.FileLock, "acquire", without_locks)
     with pytest.raises(PlasticError, match="its file system has no locks; PLASTIC_RESULTS can name another folder"):
         runs.Run.create(tmp_path, "gait", "train", OPTIONS)
+
+
+def test_what_filelock_makes_of_a_file_system_without_locks(tmp_path, monkeypatch):
+    """Before 3.24 nothing; later the existence of the file is the lock. No warning of it gets through."""
+
+    def missing(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    try:
+        run = runs.Run.create(tmp_path, "gait", "train", OPTIONS)
+    except PlasticError as error:
+        assert "its file system has no locks" in str(error) and filelock.__version__ < "3.24"
+        return
+    with run, pytest.raises(PlasticError, match="in use"):
+        runs.Run.resume(run.folder)
+    with runs.Run.resume(run.folder) as again:
+        assert again.folder == run.folder
 
 
 def test_a_run_opened_to_read_does_not_write(run):

@@ -58,9 +58,9 @@ def test_names_that_a_terminal_or_a_figure_cannot_show():
     assert len(list(Path().glob("*/gait/*/*.png"))) == 3
 
 
-def test_a_folder_whose_name_is_no_text():
-    code, shown, errors, status = run("--results=$(printf 'r\\377')")
-    assert (code, errors, status) == (0, b"", "finished") and rb"run folder r\udcff/gait/" in shown
+def test_a_folder_whose_name_is_no_text_of_one_line():
+    code, shown, errors, status = run('--results="$(printf "r\\377\\ns")"')
+    assert (code, errors, status) == (0, b"", "finished") and rb"run folder r\udcff\ns/gait/" in shown
 
 
 @pytest.mark.parametrize("how", ["backend", "tex"])
@@ -80,8 +80,9 @@ def test_figures_that_cannot_be_drawn_are_one_warning(how):
 
 def test_what_is_not_printable_is_written_as_an_escape(capsys):
     terminal.say("a\x1b[31m\udc80\nb é")
-    assert capsys.readouterr().out == "a\\x1b[31m\\udc80 b é\n"
-    assert plotting.plain("$x_1$\x1b") == "\\$x_1\\$\\x1b"
+    terminal.warn("c\r\nd")
+    assert capsys.readouterr() == ("a\\x1b[31m\\udc80\\nb é\n", "c\\r\\nd\n")
+    assert plotting.plain("$x_1$\x1b\n") == "\\$x_1\\$\\x1b\\n"
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

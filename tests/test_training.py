@@ -13,7 +13,7 @@ from trees import assert_same, host
 
 from plastic import runs, training, xp
 from plastic.data import sources
-from plastic.errors import PlasticError
+from plastic.errors import Diverged, PlasticError
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 
@@ -537,21 +537,55 @@ def test_a_run_without_a_finite_replica_stops(backend, tmp_path, bad, first):
         assert all(np.isfinite(value) for row in rows(run) for value in row.values())
 
 
-def test_divergence_that_only_the_state_shows_is_found_at_the_checkpoint(backend, tmp_path):
+def test_divergence_that_only_the_state_shows_is_found_before_it_is_logged_or_saved(backend, tmp_path, capsys):
     with new_run(tmp_path) as run:
         state = poisoned(run, bad=[(7, 1)], hidden=True)
-        assert config_of(run)["details"]["diverged"] == {"1": 10}
-        assert max(row["step"] for row in rows(run) if row["replica"] == 1) < 10
+        assert config_of(run)["details"]["diverged"] == {"1": 8}
+        assert max(row["step"] for row in rows(run) if row["replica"] == 1) < 8
+        who = f"seed {REPLICAS[1]['seed']} at step 8"
+        assert capsys.readouterr().err == f"warning: diverged, and left out from there on: {who}: try a smaller rate\n"
         assert_same(run.read_checkpoint()[0], state)
     np.testing.assert_array_equal(state["w"][1], [6, 6])
     np.testing.assert_array_equal(state["w"][[0, 2], 0], [20, 22])
 
 
 def test_no_checkpoint_of_a_state_that_is_not_finite(backend, tmp_path):
-    with new_run(tmp_path) as run, pytest.raises(PlasticError, match="diverged at step 10:"):
+    with new_run(tmp_path) as run, pytest.raises(PlasticError, match="diverged at step 8:"):
         poisoned(run, bad=[(7, 0)], replicas=REPLICAS[:1], hidden=True)
     arrays, counters = run.read_checkpoint()
     assert counters["step"] == 5 and all(np.isfinite(array).all() for array in arrays.values())
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf])
+def test_an_infinite_metric_of_a_finite_state_counts(backend, tmp_path, bad):
+    """As of the last update, whose loss nobody has computed; a NaN means that there is no number yet."""
+    w = xp.zeros((2, 1), dtype=xp.float_dtype)
+
+    def step(batch, number):
+        w[...] += 1
+        return w[:, 0]
+
+    def evaluate():
+        return {
+            "loss": xp.asarray([0.0, bad if xp.asnumpy(w)[1, 0] == 4 else 1.0]),
+            "later": xp.asarray([np.nan, np.nan]),
+        }
+
+    def trained(run, evaluate=evaluate):
+        columns = [{"replica": replica, "seed": replica} for replica in range(2)]
+        training.fit(run, {"w": w}, Counter(), step, steps=4, evaluate=evaluate, evaluate_every=2, replicas=columns)
+
+    with new_run(tmp_path) as run:
+        trained(run)
+        assert config_of(run)["details"]["diverged"] == {"1": 4}
+        assert [(row["replica"], row["step"]) for row in rows(run)] == [(0, 0), (1, 0), (0, 2), (1, 2), (0, 4)]
+        np.testing.assert_array_equal(host({"w": w})["w"], [[4], [2]])
+    with new_run(tmp_path, "all") as run, pytest.raises(Diverged, match=r"diverged at step 4: .* checkpoint is in"):
+        w[...] = 0
+        trained(run, lambda: {"loss": xp.asarray([bad, bad] if xp.asnumpy(w)[0, 0] == 4 else [0.0, 0.0])})
+    with new_run(tmp_path, "at once") as run, pytest.raises(Diverged, match=r"diverged at step 1: [^;]*$"):
+        trained(run, lambda: {"loss": xp.asarray([bad, bad])})
+    assert config_of(run)["status"] == "diverged" and not (run.folder / "metrics.csv").exists()
 
 
 # interruption

@@ -17,7 +17,7 @@ import numpy as np
 
 from plastic import require as _require
 from plastic import system
-from plastic.data import npz, store
+from plastic.data import cifar, npz, store
 from plastic.data.catalogue import SOURCES, Source
 from plastic.errors import PlasticError
 
@@ -58,6 +58,8 @@ def names() -> tuple[str, ...]:
 def require(name: str | os.PathLike[str]) -> str:
     """Return a name as `load` spells it, reading and downloading nothing, so that a command line can refuse at once.
 
+    CIFAR-10 is CIFAR-10-JPEG where the folder PLASTIC_MIRROR holds that copy alone and CIFAR-10 has not been made yet.
+
     Args:
         name: a name from `names()` in any case, or the path of an .npz file.
 
@@ -79,10 +81,16 @@ def require(name: str | os.PathLike[str]) -> str:
         return name
     known = {each.lower(): each for each in SOURCES}
     if name.lower() in known:
-        return known[name.lower()]
+        return _at_hand(known[name.lower()])
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"; did you mean {known[near[0]]}?" if near else ""
     raise PlasticError(f"unknown data set {name!r}: take {', '.join(SOURCES)} or the path of an .npz file{hint}")
+
+
+def _at_hand(name: str) -> str:
+    if name != "CIFAR-10" or (default_folder() / SOURCES[name].file).is_file():
+        return name
+    return "CIFAR-10-JPEG" if cifar.has_jpeg_only() else name
 
 
 def sizes(name: str | os.PathLike[str]) -> tuple[int, int, int] | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic.data import glyphs, idx, mnist1d, xor, yinyang
+from plastic.data import cifar, glyphs, idx, mnist1d, xor, yinyang
 from plastic.data.download import fetch
 from plastic.errors import PlasticError
 
@@ -162,6 +162,24 @@ _ALL = (
                 "http://codh.rois.ac.jp/kmnist/dataset/kmnist",
             ),
         ),
+    ),
+    *(
+        Source(
+            name=name,
+            about=about,
+            licence="not stated (Krizhevsky)",
+            train=50_000,
+            test=10_000,
+            shape=cifar.SHAPE,
+            labels=cifar.LABELS,
+            megabytes=megabytes,
+            kind="image",
+            make=make,
+        )
+        for name, about, megabytes, make in (
+            ("CIFAR-10", "small colour photographs", cifar.MEGABYTES, cifar.make),
+            ("CIFAR-10-JPEG", "the same from a lossy copy of your own", 56, cifar.make_from_jpeg),
+        )
     ),
     Source(
         name="glyphs",

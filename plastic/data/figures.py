@@ -21,7 +21,8 @@ def contact_sheet(dataset: Any, labels: Sequence[str], columns: int = 16) -> Any
     """Return a matplotlib Figure with the first training samples of each class, one class to a row.
 
     Args:
-        dataset: a `plastic.data.Dataset` whose samples are images (height, width), or square images as flat vectors.
+        dataset: a `plastic.data.Dataset` whose samples are images (height, width) or, in colour, (height,
+            width, 3), or square images as flat vectors.
         labels: what the classes are called, at least as many as there are classes; the first 20 are shown.
         columns: images of a class.
 
@@ -128,17 +129,22 @@ def _images(name: str, x: np.ndarray) -> np.ndarray:
     side = int(np.sqrt(x.shape[-1]))
     if x.ndim == 2 and side**2 == x.shape[1]:
         x = x.reshape(-1, side, side)
+    if x.ndim == 4 and x.shape[-1] == 3 and x.min() >= 0:
+        return x
     if x.ndim != 3:
-        raise PlasticError(f"{name}: samples of shape {x.shape[1:]} are no grey images; (height, width) can be shown")
+        raise PlasticError(
+            f"{name}: samples of shape {x.shape[1:]} are no images; (height, width) and, in colour from 0 on, (height, "
+            "width, 3) can be shown"
+        )
     return x
 
 
 def _mosaic(images: np.ndarray, y: np.ndarray, classes: int, columns: int) -> tuple[np.ndarray, tuple[int, int]]:
     """Return the images of each class side by side on white, and the size (height, width) of one image."""
-    height, width = images.shape[1:]
-    cells = np.ones((classes, columns, height + _GAP, width + _GAP), np.float32)  # no x is above 1: white
+    height, width, *colours = images.shape[1:]
+    cells = np.ones((classes, columns, height + _GAP, width + _GAP, *colours), np.float32)  # no x is above 1: white
     for label in range(classes):
         of_class = images[y == label][:columns]
         cells[label, : len(of_class), :height, :width] = of_class
-    picture = cells.swapaxes(1, 2).reshape(classes * (height + _GAP), columns * (width + _GAP))
+    picture = cells.swapaxes(1, 2).reshape(classes * (height + _GAP), columns * (width + _GAP), *colours)
     return picture[:-_GAP, :-_GAP], (height, width)

@@ -10,6 +10,7 @@ import struct
 import warnings
 import zipfile
 import zlib
+from collections.abc import Sequence
 from typing import IO
 
 import numpy as np
@@ -36,14 +37,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises:
         PlasticError: if the file cannot be read or does not fit the memory; an array is missing, of objects, text or
             complex numbers, empty or not finite; x has fewer than two axes; lengths or sample shapes disagree; a label
-            is no whole number from 0 on; or all training samples have the same label.
+            is no whole number from 0 on; a number below the largest label is none; or all training samples have the
+            same label.
     """
-    arrays = _arrays(path)
-    for name, array in arrays.items():
+    found = arrays(path, _NAMES)
+    for name, array in found.items():
         if not np.isfinite(array).all():
             raise PlasticError(f"{path}: {name} has values that are not finite")
     for split in ("train", "test"):
-        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        x, y = found[f"x_{split}"], found[f"y_{split}"]
         if x.ndim < 2 or x.size == 0:
             raise PlasticError(
                 f"{path}: x_{split} has shape {x.shape}; two axes or more, (samples, ...), none of them empty, are "
@@ -56,19 +58,43 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             raise PlasticError(
                 f"{path}: y_{split} has the label {bad[0]}; labels are whole numbers from 0 to {_MOST_CLASSES - 1}"
             )
-        arrays[f"y_{split}"] = y.astype(np.int64)
-    if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
-        shapes = " and ".join(str(arrays[name].shape) for name in ("x_train", "x_test"))
+        found[f"y_{split}"] = y.astype(np.int64)
+    if found["x_train"].shape[1:] != found["x_test"].shape[1:]:
+        shapes = " and ".join(str(found[name].shape) for name in ("x_train", "x_test"))
         raise PlasticError(f"{path}: x_train and x_test have shapes {shapes}; they may differ in the first axis only")
-    if len(set(labels := arrays["y_train"].tolist())) == 1:
+    if len(set(labels := found["y_train"].tolist())) == 1:
         raise PlasticError(f"{path}: y_train has no label but {labels[0]}; there is nothing to learn from one class")
-    return arrays
+    _require_no_gap(path, np.union1d(found["y_train"], found["y_test"]))
+    return found
 
 
-def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def _require_no_gap(path: str | os.PathLike[str], labels: np.ndarray) -> None:
+    """Require that labels, all that there are, are 0, 1, 2, ..: a class of which nobody has a sample is a mistake."""
+    gaps = np.setdiff1d(np.arange(labels[-1]), labels)
+    if gaps.size:
+        raise PlasticError(
+            f"{path}: the labels of {len(labels)} classes run from {labels[0]} to {labels[-1]}, but no sample has "
+            f"{gaps[0]}; number the classes from 0 to {len(labels) - 1}"
+        )
+
+
+def arrays(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return arrays of real numbers of an .npz file by name.
+
+    Args:
+        path: the file.
+        names: of the arrays it must have.
+
+    Returns:
+        {name: array}.
+
+    Raises:
+        PlasticError: if the file cannot be read or does not fit the memory, or an array is missing or of objects, text
+            or complex numbers.
+    """
     try:
         with system.open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
-            members = {name: _member(archive, path, name) for name in _NAMES}
+            members = {name: _member(archive, path, name, names) for name in names}
             # x is there as it is in the file and in the working precision
             system.require_memory(path, 2 * sum(each.file_size for each in members.values()))
             return {name: _array(archive, path, name, member) for name, member in members.items()}
@@ -79,11 +105,11 @@ def _arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     raise PlasticError(f"{path} cannot be read as an .npz file of plain arrays: {reason}")
 
 
-def _member(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: str) -> zipfile.ZipInfo:
+def _member(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: str, names: Sequence[str]) -> zipfile.ZipInfo:
     """Return the member of the archive that holds an array. Raises ValueError where its size cannot be true."""
     member = archive.NameToInfo.get(f"{name}.npy") or archive.NameToInfo.get(name)
     if member is None:
-        raise PlasticError(f"{path} has no array {name}; it needs {', '.join(_NAMES)}")
+        raise PlasticError(f"{path} has no array {name}; it needs {', '.join(names)}")
     if member.flag_bits & 1:
         raise ValueError(f"{name} is encrypted")
     if member.compress_type not in _PACKED:

@@ -104,7 +104,7 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise PlasticError(f"cannot write to {folder}: {reason}; PLASTIC_DATASETS can name another folder") from None
-    except RuntimeError:  # "not implemented", of filelock before 3.24
+    except NotImplementedError:  # of `system.acquire`
         raise PlasticError(
             f"cannot lock {folder}: its file system has no locks; PLASTIC_DATASETS can name another folder"
         ) from None
@@ -117,12 +117,11 @@ def _only_one(path: Path) -> Iterator[None]:
     lock = FileLock(f"{path}.lock")
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        system.refuse_link(lock.lock_file)
         try:
-            lock.acquire(timeout=2)
+            system.acquire(lock, timeout=2)
         except Timeout:
             note(f"waiting for another process that is making {path}")
-            lock.acquire()
+            system.acquire(lock)
     try:
         yield
     finally:

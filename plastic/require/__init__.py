@@ -7,6 +7,7 @@ here waits for a GPU.
 
 from plastic.require.arrays import array, labels, per_replica, replicas, rows, targets, tree
 from plastic.require.constants import choice, counts, generator, nonzero, number, scalar, sizes, whole
+from plastic.require.packages import package
 
 __all__ = [
     "array",
@@ -16,6 +17,7 @@ __all__ = [
     "labels",
     "nonzero",
     "number",
+    "package",
     "per_replica",
     "replicas",
     "rows",

@@ -45,12 +45,11 @@ def acquired(folder: pathlib.Path) -> Any:
 
     lock = filelock.FileLock(folder / ".lock")
     with files.system_errors(f"cannot lock {folder}"):
-        system.refuse_link(folder / ".lock")
         try:
-            lock.acquire(blocking=False)
+            system.acquire(lock, blocking=False)
         except filelock.Timeout:
             raise PlasticError(f"{folder} is in use: another process runs in it") from None
-        except RuntimeError:  # "not implemented", of filelock before 3.24
+        except NotImplementedError:
             raise PlasticError(
                 f"cannot lock {folder}: its file system has no locks; PLASTIC_RESULTS can name another folder"
             ) from None

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plastic import terminal
-from plastic.errors import PlasticError
+from plastic.errors import Diverged, PlasticError
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed
 from plastic.runs.new_run import DryRun, NewRun, check_seeds, has_seeds, shown
@@ -182,7 +182,8 @@ def _failed(run: NewRun, error: Exception) -> None:
     """Write down, where that is possible, that a run has ended by an error."""
     if run.begun and run.config["status"] == "running":
         with contextlib.suppress(PlasticError):
-            run.status("failed", **run.config.get("details", {}), error=f"{type(error).__name__}: {error}")
+            how = "diverged" if isinstance(error, Diverged) else "failed"
+            run.status(how, **run.config.get("details", {}), error=f"{type(error).__name__}: {error}")
 
 
 def _is_too_large(error: Exception) -> bool:

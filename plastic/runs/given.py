@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from plastic.errors import PlasticError
 from plastic.runs import config
 from plastic.runs.folder import Run
@@ -11,11 +13,17 @@ NOT_KEPT = ("device", "threads", "results", "name", "resume", "plot", "dry_run")
 
 
 def require_numbers_in_range(record: Experiment, options: dict[str, Any]) -> None:
-    """Require whole numbers below `MOST` of the own options of an experiment."""
+    """Require of the own options of an experiment whole numbers below `MOST`, and others that the precision holds."""
+    dtype = np.dtype(options["dtype"])
+    largest = float(np.finfo(dtype).max)
     for name in record.own:
         for value in options[name] if isinstance(options[name], tuple) else (options[name],):
             if isinstance(value, int) and abs(value) >= MOST:
                 raise PlasticError(f"{name} is {value}; whole numbers are below {MOST:,}")
+            if isinstance(value, float) and abs(value) > largest:
+                raise PlasticError(f"{name} is {value:g}; {dtype} holds numbers up to {largest:.3g}")
+            if isinstance(value, float) and value != 0 == dtype.type(value):
+                raise PlasticError(f"{name} is {value:g}, which is 0 in {dtype}")
 
 
 def canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,21 @@ def tiny(folder):
     return clusters(folder, shape=(9,), samples=(120, 60))
 
 
+def tiny_maps(folder):
+    """30 colour images of 6 x 6 pixels for training and 20 for testing, in ten classes."""
+    return clusters(folder, shape=(6, 6, 3), samples=(30, 20))
+
+
+def convolutions(trained, run):
+    """Ten outputs of one network, whose input has the shape of the images."""
+    dataset = data.load(run.options["dataset"])
+    outputs = trained.predict(dataset.test[0])
+    assert outputs.shape == (20, 10) and trained.network.shape == (6, 6, 3)
+    rows = zip(*(run.metrics()[name] for name in ("rule", "seed", "epoch", "test_error")), strict=True)
+    (error,) = [error for rule, seed, epoch, error in rows if (rule, seed, epoch) == ("pc", 2, 2)]
+    np.testing.assert_allclose(np.mean(outputs.argmax(axis=-1) != dataset.test[1]), error, atol=1e-6)
+
+
 def network(trained, run):
     """The predictions of every seed and rate are those that the last rows of metrics.csv have measured."""
     dataset, metrics = data.load(run.options["dataset"]), run.metrics()
@@ -38,6 +53,21 @@ def drifting(trained, run):
     """Ten outputs of every seed and rate."""
     x, _ = data.load(run.options["dataset"]).test
     assert trained.predict(x).shape == (2, 2, len(x), 10) and trained.network.sizes == (9, 32, 32, 10)
+
+
+def values(trained, run):
+    """Two actions of every seed and rate."""
+    assert trained.network.replicas == (4,) and trained.network.sizes == (4, 6, 5, 2)
+    outputs = trained.predict(np.zeros((3, 4)))
+    assert outputs.shape == (4, 3, 2) and np.all(np.isfinite(outputs))
+
+
+def forces(trained, run):
+    """Two forces of every seed and configuration, by cue."""
+    assert trained.network.replicas == (4,) and trained.network.sizes == (2, 2, 2)
+    outputs, both = trained.predict(np.eye(2)), [layer.W for layer in trained.network.layers]
+    np.testing.assert_allclose(outputs, both[0] @ both[1])
+    assert not np.any(both[0] * (1 - np.eye(2)))
 
 
 INFERENCE = {
@@ -78,7 +108,8 @@ def _grid(command, words, part, wrong, **more):
 
 def _small(command, words, wrong, **more):
     """A small experiment, which measures and is not resumed."""
-    return Line("pc", command, words, figures=(command,), trains=False, wrong=INFERENCE | wrong, **more)
+    figures = more.pop("figures", (command,))
+    return Line("pc", command, words, figures=figures, trains=False, wrong=INFERENCE | wrong, **more)
 
 
 LONGER = (("--epochs=1",), ("--epochs=3",))
@@ -86,7 +117,7 @@ LONGER = (("--epochs=1",), ("--epochs=3",))
 LINES = [
     _grid(
         "depth",
-        ("--depths=1,3", "--epochs=2"),
+        ("--depths=1,3", "--epochs=2", "--per_class=11"),
         {"rule": "pc", "depth": 1},
         EPOCHS
         | {
@@ -137,6 +168,9 @@ LINES = [
             "--pretraining_epochs=-1": "pretraining_epochs is -1",
             "--pretraining_rate=0": "pretraining_rate is 0",
             "--test_per_class=0": "test_per_class is 0",
+            "--interval=0": "interval is 0; it must be at least 1",
+            "--start=theirs": "start is theirs; it must be published, own, or the path of an .npz file",
+            "--start=nowhere.npz": "nowhere.npz",
         },
         network=drifting,
         longer=(("--iterations=63",), ("--iterations=66",)),
@@ -159,6 +193,21 @@ LINES = [
         },
         seeds="--seeds",
         columns=("target_alignment", "angle"),
+    ),
+    _small(
+        "alignment_over",
+        ("--values=3,5", "--activations=linear,tanh", "--layers=3", "--T=6", "--seeds=3,4"),
+        {
+            "--values=3,3": "values is (3.0, 3.0); it must hold different numbers above 0",
+            "--values=2.5": "values is (2.5,); a width is a whole number",
+            "--activations=cosine": "activations is ('cosine',); it must hold different ones of linear, sigmoid",
+            "--inits=zero": "inits is ('zero',); it must hold different ones of xavier-uniform",
+            "--layers=0": "layers is 0",
+            "--over=depth": "--over takes width | gain | rate | batch_size | iteration",
+            f"--values={10**9}": "are free",
+        },
+        seeds="--seeds",
+        columns=("target_alignment", "spread"),
     ),
     _small(
         "prospective_index",
@@ -209,5 +258,122 @@ LINES = [
         },
         seeds="--seeds",
         columns=("path_length", "displacement", "ratio"),
+    ),
+    _small(
+        "fear",
+        ("--grid=quick", "--rates=0.1,0.5", "--iterations=2", "--T=6", "--seeds=3,4"),
+        {
+            "--rates=0.1,0": "rates is (0.1, 0.0)",
+            "--spreads=-1": "spreads is (-1.0,); it must hold different numbers, at least 0",
+            "--spreads=()": "spreads is ()",
+            "--iterations=0": "iterations is 0; it must be at least 1",
+            "--resume=x": "resume",
+        },
+        seeds="--seeds",
+        columns=("fear",),
+    ),
+    Line(
+        "pc",
+        "coin",
+        (
+            "--grid=quick",
+            "--spreads=0.1",
+            "--rates=0.1,0.01",
+            "--memory_rates=0.01",
+            "--blocks=1",
+            "--tests=1",
+            "--T=6",
+            "--seeds=3,4",
+        ),
+        figures=("coin",),
+        arrays=False,
+        network=forces,
+        part={"rule": "pc"},
+        parts=("rule", "rate"),
+        seeds="--seeds",
+        columns=("1+", "2+", "1-", "2-"),
+        wrong=INFERENCE
+        | {
+            "--blocks=0": "blocks is 0; it must be at least 1",
+            "--tests=0": "tests is 0",
+            "--memory_rates=0": "memory_rates is (0.0,)",
+            "--spreads=1,1": "spreads is (1.0, 1.0); it must hold different numbers above 0",
+        },
+    ),
+    _small(
+        "reversal",
+        ("--seeds_pc=2", "--seeds_bp=2", "--trials=80", "--T=6"),
+        {
+            "--trials=65": "trials is 65; it must be at least 66",
+            "--seeds_pc=0": "seeds_pc is 0; it must be at least 1",
+            "--spreads_bp=0": "spreads_bp is (0.0,)",
+            "--rates=()": "rates is ()",
+        },
+        figures=("reversal", "reasons"),
+    ),
+    Line(
+        "pc",
+        "rl",
+        (
+            "--rates=0.01,0.001",
+            "--seeds=2,5",
+            "--episodes=12",
+            "--start=40",
+            "--batch_size=8",
+            "--updates=2",
+            "--hidden=6,5",
+            "--memory=120",
+            "--T=4",
+        ),
+        figures=("rl",),
+        arrays=False,
+        network=values,
+        part={"rule": "pc"},
+        parts=("rule", "rate"),
+        longer=(("--episodes=10",), ("--episodes=20",)),
+        seeds="--seeds",
+        columns=("mean_return",),
+        wrong=INFERENCE
+        | {
+            "--env=Pong": "--env takes CartPole-v1 | Acrobot-v1 | MountainCar-v0",
+            "--start=120": "start is 120, but memory is 120: learning would never begin",
+            "--batch_size=41": "batch_size is 41, but start is 40",
+            "--reward_discount=1.1": "reward_discount is 1.1; it must be at least 0 and at most 1",
+            "--hidden=0": "hidden is (0,); it must hold widths of at least 1",
+            f"--memory={10**11}": "are free",
+            "--episodes=0": "episodes is 0",
+        },
+    ),
+    Line(
+        "pc",
+        "cnn",
+        (
+            "--dataset={data}",
+            "--seeds=2,5",
+            "--rates=0.01",
+            "--rules=pc,bp_published",
+            "--epochs=2",
+            "--batch_size=15",
+            "--channels=2,3",
+            "--hidden=4",
+            "--T=3",
+        ),
+        data=tiny_maps,
+        figures=("cnn",),
+        arrays=False,
+        network=convolutions,
+        part={"rule": "pc", "rate": 0.01, "seed": 2},
+        parts=("rule", "rate", "seed"),
+        longer=(("--epochs=1",), ("--epochs=3",)),
+        columns=ERRORS,
+        wrong=EPOCHS
+        | {
+            "--rules=pc,tp": "rules is ('pc', 'tp'); it must hold different ones of pc, bp, bp_published",
+            "--rules=pc,pc": "must hold different ones",
+            "--channels=0": "channels is (0,)",
+            "--hidden=0": "hidden is 0",
+            "--batch_size=31": "batch_size is 31, but there are 30 training images",
+            f"--hidden={10**11}": "are free",
+        },
     ),
 ]

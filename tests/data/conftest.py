@@ -1,11 +1,13 @@
-"""A web server on the loopback interface that misbehaves as told, and small sets in the format of MNIST."""
+"""A web server on the loopback interface that misbehaves as told, small sets in the format of MNIST, and archives."""
 
 import contextlib
 import gzip
 import hashlib
 import http.server
+import io
 import itertools
 import struct
+import tarfile
 import threading
 import time
 
@@ -116,3 +118,39 @@ def small_set():
         arrays[f"y_{split}"] = (np.arange(n) % 10).astype(np.uint8)
     files = {f"{prefix}-ubyte.gz": _idx(a) for prefix, a in zip(PREFIXES, arrays.values(), strict=True)}
     return files, [hashlib.sha256(data).hexdigest() for data in files.values()], arrays
+
+
+def _tar(entries, format=tarfile.PAX_FORMAT):
+    """A tar archive of {path: bytes, or None for a folder, or a TarInfo of any kind}."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=format) as tar:
+        for name, content in entries.items():
+            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
+            if content is None:
+                info.type = tarfile.DIRTYPE
+            if isinstance(content, bytes):
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            else:  # the header alone, whatever size it claims, which `addfile` refuses since Python 3.13
+                header = info.tobuf(tar.format, tar.encoding, tar.errors)
+                tar.fileobj.write(header)
+                tar.offset += len(header)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def tar():
+    return _tar
+
+
+@pytest.fixture
+def tar_gz(tmp_path):
+    """Write a .tar.gz archive of {path: bytes} and return its path."""
+
+    def write(entries, name="archive.tar.gz"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(_tar(entries), 1, mtime=0))
+        return path
+
+    return write

@@ -24,7 +24,7 @@ def few_glyphs(monkeypatch, tmp_path, fields):
 def test_list_says_what_is_here(few_glyphs, tmp_path, capsys):
     commands.list_sets()
     before = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert list(before)[1:9] == list(data.names())
+    assert list(before)[1:11] == list(data.names())
     assert "download, 12 MB" in before["MNIST"]
     assert "made in seconds" in before["glyphs"]
     assert "CC BY-SA 4.0" in before["KMNIST"]
@@ -126,8 +126,20 @@ def test_samples_that_are_no_images(tmp_path):
     path = tmp_path / "mine.npz"
     x, y = np.ones((4, 5)), np.array([0, 1, 0, 1])
     np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
-    with pytest.raises(PlasticError, match=r"samples of shape \(5,\) are no grey images"):
+    with pytest.raises(PlasticError, match=r"samples of shape \(5,\) are no images"):
         commands.show(str(path), folder=str(tmp_path))
+
+
+def test_colour_images_are_shown_in_colour(tmp_path):
+    rng, y = np.random.default_rng(0), np.array([0, 1, 0, 1])
+    x = rng.random((4, 6, 5, 3), dtype=np.float32)
+    split = (x, y)
+    dataset = data.Dataset("mine", split, split, None, 2)
+    figure = contact_sheet(dataset, ["a", "b"], columns=3)
+    picture = np.asarray(figure.axes[0].images[0].get_array())
+    assert picture.shape == (2 * 6 + 2, 3 * 5 + 2 * 2, 3)
+    np.testing.assert_array_equal(picture[:6, :5], x[0])
+    np.testing.assert_array_equal(picture[8:, 7:12], x[3])
 
 
 def run(tmp_path, *words):

@@ -105,13 +105,15 @@ def test_files_that_do_not_belong_together(small_set, idx_bytes, site, tmp_path,
 
 
 def test_names_in_any_case():
-    assert data.names() == ("MNIST", "FMNIST", "KMNIST", "glyphs", "MNIST-1D", "MNIST-1D-360", "YinYang", "XOR")
-    assert [data.require(name) for name in ("mnist", "FMnist", "KMNIST", "GLYPHS")] == list(data.names()[:4])
-    assert [data.require(name) for name in ("mnist-1d", "Mnist-1D-360", "yinyang", "xor")] == list(data.names()[4:])
+    names = ("MNIST", "FMNIST", "KMNIST", "CIFAR-10", "CIFAR-10-JPEG", "glyphs")
+    assert data.names() == (*names, "MNIST-1D", "MNIST-1D-360", "YinYang", "XOR")
+    assert [data.require(name) for name in ("mnist", "FMnist", "KMNIST", "GLYPHS")] == [*names[:3], names[-1]]
+    assert [data.require(name) for name in ("mnist-1d", "Mnist-1D-360", "yinyang", "xor")] == list(data.names()[6:])
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("MINST", "MNIST"), ("glyph", "glyphs"), ("mnist1d", "MNIST-1D"), ("cifar10", ""), ("", "")]
+    ("name", "hint"),
+    [("MINST", "MNIST"), ("glyph", "glyphs"), ("mnist1d", "MNIST-1D"), ("cifar10", "CIFAR-10"), ("", "")],
 )
 def test_an_unknown_name(name, hint, tmp_path):
     with pytest.raises(PlasticError, match=r"take MNIST, FMNIST, .*, XOR or the path of an \.npz file") as error:

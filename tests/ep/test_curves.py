@@ -151,6 +151,14 @@ def test_curves_that_are_not_finite_say_what_to_change(toy):
     assert run.config["status"] == "diverged" and run.arrays() == {} and not list(folder.glob("*.csv"))
 
 
+def test_signs_of_what_is_not_finite_are_not_compared(toy):
+    words = "--action=recipe --T=20 --Kmax=5 --batch_size=10 --beta=1e300 --size_tab 4 8 100 --no-clamp"
+    assert "trial 1 diverged with beta 1e+300 and dt 0.2" in refused(f"--dataset={toy}", words)
+    (folder,) = pathlib.Path("results/ep").iterdir()
+    run = runs.Run(folder)
+    assert run.config["status"] == "diverged" and run.arrays() == {} and not list(folder.glob("*.csv"))
+
+
 def test_curves_are_the_same_in_float32_up_to_rounding(toy):
     rows = [table(command(f"--dataset={toy}", "--action=plotcurves --T=30 --Kmax=6 --beta=0.5 --size_tab 4 8 100",
                           f"--dtype={dtype}")[0]) for dtype in ("float32", "float64")]  # fmt: skip

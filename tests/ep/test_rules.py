@@ -503,13 +503,15 @@ def test_memory_does_not_grow_with_the_free_phase(kind, rule):
     network, x, y = make(kind)
 
     def peak(T):
-        tracemalloc.start()
-        eqprop(network, x, y, T=T, K=5, beta=0.3) if rule == "ep" else bptt(network, x, y, T=T, steps=5)
-        size = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return size
+        """The least of several calls: the first ones fill caches."""
+        sizes = []
+        for _ in range(4):
+            tracemalloc.start()
+            eqprop(network, x, y, T=T, K=5, beta=0.3) if rule == "ep" else bptt(network, x, y, T=T, steps=5)
+            sizes.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        return min(sizes)
 
-    peak(10)
     assert peak(1000) < 1.05 * peak(10) + 2000
 
 

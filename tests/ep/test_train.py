@@ -394,6 +394,7 @@ def test_runs_without_any_error_are_drawn(toy, monkeypatch):
     folder, _ = command(*words, "--eval_every=200", plot=True)
     assert column(table(folder), "test_error")[-1] == 0
     assert (folder / "errors.png").exists() and drawn(folder)[0].get_yscale() == "log"
+    assert not any("$" in tick.get_text() for tick in drawn(folder)[0].yaxis.get_ticklabels(which="both"))
     with monkeypatch.context() as patch:
         patch.setattr(train_file, "_measured", lambda *found: {k: 0 * v for k, v in measured(*found).items()})
         folder, lines = command(f"--dataset={toy}", *TINY, "--size_tab=4,8,100", plot=True)
@@ -553,12 +554,23 @@ def test_replicas_that_diverge_leave_the_others_alone(toy, monkeypatch, network,
     if words.endswith("--benchmark"):
         (left,) = (line for line in lines if line.startswith("EP" if poisoned == [0, 1] else "BPTT"))
         assert left in found and not any("nan" in line for line in found)
+        if network != "one convolution":
+            assert ("BPTT: diverged" if poisoned == [0, 1] else "EP: diverged") in found
     config = runs.Run(folder).config
     assert config["status"] == "finished"
     assert config["details"]["diverged"] == {str(replica): 4 for replica in poisoned}
     assert all(np.isfinite(array).all() for array in parameters_of(folder).values())
     assert command(f"--resume={folder}", *options, plot=True) == (folder, found)
     assert (folder / "errors.png").exists()
+
+
+@pytest.mark.parametrize("action", ["train", "plotcurves", "recipe"])
+def test_a_nudge_below_the_rounding_is_refused(toy, action):
+    for beta, dtype, rounding in (("1e-30", "float64", "2e-16"), ("-1e-8", "float32", "1e-07")):
+        words = f"--dataset={toy} --action={action} --size_tab=4,8,100 --beta={beta} --dtype={dtype}"
+        message = f"beta is {float(beta):g}; a nudge below {rounding}, the rounding of {dtype}, moves no state"
+        assert message in refused(words)
+    assert not pathlib.Path("results").exists()
 
 
 # wrong command lines

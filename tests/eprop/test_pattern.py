@@ -1,6 +1,8 @@
 """Pattern generation: what it learns and how, its gradient check, its figures. Whatever all commands share is tested by
 tests/test_commands.py."""
 
+import pathlib
+
 import numpy as np
 import pytest
 from command_lines import column, kept, table
@@ -173,6 +175,16 @@ def test_patterns_are_learned(words):
     for seed in {row["seed"] for row in rows}:
         first, _, last = column(rows, "loss", seed=seed)
         assert last < 0.5 * first, seed
+
+
+@pytest.mark.parametrize("seeds", ["--seed=1", "--seeds=1,2"])
+def test_the_last_update_counts_too(seeds):
+    """It leaves weights of 1e20, which are finite; the loss that they have is not."""
+    error = refused("pattern --n_iter=1 --learning_rate=1e20", seeds)
+    assert "training diverged at step 1: try a smaller learning_rate, reg or dampening_factor" in error
+    (folder,) = pathlib.Path("results/eprop").iterdir()
+    assert runs.Run(folder).config["status"] == "diverged"
+    assert set(column(table(folder), "step")) == {0}
 
 
 def test_three_patterns_in_one_run_equal_three_runs():

@@ -351,6 +351,17 @@ def test_the_curves_are_the_columns_of_the_metrics(toy):
         assert len(set(labels)) == 2 * len(some)
 
 
+def test_many_layers_are_drawn_in_their_order_without_a_warning(toy):
+    """Warnings are errors here."""
+    from plastic.gait.experiments import figures
+
+    folder, _ = command(f"--dataset={toy}", "--nb_layers=40", "--batch_size=100", "--nb_epochs=1", plot=True)
+    assert len(list(folder.glob("*.png"))) == 3
+    for draw in (figures.cosines, figures.singular_values):
+        labels = [line.get_label() for line in draw([runs.Run(folder)]).axes[0].get_lines()]
+        assert labels == [f"layer {number}" for number in range(1, 42)]
+
+
 @pytest.mark.parametrize("seeds", [(), ("--seeds=1,2",)])
 @pytest.mark.parametrize("algorithm", ["BP", "TP", "GAIT", "FA", "DFA"])
 def test_a_run_on_each_backend(backend, toy, monkeypatch, algorithm, seeds):

@@ -14,7 +14,7 @@ from plastic.pc.experiments import best_rate, figures
 
 GRID = "--seeds=3,5 --rates=0.05,0.01 --T=4 --dataset={data} --dtype=float64"
 LINES = {
-    "depth": f"depth --depths=1,3 --epochs=3 {GRID}",
+    "depth": f"depth --depths=1,3 --epochs=3 --per_class=11 {GRID}",
     "online": f"online --batch_sizes=1,7 --batches=3 --epochs=3 {GRID}",
     "smalldata": f"smalldata --per_class=3,6 --epochs=3 {GRID}",
     "forgetting": f"forgetting --iterations=5 --per_class=6 {GRID}",
@@ -87,7 +87,14 @@ def test_grids_show_the_best_rate_and_its_curves(name, column, summaries, pair):
     run = pair(name)[0]
     metrics = run.metrics()
     values = sorted(set(metrics[column]))
-    *summed, learning = getattr(figures, name)([run]).axes
+    *summed, by_rate, learning = getattr(figures, name)([run]).axes
+    place = values[-1] if name == "depth" else values[0]
+    for rule, label in (("pc", "predictive coding"), ("bp", "backpropagation")):
+        rates, errors = best_rate.curves(metrics, "test_error", rule=rule, **{column: place})
+        x, y = curves(by_rate)[label]
+        assert_allclose(x, rates)
+        reduced = errors[..., 1:].mean(axis=-1) if summaries[-1] == "mean" else errors[..., 1:].min(axis=-1)
+        assert_allclose(y, reduced.mean(axis=-1))
     for axis, summary in zip(summed, summaries, strict=True):
         for rule, label in (("pc", "predictive coding"), ("bp", "backpropagation")):
             x, y = curves(axis)[label]

@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import types
 from pathlib import Path
 
 import command_lines
@@ -12,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import plastic
 from plastic import classifier, data, functions, runs, training, xp
-from plastic.errors import PlasticError
+from plastic.errors import Diverged, PlasticError
 from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc import Network, predict, rules
@@ -22,7 +23,7 @@ from plastic.pc.experiments.passes import Passes
 
 TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
 LINES = {
-    "depth": f"depth --depths=1,3 {TINY}",
+    "depth": f"depth --depths=1,3 --per_class=11 {TINY}",
     "online": f"online --batch_sizes=1,7 --batches=3 {TINY}",
     "smalldata": f"smalldata --per_class=3,6 {TINY}",
     "forgetting": "forgetting --iterations=5 --per_class=6 --batch_size=8 --T=5 --seeds=3,5 --rates=0.05,0.01 "
@@ -134,8 +135,6 @@ def test_published_rates_are_of_sums_over_the_batch(rule, batch):
 def test_rates_and_seeds_side_by_side_are_those_one_by_one(name):
     together = metrics(command(LINES[name])[0])
     line = LINES[name].replace("--seeds=3,5", "--seeds=5").replace("0.05,0.01", "0.01")
-    if name == "drift":  # the pretrained weights are those of the first seed
-        line = LINES[name].replace("0.05,0.01", "0.01")
     alone = metrics(command(line)[0])
     rows = [k for k in range(len(together["rate"])) if together["rate"][k] == 0.01 and together["seed"][k] == 5]
     others = [k for k in range(len(alone["rate"])) if alone["seed"][k] == 5]
@@ -158,7 +157,7 @@ def test_networks_begin_as_published(name, part, sizes, phi, draw):
     network = plastic.load(command(line)[0], part={"rule": "bp"} | part).network
     assert network.sizes == sizes and {each.name for each in network.phi} == {phi}
     for s, seed in enumerate((3, 5)):
-        generator = xp.generator(3 if name == "drift" else seed).init  # whose networks all begin as the first seed's
+        generator = xp.generator(seed).init
         for layer, pair in zip(network.layers, itertools.pairwise(sizes), strict=True):
             assert_allclose(layer.W[s, 0], draw(generator, *pair), rtol=1e-6)
 
@@ -213,7 +212,7 @@ def test_a_rate_that_diverges_has_the_published_error_and_the_others_go_on(tmp_p
     }
     assert last["bp", 50.0] == [(1.0, 1.0)] * 2 and max(last["bp", 0.01])[0] < 1
     assert found.config["details"]["diverged"].keys() == {"0", "2"} and found.config["status"] == "finished"
-    assert all("(rate 0.01)" in line for line in lines)
+    assert all("(rate 0.01, the smallest tried)" in line for line in lines)
     network = plastic.load(folder, part={"rule": "bp", "depth": 3}).network
     assert all(np.isfinite(layer.W).all() for layer in network.layers)
     alone = metrics(command(LINES["depth"].replace("0.05,0.01", "0.01"))[0])
@@ -364,8 +363,12 @@ def test_tasks_of_different_length_are_refused():
     chosen = np.sort(np.concatenate([few, rest]))
     np.savez("uneven.npz", **kept | {"x_train": kept["x_train"][chosen], "y_train": kept["y_train"][chosen]})
     line = LINES["forgetting"].replace("tiny", "uneven")
-    words = line.replace("=6 --b", "=11 --b").split()
-    assert "smaller per_class" in command_lines.error_of(COMMANDS, words, "plastic.pc")[0]
+    for asked, message in (
+        ("--per_class=11 --batch_size=8", "per_class is 11, but uneven.npz has 4 training samples of class 9"),
+        ("--per_class=4 --batch_size=1", "the tasks have 20 and 19 training images; a smaller per_class"),
+    ):
+        words = line.replace("--per_class=6 --batch_size=8", asked).split()
+        assert message in command_lines.error_of(COMMANDS, words, "plastic.pc")[0]
     command(line.replace("--per_class=6", "--per_class=3"))
 
 
@@ -388,7 +391,7 @@ def test_the_targets_of_drift_before_and_after(option, targets, monkeypatch):
 
     monkeypatch.setattr(replicas, "step_of", spying)
     command(f"{LINES['drift']} {option}")
-    assert {shape for shape, _ in seen} == {(1, 1), (2, 2)}  # the training before, and what follows
+    assert {shape for shape, _ in seen} == {(2, 1), (2, 2)}  # the training before, and what follows
     assert all(values == targets for _, values in seen)
 
 
@@ -396,7 +399,7 @@ def test_only_the_last_five_classes_drift_and_they_go_back():
     found = samples()
 
     def new():
-        return drift.DriftingClasses(found, (3, 5), 3, 2, signed_targets=False)
+        return drift.DriftingClasses(found, (3, 5), 3, 2, signed_targets=False, interval=64)
 
     classes = new()
     outputs = []
@@ -429,16 +432,42 @@ def test_both_rules_of_drift_begin_from_what_backpropagation_has_learned():
         for rule in ("pc", "bp")
     }  # fmt: skip
     assert first["pc"] == first["bp"] and first["pc"][0] == first["pc"][1]
-    trained = drift.before(samples(), 3, 0.01, 2, True)
-    start = replicas.networks((9, 32, 32, 10), functions.sigmoid, (3,), (0.01,), xavier_uniform).layers
+    trained = drift.pretrained(samples(), (3, 5), 0.01, 2, True)
+    start = [each.W for each in replicas.networks((9, 32, 32, 10), "sigmoid", (3, 5), (0.01,), xavier_uniform).layers]
     y = 2 * np.eye(10)[samples().train[1]] - 1
 
-    def loss(layers):
-        return np.mean((predict(Network(layers, functions.sigmoid), samples().train[0]) - y) ** 2)
+    def losses(weights):
+        net = Network([Affine(W[:, 0]) for W in weights], functions.sigmoid)
+        return np.mean((predict(net, samples().train[0]) - y) ** 2, axis=(-2, -1))
 
-    assert loss(trained) < loss(start)
+    assert np.all(losses(trained) < losses(start))
+    alone = drift.pretrained(samples(), (5,), 0.01, 2, True)  # each seed has a training of its own
+    assert_allclose(trained[0][1], alone[0][0], rtol=1e-9)
     with pytest.raises(PlasticError, match=r"pretraining_rate is 1e\+300"):
-        drift.before(samples(), 3, 1e300, 2, True)
+        drift.pretrained(samples(), (3,), 1e300, 2, True)
+
+
+def test_drift_begins_with_the_weights_of_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    weights = {f"W_{k + 1}": rng.standard_normal(pair) for k, pair in enumerate(itertools.pairwise((9, 32, 32, 10)))}
+    np.savez(tmp_path / "start.npz", **weights)
+    found = drift.before(str(tmp_path / "start.npz"), samples(), (3, 5), 0.01, 2, True)
+    for W, expected in zip(found, weights.values(), strict=True):
+        assert_allclose(W, expected, rtol=1e-6)
+    np.savez(tmp_path / "other.npz", **{name: W[:8] for name, W in weights.items()})
+    with pytest.raises(PlasticError, match=r"W_1, W_2, W_3 have shapes"):
+        drift.before(str(tmp_path / "other.npz"), samples(), (3, 5), 0.01, 2, True)
+    np.savez(tmp_path / "wide.npz", W_1=np.ones((784, 32)), W_2=np.ones((32, 32)), W_3=np.ones((32, 10)))
+    with pytest.raises(PlasticError, match=r"a network \(784, 32, 32, 10\), but .* needs \(9, 32, 32, 10\): take --st"):
+        drift.before(str(tmp_path / "wide.npz"), samples(), (3, 5), 0.01, 2, True)
+
+
+def test_drift_changes_after_every_interval():
+    classes = drift.DriftingClasses(samples(), (3,), 3, 2, signed_targets=False, interval=2)
+    sets = [classes.of(iteration)[0].copy() for iteration in range(4)]
+    assert_array_equal(sets[0], sets[1])
+    assert_array_equal(sets[2], sets[3])
+    assert np.any(sets[1] != sets[2])
 
 
 # the choice of rates
@@ -468,8 +497,63 @@ def test_what_is_reported():
         for rate, a, b, c in ((0.1, 0.3, 0.2, 0.4), (0.2, 0.25, 0.35, 0.15))
         for k in range(2)
     ]
-    lines = best_rate.report({name: [row[name] for row in rows] for name in rows[0]}, ("mean",))
-    assert lines[0] == "PC: mean test error 0.250 (rate 0.2); 0.400 (rate 0.1) if held out" and len(lines) == 2
+    lost = {"pc": {}, "bp": {"0": 3}}
+
+    def part(rule):
+        metrics = {"test_error": [[0.25, 0.5]]}
+        return types.SimpleNamespace(read_checkpoint=lambda: ({}, {"diverged": lost[rule], "metrics": metrics}))
+
+    run = types.SimpleNamespace(
+        metrics=lambda: {name: [row[name] for row in rows] for name in rows[0]},
+        config={"parts": [{"rule": "pc"}, {"rule": "bp"}]},
+        parts=lambda every: [part(**columns) for columns in every],
+    )
+    lines = best_rate.report(run, ("mean",))
+    tried = "0.250 (rate 0.2, the largest tried); 0.400 (rate 0.1, the smallest tried) if held out"
+    reached = f"mean test error {tried}"
+    assert lines == [f"PC: {reached}", f"BP: {reached}"]
+    lost["bp"] = {"0": 3, "1": 1}
+    assert best_rate.report(run, ("mean",)) == [f"PC: {reached}", "BP: diverged at every rate"]
+    lost["pc"] = {"0": 3, "1": 1}
+    with pytest.raises(Diverged, match="training diverged at every rate: try smaller rates"):
+        best_rate.report(run, ("mean",))
+
+
+def test_a_grid_of_which_nothing_is_left_ends_as_diverged():
+    words = LINES["depth"].replace("0.05,0.01", "1e200,1e250").split()
+    error, _ = command_lines.error_of(COMMANDS, words, "plastic.pc")
+    assert "training diverged at every rate" in error
+    (folder,) = Path("results/pc").iterdir()
+    assert runs.Run(folder).config["status"] == "diverged"
+    assert set(metrics(folder)["test_error"][-4:]) == {1.0}  # as published
+    _, lines = command(f"{LINES['depth']} --gamma=1e250")
+    assert lines[2] == "depth 3, PC: diverged at every rate" and "test error" in lines[3]
+
+
+def test_batches_that_the_set_cannot_fill_are_refused():
+    words = LINES["online"].replace("1,7", "1,121").split()
+    error, _ = command_lines.error_of(COMMANDS, words, "plastic.pc")
+    assert (
+        "batch_sizes are (1, 121), but tiny.npz has 120 training samples" in error and not os.listdir("results")
+        if Path("results").exists()
+        else True
+    )
+
+
+def test_the_epoch_of_the_least_error_is_not_chosen_on_what_is_reported():
+    a, b = (9, 0.3, 0.2, 0.4), (9, 0.1, 0.5, 0.6)
+    rows = [{"rule": "pc", "rate": 0.1, "seed": 1, "epoch": k, "a": a[k], "b": b[k]} for k in range(4)]
+    found = {name: [row[name] for row in rows] for name in rows[0]}
+    assert best_rate.best(found, "min", "a", "b", rule="pc")["values"].tolist() == [0.5]
+    assert best_rate.best(found, "min", "a", "a", rule="pc")["values"].tolist() == [0.2]
+
+
+def test_a_rate_at_the_edge_of_the_grid_is_told():
+    def edge(*errors):
+        rows = [{"rule": "pc", "rate": k, "seed": 1, "epoch": e, "a": x} for k, x in enumerate(errors) for e in (0, 1)]
+        return best_rate.best({name: [row[name] for row in rows] for name in rows[0]}, "mean", "a", "a")["edge"]
+
+    assert [edge(1, 2, 3), edge(2, 1, 3), edge(3, 2, 1), edge(1)] == ["smallest", "", "largest", ""]
 
 
 def test_the_interval_is_that_of_the_mean():

@@ -10,6 +10,7 @@ from command_lines import column, table
 from numpy.testing import assert_allclose
 
 from plastic import runs, xp
+from plastic.errors import Diverged, PlasticError
 from plastic.functions import sigmoid
 from plastic.parameters import Affine
 from plastic.pc import Network, equilibrium
@@ -89,17 +90,100 @@ def test_every_backend_computes_the_same(name, backend, monkeypatch):
         assert_allclose(arrays[key], values, rtol=1e-9, atol=1e-11)
 
 
-def test_a_run_that_diverges_is_drawn_and_says_so(recwarn):
-    """As it does from the command line, where what overflows is no error."""
-    for name, line in {
-        "trajectory": "--rate_bp=50 --iterations=400 --small_iterations=2 --T=6",
-        "interference": "--rates=50 --iterations=300 --T=6",
-        "teacher": "--rates=100 --iterations=5 --T=6 --seeds=1,2",
-        "erratic": f"{TINY['erratic']} --rates_ap=1e300".replace("--rates_ap=0.001,0.002 ", ""),
-    }.items():
-        folder, lines = command(name, line, plot=True)
-        assert any("nan" in each or "inf" in each for each in lines)
-        assert (folder / f"{name}.png").exists()
+def told(name, line, status):
+    """Run a command line that ends in an error; return it. Nothing that is not finite is printed or kept."""
+    error, shown = command_lines.error_of(COMMANDS, [name, *line.split()], "plastic.pc")
+    assert shown == ""
+    (folder,) = pathlib.Path("results/pc").iterdir()
+    run = runs.Run(folder)
+    assert run.config["status"] == status and error.removeprefix("error: ").strip() in run.config["details"]["error"]
+    rows = table(folder) if (folder / "metrics.csv").exists() else []
+    assert np.isfinite([float(row[key]) for row in rows for key in row if key != "rule"]).all()
+    assert not list(folder.glob("*.png"))
+    return error
+
+
+def erratic_line(**given):
+    """The tiny line of `erratic` with other rates."""
+    words = [word for word in TINY["erratic"].split() if word.split("=")[0].strip("-") not in given]
+    return " ".join([*words, *(f"--{option}={value}" for option, value in given.items())])
+
+
+DIVERGING = [
+    ("interference", "--rates=0.1,50 --iterations=300 --T=6", "PC diverged at rate 50", "rates or gamma"),
+    ("interference", "--grid=quick --iterations=5 --T=6 --gamma=1e30", "PC diverged at rate 0.2", "rates or gamma"),
+    ("alignment", f"{TINY['alignment']} --rate=1.7e308", "PC diverged at depth 1, seed 3", "rate or gain or gamma"),
+    ("alignment", f"{TINY['alignment']} --gain=1e150", "PC diverged at depth 3, seed 3", "rate or gain or gamma"),
+    ("prospective_index", f"{TINY['prospective_index']} --rates=1e150", "at base/linear/1e+150, seed 3", "rates or"),
+    ("prospective_index", f"{TINY['prospective_index']} --gamma=1e150", "at base/linear/0.1, seed 3", "or gamma"),
+    ("trajectory", "--rate_bp=50 --iterations=400 --small_iterations=2 --T=6", "BP diverged at rate_bp 50", "rate_bp"),
+    (
+        "trajectory",
+        f"{TINY['trajectory']} --small_rate=1e150",
+        "PC diverged at small_rate 1e+150",
+        "small_rate or gamma",
+    ),
+    (
+        "teacher",
+        "--rates=0.1,100 --iterations=5 --T=6 --seeds=1,2",
+        "PC diverged at rate 100, seed 1",
+        "rates or gamma",
+    ),
+    ("erratic", erratic_line(rates_pc="0.4,1e150"), "PC diverged at rate 1e+150, seed 3", "rates_pc or gamma"),
+    ("erratic", erratic_line(rates_bp="0.4,1e150"), "BP diverged at rate 1e+150, seed 3", "rates_bp"),
+    ("erratic", erratic_line(gamma_gr="1e300"), "GeneRec diverged at rate 0.002, seed 3", "rates_gr or gamma_gr"),
+    ("erratic", erratic_line(rates_ap="1e300"), "Almeida-Pineda diverged at rate 1e+300", "rates_ap or gamma_ap"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "what", "options"), DIVERGING)
+def test_what_diverges_is_told_with_the_options_at_fault(name, line, what, options):
+    error = told(name, line, "diverged")
+    assert what in error and "try a smaller value of" in error and options in error
+
+
+RESTING = [
+    ("interference", "--rates=0.1,1e-30 --iterations=5 --T=6", "PC moves nothing at rate 1e-30", "rates or gamma"),
+    ("alignment", f"{TINY['alignment']} --rate=1e-30", "PC moves nothing at depth 1, seed 3", "rate or gain or gamma"),
+    (
+        "prospective_index",
+        f"{TINY['prospective_index']} --rates=1e-30",
+        "at base/linear/1e-30, seed 3",
+        "rates or gamma",
+    ),
+    ("prospective_index", f"{TINY['prospective_index']} --gamma=1e-300", "at base/linear/0.1, seed 3", "or gamma"),
+    ("trajectory", f"{TINY['trajectory']} --rate_bp=1e-300", "BP moves nothing at rate_bp 1e-300", "rate_bp"),
+    ("erratic", erratic_line(rates_bp="0.4,1e-30"), "BP moves nothing at rate 1e-30, seed 3", "rates_bp"),
+    ("erratic", erratic_line(rates_gr="1e-30"), "GeneRec moves nothing at rate 1e-30, seed 3", "rates_gr or gamma_gr"),
+]
+
+
+@pytest.mark.parametrize(("name", "line", "what", "options"), RESTING)
+def test_rates_that_move_nothing_are_told(name, line, what, options):
+    error = told(name, line, "failed")
+    assert what in error and "as far as float64 can tell: try a larger value of" in error and options in error
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "layers"),
+    [("prospective_index", "--layers=4", 4), ("trajectory", "", 2), ("erratic", TINY["erratic"], 3)],
+)
+def test_too_few_steps_to_reach_the_first_layer_are_refused(name, line, layers):
+    line = f"{line} --T={layers - 1}".replace("--T=6 ", "")
+    error, _ = command_lines.error_of(COMMANDS, [name, *line.split()], "plastic.pc")
+    assert f"T is {layers - 1}, but an error needs {layers} steps" in error and not pathlib.Path("results").exists()
+    if name == "trajectory":
+        assert command(name, f"{TINY[name]} --T=2".replace("--T=6 ", "").replace("--T=6", ""))
+
+
+def test_what_a_rule_has_led_to_is_judged_replica_by_replica():
+    names, fine = ["rate 1", "rate 2", "rate 3"], np.array([0.5, 0.5, 0.5])
+    pairs.require_sound("bp", names, [np.full((3, 2), 1e70), fine], fine, "rates")
+    for bad in (np.nan, np.inf, 1e80):  # whose fourth power overflows
+        with pytest.raises(Diverged, match=r"BP diverged at rate 2: try a smaller value of rates$"):
+            pairs.require_sound("bp", names, [fine, np.array([[0, 1], [bad, 0], [bad, 0]])], fine, "rates")
+    with pytest.raises(PlasticError, match=r"TP moves nothing at rate 3.*larger value of rate or gain$"):
+        pairs.require_sound("tp", names, [fine], np.array([[0.1], [0.1], [np.nan]]), "rate", "gain")
 
 
 def test_seeds_are_counted_from_the_first():
@@ -431,3 +515,26 @@ def test_rates_side_by_side_are_those_alone():
     alone = measured("interference", line.replace("0.5,0.05", "0.05"))[1]
     for rule in ("pc", "bp"):
         assert_allclose(together[f"outputs/{rule}"][1], alone[f"outputs/{rule}"][0], rtol=1e-10)
+
+
+@pytest.mark.parametrize(("over", "value", "more"), [("width", 8, "--width=8"), ("rate", 0.01, "--rate=0.01")])
+def test_alignment_over_an_option_is_alignment_with_that_option(over, value, more):
+    """Three layers of the one are the third depth of the other, seed by seed."""
+    line = f"--over={over} --values={value} --layers=3 --activations=tanh --T=20 --seeds=3,4"
+    first = measured("alignment_over", line)
+    other = measured("alignment", f"--depths=3 --activation=tanh --T=20 --seeds=3,4 {more}")
+    for rule in ("pc", "bp"):
+        one, two = ([row["target_alignment"] for row in rows if row["rule"] == rule] for rows, _ in (first, other))
+        assert len(one) == 2
+        assert_allclose(one, two, rtol=1e-9)
+
+
+def test_alignment_over_updates_begins_with_the_first_and_spreads_are_those_of_the_predictions():
+    rows, arrays = measured(
+        "alignment_over", "--over=iteration --values=1,3 --layers=2 --activations=linear --seeds=3,4"
+    )
+    (W1, W2), x, _ = pairs.draw((3, 4), 64, 2, "xavier-uniform", 1.0)
+    assert_allclose(arrays["bp/linear/xavier-uniform"][1, :, 0], np.std(x @ W1 @ W2, axis=(-2, -1)), rtol=1e-12)
+    other, _ = measured("alignment", "--depths=2 --seeds=3,4 --T=128")
+    first = [row["target_alignment"] for row in rows if row["value"] == 1]
+    assert_allclose(first, [row["target_alignment"] for row in other], rtol=1e-9)

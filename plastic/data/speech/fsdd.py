@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from plastic.data import archive
 from plastic.data.download import fetch
-from plastic.data.speech import archive
 from plastic.data.speech.source import Source, as_arrays
 from plastic.errors import PlasticError
 

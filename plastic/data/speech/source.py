@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from plastic import terminal
-from plastic.data.speech import archive, clips, wav
+from plastic.data import archive
+from plastic.data.speech import clips, wav
 from plastic.errors import PlasticError
 
 SILENCE = -1  # in place of the number of a clip: a waveform without a recording

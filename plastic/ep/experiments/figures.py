@@ -31,8 +31,7 @@ def errors(runs):
             plotting.curves(axis, epochs, curves, start=2 * number)
         axis.set(xlabel="epoch", ylabel="error (%)", title=method)
         if any(np.nanmax(each, initial=0.0) > 0 for _, _, values in drawn for each in values.values()):
-            axis.set_yscale("log")
-            axis.yaxis.set_major_formatter("{x:g}")
+            plotting.log_scale(axis, "y")
     return fig
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from plastic import require
+from plastic import require, xp
 from plastic.ep import networks, rules
 from plastic.ep.dynamics import Network
 from plastic.ep.wiring.convolutional import map_sizes
@@ -176,6 +176,10 @@ class Phases:
         if self.Kmax > self.T:
             raise PlasticError(f"Kmax is {self.Kmax}, but T is {self.T}; BPTT needs Kmax <= T free steps")
         require.nonzero("beta", self.beta)
+        if abs(self.beta) < (rounding := np.finfo(xp.float_dtype).eps):
+            raise PlasticError(
+                f"beta is {self.beta:g}; a nudge below {rounding:.1g}, the rounding of {xp.float_dtype}, moves no state"
+            )
         require.number("tolerance", self.tolerance, least=0)
 
     def rules(self, network: NetworkOptions, nudging: str) -> dict[str, functools.partial]:

@@ -7,7 +7,7 @@ from plastic.ep.curves import Comparison, Distance, connections, distances
 from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
-from plastic.errors import PlasticError
+from plastic.errors import Diverged
 from plastic.functions import one_hot
 
 _UNITS, _UNITS_OF_MAPS = 5, 8  # traces in a panel, as published
@@ -47,8 +47,7 @@ def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
         more_rows, more_arrays = _synapses(comparison, few, generator.noise)
     rows += more_rows
     if not np.all(np.isfinite([value for row in rows for value in row.values() if isinstance(value, float)])):
-        run.status("diverged")
-        raise PlasticError(f"the comparison diverged with beta {phases.beta} and dt {network.dt}; change them")
+        raise Diverged(f"the comparison diverged with beta {phases.beta} and dt {network.dt}; change them")
     run.log(rows)
     run.save_arrays(arrays | more_arrays)
     return _report(rows)

@@ -4,11 +4,12 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import parameters, runs
+from plastic import parameters, runs, xp
 from plastic.ep.curves import connections, sign_agreement
 from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
+from plastic.errors import Diverged
 
 TRIALS = 20
 _COLUMNS = ("total", "same_sign", "both_zero")
@@ -45,13 +46,15 @@ def recipe(
     net = network.build(generator.init, shape)
     run.begin()
     rule, rows = phases.rules(network, nudging), []
-    with np.errstate(all="ignore"):  # what is not finite has no sign, and agrees with nothing
+    with np.errstate(all="ignore"):  # what is not finite is told below
         for trial in range(1, TRIALS + 1):
             x, y = images.first_batch(samples, network.sizes[0], generator.shuffle)
             sign = 1 - 2 * int(generator.noise.integers(2)) if nudging == "random-sign" else 1
             ep, _ = rule["EP"](net, x, y, beta=sign * phases.beta)
             bptt, _ = rule["BPTT"](net, x, y)
             N, D = dict(parameters.leaves(bptt)), dict(parameters.leaves(ep))
+            if not all(xp.asnumpy(xp.all(xp.isfinite(leaf))) for leaf in (*N.values(), *D.values())):
+                raise Diverged(f"trial {trial} diverged with beta {phases.beta} and dt {network.dt}; change them")
             for label, path in connections(net):
                 p1, p2 = sign_agreement(N[path], D[path])
                 rows.append({"trial": trial, "array": label, "total": p1 + p2, "same_sign": p1, "both_zero": p2})

@@ -114,12 +114,16 @@ def train(
         evaluate_every=every,
         checkpoint_every=source.per_epoch,
         replicas=replicas.columns,
-        advice="try smaller rates in lr_tab",
+        advice="try smaller rates in lr_tab, or a larger beta",
     )
     curves = figures.error_curves(run.metrics())
     for method, (at, values) in curves.items():
         run.save_arrays({f"epochs/{method}": at} | {f"{name}/{method}": each for name, each in values.items()})
-    return [_report(method, **curves[method][1]) for method in sorted(curves)]
+    lost = {int(replica) for replica in run.config.get("details", {}).get("diverged", {})}
+    left = {each["method"] for each in replicas.columns if each["replica"] not in lost}
+    return [
+        _report(method, **curves[method][1]) if method in left else f"{method}: diverged" for method in sorted(curves)
+    ]
 
 
 def _sums(pairs):

@@ -70,7 +70,7 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
         evaluate=learning.evaluate,
         evaluate_every=schedule.validate_every,
         stop=lambda metrics: bool(np.all((metrics["reached"] >= 0) | ~np.isfinite(metrics["loss"]))),
-        advice="try a smaller learning_rate",
+        advice="try a smaller learning_rate, reg_f or dampening_factor, or a larger thr",
     )
     with np.errstate(all="ignore"):  # a diverged seed
         errors = [learning.error(replica, TEST, each.noise) for replica, each in enumerate(generators)]

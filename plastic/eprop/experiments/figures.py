@@ -15,8 +15,9 @@ def loss(runs):
         iterations, values = plotting.over_epochs(run.metrics(), {"loss": name or "training batch"})
         plotting.curves(axis, iterations, values, start=index)
         largest = max([largest, *(np.nanmax(each) for each in values.values())])
-    axis.set(xlabel="iteration", ylabel="half the summed squared error", yscale="log" if largest > 0 else "linear")
-    axis.set_title("Pattern generation")
+    axis.set(xlabel="iteration", ylabel="half the summed squared error", title="Pattern generation")
+    if largest > 0:
+        plotting.log_scale(axis, "y")
     return fig
 
 

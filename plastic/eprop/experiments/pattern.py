@@ -110,7 +110,7 @@ def pattern(
         steps=n_iter,
         evaluate=functools.partial(_evaluate, network, x, loss, reg_rate),
         evaluate_every=print_every,
-        advice="try a smaller learning_rate",
+        advice="try a smaller learning_rate, reg or dampening_factor, or a larger thr",
     )
     run.save_arrays(_trial(network, *((x, target) if len(draws) == 1 else (x[0], target[0]))))
     metrics = run.metrics()

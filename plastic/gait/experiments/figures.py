@@ -13,7 +13,8 @@ def learning_curves(runs):
         for start, epochs, curves in _over_epochs(runs, lambda run, sets=sets: sets):
             plotting.curves(axis, epochs, {label: scale * values for label, values in curves.items()}, start=start)
     left.set(xlabel="epoch", ylabel="accuracy (%)", title="Classification")
-    right.set(xlabel="epoch", ylabel="mean squared error", yscale="log", title="Error")
+    right.set(xlabel="epoch", ylabel="mean squared error", title="Error")
+    plotting.log_scale(right, "y")
     return fig
 
 
@@ -34,16 +35,16 @@ def singular_values(runs):
     fig, axis = plotting.figure(width=5.5)
     count, everything = 0, []
     for run, name in zip(runs, _names(runs), strict=True):
-        for path, values in plotting.arrays_of(run).items():
-            layer = f"layer {path.rpartition('/')[2]}"
+        layers = {int(path.rpartition("/")[2]): values for path, values in plotting.arrays_of(run).items()}
+        for layer, values in sorted(layers.items()):
             for replica, row in enumerate(np.atleast_2d(values)):
-                label = None if replica else f"{name}{layer}"
+                label = None if replica else f"{name}layer {layer}"
                 axis.plot(np.linspace(0, 1, len(row)), row, label=label, **plotting.look(count))
                 everything.append(row)
             count += 1
     everything = np.concatenate(everything)
     if everything.max() > 5 * everything.min():
-        axis.set_yscale("log")
+        plotting.log_scale(axis, "y")
     axis.set(xlabel="rank of the singular value (fraction of the width)", ylabel="singular value")
     axis.set_title("Weights after training")
     plotting.legend(axis)

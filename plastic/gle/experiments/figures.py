@@ -54,7 +54,8 @@ def lag_line(runs):
         count = len(arrays["time"]) // span * span
         time, loss = (arrays[name][:count].reshape(-1, span).mean(axis=1) for name in ("time", "loss"))
         axes[5, 2].plot(time, np.maximum(loss, _LEAST), **plotting.look(index))
-    axes[5, 2].set(xlabel="time", ylabel="loss", yscale="log")
+    axes[5, 2].set(xlabel="time", ylabel="loss")
+    plotting.log_scale(axes[5, 2], "y")
     for axis in axes[5]:
         _logarithmic(axis)
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -87,7 +88,7 @@ def _learned(axis, held, name, label):
 
 def _logarithmic(axis):
     """Make the axis of time logarithmic; over more than a decade, powers of ten alone have labels."""
-    axis.set_xscale("log")
+    plotting.log_scale(axis, "x")
     first, last = axis.get_xlim()
     axis.tick_params(axis="x", which="minor", labelbottom=last < 10 * first)
 
@@ -166,7 +167,8 @@ def lag_net_learning(runs):
             loss = np.maximum(arrays[f"loss/{student}"], _LEAST)
             right.plot(arrays["loss/time"], loss, label=name + label, **look)
     left.set(xlabel="time", ylabel="weights of the first layer", title="Weights")
-    right.set(xlabel="time", ylabel="loss", yscale="log", title="Loss")
+    right.set(xlabel="time", ylabel="loss", title="Loss")
+    plotting.log_scale(right, "y")
     _logarithmic(right)
     plotting.legend(left)
     return fig

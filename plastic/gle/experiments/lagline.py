@@ -93,7 +93,7 @@ def lagline(
         evaluate=records.means,
         evaluate_every=_EVERY,
         checkpoint_every=500,
-        advice="try a smaller learning_rate",
+        advice="try a smaller learning_rate, a beta near 0.01, or a start near 1",
     )
     run.save_arrays(records.arrays())
     return _report(run, LEAST * dt)

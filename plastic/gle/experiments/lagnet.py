@@ -101,7 +101,7 @@ def lagnet(
         evaluate=records.means,
         evaluate_every=_EVERY,
         checkpoint_every=10 * _EVERY,
-        advice="try smaller learning rates",
+        advice="try smaller learning rates or gamma",
     )
     run.save_arrays(_measured(records.arrays() | {"time": inputs.times(total, t)}, start_learning_step, dt))
     return _report(run)

@@ -68,7 +68,7 @@ def alignment(
     run.expect(len(run.seeds) * max(depths) * width**2, depths=depths, width=width)
     run.begin()
     drawn = pairs.draw(run.seeds, width, max(depths), init, gain)
-    found = _alignments(drawn, activation, depths, compared, rate)
+    found = _alignments(run.seeds, drawn, activation, depths, compared, rate)
     run.log(
         [
             {"replica": replica, "seed": seed, "rule": name, "depth": depth}
@@ -82,8 +82,8 @@ def alignment(
     return [_line(name, values.mean(axis=0), depths) for name, values in found.items()]
 
 
-@np.errstate(all="ignore")  # a net that diverges says so by its numbers
-def _alignments(drawn, activation, depths, compared, rate):
+@np.errstate(all="ignore")  # a net that diverges is told by its numbers
+def _alignments(seeds, drawn, activation, depths, compared, rate):
     """Return {rule: target alignment (seeds, depths)}."""
     W, x, y = drawn
     found = {name: [] for name in compared}
@@ -93,6 +93,8 @@ def _alignments(drawn, activation, depths, compared, rate):
         for name, rule in compared.items():
             after = predict(pairs.moved(net, rule(net, x, y)[0], rate), x)
             found[name].append(target_alignment(before, after, y))
+            names = [f"depth {depth}, seed {seed}" for seed in seeds]
+            pairs.require_sound(name, names, [after], found[name][-1], "rate", "gain", power=1)
     return {name: xp.asnumpy(xp.stack(each, axis=-1)) for name, each in found.items()}
 
 

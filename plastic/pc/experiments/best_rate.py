@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from plastic.errors import PlasticError
-from plastic.pc.experiments.replicas import RULES
+from plastic.errors import Diverged, PlasticError
 
 SUMMARIES = {"mean": np.mean, "min": np.min}
 
@@ -25,9 +24,13 @@ def curves(metrics, name, **where):
 
 
 def best(metrics, summary, select="test_error", report="test_error", **where):
-    """Return {"rate", "values" (seeds,), "curve" (seeds, epochs)} of the rate with the least mean summary.
+    """Return {"rate", "edge", "values" (seeds,), "curve" (seeds, epochs)} of the rate with the least mean summary.
 
-    A rate whose summary is not finite is not chosen where another is.
+    edge: "smallest" or "largest" where the rate is that of those tried, so that a better one may lie beyond; else "".
+
+    With "min" the epoch is chosen with the rate, for each seed: what `report` has there is the value, so that nothing
+    of it is chosen by itself where it is another error than `select`. A rate whose summary is not finite is not chosen
+    where another is.
 
     summary: "mean" over the epochs after the first evaluation, or "min". select, report: by which error a rate is
     chosen, and which is reported.
@@ -36,8 +39,13 @@ def best(metrics, summary, select="test_error", report="test_error", **where):
     _, reported = curves(metrics, report, **where)
     scores = SUMMARIES[summary](chosen_by[..., 1:], axis=-1).mean(axis=-1)
     index = int(np.argmin(np.where(np.isfinite(scores), scores, np.inf)))
-    curve = reported[index]
-    return {"rate": float(rates[index]), "values": SUMMARIES[summary](curve[:, 1:], axis=-1), "curve": curve}
+    curve, known = reported[index], chosen_by[index]
+    if summary == "min":
+        values = np.take_along_axis(curve[:, 1:], np.argmin(known[:, 1:], axis=-1)[:, None], axis=-1)[:, 0]
+    else:
+        values = curve[:, 1:].mean(axis=-1)
+    edge = "" if len(rates) == 1 else {0: "smallest", len(rates) - 1: "largest"}.get(index, "")
+    return {"rate": float(rates[index]), "edge": edge, "values": values, "curve": curve}
 
 
 def interval(values, draws=1000, seed=0):
@@ -49,18 +57,37 @@ def interval(values, draws=1000, seed=0):
     return values.mean(axis=0), low, high
 
 
-def report(metrics, summaries, axis=None, places=()):
-    """Return lines that say what each rule reaches at its best rate, for each of `places` on an axis, a column.
+def report(run, summaries):
+    """Return lines that say what the rule of each part of a grid reaches at its best rate.
 
-    The rate is chosen on the test set, and on its first half for the second.
+    The rate is chosen on the test set, and on its first half for the second. Raises Diverged where nobody is left.
     """
-    every = [{axis: place} for place in places] if axis else [{}]
-    return [_reached(metrics, summary, rule, **where) for where in every for rule in RULES for summary in summaries]
+    metrics, parts = run.metrics(), run.config["parts"]
+    lost = [_is_lost(part) for part in run.parts(parts)]
+    if all(lost):
+        raise Diverged("training diverged at every rate: try smaller rates, or a smaller gamma")
+    return [
+        _reached(metrics, summary, is_lost, **part)
+        for part, is_lost in zip(parts, lost, strict=True)
+        for summary in summaries
+    ]
 
 
-def _reached(metrics, summary, rule, **where):
+def _is_lost(part):
+    """Whether every replica of a part has diverged."""
+    _, counters = part.read_checkpoint()
+    return len(counters["diverged"]) == np.size(counters["metrics"]["test_error"])
+
+
+def _reached(metrics, summary, is_lost, rule, **where):
+    place = "".join(f"{axis} {value:g}, " for axis, value in where.items())
+    if is_lost:
+        return f"{place}{rule.upper()}: diverged at every rate"
     chosen = best(metrics, summary, rule=rule, **where)
     held = best(metrics, summary, "validation_error", "held_out_error", rule=rule, **where)
-    place = "".join(f"{axis} {value:g}, " for axis, value in where.items())
-    error, other = (f"{np.mean(each['values']):.3f} (rate {each['rate']:g})" for each in (chosen, held))
+    error, other = (f"{np.mean(each['values']):.3f} ({_named(each)})" for each in (chosen, held))
     return f"{place}{rule.upper()}: {summary} test error {error}; {other} if held out"
+
+
+def _named(chosen):
+    return f"rate {chosen['rate']:g}" + (f", the {chosen['edge']} tried" if chosen["edge"] else "")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plastic import require, xp
+from plastic.data import start_weights
 from plastic.errors import PlasticError
 from plastic.pc.experiments import best_rate, figures, images, replicas
 from plastic.pc.experiments.options import Inference, Search, of_grid
@@ -13,8 +14,6 @@ GRIDS = {
     "paper": {"rates": (0.1, 0.05, 0.01, 0.005, 0.001), "iterations": 3000, "seeds": 3},
     "quick": {"rates": (0.01,), "iterations": 640, "seeds": 3},
 }
-EVERY = 64
-"""Iterations from one change to the next."""
 BATCH_SIZE_BEFORE = 60
 
 
@@ -27,7 +26,9 @@ def drift(
     per_class: int = 120,
     test_per_class: int = 100,
     batch_size: int = 32,
+    interval: int = 64,
     signed_targets: bool = True,
+    start: str | None = None,
     pretraining_epochs: int = 64,
     pretraining_rate: float = 0.01,
     inference: Inference,
@@ -35,7 +36,8 @@ def drift(
     """Follow classes that change their meaning (Song et al. 2024, Fig. 4f, g): 784-32-32-10, sigmoid.
 
     The network has learned the whole data set by backpropagation; then, every 64 iterations, the outputs of classes 5
-    to 9 are permuted and the training samples drawn anew. The run folder, results/pc/drift-..., gets config.json,
+    to 9 are permuted and the training samples drawn anew. Where it begins matters: the published runs all begin with
+    one network, whose hidden units have saturated. The run folder, results/pc/drift-..., gets config.json,
     metrics.csv (epoch 0 is before the first iteration, on the outputs as they are permuted first), a checkpoint for
     each rule, and a figure: the test error over the iterations. Predictive coding recovers where backpropagation stays
     at the error that it begins with. The grid is five rates and 3,000 iterations, or the rate 0.01 and 640, with the
@@ -49,44 +51,67 @@ def drift(
         signed_targets: targets of -1 and 1, in the training before too, as in the published code (but for the first
             iteration), rather than 0 and 1. Such targets drive the hidden units into saturation, and only then is it
             hard to follow the changes: with --nosigned_targets both rules do within a few iterations.
-        pretraining_epochs: epochs of backpropagation on all training images before, in batches of 60. (The published
-            weights are of one such run; ours are of the first seed.)
+        interval: iterations from one change to the next.
+        start: published, the weights that the published runs begin with, fetched and checked; own, a training before
+            for each of the seeds; or an .npz file with W_1, W_2 and W_3, each (n_in, n_out). By default published for
+            FMNIST, own for other data.
+        pretraining_epochs: epochs of backpropagation on all training images before, in batches of 60, where the start
+            is own.
         pretraining_rate: its learning rate.
     """
     rates, iterations = of_grid(run, GRIDS[search.grid], rates=search.rates, iterations=iterations)
     require.number("pretraining_rate", pretraining_rate, above=0)
     require.counts(iterations=iterations, per_class=per_class, test_per_class=test_per_class, batch_size=batch_size)
+    require.counts(interval=interval)
     require.whole("pretraining_epochs", pretraining_epochs, least=0)
-    samples = images.load(search.dataset)
-    start = before(samples, run.seeds[0], pretraining_rate, pretraining_epochs, signed_targets)
+    if start not in (None, "published", "own") and not start.endswith(".npz"):
+        raise PlasticError(f"start is {start}; it must be published, own, or the path of an .npz file")
+    samples = images.load(search.dataset, per_class, test_per_class)
+    if start is None:
+        start = "published" if samples.name == "FMNIST" else "own"
+        run.fill(start=start)
+    epochs = 0 if run.dry_run else pretraining_epochs
+    known = before(start, samples, run.seeds, pretraining_rate, epochs, signed_targets)
     measured = {"epochs": iterations, "rates": rates, "errors": images.ERRORS}
     for part in run.parts([{"rule": rule} for rule in replicas.RULES]):
         net = images.small(samples, run.seeds, rates)
-        for layer, known in zip(net.layers, start, strict=True):
-            layer.W[...] = known.W
-        classes = DriftingClasses(samples, run.seeds, per_class, test_per_class, signed_targets)
+        for layer, W in zip(net.layers, known, strict=True):
+            layer.W[...] = W
+        classes = DriftingClasses(samples, run.seeds, per_class, test_per_class, signed_targets, interval)
         source = Passes(classes.of, batch_size, [each.shuffle for each in run.generators()])
         replicas.train(part, net, inference, source, classes.errors, **measured)
-    return best_rate.report(run.metrics(), ("mean",))
+    return best_rate.report(run, ("mean",))
 
 
-def before(samples, seed, rate, epochs, signed_targets):
-    """Return layers trained by backpropagation on all of the training set, as the published runs start from.
+def before(start, samples, seeds, rate, epochs, signed_targets):
+    """Return the weights [W_1, W_2, W_3] that all rules and rates begin with, W (n_in, n_out) or (seeds, 1, ..)."""
+    if start == "own":
+        return pretrained(samples, seeds, rate, epochs, signed_targets)
+    weights = start_weights.concept_drift() if start == "published" else start_weights.from_file(start)
+    sizes = (samples.train[0].shape[1], *images.HIDDEN, images.CLASSES)
+    found = (weights[0].shape[0], *(W.shape[1] for W in weights))
+    if found != sizes:
+        raise PlasticError(f"start is {start}, a network {found}, but {samples.name} needs {sizes}: take --start=own")
+    return [xp.asarray(W, dtype=xp.float_dtype) for W in weights]
 
-    They are where the experiment begins, as a data set is, and not what it measures: half a minute's work of one
-    network, the same whenever it is done, so it needs no checkpoint of its own.
+
+def pretrained(samples, seeds, rate, epochs, signed_targets):
+    """Return weights trained by backpropagation on all of the training set, a network for each of the seeds.
+
+    They are where the experiment begins, as a data set is, and not what it measures: a minute's work, the same whenever
+    it is done, so it needs no checkpoint of its own.
     """
-    net = images.small(samples, [seed], [rate])
+    net = images.small(samples, seeds, [rate])
     step = replicas.step_of(net, bp, [rate])
     x, labels = samples.train
     known = x[None, None], _signed(images.targets(labels[None]), signed_targets)
-    source = Passes(lambda number: known, BATCH_SIZE_BEFORE, [xp.generator(seed).shuffle])
+    source = Passes(lambda number: known, BATCH_SIZE_BEFORE, [xp.generator(seed).shuffle for seed in seeds])
     with np.errstate(all="ignore"):
         for number in range(1, 1 + epochs * source.per_epoch):
             step(source.next(), number)
     if not all(np.all(np.isfinite(xp.asnumpy(layer.W))) for layer in net.layers):
         raise PlasticError(f"pretraining_rate is {rate}; training with it diverges, try a smaller one")
-    return net.layers
+    return [layer.W for layer in net.layers]
 
 
 def _signed(y, signed_targets):
@@ -96,20 +121,20 @@ def _signed(y, signed_targets):
 class DriftingClasses:
     """Training and test sets of all seeds, so many samples per_class, with signed_targets of -1 and 1 or of 0 and 1.
 
-    Every 64 iterations the outputs of the last five classes are permuted (by the generator `task` of each of the
-    seeds), and the training and test samples drawn anew (by `data` and by `noise`).
+    Every `interval` iterations the outputs of the last five classes are permuted (by the generator `task` of each of
+    the seeds), and the training and test samples drawn anew (by `data` and by `noise`).
     """
 
-    def __init__(self, samples, seeds, per_class, test_per_class, signed_targets):
-        self.samples, self.seeds, self.signed_targets = samples, seeds, signed_targets
+    def __init__(self, samples, seeds, per_class, test_per_class, signed_targets, interval):
+        self.samples, self.seeds, self.signed_targets, self.interval = samples, seeds, signed_targets, interval
         self.counts = {"train": per_class, "test": test_per_class}
         self._begin()
 
     def of(self, iteration):
         """Return the training set (x, y) of an iteration 0, 1, ..; `test` is its test set from then on."""
-        if iteration // EVERY < self._period:
+        if iteration // self.interval < self._period:
             self._begin()
-        while self._period < iteration // EVERY:
+        while self._period < iteration // self.interval:
             self._change()
         return self.train
 

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
 LAYERS, SPREAD = 3, 0.1
 BLOCK = 50
 """Nets that learn at once on a CPU: what they weigh stays in the cache of a core, twice as fast as all at once."""
-LABELS = {"pc": "PC", "bp": "BP", "gr": "GeneRec", "ap": "Almeida-Pineda"}
 COUPLES = (("pc", "bp"), ("gr", "ap"))
 
 
@@ -104,12 +104,13 @@ def erratic(
     """
     rules = inference.rules()
     rates = of_grid(run, GRIDS[grid], rates_pc=rates_pc, rates_bp=rates_bp, rates_gr=rates_gr, rates_ap=rates_ap)
-    rates = dict(zip(LABELS, rates, strict=True))
+    rates = dict(zip(itertools.chain(*COUPLES), rates, strict=True))
     phases = {"steps_gr": steps_gr, "gamma_gr": gamma_gr, "steps_ap": steps_ap, "gamma_ap": gamma_ap}
     steps_gr, gamma_gr, steps_ap, gamma_ap = of_grid(run, PHASES[clean], **phases)
     require.counts(iterations=iterations, steps_gr=steps_gr, steps_ap=steps_ap, few_seeds=few_seeds, width=width)
     require.number("gamma_gr", gamma_gr, above=0)
     require.number("gamma_ap", gamma_ap, above=0)
+    inference.require_reach(LAYERS)
     run.expect(len(run.seeds) * LAYERS * width**2, width=width)
     run.begin()
     walks = {name: functools.partial(by_gradients, rule=rule) for name, rule in rules.items()}
@@ -119,6 +120,9 @@ def erratic(
     for name, walk in walks.items():
         seeds = run.seeds[:few_seeds] if name in ("gr", "ap") else run.seeds
         path, distance, ratio = _lengths(walk, seeds, rates[name], width, iterations)
+        names = [f"rate {rate:g}, seed {seed}" for seed in seeds for rate in rates[name]]
+        gamma = (f"gamma_{name}",) if name in ("gr", "ap") else ()
+        pairs.require_sound(name, names, [path.reshape(-1)], ratio.reshape(-1), f"rates_{name}", *gamma)
         arrays |= {f"path/{name}": path, f"distance/{name}": distance, f"ratio/{name}": ratio}
         arrays[f"rates/{name}"] = np.array(rates[name])
         run.log(pairs.rows(name, seeds, rates[name], path_length=path, displacement=distance, ratio=ratio))
@@ -140,7 +144,7 @@ def drawn(seeds, rates, width):
     return Start(W, x, y, states, pairs.column(tuple(rates) * len(seeds)))
 
 
-@np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
+@np.errstate(all="ignore")  # a rate at which learning diverges is told by its numbers
 def _lengths(walk, seeds, rates, width, iterations):
     """Return (path, distance, ratio), means over the layers, host arrays (seeds, rates)."""
     size = max(1, BLOCK // len(rates)) if xp.backend() != "cupy" else len(seeds)
@@ -224,15 +228,14 @@ def compared(arrays, one, other):
     return middle, *(float(np.interp(middle, *means[rule])) for rule in (one, other))
 
 
-@np.errstate(all="ignore")
 def _report(arrays):
     lines = []
     for one, other in COUPLES:
         for rule in (one, other):
             path, distance = (arrays[f"{name}/{rule}"].mean(axis=0) for name in ("path", "distance"))
             text = f"distance {distance.min():.4g} to {distance.max():.4g}, path {path.min():.4g} to {path.max():.4g}"
-            lines.append(f"{LABELS[rule]}: {text}, {arrays[f'ratio/{rule}'].mean():.4g} times the distance")
+            lines.append(f"{pairs.RULES[rule]}: {text}, {arrays[f'ratio/{rule}'].mean():.4g} times the distance")
         if both := compared(arrays, one, other):
             text = f"at distance {both[0]:.4g}: path {both[1]:.4g}"
-            lines.append(f"{text} ({LABELS[one]}), {both[2]:.4g} ({LABELS[other]})")
+            lines.append(f"{text} ({pairs.RULES[one]}), {both[2]:.4g} ({pairs.RULES[other]})")
     return lines

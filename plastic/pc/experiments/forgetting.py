@@ -62,7 +62,7 @@ def forgetting(
     """
     rates, iterations = of_grid(run, GRIDS[search.grid], rates=search.rates, iterations=iterations)
     require.counts(iterations=iterations, per_class=per_class, batch_size=batch_size)
-    samples = images.load(search.dataset)
+    samples = images.load(search.dataset, per_class)
     known = _of_all(run.seeds, samples, "train", per_class, shared_outputs)
     tests = _of_all(run.seeds, samples, "test", len(samples.test[1]), shared_outputs)
     _require_equally_long(known, batch_size)
@@ -73,7 +73,7 @@ def forgetting(
         orders = [each.shuffle for each in run.generators()]
         source = Passes(lambda number: known[number // EVERY % TASKS], batch_size, orders)
         replicas.train(part, net, inference, source, lambda net: evaluate(net, tests), **measured)
-    return best_rate.report(run.metrics(), ("mean",))
+    return best_rate.report(run, ("mean",))
 
 
 def tasks_of(seed, samples, split, per_class, shared_outputs):

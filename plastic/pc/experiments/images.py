@@ -10,7 +10,6 @@ import pathlib
 import numpy as np
 
 from plastic import classifier, functions, runs, terminal, xp
-from plastic.errors import PlasticError
 from plastic.functions import classification_error, one_hot
 from plastic.initializers import xavier_uniform
 from plastic.pc.experiments import replicas
@@ -19,13 +18,20 @@ from plastic.pc.networks import predict
 
 CLASSES, HIDDEN = 10, (32, 32)
 ERRORS = ("test_error", "validation_error", "held_out_error")
+_LEAST = 2
+"""Samples of a class, at least."""
 
 
-def load(dataset):
-    """Return the `Samples` of a data set. Raises PlasticError unless they are in ten classes."""
-    samples = classifier.load(dataset)
-    if samples.classes != CLASSES:
-        raise PlasticError(f"dataset {dataset} has {samples.classes} classes; these networks are for {CLASSES}")
+def load(dataset, per_class=_LEAST, test_per_class=_LEAST):
+    """Return the `Samples` of a data set, of which per_class and test_per_class are drawn.
+
+    Raises PlasticError unless they are in ten classes, and each has so many, and two for training and for testing:
+    draws leave one sample out, and the test set is halved.
+    """
+    samples = classifier.load(dataset, classes=CLASSES)
+    for split, name, count in (("train", "per_class", per_class), ("test", "test_per_class", test_per_class)):
+        samples.require(split, _LEAST, f"{_LEAST} samples of each class are needed")
+        samples.require(split, count, f"{name} is {count}")
     return samples
 
 

@@ -40,6 +40,7 @@ def interference(
     arrays, rows = {"rates": np.array(rates), "target": np.array(TARGET)}, []
     for name, rule in rules.items():
         outputs, straight = _outputs(rule, rates, iterations)
+        pairs.require_sound(name, [f"rate {rate:g}" for rate in rates], [outputs], straight, "rates")
         arrays[f"outputs/{name}"] = outputs
         rows += [
             {"replica": replica, "rule": name, "rate": rate} | _summary(outputs[replica], straight[replica])
@@ -50,7 +51,7 @@ def interference(
     return [_line(name, rows) for name in rules]
 
 
-@np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
+@np.errstate(all="ignore")  # a rate at which learning diverges is told by its numbers
 def _outputs(rule, rates, iterations):
     """Return the outputs (rates, iterations + 1, 2), before and after every update, and the first's alignment."""
     net = pairs.network([xp.asarray(np.ones((len(rates), 1, n))) for n in (1, 2)], "linear")
@@ -61,7 +62,6 @@ def _outputs(rule, rates, iterations):
     return np.swapaxes(xp.asnumpy(path[..., 0, :]), 0, 1), straight
 
 
-@np.errstate(all="ignore")
 def _summary(outputs, straight):
     out1 = outputs[:, 1]
     row = {"dip": out1.min(), "dip_at": int(out1.argmin()), "out1_last": out1[-1]}

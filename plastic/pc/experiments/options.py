@@ -33,6 +33,14 @@ class Inference:
         require.number("gamma", self.gamma, above=0)
         require.number("discount", self.discount, above=0, most=1)
 
+    def require_reach(self, layers):
+        """Require as many steps as an error needs to get down to the first of so many layers of weights."""
+        if self.T < layers:
+            raise PlasticError(
+                f"T is {self.T}, but an error needs {layers} steps to get down to the first of {layers} layers of "
+                "weights, which would not move"
+            )
+
     def rules(self):
         """Return {"pc": rule, "bp": rule}, each a function (net, x, y, *, out=None) -> (grads, output)."""
         return {"pc": functools.partial(pc, **dataclasses.asdict(self)), "bp": bp}
@@ -46,7 +54,8 @@ class Search:
         grid: paper, what was published, or quick, a part of it that shows the effect; what other options give replaces
             what it says.
         rates: learning rates, tried side by side, instead of the grid's.
-        dataset: FMNIST or another set of images in ten classes.
+        dataset: FMNIST, MNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
+            y_test, in ten classes.
     """
 
     grid: Grid = "paper"

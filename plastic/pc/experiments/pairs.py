@@ -9,12 +9,15 @@ import itertools
 import numpy as np
 
 from plastic import parameters, runs, xp
+from plastic.errors import Diverged, PlasticError
 from plastic.initializers import orthogonal, xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc.networks import Network
 
 experiment = functools.partial(runs.experiment, "pc", seed=0, dtype="float64", resume=False)
 """The decorator of the small experiments, over in minutes: what counts is the whole path, and none is resumed."""
+RULES = {"pc": "PC", "bp": "BP", "tp": "TP", "gr": "GeneRec", "ap": "Almeida-Pineda"}
+"""What the rules are called."""
 GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": 2**0.5, "leaky": 0.9999000099990001}
 """Gains of the initial weights by activation, as published (that of leaky is not the usual 2^(1/2))."""
 INITS = {
@@ -24,10 +27,10 @@ INITS = {
 }
 
 
-def draw(seeds, width, layers, init, gain):
-    """Return (weights [W_1, .., W_L], x, y), square nets and a pair N(0, 1), with the seeds as replicas."""
+def draw(seeds, width, layers, init, gain, count=1):
+    """Return (weights [W_1, .., W_L], x, y): square nets, and `count` pairs N(0, 1); the seeds are replicas."""
     generators, initial = [xp.generator(seed) for seed in seeds], INITS[init]
-    x, y = (_stacked([each.data.standard_normal((1, width)) for each in generators]) for _ in range(2))
+    x, y = (_stacked([each.data.standard_normal((count, width)) for each in generators]) for _ in range(2))
     return [_stacked([initial(each.init, width, width, gain) for each in generators]) for _ in range(layers)], x, y
 
 
@@ -47,6 +50,28 @@ def rows(rule, seeds, rates, **measured):
         | {name: values[s, r] for name, values in measured.items()}
         for (s, seed), (r, rate) in itertools.product(enumerate(seeds), enumerate(rates))
     ]
+
+
+@np.errstate(all="ignore")  # what overflows is told
+def require_sound(rule, names, reached, measured, *options, power=4):
+    """Require that learning has led every replica somewhere: to finite numbers, and away from where it began.
+
+    names: of the replicas, "rate 0.1". reached: arrays (replicas, ...) of weights, outputs or losses, of which this
+    power is finite: most measures multiply squared lengths. measured: (replicas, ...), a NaN where a way of length 0
+    has no direction. options: those at fault, beside gamma in predictive coding. Raises Diverged, or PlasticError where
+    nothing has moved.
+    """
+
+    def first(bad):
+        return names[int(np.argmax(np.asarray(bad).reshape(len(names), -1).any(axis=1)))]
+
+    who, at_fault = RULES[rule], " or ".join((*options, "gamma") if rule == "pc" else options)
+    for values in map(xp.asnumpy, reached):
+        if (bad := ~np.isfinite(values**power)).any():
+            raise Diverged(f"{who} diverged at {first(bad)}: try a smaller value of {at_fault}")
+    if (bad := np.isnan(xp.asnumpy(measured))).any():
+        how = f"moves nothing at {first(bad)}, as far as {xp.float_dtype} can tell"
+        raise PlasticError(f"{who} {how}: try a larger value of {at_fault}")
 
 
 def network(W, phi):

@@ -51,21 +51,24 @@ def prospective_index(
     of_grid(run, GRIDS[grid])
     require_different("rates", rates)
     require.counts(width=width)
-    require.whole("layers", layers, least=2)
+    require.whole("layers", layers, least=2, most=STEPS)
     known = list(pairs.GAINS)
     if not activations or len(set(activations)) < len(activations) or not set(activations) <= set(known):
         raise PlasticError(f"activations is {activations}; it must hold different ones of {', '.join(known)}")
+    inference.require_reach(layers)
     run.expect(len(run.seeds) * layers * width**2, layers=layers, width=width)
     run.begin()
     found, about = {}, {}
     for activation in activations:
         drawn = pairs.draw(run.seeds, width, layers, "xavier-uniform", pairs.GAINS[activation])
-        for rate, values in zip(rates, base(drawn, activation, rates, inference), strict=True):
+        for rate, (values, after) in zip(rates, base(drawn, activation, rates, inference), strict=True):
             found[name := f"base/{activation}/{rate:g}"] = values
+            _require_sound(name, run.seeds, after, values, "rates")
             about[name] = {"study": "base", "activation": activation, "rate": rate, "update": "last"}
     for update, count in UPDATES.items():
         drawn = pairs.draw(run.seeds, width, layers, "xavier-normal", 1.0)
-        found[name := f"layered/{update}"] = layered(drawn, count, inference)
+        found[name := f"layered/{update}"], after = layered(drawn, count, inference)
+        _require_sound(name, run.seeds, after, found[name])
         about[name] = {"study": "layered", "activation": "linear", "rate": RATE, "update": update}
     run.log(
         [
@@ -79,20 +82,21 @@ def prospective_index(
     return [_line(name, index.mean(axis=0)) for name, index in found.items()]
 
 
-@np.errstate(all="ignore")  # a net that diverges says so by its numbers
+@np.errstate(all="ignore")  # a net that diverges is told by its numbers
 def base(drawn, phi, rates, inference):
-    """Return the index after one update at each rate, [(seeds, L)]."""
+    """Return the index (seeds, L), and the net, after one update at each rate, [(index, net)]."""
     W, x, y = drawn
     net = pairs.network(W, phi)
     state = _inferred(net, x, y, inference.T - 1, inference)
     grads, _ = step(net, state, x)
     inferred = [*state.x_layers, y]
-    return [xp.asnumpy(prospective_indices(net, pairs.moved(net, grads, rate), x, inferred)) for rate in rates]
+    moved = [pairs.moved(net, grads, rate) for rate in rates]
+    return [(xp.asnumpy(prospective_indices(net, after, x, inferred)), after) for after in moved]
 
 
 @np.errstate(all="ignore")
 def layered(drawn, updates, inference):
-    """Return the index (seeds, L - 1) of the hidden layers after so many updates with the states held."""
+    """Return the index (seeds, L - 1) of the hidden layers, and the net, after updates with the states held."""
     W, x, y = drawn
     net = pairs.network(W, "linear")
     state = _inferred(net, x, y, STEPS, inference)
@@ -101,7 +105,12 @@ def layered(drawn, updates, inference):
         infer(net, state, x, 0)  # errors of the states as they are, by the new weights
         for layer, grad in zip(net.layers, state.weight_gradients()["layers"], strict=True):
             layer.W -= RATE * grad.W
-    return xp.asnumpy(prospective_indices(start, net, x, [*state.x_layers, y]))[..., :-1]
+    return xp.asnumpy(prospective_indices(start, net, x, [*state.x_layers, y]))[..., :-1], net
+
+
+def _require_sound(name, seeds, after, index, *options):
+    names = [f"{name}, seed {seed}" for seed in seeds]
+    pairs.require_sound("pc", names, [layer.W for layer in after.layers], index, *options)
 
 
 def _inferred(net, x, y, steps, inference):

@@ -35,16 +35,17 @@ def smalldata(
 
     Args:
         per_class: training images of a class, instead of the grid's.
-        same_test: test on as many images of a class as are trained on, as published; --nosame_test takes all.
+        same_test: test on as many images of a class as are trained on, as published, or on as many as there are;
+            --nosame_test takes all.
         epochs: epochs to train.
     """
     per_class, rates = of_grid(run, GRIDS[search.grid], per_class=per_class, rates=search.rates)
     require.counts(epochs=epochs)
-    samples = images.load(search.dataset)
+    samples = images.load(search.dataset, max(per_class))
     images.warn_of_few_steps(inference.T, len(images.HIDDEN) + 1)
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE}
     for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in replicas.RULES]):
         count, net = part.columns["per_class"], images.small(samples, run.seeds, rates)
         tested = count if same_test else None
         images.train(part, samples, net, inference, per_class=count, test_per_class=tested, **given)
-    return best_rate.report(run.metrics(), ("min",), "per_class", per_class)
+    return best_rate.report(run, ("min",))

@@ -56,7 +56,9 @@ def teacher(
     run.begin()
     drawn = draw(run.seeds, points)
     found = {name: _losses(drawn, rule, rates, iterations, batch_size) for name, rule in rules.items()}
+    names = [f"rate {rate:g}, seed {seed}" for seed in run.seeds for rate in rates]
     for name, loss in found.items():
+        pairs.require_sound(name, names, [loss.reshape(len(names), -1)], np.zeros(len(names)), "rates")
         run.log(pairs.rows(name, run.seeds, rates, loss_min=loss.min(axis=-1), loss_last=loss[..., -1]))
     run.save_arrays({f"loss/{name}": loss for name, loss in found.items()} | {"rates": np.array(rates)})
     return [_line(name, loss.min(axis=-1).mean(axis=0), rates) for name, loss in found.items()]
@@ -81,7 +83,7 @@ def _weights(generator):
     return [uniform_fan_in(generator, sizes, sizes[0]) for sizes in itertools.pairwise(SIZES)]
 
 
-@np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
+@np.errstate(all="ignore")  # a rate at which learning diverges is told by its numbers
 def _losses(drawn, rule, rates, iterations, batch_size):
     """Return the training loss (seeds, rates, iterations)."""
     W, x, y = drawn

@@ -9,8 +9,8 @@ from plastic.pc.measures import path_length
 from plastic.pc.networks import predict
 
 GRIDS = {"paper": {"small_iterations": 150}, "quick": {"small_iterations": 60}}
-V, TARGET = (1.0, 2.0), (1.0, 1.0)
-"""The second weights, which do not learn, and the target."""
+LAYERS, V, TARGET = 2, (1.0, 2.0), (1.0, 1.0)
+"""Of weights; the second ones, which do not learn; and the target."""
 INFERENCE = Inference(discount=0.8)
 
 
@@ -48,11 +48,15 @@ def trajectory(
     for name, rate in (("rate_pc", rate_pc), ("rate_bp", rate_bp), ("small_rate", small_rate)):
         require.number(name, rate, above=0)
     require.counts(iterations=iterations, small_iterations=small_iterations)
+    inference.require_reach(LAYERS)
     run.begin()
     arrays, rows = {"v": np.array(V), "target": np.array(TARGET)}, []
-    for name, matched in {"pc": rate_pc, "bp": rate_bp}.items():
-        for kind, rate, count in (("matched", matched, iterations), ("small", small_rate, small_iterations)):
+    for name, matched in {"pc": ("rate_pc", rate_pc), "bp": ("rate_bp", rate_bp)}.items():
+        small = "small_rate", small_rate
+        for kind, (option, rate), count in (("matched", matched, iterations), ("small", small, small_iterations)):
             w, outputs, row = _path(rules[name], rate, count)
+            ratio = np.array(row["path_length"] / row["displacement"] if row["displacement"] else np.nan)
+            pairs.require_sound(name, [f"{option} {rate:g}"], [w[None], outputs[None]], ratio[None], option)
             arrays |= {f"w/{name}/{kind}": w, f"outputs/{name}/{kind}": outputs}
             rows.append({"rule": name, "kind": kind, "rate": rate} | row)
     run.log(rows)
@@ -60,7 +64,7 @@ def trajectory(
     return [_line(row) for row in rows]
 
 
-@np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
+@np.errstate(all="ignore")  # a rate at which learning diverges is told by its numbers
 def _path(rule, rate, iterations):
     """Return the path of w and of the outputs (iterations + 1, 2), and what metrics.csv says of them."""
     x, y = xp.asarray(np.ones((1, 1))), xp.asarray(np.array([TARGET]))
@@ -77,7 +81,6 @@ def _path(rule, rate, iterations):
 
 
 def _line(row):
-    with np.errstate(all="ignore"):
-        ratio = np.divide(row["path_length"], row["displacement"])
-    rises = f"out2 rises to {row['out2_largest']:.2f}; the path is {ratio:.3f} times its span"
+    ratio = row["path_length"] / row["displacement"]
+    rises = f"out2 rises to {row['out2_largest']:.4g}; the path is {ratio:.3f} times its span"
     return f"{row['rule'].upper()}, {row['kind']} rate {row['rate']:.3g}: {rises}"

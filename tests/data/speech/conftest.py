@@ -1,10 +1,7 @@
 """Small archives in the format of the real ones, written from the description of the formats."""
 
-import gzip
 import hashlib
-import io
 import struct
-import tarfile
 
 import numpy as np
 import pytest
@@ -23,45 +20,9 @@ def _wav(samples, rate, channels=1, bits=16, tag=1):
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
 
-def _tar(entries, format=tarfile.PAX_FORMAT):
-    """A tar archive of {path: bytes, or None for a folder, or a TarInfo of any kind}."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=format) as tar:
-        for name, content in entries.items():
-            info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
-            if content is None:
-                info.type = tarfile.DIRTYPE
-            if isinstance(content, bytes):
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
-            else:  # the header alone, whatever size it claims, which `addfile` refuses since Python 3.13
-                header = info.tobuf(tar.format, tar.encoding, tar.errors)
-                tar.fileobj.write(header)
-                tar.offset += len(header)
-    return buffer.getvalue()
-
-
 @pytest.fixture
 def wav():
     return _wav
-
-
-@pytest.fixture
-def tar():
-    return _tar
-
-
-@pytest.fixture
-def tar_gz(tmp_path):
-    """Write a .tar.gz archive of {path: bytes} and return its path."""
-
-    def write(entries, name="archive.tar.gz"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(_tar(entries), 1, mtime=0))
-        return path
-
-    return write
 
 
 def _commands(words, speakers=40, rate=16_000):

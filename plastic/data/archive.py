@@ -18,30 +18,31 @@ _DAMAGE = (OSError, EOFError, zlib.error, tarfile.TarError, struct.error, ValueE
 
 
 def files(
-    path: str | os.PathLike[str], wanted: Callable[[PurePosixPath], object]
+    path: str | os.PathLike[str], wanted: Callable[[PurePosixPath], object], most: int = _FILE
 ) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield files of a .tar.gz archive, one after the other; one at a time is in memory.
 
     Args:
         path: the archive.
         wanted: a function of a path in the archive that says whether the file is to be yielded.
+        most: the most bytes of one file.
 
     Yields:
         (its path in the archive, its bytes) of each file.
 
     Raises:
         PlasticError: when the iteration gets there, if the archive is missing, truncated or damaged; if any member is a
-            link or a device, has an absolute path or one with "..", or holds more than 16 MB; or if all of it is more
-            than 8 GB.
+            link or a device, has an absolute path or one with "..", or holds more than `most`; or if all of it is
+            more than 8 GB.
     """
     tar: Any
     try:
         with system.open_regular(path) as packed, gzip.open(packed) as unzipped:
-            stream = _Forward(unzipped)
+            stream = _Forward(unzipped, most)
             with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as tar:
                 while (member := tar.next()) is not None:
                     tar.members = []  # tarfile would remember all of them
-                    name = _checked(path, member)
+                    name = _checked(path, member, most)
                     if member.isreg() and wanted(name):
                         yield name, tar.extractfile(member).read()
             stream.finish()
@@ -50,14 +51,14 @@ def files(
         raise PlasticError(f"{path} cannot be read as a .tar.gz archive: {reason}") from None
 
 
-def _checked(path: str | os.PathLike[str], member: tarfile.TarInfo) -> PurePosixPath:
+def _checked(path: str | os.PathLike[str], member: tarfile.TarInfo, most: int) -> PurePosixPath:
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
         fault = "leads out of its folder"
     elif not (member.isdir() or member.isreg()) or member.issparse():
         fault = "is a link or a special file"
-    elif not 0 <= member.size <= _FILE:
-        fault = f"claims to hold {member.size:,} bytes; no file in it may hold more than {_FILE:,}"
+    elif not 0 <= member.size <= most:
+        fault = f"claims to hold {member.size:,} bytes; no file in it may hold more than {most:,}"
     else:
         return name
     raise PlasticError(f"{path} is refused: its member {member.name!r} {fault}")
@@ -69,14 +70,14 @@ class _Forward:
     A header can claim any size, and a few kilobytes of gzip can stand for gigabytes.
     """
 
-    def __init__(self, file: gzip.GzipFile) -> None:
-        self._file, self._last = file, b""
+    def __init__(self, file: gzip.GzipFile, most: int) -> None:
+        self._file, self._most, self._last = file, most, b""
 
     def tell(self) -> int:
         return self._file.tell()
 
     def read(self, size: int) -> bytes:
-        if not 0 <= size <= _FILE:
+        if not 0 <= size <= self._most:
             raise tarfile.ReadError(f"a header claims {size:,} bytes")
         self._bound(self.tell() + size)
         self._last = self._file.read(size)

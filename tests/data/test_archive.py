@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from plastic.data.speech import archive
+from plastic.data import archive
 from plastic.errors import PlasticError
 
 BODIES = {f"top/set/{i}.wav": np.random.default_rng(i).bytes(400 + 100 * i) for i in range(4)}

@@ -1,0 +1,185 @@
+"""Convolutional networks whose weights move at every step of inference (Song et al. 2024, Fig. 4i)."""
+
+import itertools
+
+import numpy as np
+
+from plastic import classifier, parameters, require, training, xp
+from plastic.data.sources import Batches
+from plastic.errors import PlasticError
+from plastic.functions import classification_error, one_hot
+from plastic.optimizers import Adam
+from plastic.parameters import Affine
+from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
+from plastic.pc.experiments import figures, images, replicas
+from plastic.pc.experiments.best_rate import best
+from plastic.pc.experiments.options import Inference, Search, of_grid
+from plastic.pc.inference import step
+from plastic.pc.networks import predict
+from plastic.pc.rules import repeated_bp
+from plastic.pc.states import State
+
+GRIDS = {
+    "paper": {"rates": (2.5e-4, 1e-4, 7.5e-5, 5e-5, 2.5e-5, 1e-5), "epochs": 80},
+    "quick": {"rates": (1e-4,), "epochs": 2},
+}
+CHANNELS, HIDDEN = (64, 128), 512
+WEIGHT_DECAY = 0.01
+INFERENCE, SEARCH = Inference(T=16, gamma=0.5), Search(dataset="CIFAR-10")
+RULES = ("pc", "bp", "bp_published")
+_CHUNK = 500  # images tested at once
+
+
+def restore(arrays, *, channels=CHANNELS, **_):
+    """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`."""
+    names = [f"parameters/layers/{k}" for k in range(len(channels) + 2)]
+    biases = [arrays.get(f"{name}/b") for name in names]
+    layers = [
+        Affine(xp.asarray(arrays[f"{name}/W"]), None if b is None else xp.asarray(b))
+        for name, b in zip(names, biases, strict=True)
+    ]
+    shape = tuple(int(n) for n in arrays["shape"])
+    net = ConvolutionalNetwork(layers, "relu", shape=shape)
+    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(np.reshape(x, (len(x), -1)), dtype=net.dtype)))
+
+
+@images.experiment(
+    draw={"cnn": figures.cnn},
+    restore=restore,
+    length="epochs",
+    seeds=replicas.SEEDS,
+)
+def cnn(
+    run,
+    *,
+    search: Search = SEARCH,
+    rules: tuple[str, ...] = RULES,
+    epochs: int | None = None,
+    batch_size: int = 200,
+    channels: tuple[int, ...] = CHANNELS,
+    hidden: int = HIDDEN,
+    inference: Inference = INFERENCE,
+):
+    """Learn images by convolutions, with as many updates from each batch as steps of inference (Song et al. 2024, 4i).
+
+    Two convolutions (3 x 3, stride 2, padding 1; 64 and 128 channels, no biases) and layers of 512 and 10 units,
+    rectified, all U(-c, c), c = n_in^(-1/2). With predictive coding the weights move at every one of T steps of
+    inference ("parallel" in the paper); backpropagation takes T steps on the same batch. Both have Adam, with the
+    published L2 decay of 0.01 for sums over the batch. Targets are one-hot rows; an epoch drops its last batch where
+    that is not full. In the published configuration of backpropagation the output is rectified, that of predictive
+    coding is linear: bp_published is the former, bp the fair comparison.
+
+    There are no replicas of a convolutional network: rules, rates and seeds come one after the other, each with a
+    checkpoint of its own. The run folder, results/pc/cnn-..., gets config.json, metrics.csv and a figure: the test
+    error over the epochs at the best rate of each rule, chosen as in `depth`.
+
+    Args:
+        rules: of pc, bp and bp_published.
+        epochs: epochs to train, instead of the grid's (80, or 2).
+        batch_size: images of a batch.
+        channels: of the two convolutions.
+        hidden: units of the layer above.
+    """
+    rates, epochs = of_grid(run, GRIDS[search.grid], rates=search.rates, epochs=epochs)
+    require.counts(epochs=epochs, batch_size=batch_size, hidden=hidden)
+    if not rules or len(set(rules)) < len(rules) or not set(rules) <= set(RULES):
+        raise PlasticError(f"rules is {rules}; it must hold different ones of {', '.join(RULES)}")
+    if not channels or min(channels) < 1:
+        raise PlasticError(f"channels is {channels}; it must hold numbers of at least 1")
+    samples = classifier.load(search.dataset, flat=False)
+    run.fill(dataset=samples.name)  # CIFAR-10 can be a lossy copy, whose name says so
+    shape = _shape(samples)
+    if batch_size > len(samples.train[0]):
+        raise PlasticError(f"batch_size is {batch_size}, but there are {len(samples.train[0])} training images")
+    run.expect((batch_size * 20 + 3 * hidden) * max(channels) * shape[0] * shape[1], batch_size=batch_size)
+    every = itertools.product(rules, rates, run.seeds)
+    for part in run.parts([{"rule": rule, "rate": rate, "seed": seed} for rule, rate, seed in every]):
+        net = _network(shape, channels, (hidden, samples.classes), part.columns["seed"])
+        _train(part, samples, net, epochs, batch_size, inference)
+    return [_line(run.metrics(), rule) for rule in rules]
+
+
+def _shape(samples):
+    """Return (rows, columns, channels) of the images, which must be square."""
+    shape = samples.train[0].shape[1:]
+    if len(shape) == 2:
+        shape = (*shape, 1)
+    if len(shape) != 3 or shape[0] != shape[1]:
+        raise PlasticError(f"dataset {samples.name} has samples of shape {shape}; square images are needed")
+    return shape
+
+
+def _network(shape, channels, sizes, seed):
+    return convolutional((shape[2], *channels), sizes, xp.generator(seed).init, size=shape[0])
+
+
+def _train(part, samples, net, epochs, batch_size, inference):
+    """Train a network by the rule of a part of the grid, tested before and after every epoch."""
+    rule, rate, seed = (part.columns[name] for name in ("rule", "rate", "seed"))
+    x, y = _rows(samples.train, samples.classes)
+    order = xp.asarray(xp.generator(0).task.permutation(len(samples.test[0])))  # so that both halves have all classes
+    test = [each[order] for each in _rows(samples.test, samples.classes)]
+    # published constants belong to sums over the batch
+    adam = Adam(rate, eps=1e-8 / batch_size, weight_decay=WEIGHT_DECAY / batch_size)
+    moments = adam.init(net.parameters)
+    state = {"parameters": net.parameters, "moments": moments, "shape": xp.asarray(np.array(net.shape, dtype=float))}
+    source = Batches(x, y, batch_size, [xp.generator(seed).shuffle])
+    training.fit(
+        part,
+        state,
+        source,
+        step_of(net, rule, adam, moments, inference),
+        steps=epochs * source.per_epoch,
+        evaluate=lambda: errors(net, rule, *test),
+        replicas=[{"replica": 0, "seed": seed}],
+        when_diverged=dict.fromkeys(images.ERRORS, 1.0),
+    )
+
+
+def _rows(split, classes):
+    x, labels = split
+    return x.reshape(len(x), -1), one_hot(labels, classes)
+
+
+def step_of(net, rule, adam, moments, inference):
+    """Return step(batch, number) for `fit`: T updates from one batch."""
+    gradients, grads = (step if rule == "pc" else repeated_bp), parameters.zeros_like(net.parameters)
+
+    def updates(batch, number):
+        x, y = batch
+        state = State(net, x, y, gamma=inference.gamma, discount=inference.discount)
+        loss = (lambda output: _rectified(output, y)) if rule == "bp_published" else None
+        for _ in range(inference.T):
+            gradients(net, state, x, loss, out=grads)
+            adam.step(net.parameters, grads, moments)
+        return xp.max(xp.abs(net.layers[-1].W)).reshape(1)
+
+    return updates
+
+
+def _rectified(output, y):
+    """Return half the squared error of the rectified output, a sum, and its gradient."""
+    err = xp.where(output > 0, output - y, 0)
+    return 0.5 * xp.sum((xp.maximum(output, 0) - y) ** 2), err
+
+
+def errors(net, rule, x, y):
+    """Return {"test_error", "validation_error", "held_out_error"}, each (1,); see `images.halves`."""
+
+    def error(x, y):
+        output = predict(net, x)
+        return {"error": classification_error(xp.maximum(output, 0) if rule == "bp_published" else output, y)}
+
+    middle, n = len(x) // 2, len(x)
+    first, second = (
+        classifier.means(error, x[part], y[part], chunk=_CHUNK)["error"] for part in (slice(middle), slice(middle, n))
+    )
+    each = (first * middle + second * (n - middle)) / n, first, second
+    return {name: value.reshape(1) for name, value in zip(images.ERRORS, each, strict=True)}
+
+
+def _line(metrics, rule):
+    found = best(metrics, "min", rule=rule)
+    values = found["values"]
+    spread = f"{values.min():.4f} to {values.max():.4f}, n = {len(values)}"
+    return f"{rule}: least test error {values.mean():.4f} ({spread}) at rate {found['rate']:g}"

@@ -1,0 +1,158 @@
+"""Figures of the grids on images: errors by depth, batch size, number of images and rate, and over time."""
+
+import itertools
+
+import numpy as np
+
+from plastic import plotting
+from plastic.pc.experiments.best_rate import SUMMARIES, best, curves, interval
+
+NAMES = {"pc": "predictive coding", "bp": "backpropagation"}
+_SUMMARIES = {"mean": "mean test error over the epochs", "min": "least test error"}
+CNN_RULES = {"pc": "PC, weights move in every step", "bp": "BP, repeated", "bp_published": "BP, rectified output"}
+
+
+def depth(runs):
+    """Mean test error at the best rate of each rule by the number of layers, and by rate in the deepest; curves."""
+    return _by_axis(runs, "depth", "layers of weights", ("mean",), rates_at=-1)
+
+
+def online(runs):
+    """Mean and least test error at the best rates by batch size, the least by rate in the smallest; curves."""
+    return _by_axis(runs, "batch_size", "batch size (samples)", ("mean", "min"), logarithmic=True)
+
+
+def smalldata(runs):
+    """Least test error at the best rates by the number of images, and by rate with the fewest; curves."""
+    return _by_axis(runs, "per_class", "training images of a class", ("min",), logarithmic=True)
+
+
+def forgetting(runs):
+    """Mean test error by rate, and the errors of both tasks over the iterations at the best rate."""
+    return _over_time(runs, {"task0_error": "Task 0", "task1_error": "Task 1"})
+
+
+def drift(runs):
+    """Mean test error by rate, and the error over the iterations at the best rate."""
+    return _over_time(runs, {"test_error": "Drifting classes"})
+
+
+def rl(runs):
+    """Mean return of the last 200 episodes at the best rate of each rule."""
+    from plastic.pc.experiments.rl import LAST
+    from plastic.pc.experiments.rl import best as best_return
+
+    fig, axis = plotting.figure(width=6)
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+        rate, episodes, returns = best_return(metrics, rule)
+        mean, low, high = interval(returns)
+        look = plotting.look(index)
+        axis.plot(episodes, mean, label=f"{name}, rate {rate:g}, {len(returns)} seeds", **look)
+        axis.fill_between(episodes, low, high, color=look["color"], alpha=0.2, linewidth=0)
+    worlds = ", ".join(dict.fromkeys(run.option("env") for run in runs))
+    axis.set(xlabel="episode", ylabel=f"return, mean of {LAST} episodes", title=f"{worlds}: mean and 68 % interval")
+    plotting.legend(axis)
+    return fig
+
+
+def cnn(runs):
+    """Test error by epoch at the best rate of each rule, with the range of the seeds."""
+    fig, axis = plotting.figure(width=6)
+    labels = plotting.labels(runs, [run.option("dataset") for run in runs])
+    pairs = [(label, run, rule) for label, run in zip(labels, runs, strict=True) for rule in run.option("rules")]
+    for index, (label, run, rule) in enumerate(pairs):
+        chosen = best(run.metrics(), "min", rule=rule)
+        name = f"{CNN_RULES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
+        epochs = np.arange(chosen["curve"].shape[1])
+        plotting.curves(axis, epochs, {name if len(runs) == 1 else f"{label}, {name}": chosen["curve"]}, start=index)
+    axis.set(xlabel="epoch", ylabel="test error", title="Convolutional networks: mean and range of the seeds")
+    plotting.legend(axis)
+    return fig
+
+
+def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
+    fig, axes = plotting.figure(columns=len(summaries) + 2)
+    for axis, summary in zip(axes, summaries, strict=False):
+        every = set()
+        for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+            values = list(dict.fromkeys(metrics[column]))
+            every |= set(values)
+            chosen = [best(metrics, summary, rule=rule, **{column: value}) for value in values]
+            _points(axis, values, [interval(each["values"]) for each in chosen], name, index)
+            _name_rates(axis, values, chosen, index)
+        axis.margins(y=0.12)
+        axis.set(xlabel=label, ylabel=_SUMMARIES[summary], title="At the best rate, which is named")
+        if logarithmic:
+            axis.set_xscale("log")
+            axis.set_xticks(sorted(every), [str(value) for value in sorted(every)])
+            axis.minorticks_off()
+        plotting.legend(axis)
+    _by_rate(axes[-2], runs, column, rates_at, summaries[-1])
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs, short=True)):
+        values = list(dict.fromkeys(metrics[column]))
+        for line, value in enumerate(dict.fromkeys((values[0], values[-1]))):
+            curve = best(metrics, summaries[0], rule=rule, **{column: value})["curve"]
+            where = f"{name}, {column.replace('_', ' ')} {value:g}"
+            _curve(axes[-1], interval(curve), where, plotting.look(index) | {"linestyle": ("-", "--")[line]})
+    axes[-1].set(xlabel="epoch", ylabel="test error", title="Learning at these rates")
+    plotting.legend(axes[-1])
+    return fig
+
+
+def _by_rate(axis, runs, column, place, summary):
+    """Draw the summary of each rule by learning rate, at the first or the last (0, -1) value of a column."""
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+        value = list(dict.fromkeys(metrics[column]))[place]
+        rates, errors = curves(metrics, "test_error", rule=rule, **{column: value})
+        every = SUMMARIES[summary](errors[..., 1:], axis=-1)
+        _points(axis, rates, [interval(each) for each in every], name, index)
+    title = f"All rates, {column.replace('_', ' ')} {value:g}"
+    axis.set(xlabel="learning rate", ylabel=_SUMMARIES[summary], title=title)
+    plotting.log_scale(axis, "x")
+    plotting.legend(axis)
+
+
+def _over_time(runs, columns):
+    fig, axes = plotting.figure(columns=1 + len(columns))
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+        rates, values = curves(metrics, "test_error", rule=rule)
+        _points(axes[0], rates, [interval(each.mean(axis=-1)) for each in values], name, index)
+        chosen = best(metrics, "mean", rule=rule)["rate"]
+        for axis, column in zip(axes[1:], columns, strict=True):
+            every, errors = curves(metrics, column, rule=rule)
+            some = interval(errors[list(every).index(chosen)])
+            _curve(axis, some, f"{name}, rate {chosen:g}", plotting.look(index))
+    for axis, title in zip(axes[1:], columns.values(), strict=True):
+        axis.set(xlabel="iteration", ylabel="test error", title=title)
+    axes[0].set(xlabel="learning rate", ylabel="mean test error", title="All rates")
+    plotting.log_scale(axes[0], "x")
+    plotting.legend(axes[0])
+    plotting.legend(axes[1])
+    return fig
+
+
+def _rules_of(runs, short=False):
+    """Yield (metrics, rule, label) for every run and rule, in the order of colours."""
+    labels = plotting.labels(runs, [run.option("grid") for run in runs])
+    for (run, label), rule in itertools.product(zip(runs, labels, strict=True), NAMES):
+        name = rule.upper() if short else NAMES[rule]
+        yield run.metrics(), rule, name if len(runs) == 1 else f"{label}, {name}"
+
+
+def _curve(axis, some, label, look):
+    mean, low, high = some
+    axis.plot(mean, label=label, **look)
+    axis.fill_between(np.arange(len(mean)), low, high, color=look["color"], alpha=0.2, linewidth=0)
+
+
+def _name_rates(axis, values, chosen, index):
+    place = {"xytext": (6, (-11, 6)[index % 2]), "textcoords": "offset points", "fontsize": "x-small"}
+    for value, each in zip(values, chosen, strict=True):
+        where, colour = (value, each["values"].mean()), plotting.look(index)["color"]
+        axis.annotate(f"{each['rate']:g}", where, color=colour, **place)
+
+
+def _points(axis, x, intervals, label, index):
+    mean, low, high = (np.array(each) for each in zip(*intervals, strict=True))
+    look = plotting.look(index)
+    axis.errorbar(x, mean, [mean - low, high - mean], marker="o", markersize=4, capsize=3, label=label, **look)
