@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,6 +36,8 @@ def arrays_of(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str
     """
 
     def write() -> dict[str, np.ndarray]:
+        from importlib.metadata import version
+
         arrays = make()
         versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "matplotlib"))
         files.write_hdf5(path, {name: arrays[name] for name in ARRAYS}, format=FORMAT, versions=versions)

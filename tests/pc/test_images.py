@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import plastic
-from plastic import data, functions, runs, training, xp
+from plastic import classifier, data, functions, runs, training, xp
 from plastic.errors import Diverged, PlasticError
 from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
@@ -286,7 +286,7 @@ def test_the_first_half_of_a_set_is_for_choosing_and_the_second_for_reporting(mo
 
 
 def test_errors_are_means_over_chunks(monkeypatch):
-    monkeypatch.setattr(images, "_CHUNK", 7)
+    monkeypatch.setattr(classifier, "CHUNK", 7)
     found = samples()
     net = replicas.networks((9, 4, 10), functions.sigmoid, (3, 5), (0.1, 0.2, 0.3), xavier_uniform)
     x, labels = found.test

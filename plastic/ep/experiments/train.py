@@ -92,24 +92,25 @@ def train(
     networks = [network.build(each.init, shape) for each in generators]
     replicas = Replicas(networks, ("BPTT", "EP") if benchmark else (training_method,), run.seeds)
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
-    every, online = eval_every or source.per_epoch, _Online(len(replicas.columns))
+    every, tally = eval_every or source.per_epoch, classifier.Tally((len(replicas.columns),), "errors", "loss")
     rule = phases.rules(network, nudging)
 
     def step(batch, number):
         if (number - 1) % every == 0:
-            online.forget()
+            tally.forget()
         beta = phases.beta * source.sources["signs"].next()
-        loss = online.add(replicas.learn(*batch, rule, beta))
+        sums, count = _sums(replicas.learn(*batch, rule, beta))
+        tally.add(sums, count)
         optimizer.step(replicas.network.parameters, replicas.grads, {})
-        return loss
+        return sums["loss"]
 
     training.fit(
         run,
-        {"parameters": replicas.network.parameters, "online": online.totals},
+        {"parameters": replicas.network.parameters, "online": tally.totals},
         source,
         step,
         steps=epochs * source.per_epoch,
-        evaluate=lambda: _measured(replicas.network, samples, phases, test_batch_size, online.means()),
+        evaluate=lambda: _measured(replicas.network, samples, phases, test_batch_size, tally.means()),
         evaluate_every=every,
         checkpoint_every=source.per_epoch,
         replicas=replicas.columns,
@@ -125,31 +126,11 @@ def train(
     ]
 
 
-class _Online:
-    """Sums of errors and losses of the training batches, each before its update, and samples since an evaluation."""
-
-    def __init__(self, replicas):
-        self.totals = {name: xp.zeros(replicas, dtype=xp.float_dtype) for name in ("errors", "loss")}
-        self.totals["samples"] = xp.zeros((), dtype=xp.float_dtype)
-
-    def forget(self):
-        """Begin anew."""
-        for array in self.totals.values():
-            array[...] = 0
-
-    def add(self, pairs):
-        """Take in [(outputs, targets)] of a batch, in the order of the replicas; return the loss of each replica."""
-        scores, count = [_scores(output, y) for output, y in pairs], pairs[0][1].shape[-2]
-        wrong, loss = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
-        self.totals["errors"] += wrong
-        self.totals["loss"] += loss * count
-        self.totals["samples"] += count
-        return loss
-
-    def means(self):
-        """Return {"error" in per cent, "loss"} per sample, NaN where there is none yet."""
-        totals = self.totals
-        return {"error": 100 * totals["errors"] / totals["samples"], "loss": totals["loss"] / totals["samples"]}
+def _sums(pairs):
+    """Return the wrong samples and the sum of losses of [(outputs, targets)], in the order of the replicas."""
+    scores, count = [_scores(output, y) for output, y in pairs], pairs[0][1].shape[-2]
+    wrong, loss = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
+    return {"errors": wrong, "loss": loss * count}, count
 
 
 def _scores(output, y):
@@ -168,14 +149,15 @@ def _source(samples, outputs, batch_size, generators, random_sign):
 
 
 def _measured(network, samples, phases, chunk, train):
-    """Return the columns of metrics.csv: error in per cent and loss on the test set, and those of training, `train`."""
+    """Return the columns of metrics.csv: error in per cent and loss on the test set, and in training by the tally."""
 
     def measure(x, labels):
         output = predict(network, x, phases.T, phases.tolerance)
         wrong, loss = _scores(output, one_hot(labels, output.shape[-1]))
         return {"error": 100 * (wrong / len(x)), "loss": loss}
 
-    sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": train}
+    running = {"error": 100 * train["errors"], "loss": train["loss"]}
+    sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": running}
     return {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
 
 

@@ -18,7 +18,6 @@ from plastic.pc.networks import predict
 
 CLASSES, HIDDEN = 10, (32, 32)
 ERRORS = ("test_error", "validation_error", "held_out_error")
-_CHUNK = 1000  # samples evaluated at once: every replica has them
 _LEAST = 2
 """Samples of a class, at least."""
 
@@ -79,9 +78,7 @@ def targets(labels, classes=CLASSES):
 
 def errors(net, x, y):
     """Return the classification error (seeds, rates) on x (seeds or 1, 1, n, n_0), y alike, one-hot."""
-    found = classifier.means(
-        lambda x, y: {"error": classification_error(predict(net, x), y)}, x, y, axes=(-2, -2), chunk=_CHUNK
-    )
+    found = classifier.means(lambda x, y: {"error": classification_error(predict(net, x), y)}, x, y, axes=(-2, -2))
     return found["error"]
 
 
