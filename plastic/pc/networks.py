@@ -16,7 +16,9 @@ The prediction of a network is mu_L where x_l = mu_l in every hidden layer: the 
 """
 
 import dataclasses
+import functools
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,9 @@ from plastic.errors import PlasticError
 from plastic.functions import Activation
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
+
+Calls = list[Callable[[], Any]]
+"""What is to be done, one after another."""
 
 _SHOWN = 8  # widths that a repr spells out
 
@@ -99,6 +104,10 @@ class Network:
     def replicas(self) -> tuple[int, ...]:
         """The shape of the replica axes; () of a single network."""
         return self.layers[-1].W.shape[:-2]
+
+    def order(self) -> str:
+        """Return the memory order of arrays (..., batch, units) that suits the network, see `xp.order`."""
+        return xp.order(*(layer.W for layer in self.layers))
 
     def maps(self, order: str = "C") -> list[Any]:
         """Return what leads from each layer to the next, with the weights as they are, for arrays of this memory order.
@@ -178,7 +187,7 @@ def activities(net: Network, x: Array) -> list[Array]:
     found, r = [], x
     for k, (each, n) in enumerate(zip(net.maps(), net.sizes[1:], strict=True)):
         a = xp.empty((*lead, x.shape[-2], n), dtype=x.dtype)
-        each.up(r, a)
+        perform(each.up(r, a))
         if k < len(net.phi):
             r = net.phi[k].value(a)
         found.append(r if net.after and k < len(net.phi) else a)
@@ -209,23 +218,25 @@ def predict(net: Network, x: Array) -> Array:
 class AffineMap:
     """What leads from a layer to the next: a = r W + b, its adjoint, and the gradient of its parameters.
 
-    All write into `out`. With the order "F", of nets of a few units with many replicas (see `xp.order`), it is a sum
-    of products over all replicas at once.
+    `up` and `down` return calls: what is computed many times, from the same buffers, is bound to them once. All arrays
+    have the memory order `order` (see `xp.order`).
     """
 
     def __init__(self, layer: Affine, order: str = "C") -> None:
-        self.W, self.b = xp.asfortranarray(layer.W) if order == "F" else layer.W, layer.b
-        self.times = xp.short_sum if order == "F" else xp.matmul
+        self.W, self.b, self.order = xp.asfortranarray(layer.W) if order == "F" else layer.W, layer.b, order
 
-    def up(self, r: Array, out: Array) -> None:
-        """Write r W + b, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
-        self.times(r, self.W, out=out)
+    def up(self, r: Array, out: Array) -> Calls:
+        """Return the calls that write r W + b, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
+        calls = [_product(r, self.W, out, self.order)]
         if self.b is not None:
-            out += self.b
+            b = xp.zeros_in(self.order, out.shape, out.dtype)
+            b += self.b  # for each sample: to add it is then one pass over memory
+            calls.append(functools.partial(xp.add, out, b, out=out))
+        return calls
 
-    def down(self, delta: Array, out: Array) -> None:
-        """Write delta W^T, of delta (..., batch, n_out), into `out` (..., batch, n_in)."""
-        self.times(delta, affine.transposed(self.W), out=out)
+    def down(self, delta: Array, out: Array) -> Calls:
+        """Return the calls that write delta W^T, of delta (..., batch, n_out), into `out` (..., batch, n_in)."""
+        return [_product(delta, affine.transposed(self.W), out, self.order)]
 
     def gradient(self, r: Array, delta: Array, out: Affine) -> None:
         """Write -r^T delta / batch, and minus the mean of delta over the batch, into an `Affine`."""
@@ -235,6 +246,19 @@ class AffineMap:
         if out.b is not None:
             affine.bias_gradient(delta, out=out.b)
             out.b *= scale
+
+
+def _product(x, W, out, order):
+    """Return the call that writes x W into `out`; where the batch is innermost in memory, as (W^T x^T)^T."""
+    if order == "T" and W.ndim == 2:
+        return functools.partial(W.T.dot, x.T, out.T)
+    return functools.partial(xp.short_sum if order == "F" else xp.matmul, x, W, out=out)
+
+
+def perform(calls: Calls) -> None:
+    """Make calls, one after another."""
+    for call in calls:
+        call()
 
 
 def require_network(net: Any) -> None:

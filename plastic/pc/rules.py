@@ -14,7 +14,7 @@ from typing import Any
 
 from plastic import affine, parameters, require, xp
 from plastic.pc.linear import require_linear
-from plastic.pc.networks import Network, activities, require_batch, require_network
+from plastic.pc.networks import Network, activities, perform, require_batch, require_network
 from plastic.pc.states import Loss, State, require_target
 from plastic.types import Array, Tree
 
@@ -44,8 +44,8 @@ def pc(
         y: targets (..., batch, n_L), for classes one-hot rows.
         T: steps, at least 1; published are 64 to 512.
         gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
-        discount: what gamma is multiplied by after a step before which the energy had not fallen, above 0, at most 1.
-        amplifier: what it is multiplied by otherwise, at least 1.
+        discount: what gamma is multiplied by after a step before which the energy had risen, above 0, at most 1.
+        amplifier: what it is multiplied by after one before which it had fallen, at least 1.
         out: a tree of the shape of the parameters to write the gradients into.
 
     Returns:
@@ -306,7 +306,7 @@ def _propagate(state):
     """Set the hidden errors to those of backpropagation at the feed-forward activities, where the state is."""
     state._take_slopes()
     for k in reversed(range(len(state.x_layers))):
-        state._maps[k + 1].down(state.deltas[k + 1], state.deltas[k])
+        perform(state._maps[k + 1].down(state.deltas[k + 1], state.deltas[k]))
         state.deltas[k] *= state.q_layers[k]
 
 

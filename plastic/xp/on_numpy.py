@@ -81,5 +81,5 @@ def numpy_backend() -> Backend:
         lu_factor=_lu_factor,
         lu_solve=_lu_solve,
         fused=_fused,
-        short_sums=True,
+        any_order=True,
     )

@@ -20,7 +20,7 @@ class Backend:
         lu_solve: lu_solve(factor, B, transpose).
         fused: fused(chain, arguments) runs an elementwise chain that changes some of its arguments in place.
         synchronize: waits for the device.
-        short_sums: whether products of tiny matrices are better written out, see `xp.order`.
+        any_order: whether arrays may lie in memory in any order, see `xp.order`.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Backend:
     lu_solve: Callable[..., Any]
     fused: Callable[..., None]
     synchronize: Callable[[], None] = lambda: None
-    short_sums: bool = False
+    any_order: bool = False
 
     def __repr__(self) -> str:
         return f"Backend {self.name}"

@@ -21,7 +21,7 @@ class Inference:
     Args:
         T: steps of inference per update; the weights move in the last.
         gamma: rate of inference.
-        discount: what gamma is multiplied by after a step that did not lower the energy.
+        discount: what gamma is multiplied by after a step that raised the energy.
     """
 
     T: int = 128
