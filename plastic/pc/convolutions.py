@@ -16,7 +16,8 @@ from plastic import convolution, require, xp
 from plastic.errors import PlasticError
 from plastic.initializers import Generator, uniform_fan_in
 from plastic.parameters import Affine
-from plastic.pc.networks import AffineMap, Calls, Network, require_layers
+from plastic.pc.maps import AffineMap, Calls
+from plastic.pc.networks import Network, require_layers
 from plastic.types import Array
 
 
@@ -162,6 +163,8 @@ class ConvolutionMap:
     def up(self, r: Array, out: Array) -> Calls:
         """Return the calls that write the convolution of the padded map r (batch, n_in) into `out` (batch, n_out)."""
         return [functools.partial(self._up, r, out)]
+
+    linear = up  # there is no bias
 
     def down(self, delta: Array, out: Array) -> Calls:
         """Return the calls that write its adjoint at delta (batch, n_out) into `out` (batch, n_in)."""

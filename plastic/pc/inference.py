@@ -29,12 +29,22 @@ Gradients of weights are means over the batch, F is a sum: the rate of inference
 
 from plastic import require, xp
 from plastic.pc.networks import Network
+from plastic.pc.solvers import relax, require_solver
 from plastic.pc.states import Loss, State, require_target
 from plastic.types import Array, Tree
 
 
 @xp.underflow_is_ordinary()
-def infer(net: Network, state: State, x: Array, steps: int, loss: Loss | None = None) -> Array:
+def infer(
+    net: Network,
+    state: State,
+    x: Array,
+    steps: int,
+    loss: Loss | None = None,
+    *,
+    tolerance: float = 0.0,
+    solver: str = "steps",
+) -> Array:
     """Let the states settle, with the weights held.
 
         x_l <- x_l - gamma (eps_l - f'(x_l) (eps_{l+1} W_{l+1}^T))
@@ -45,12 +55,15 @@ def infer(net: Network, state: State, x: Array, steps: int, loss: Loss | None = 
         x: inputs (..., batch, n_0).
         steps: how many steps, 0 or more.
         loss: loss(output) -> (L, err) in place of half the squared error, see `step`.
+        tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
+        solver: how they come to rest: "steps", as published, "layerwise" or "anderson"; see `plastic.pc.solvers`.
 
     Returns:
         mu_L at the new states, (..., batch, n_L).
 
     Raises:
-        PlasticError: if `steps` is not a whole number, or x has another shape than that of the state.
+        PlasticError: if `steps` is not a whole number, x has another shape than that of the state, or the tolerance or
+            the solver is none, or not for this loss or a state with an optimizer.
 
     Source: Song et al. 2024, Methods.
 
@@ -65,11 +78,10 @@ def infer(net: Network, state: State, x: Array, steps: int, loss: Loss | None = 
     """
     require.whole("steps", steps, least=0)
     require_target(state, loss)
+    require_solver(solver, tolerance, state.optimizer, loss)
     state._take(net, x)
     state._look(loss)
-    for _ in range(steps):
-        state._move()
-        state._look(loss)
+    relax(state, steps, solver, tolerance, loss)
     return state.top.copy(order="K")
 
 

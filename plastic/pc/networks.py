@@ -16,21 +16,17 @@ The prediction of a network is mu_L where x_l = mu_l in every hidden layer: the 
 """
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from plastic import affine, functions, initializers, require, xp
+from plastic import functions, initializers, require, xp
 from plastic.errors import PlasticError
 from plastic.functions import Activation
 from plastic.parameters import Affine
+from plastic.pc.maps import AffineMap, perform
 from plastic.types import Array, Tree
-
-Calls = list[Callable[[], Any]]
-"""What is to be done, one after another."""
 
 _SHOWN = 8  # widths that a repr spells out
 
@@ -213,52 +209,6 @@ def predict(net: Network, x: Array) -> Array:
         (5, 2)
     """
     return activities(net, x)[-1]
-
-
-class AffineMap:
-    """What leads from a layer to the next: a = r W + b, its adjoint, and the gradient of its parameters.
-
-    `up` and `down` return calls: what is computed many times, from the same buffers, is bound to them once. All arrays
-    have the memory order `order` (see `xp.order`).
-    """
-
-    def __init__(self, layer: Affine, order: str = "C") -> None:
-        self.W, self.b, self.order = xp.asfortranarray(layer.W) if order == "F" else layer.W, layer.b, order
-
-    def up(self, r: Array, out: Array) -> Calls:
-        """Return the calls that write r W + b, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
-        calls = [_product(r, self.W, out, self.order)]
-        if self.b is not None:
-            b = xp.zeros_in(self.order, out.shape, out.dtype)
-            b += self.b  # for each sample: to add it is then one pass over memory
-            calls.append(functools.partial(xp.add, out, b, out=out))
-        return calls
-
-    def down(self, delta: Array, out: Array) -> Calls:
-        """Return the calls that write delta W^T, of delta (..., batch, n_out), into `out` (..., batch, n_in)."""
-        return [_product(delta, affine.transposed(self.W), out, self.order)]
-
-    def gradient(self, r: Array, delta: Array, out: Affine) -> None:
-        """Write -r^T delta / batch, and minus the mean of delta over the batch, into an `Affine`."""
-        scale = -1 / r.shape[-2]
-        affine.weight_gradient(r, delta, out=out.W)
-        out.W *= scale
-        if out.b is not None:
-            affine.bias_gradient(delta, out=out.b)
-            out.b *= scale
-
-
-def _product(x, W, out, order):
-    """Return the call that writes x W into `out`; where the batch is innermost in memory, as (W^T x^T)^T."""
-    if order == "T" and W.ndim == 2:
-        return functools.partial(W.T.dot, x.T, out.T)
-    return functools.partial(xp.short_sum if order == "F" else xp.matmul, x, W, out=out)
-
-
-def perform(calls: Calls) -> None:
-    """Make calls, one after another."""
-    for call in calls:
-        call()
 
 
 def require_network(net: Any) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 from plastic import affine, parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.functions import Activation
-from plastic.pc.networks import Network, groups, perform, require_batch, require_network
+from plastic.pc.maps import perform
+from plastic.pc.networks import Network, groups, require_batch, require_network
 from plastic.types import Array, Tree
 
 Loss = Callable[[Array], tuple[Any, Array]]
@@ -79,7 +80,7 @@ class State:
             )
         self.gamma, self.discount, self.amplifier, self.before = gamma, discount, amplifier, None
         kind = xp.finfo(x.dtype)
-        self._L, self._rounding = None, _ROUNDINGS * float(kind.eps)
+        self._L, self.rounding = None, _ROUNDINGS * float(kind.eps)
         self.adapts = discount != 1 or amplifier != 1
         self._net, self._shape, self._dtype = net, x.shape, x.dtype
         self.y = y
@@ -87,7 +88,7 @@ class State:
         self._take(net, x)
         self._begin()
         count = self._states.shape[-1] * x.shape[-2]
-        self._size = (_squares(_flat(self._states, self._order)) / count + float(kind.tiny)) ** 0.5
+        self.scale = (_squares(_flat(self._states, self._order)) / count + float(kind.tiny)) ** 0.5
         self.optimizer = optimizer
         self.moments = None if optimizer is None else optimizer.init(self.x)
 
@@ -98,25 +99,26 @@ class State:
     def _lay_out(self, net, batch):
         """Make the arrays, and their views of layers and of groups of layers that have one activation."""
         self._order = net.order()
-        *ends, last = itertools.accumulate(net.sizes[1:], initial=0)
-        self.columns = [slice(*pair) for pair in itertools.pairwise(ends)]
+        ends = list(itertools.accumulate(net.sizes[1:], initial=0))
+        *hidden, top = self.columns = [slice(*pair) for pair in itertools.pairwise(ends)]
+        below = slice(top.start)
 
         def zeros(units):
             return xp.zeros_in(self._order, (*net.replicas, batch, units), net.dtype)
 
         def layers(array):
-            return [array[..., each] for each in self.columns]
+            return [array[..., each] for each in hidden]
 
-        self._states, self._predictions, self._errors = (zeros(last) for _ in range(3))  # of all layers: x_L = y
-        self.x, self.mu, self.eps = (each[..., : ends[-1]] for each in (self._states, self._predictions, self._errors))
-        self.top, self.eps_top = (each[..., ends[-1] :] for each in (self._predictions, self._errors))
+        self._states, self._predictions, self._errors = (zeros(top.stop) for _ in range(3))  # of all layers: x_L = y
+        self.x, self.mu, self.eps = (each[..., below] for each in (self._states, self._predictions, self._errors))
+        self.top, self.eps_top = (each[..., top] for each in (self._predictions, self._errors))
         if self.y is not None:
-            self._states[..., ends[-1] :] = self.y
+            self._states[..., top] = self.y
         self._flat = _flat(self._errors, self._order)
-        self.back = zeros(ends[-1])
-        self.r = self.x if net.after else zeros(ends[-1])
-        self.a = zeros(ends[-1]) if net.after else self.mu
-        self.delta = zeros(ends[-1]) if net.after else self.eps
+        self.back = zeros(top.start)
+        self.r = self.x if net.after else zeros(top.start)
+        self.a = zeros(top.start) if net.after else self.mu
+        self.delta = zeros(top.start) if net.after else self.eps
         self.x_layers, self.r_layers, self.mu_layers = layers(self.x), layers(self.r), layers(self.mu)
         self.eps_layers, self.back_layers = layers(self.eps), layers(self.back)
         self.predicted = [*layers(self.a), self.top]
@@ -136,7 +138,7 @@ class State:
         return [
             group.q[..., each.start - group.columns.start : each.stop - group.columns.start]
             for group in self.groups
-            for each in self.columns
+            for each in self.columns[:-1]
             if group.columns.start <= each.start < group.columns.stop
         ]
 
@@ -151,9 +153,9 @@ class State:
         self._maps = net.maps(self._order)
         first, *above = self._maps
         perform(first.up(self._input, self.predicted[0]))
-        self._up = [each.up(*layers) for each, *layers in zip(above, self.r_layers, self.predicted[1:], strict=True)]
-        down = [each.down(*layers) for each, *layers in zip(above, self.deltas[1:], self.back_layers, strict=True)]
-        self._upward, self._downward = (list(itertools.chain.from_iterable(each)) for each in (self._up, down))
+        self._up = [each.up(*pair) for each, *pair in zip(above, self.r_layers, self.predicted[1:], strict=True)]
+        self._down = [each.down(*pair) for each, *pair in zip(above, self.deltas[1:], self.back_layers, strict=True)]
+        self._upward, self._downward = (list(itertools.chain(*each)) for each in (self._up, self._down))
 
     def _begin(self, loss=None):
         """Set the states to the feed-forward activities, where hidden errors are 0, as those of a new state are."""
@@ -235,21 +237,25 @@ class State:
         self._adapt()
 
     def _adapt(self):
-        """Let the rate follow the energy before this step: down where that has risen, up where it has fallen.
-
-        What lies within rounding is neither: an error, the difference of numbers of the size of x, is known to a few
-        roundings of them, and with it F to a few of F + |x| F^(1/2), |x| being the root mean square.
-        """
+        """Let the rate follow the energy before this step: down where that has risen, up where it has fallen."""
         if not self.adapts:
             return
         F = self.F
-        highest = F + self._rounding * (abs(F) + self._size * abs(F) ** 0.5)  # what it may be in truth
+        highest = self.highest(F, self.scale)
         if self.before is not None:
             factor = xp.choose(F < self._highest, 1.0, self.discount, F.dtype)
             if self.amplifier != 1:
                 factor = xp.choose(highest < self.before, self.amplifier, factor, F.dtype)
             self.gamma = self.gamma * (factor if F.ndim == 0 else factor[..., None, None])
         self.before, self._highest = F, highest
+
+    def highest(self, F: Array, scale: Array) -> Array:
+        """Return what an energy F may be in truth, of states of this scale (their root mean square).
+
+        An error, the difference of numbers of this scale, is known to a few roundings of them, and with it F to a few
+        of F + scale F^(1/2).
+        """
+        return F + self.rounding * (abs(F) + scale * abs(F) ** 0.5)
 
     def weight_gradients(self, out: Tree = None, only: int | None = None) -> Tree:
         """Return the gradients of the mean of F over the batch, by the errors as they were last computed.

@@ -8,7 +8,7 @@ from plastic import check, parameters, xp
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.pc import ConvolutionalNetwork, State, bp, convolutional, equilibrium, infer, predict, tp
-from plastic.pc.networks import perform
+from plastic.pc.maps import perform
 
 SHAPE, BATCH = (7, 6, 2), 3
 

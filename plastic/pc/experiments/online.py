@@ -46,7 +46,7 @@ def online(
         )
     require.counts(epochs=epochs, batches=batches)
     samples = images.load(search.dataset)
-    images.warn_of_few_steps(inference.T, len(images.HIDDEN) + 1)
+    images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
     for part in run.parts([{"rule": rule, "batch_size": size} for size in batch_sizes for rule in replicas.RULES]):
         size = part.columns["batch_size"]
         rates = search.rates or RATES[size]

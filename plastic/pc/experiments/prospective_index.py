@@ -106,7 +106,7 @@ def layered(drawn, updates, inference):
 
 def _inferred(net, x, y, steps, inference):
     state = State(net, x, y, gamma=inference.gamma, discount=inference.discount)
-    infer(net, state, x, steps)
+    infer(net, state, x, steps, tolerance=inference.tolerance, solver=inference.solver)
     return state
 
 
