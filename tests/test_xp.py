@@ -441,11 +441,29 @@ def test_the_namespace_is_offered_by_the_package():
 # Tiny matrices of many replicas
 
 
-def test_the_order_is_that_of_columns_for_many_tiny_matrices_on_numpy_only(backend):
+def test_the_order_is_another_than_the_usual_one_on_numpy_only(backend):
     many, few = xp.zeros((64, 4, 4)), xp.zeros((63, 4, 4))
-    assert xp.order(many) == ("F" if backend == "numpy" else "C")
-    assert xp.order(few) == xp.order(many[0]) == xp.order(many, few) == "C"
-    assert xp.order(xp.zeros((64, 4, 5))) == xp.order(xp.zeros((2, 64, 2, 2))) == "C"
+    orders = ("F", "T") if backend == "numpy" else ("C", "C")
+    assert xp.order(many) == orders[0]
+    assert xp.order(few) == xp.order(many[0]) == xp.order(many, few) == orders[1]
+    assert xp.order(xp.zeros((64, 4, 5))) == xp.order(xp.zeros((2, 64, 2, 2))) == orders[1]
+
+
+def test_an_order_says_what_is_innermost_in_memory():
+    for order, innermost in (("C", 2), ("T", 1), ("F", 0)):
+        array = xp.zeros_in(order, (5, 4, 3), np.float32)
+        assert array.shape == (5, 4, 3) and array.dtype == np.float32 and not array.any()
+        assert array.strides[innermost] == 4
+        assert array[0, :, 1:].flags.f_contiguous == (order == "T")  # some columns are one piece of memory
+
+
+def test_a_choice_is_that_of_where(precision):
+    """Of one condition and of many; on NumPy one is no array, so that the result is what was given."""
+    one, many = (xp.asarray(each, dtype=precision) for each in (2.0, [1.0, 2.0, 3.0]))
+    found = xp.choose(many > 1.5, 10.0, 0.5, many.dtype)
+    assert xp.asnumpy(found).tolist() == [0.5, 10, 10] and found.dtype == precision
+    for limit, expected in ((1.5, 10.0), (2.5, 0.5)):
+        assert float(xp.asnumpy(xp.choose(xp.sum(one) > limit, 10.0, 0.5, one.dtype))) == expected
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -466,8 +484,8 @@ def test_the_listing_is_of_arrays_and_nothing_else():
     xp.use("numpy")
     listed = dir(xp)
     assert listed == sorted(listed) and not [name for name in listed if name.startswith("_")]
-    own = "asarray asnumpy backend float_dtype fuse generator lu_factor lu_solve order short_sum synchronize "
-    own += "underflow_is_ordinary use"
+    own = "asarray asnumpy backend float_dtype fuse generator choose lu_factor lu_solve order short_sum zeros_in "
+    own += "synchronize underflow_is_ordinary use"
     assert {*own.split(), "tanh", "matmul", "float32", "ndarray", "pi", "newaxis", "linalg", "fft"} <= {*listed}
     helpers = "Any Array Backend Callable PlasticError functools inspect np types on_cupy on_numpy contextlib"
     others = "random load save savez memmap loadtxt errstate printoptions show_config lib core f2py testing test ma"

@@ -10,7 +10,8 @@ What a backend lacks, or does badly, has one function here with a path per backe
 
     lu_factor, lu_solve   LU in the working precision (NumPy's own `linalg` computes float32 input in float64)
     fuse                  an elementwise chain in one pass over memory
-    order, short_sum      products of tiny matrices, one for each of many replicas
+    order, zeros_in       how arrays of all layers side by side lie in memory
+    short_sum             products of tiny matrices, one for each of many replicas
     number                the value of an array of no axes
     turns                 blocks of replicas whose arrays fit the cache
     synchronize           wait for the device
@@ -244,17 +245,37 @@ def lu_solve(factors: Any, B: Array, transpose: bool = False) -> Array:
 
 
 def order(*matrices: Array) -> str:
-    """Return the memory order that arrays of a network with these weights should have.
+    """Return the memory order that arrays (..., batch, units) of a network with these weights should have.
 
     Args:
         matrices: weights (..., n_in, n_out).
 
     Returns:
-        "C" or "F". "F" puts the replica axis innermost: for networks of a few units with many replicas, all loops then
-        run over replicas.
+        "T": the batch is innermost, so that the columns of a layer, in an array of all layers side by side, are one
+        piece of memory. "F": the replicas are, for many networks of a few units: all loops then run over replicas. "C",
+        the usual one, where the backend is made for it.
     """
+    if not _backend.any_order:
+        return "C"
     many = all(W.ndim == 3 and len(W) >= _MANY and W.shape[-2] * W.shape[-1] <= _TINY for W in matrices)
-    return "F" if many and _backend.short_sums else "C"
+    return "F" if many else "T"
+
+
+def zeros_in(order: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return zeros in one of the memory orders of `order`.
+
+    Args:
+        order: "C", "T" or "F".
+        shape: (..., batch, units).
+        dtype: their type.
+
+    Returns:
+        An array of that shape.
+    """
+    zeros = _backend.namespace.zeros
+    if order == "T":
+        return zeros((*shape[:-2], shape[-1], shape[-2]), dtype=dtype).swapaxes(-1, -2)
+    return zeros(shape, dtype=dtype, order=order)
 
 
 def short_sum(x: Array, W: Array, out: Array) -> None:
@@ -295,6 +316,22 @@ def turns(replicas: int, bytes_of_one: int) -> list[slice]:
     blocks = -(-replicas // size)
     ends = [replicas * k // blocks for k in range(blocks + 1)]
     return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+
+def choose(condition: Any, a: Any, b: Any, dtype: Any) -> Any:
+    """Return a where a condition holds and b elsewhere; of one condition on NumPy, which an array makes slow, a number.
+
+    Args:
+        condition: booleans, an array of any shape, or a boolean of NumPy.
+        a, b: numbers, or arrays of that shape.
+        dtype: the type of the result where it is an array.
+
+    Returns:
+        An array of that shape; for a boolean of NumPy a or b as it is.
+    """
+    if isinstance(condition, np.bool):
+        return a if condition else b
+    return _backend.namespace.where(condition, a, b).astype(dtype)
 
 
 def fuse(chain: Callable[..., None]) -> Callable[..., None]:

@@ -103,5 +103,5 @@ def numpy_backend() -> Backend:
         fused=_fused,
         number=lambda array: array.item(),
         cache=_cache,
-        short_sums=True,
+        any_order=True,
     )

@@ -22,7 +22,7 @@ class Backend:
         synchronize: waits for the device.
         number: makes of an array of no axes a Python number, where that costs no waiting.
         cache: gives the bytes of the last cache, or None where arrays need not fit one.
-        short_sums: whether products of tiny matrices are better written out, see `xp.order`.
+        any_order: whether arrays may lie in memory in any order, see `xp.order`.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Backend:
     synchronize: Callable[[], None] = lambda: None
     number: Callable[[Any], Any] = lambda array: array
     cache: Callable[[], int | None] = lambda: None
-    short_sums: bool = False
+    any_order: bool = False
 
     def __repr__(self) -> str:
         return f"Backend {self.name}"

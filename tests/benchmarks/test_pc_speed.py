@@ -9,10 +9,12 @@ Run `pytest tests/benchmarks -s` to see the ratios. Nothing is asserted about ti
 """
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 import timing
+import twin_pc
 
 from plastic import functions, parameters, pc
 from plastic.parameters import Affine
@@ -29,7 +31,14 @@ def make(sizes, batch, replicas=()):
     x, y = (rng.random((*replicas, batch, n)).astype(np.float32) for n in (sizes[0], sizes[-1]))
     network = pc.Network(layers, functions.sigmoid)
     grads = parameters.zeros_like(network.parameters)
-    return network, lambda: pc.pc(network, x, y, T=T, out=grads)
+    return network, x, y, lambda: pc.pc(network, x, y, T=T, out=grads)
+
+
+def make_peers(network, x, y, T=T):
+    """Return the twins of `twin_pc` where they are installed: {"JAX": function, "PyTorch": function}."""
+    W, (jax, torch) = [layer.W for layer in network.layers], map(timing.peer, ("jax", "torch"))
+    peers = {} if jax is None else {"JAX": twin_pc.in_jax(jax, W, x, y, T)}
+    return peers if torch is None else peers | {"PyTorch": twin_pc.in_torch(torch, W, x, y, T)}
 
 
 def make_floor(network, batch):
@@ -55,13 +64,30 @@ def make_floor(network, batch):
 
 @pytest.mark.parametrize("sizes", [(784, 64, 64, 10), (784, 256, 256, 256, 10)], ids=str)
 def test_a_batch(benchmark, sizes):
-    network, path = make(sizes, 64)
-    timing.compare(benchmark, f"PC, {sizes}, batch 64, T {T}", path, make_floor(network, 64), rounds=7)
+    network, x, y, path = make(sizes, 64)
+    products = 2 * 64 * (2 * math.prod(sizes[:2]) + 2 * T * sum(map(math.prod, itertools.pairwise(sizes[1:]))))
+    timing.compare(
+        benchmark,
+        f"PC, {sizes}, batch 64, T {T}",
+        path,
+        make_floor(network, 64),
+        peers=make_peers(network, x, y),
+        flops=products,
+        rounds=9,
+    )
+
+
+@pytest.mark.parametrize("sizes", [(20, 9, 7, 4), (20, 9, 7, 8, 4)], ids=str)
+def test_the_twins_find_the_same_gradients(sizes):
+    network, x, y, path = make(sizes, 6)
+    for name, twin in make_peers(network, x, y).items():
+        for found, expected in zip(twin(), path()[0]["layers"], strict=True):
+            np.testing.assert_allclose(np.asarray(found), expected.W, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_a_thousand_tiny_nets_against_one(benchmark):
-    _, many = make((2, 2, 2), 1, (1000,))
-    _, one = make((2, 2, 2), 1)
+    *_, many = make((2, 2, 2), 1, (1000,))
+    *_, one = make((2, 2, 2), 1)
     timing.compare(benchmark, "PC, 1,000 nets of 2-2-2 against one, batch 1", many, one, rounds=7)
 
 
@@ -95,5 +121,5 @@ def make_tiny_floor(batch, replicas):
 
 
 def test_a_thousand_tiny_nets_with_batches(benchmark):
-    _, path = make((2, 2, 2), 64, (1000,))
+    *_, path = make((2, 2, 2), 64, (1000,))
     timing.compare(benchmark, "PC, 1,000 nets of 2-2-2, batch 64", path, make_tiny_floor(64, 1000), rounds=5)

@@ -124,9 +124,10 @@ def train(
     )
 
 
-def warn_of_few_steps(T, layers):
-    """Say on stderr that T steps of inference do not reach the first of so many layers of weights."""
-    if T < layers:
+def warn_of_few_steps(inference, layers):
+    """Say on stderr that the steps of inference do not reach the first of so many layers of weights."""
+    T = inference.T
+    if T < layers and inference.solver != "layerwise":  # one sweep reaches all
         terminal.warn(
             f"warning: T is {T}, but the deepest network has {layers} layers of weights: an error needs that many "
             f"steps to get down, and {layers - T} layers learn nothing"
