@@ -581,3 +581,46 @@ def test_the_cache_is_the_largest_that_linux_tells_or_a_common_one(tmp_path, mon
         (tmp_path / f"index{index}" / "size").write_text(size + "\n")
     assert on_numpy._cache.__wrapped__() == 16 << 20
     assert 1 << 16 < on_numpy.numpy_backend().cache() < 1 << 33
+
+
+# Negatives, which NumPy 2.1 to 2.4 write wrongly
+
+
+def views(length):
+    """Arrays of so many numbers that step over 1 to 16 of them, as columns of a wider array do, of both precisions."""
+    for dtype in ("float32", "float64"):
+        for step in range(1, 17):
+            wide = np.arange(1, length * step + 1, dtype=dtype).reshape(length, step)
+            yield wide[:, 0]
+            yield wide[::-1, step - 1]
+
+
+@pytest.mark.parametrize("length", [1, 5, 16, 64, 133])
+def test_negatives_of_any_strides(length):
+    for x in views(length):
+        expected = 0 - x.copy()
+        np.testing.assert_array_equal(xp.negative(x), expected)
+        np.testing.assert_array_equal(-x, expected)  # NumPy makes an array without gaps for it
+        for step in range(1, 17):
+            out = np.zeros((length, step), x.dtype)[:, step // 2]
+            assert xp.negative(x, out=out) is out
+            np.testing.assert_array_equal(out, expected)
+        assert xp.negative(x, out=x) is x
+        np.testing.assert_array_equal(x, expected)
+
+
+def test_negatives_of_matrices_of_any_strides():
+    """What `-x` makes of views that are columns, transposes or every so many entries of larger arrays."""
+    for dtype in ("float32", "float64"):
+        for step in range(1, 17):
+            wide = np.arange(12.0 * 9 * step, dtype=dtype).reshape(12, 9, step)
+            for x in (wide[..., 0], wide[..., 0].T, wide[::2, ::-1, 0], wide.transpose(2, 0, 1), wide[:, :1, 0]):
+                np.testing.assert_array_equal(-x, 0 - x.copy())
+                np.testing.assert_array_equal(xp.negative(x), 0 - x.copy())
+
+
+def test_negatives_on_every_backend(precision):
+    x = xp.asarray([0.0, 2.0, -3.0])
+    assert xp.asnumpy(xp.negative(x)).tolist() == [0, -2, 3]
+    assert xp.negative(x, out=x) is x and x.dtype == precision
+    assert np.signbit(xp.asnumpy(x)).tolist() == [True, True, False]

@@ -14,6 +14,8 @@ What a backend lacks, or does badly, has one function here with a path per backe
     short_sum             products of tiny matrices, one for each of many replicas
     number                the value of an array of no axes
     turns                 blocks of replicas whose arrays fit the cache
+    spike_product, spike_multiplier   products with matrices that hold few spikes
+    negative              NumPy 2.1 to 2.4 write wrong numbers of some strided arrays into others
     synchronize           wait for the device
 """
 
@@ -332,6 +334,72 @@ def choose(condition: Any, a: Any, b: Any, dtype: Any) -> Any:
     if isinstance(condition, np.bool):
         return a if condition else b
     return _backend.namespace.where(condition, a, b).astype(dtype)
+
+
+def spike_product(p: Array, M: Array, transpose: bool = False) -> Array:
+    """Return p M, or p^T M with `transpose`: fast where p holds few spikes, and memory for a part of its numbers.
+
+    NumPy takes a sparse product, from SciPy, where few entries of p are not 0. The order of its sum is another.
+
+    Args:
+        p: spikes (..., rows, n), booleans or numbers.
+        M: numbers (..., n, m), or with `transpose` (..., rows, m), with the leading axes of p, or fewer.
+        transpose: whether p^T is multiplied.
+
+    Returns:
+        (..., rows, m), or (..., n, m), in the precision of M.
+
+    Raises:
+        PlasticError: if the shapes do not fit.
+
+    Example:
+        >>> z, M = asarray([[True, False], [True, True]]), asarray([[1.0], [10.0]])
+        >>> spike_product(z, M).tolist(), spike_product(z, M, transpose=True).tolist()
+        ([[1.0], [11.0]], [[11.0], [10.0]])
+    """
+    rows, leading = p.shape[-2 if transpose else -1], zip(M.shape[-3::-1], p.shape[-3::-1], strict=False)
+    if not 2 <= M.ndim <= p.ndim or M.shape[-2] != rows or any(length not in (1, whole) for length, whole in leading):
+        raise PlasticError(f"M has shape {M.shape}; with p {p.shape} it has {rows} rows, and no other leading axes")
+    return _backend.spike_product(p, M, transpose)
+
+
+def spike_multiplier(W: Array, shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    """Return a function of spikes z to z W, for the steps of a loop; see `spike_product`.
+
+    Args:
+        W: (..., n, m), with the leading axes of z or fewer.
+        shape: that of z (..., batch, n), which are booleans or numbers.
+
+    Returns:
+        The function. What it returns (..., batch, m) is valid until its next call.
+
+    Example:
+        >>> times = spike_multiplier(asarray([[1.0], [10.0]]), (1, 2))
+        >>> times(asarray([[True, True]])).tolist()
+        [[11.0]]
+    """
+    return _backend.spike_multiplier(W, shape)
+
+
+def negative(x: Array, out: Array | None = None) -> Array:
+    """Return -x, into `out` if it is given.
+
+    From NumPy 2.1 to 2.4 at least, `negative` of arrays that step over exactly 4 float32 or 8 float64 numbers writes
+    wrong numbers into another array with gaps. What `-x` makes has none, so it is right.
+
+    Args:
+        x: numbers of any shape.
+        out: the buffer that is written into; it may be x.
+
+    Returns:
+        -x, which is `out` if it is given.
+
+    Example:
+        >>> x = asarray([1.0, 2.0])
+        >>> negative(x, out=x).tolist()
+        [-1.0, -2.0]
+    """
+    return -x if out is None else _backend.namespace.multiply(x, -1, out=out)
 
 
 def fuse(chain: Callable[..., None]) -> Callable[..., None]:
