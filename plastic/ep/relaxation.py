@@ -18,8 +18,8 @@ class Trajectory:
     """Consecutive steps of a relaxation.
 
     Args:
-        s: the state before each step, flat (..., time, P).
-        a: what the layers received in each step, flat (..., time, P).
+        s: the state before each step, (..., time, batch, N).
+        a: what the layers received in each step, (..., time, batch, N).
         switches: the pooling switches of each step, (time, batch, z, z, C) for each convolution.
     """
 
@@ -28,7 +28,7 @@ class Trajectory:
     switches: list[Array]
 
     def __repr__(self) -> str:
-        return f"Trajectory of {self.s.shape[-2]} steps"
+        return f"Trajectory of {self.s.shape[-3]} steps"
 
     def recall_switches(self, t: int, switches: Sequence[Array]) -> None:
         """Read the switches of step t into `switches`."""
@@ -45,7 +45,7 @@ class Relaxation:
 
     Attributes:
         net: the network.
-        s: the state of all layers, flat (..., P); see `plastic.ep.wiring.fully_connected`.
+        s: the state of all layers, (..., batch, N); see `plastic.ep.wiring.fully_connected`.
         r_0: what the input sends. r: what the layers send, rho(s) or s itself.
         a: what the layers receive. drive: the constant part of it, by the input and the biases.
         slope, g: rho' and the change of s, buffers of the dynamics.
@@ -86,7 +86,7 @@ class Relaxation:
     @property
     def leading(self) -> tuple[int, ...]:
         """The replica axes, those of the network and of x."""
-        return self.s.shape[:-1]
+        return self.s.shape[:-2]
 
     @xp.underflow_is_ordinary()
     def begin(self, x: Array) -> None:
@@ -142,12 +142,12 @@ class Relaxation:
             for _ in range(steps):
                 self.net.step(self, beta, y)
             return
-        moving = xp.ones((*self.s.shape[:-1], 1), dtype=bool)
+        moving = xp.ones((*self.leading, 1, 1), dtype=bool)
         for t in range(1, steps + 1):
             before = self.s.copy()
             self.net.step(self, beta, y)
             self.s[...] = xp.where(moving, self.s, before)
-            moving &= xp.max(xp.abs(self.s - before), axis=-1, keepdims=True) > tolerance
+            moving &= xp.max(xp.abs(self.s - before), axis=(-2, -1), keepdims=True) > tolerance
             if t % _LOOK_EVERY == 0 and not xp.asnumpy(moving).any():
                 return
 
@@ -168,13 +168,13 @@ class Relaxation:
         """
         require.whole("steps", steps)
         beta = self._nudge(beta, y)
-        shape = (*self.s.shape[:-1], steps, self.s.shape[-1])
+        shape = (*self.leading, steps, *self.s.shape[-2:])
         s, a = (xp.empty(shape, dtype=self.s.dtype) for _ in range(2))
         switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in self.switches]
         for t in range(steps):
-            s[..., t, :] = self.s
+            s[..., t, :, :] = self.s
             self.net.step(self, beta, y)
-            a[..., t, :] = self.a
+            a[..., t, :, :] = self.a
             for history, switch in zip(switches, self.switches, strict=True):
                 history[t] = switch
         return Trajectory(s, a, switches)

@@ -182,13 +182,13 @@ def bptt(
     trajectory = w.record(steps)
     deltas = xp.empty_like(trajectory.s)
     for t, _, delta in net.sweep(trajectory, loss_gradient(w, y)):
-        deltas[..., t, :] = delta
+        deltas[..., t, :, :] = delta
     grads = net.wiring.gradients(deltas, net.sent(trajectory.s), w.r_0, trajectory.switches, out)
     return grads if out is None else out, w.output.copy()
 
 
 def loss_gradient(w: Relaxation, y: Array) -> Array:
-    """Return dL/ds at the end of a relaxation, flat (..., P): (s_L - y) / B on the output, 0 on the other layers.
+    """Return dL/ds at the end of a relaxation, (..., batch, N): (s_L - y) / B on the output, 0 on the other layers.
 
     Args:
         w: the relaxation.

@@ -419,7 +419,7 @@ def test_small_differences_survive_float32():
     rng = np.random.default_rng(0)
     wiring = ep.energy((20, 30, 10), rng).wiring
     x = rng.random((20, 20))
-    minus = rng.random(20 * 40).astype(np.float32)
+    minus = rng.random((20, 40)).astype(np.float32)
     plus = (minus + 1e-4 * rng.standard_normal(minus.shape)).astype(np.float32)
     exact = wiring.contrast(plus.astype(float), minus.astype(float), x, ((), ()), -1e3)
     single = with_parameters_float32(wiring).contrast(plus, minus, x.astype(np.float32), ((), ()), -1e3)

@@ -91,7 +91,7 @@ class EnergyNetwork(Network):
 
         Args:
             trajectory: consecutive free steps.
-            adjoint: lambda at their end, flat.
+            adjoint: lambda at their end, (..., batch, N).
         """
         dt, rho = self.dt, self.phi.value(trajectory.s)
         slope = self.phi.slope(trajectory.s, rho)
@@ -107,15 +107,15 @@ class EnergyNetwork(Network):
         m, delta, received = adjoint.copy(), xp.empty_like(adjoint), xp.empty_like(adjoint)
         switches = [xp.empty_like(each[0]) for each in trajectory.switches]
         couple = self.wiring.adjoint_coupling(delta, received, switches)
-        for t in reversed(range(trajectory.s.shape[-2])):
+        for t in reversed(range(trajectory.s.shape[-3])):
             trajectory.recall_switches(t, switches)
-            m[...] = adjoint * free[..., t, :] if self.clamp else adjoint
-            xp.multiply(gain[..., t, :], m, out=delta)
+            m[...] = adjoint * free[..., t, :, :] if self.clamp else adjoint
+            xp.multiply(gain[..., t, :, :], m, out=delta)
             delta *= dt
             yield t, adjoint, delta
             couple()
-            received *= slope[..., t, :]
-            adjoint = (1 - dt + dt * bend[..., t, :]) * m + received
+            received *= slope[..., t, :, :]
+            adjoint = (1 - dt + dt * bend[..., t, :, :]) * m + received
 
     def require_differentiable(self) -> None:
         """Raise PlasticError if the activation has no curvature, which `sweep` needs."""

@@ -68,15 +68,15 @@ class PrototypicalNetwork(Network):
 
         Args:
             trajectory: consecutive free steps.
-            adjoint: lambda at their end, flat.
+            adjoint: lambda at their end, (..., batch, N).
         """
         slope = self.phi.slope(trajectory.a, self.phi.value(trajectory.a))
         delta, received = xp.empty_like(adjoint), xp.empty_like(adjoint)
         switches = [xp.empty_like(each[0]) for each in trajectory.switches]
         couple = self.wiring.adjoint_coupling(delta, received, switches)
-        for t in reversed(range(trajectory.s.shape[-2])):
+        for t in reversed(range(trajectory.s.shape[-3])):
             trajectory.recall_switches(t, switches)
-            xp.multiply(adjoint, slope[..., t, :], out=delta)
+            xp.multiply(adjoint, slope[..., t, :, :], out=delta)
             delta *= self.dt
             yield t, adjoint, delta
             couple()

@@ -7,7 +7,7 @@ same step, then the transposed convolution:
     a_m = pool(conv(s_{m-1}, K_m)) + e_m + conv^T(unpool(s_{m+1}), K_{m+1}),    m < M
     a_M = pool(conv(s_{M-1}, K_M)) + e_M + reshape(s_{M+1} D_1^T)               and the classifier as `FullyConnected`
 
-(Ernoult et al. 2019, appendix on convolutional nets). Flat arrays, `drive`, couplings and gradients mean what they do
+(Ernoult et al. 2019, appendix on convolutional nets). Rows of all layers, `drive`, couplings and gradients mean what they do
 in `plastic.ep.wiring.fully_connected`. At fixed switches the coupling is symmetric; `switches` holds the last ones,
 those of the first convolution, constant like the input, in front. There are no replica axes.
 """
@@ -168,20 +168,18 @@ class Convolutional:
         require.rows("x", x.reshape(len(x), self.inputs), self.inputs, self.dtype)
         return x.reshape(len(x), *self.input_shape)
 
-    def split(self, flat: Array) -> list[Array]:
-        """Return the layers of a flat array (..., P) as views (..., batch, *shape)."""
-        shapes = self.shapes
-        units = [math.prod(shape) for shape in shapes]
-        batch = flat.shape[-1] // sum(units)
-        ends = [batch * end for end in itertools.accumulate(units, initial=0)]
-        return [
-            flat[..., start:end].reshape(*flat.shape[:-1], batch, *shape)
-            for start, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
-        ]
+    def split(self, rows: Array) -> list[Array]:
+        """Return the layers of an array (..., batch, N) as views (..., batch, *shape)."""
+        views = zip(self._columns(rows), self.shapes, strict=True)
+        return [layer.reshape(*rows.shape[:-1], *shape) for layer, shape in views]
+
+    def _columns(self, rows):
+        ends = itertools.accumulate((math.prod(shape) for shape in self.shapes), initial=0)
+        return [rows[..., start:end] for start, end in itertools.pairwise(ends)]
 
     def zeros(self, r_0: Array) -> Array:
-        """Return the flat array of zeros for inputs r_0 (batch, rows, columns, channels)."""
-        return xp.zeros(len(r_0) * sum(math.prod(shape) for shape in self.shapes), dtype=r_0.dtype)
+        """Return the array (batch, N) of zeros for inputs r_0 (batch, rows, columns, channels)."""
+        return xp.zeros((len(r_0), sum(math.prod(shape) for shape in self.shapes)), dtype=r_0.dtype)
 
     def switches(self, batch: int) -> list[Array]:
         """Return buffers for the pooling switches of a batch, (batch, z, z, C) for each convolution."""
@@ -192,7 +190,7 @@ class Convolutional:
 
         Args:
             r_0: what the input sends, (batch, rows, columns, channels).
-            out: the flat array (P,) that the pooled convolution of the input and all biases are written into.
+            out: the array (batch, N) that the pooled convolution of the input and all biases are written into.
             switches: the pooling switches; the first are set.
         """
         layers = self.split(out)
@@ -203,7 +201,7 @@ class Convolutional:
             a[...] = layer.b
 
     def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function that writes the coupling of flat r, without the drive, into flat a, and its `switches`."""
+        """Return a function that writes the coupling of r, without the drive, into a, and its `switches`."""
 
         def through(convolved: Array, number: int, out: Array) -> None:
             pool(convolved, self.pooling, out=out, switch=switches[number])
@@ -211,7 +209,7 @@ class Convolutional:
         return self._coupling(r, a, switches, through)
 
     def adjoint_coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function that writes the coupling of flat r at fixed `switches`, without the drive, into flat a."""
+        """Return a function that writes the coupling of r at fixed `switches`, without the drive, into a."""
 
         def through(convolved: Array, number: int, out: Array) -> None:
             gather(convolved, switches[number], self.pooling, out=out)
@@ -222,8 +220,7 @@ class Convolutional:
         sent, received = self.split(r), self.split(a)
         maps = len(self.convolutions)
         steps = [self._buffers(number, sent) for number in range(1, maps)]
-        vectors = [layer.reshape(len(layer), -1) for layer in sent[maps - 1 :]]
-        sums = [layer.reshape(len(layer), -1) for layer in received[maps - 1 :]]
+        vectors, sums = self._columns(r)[maps - 1 :], self._columns(a)[maps - 1 :]
         products = []
         for below, layer in enumerate(self.classifier):
             products.append((vectors[below], layer.W, xp.empty_like(sums[below + 1]), sums[below + 1]))
@@ -259,7 +256,7 @@ class Convolutional:
         """Return the sum over batch and time of d/dtheta of delta . (coupling at r), a tree like the parameters.
 
         Args:
-            delta, r: flat trajectories (time, P).
+            delta, r: trajectories (time, batch, N).
             r_0: what the input sends, (batch, rows, columns, channels).
             switches: trajectories (time, batch, z, z, C) of the pooling switches.
             out: a tree of the parameters to write into.
@@ -285,7 +282,7 @@ class Convolutional:
         """Return scale (the terms of `gradients` that are of second order in the state, at plus, minus those at minus).
 
         Args:
-            plus, minus: flat states (P,).
+            plus, minus: states (batch, N).
             r_0: what the input sends, (batch, rows, columns, channels).
             switches: (those of plus, those of minus), each of its own last step.
             scale: a number.
@@ -314,10 +311,7 @@ class Convolutional:
         kernels = [self._kernel_gradient(r_0, total[0], first_switch, 0)]
         kernels += [kernel(number) for number in range(1, maps)]
         biases = [xp.sum(layer, axis=(0, 1, 2))[None] for layer in total[:maps]]
-        d, s = (
-            [affine.rows(layer.reshape(*layer.shape[:2], -1)) for layer in self.split(each)[maps - 1 :]]
-            for each in (delta, r)
-        )
+        d, s = ([affine.rows(layer) for layer in self._columns(each)[maps - 1 :]] for each in (delta, r))
         classifier = [
             Affine(tied_gradient(s[k - 1], s[k], d[k - 1], d[k]), affine.bias_gradient(each))
             for k, each in enumerate(total[maps:], 1)

@@ -8,9 +8,10 @@ With r_k the row vectors (batch, n_k) that layer k = 1..L sends, r_0 those of th
 so that what goes up through W_k comes down through its transpose, and nothing goes into the input. A `skip` connection
 leads from the input to the output: a_L gets r_0 W_skip + b_skip too.
 
-All layers of a network lie side by side in one *flat* array (..., P), P = batch (n_1 + .. + n_L): the first layer's
-(batch, n_1) in row order, then the second's, ... What is elementwise runs over all layers in one pass, and each layer
-is a contiguous matrix, given by `split`. Leading axes are those of replicas, and in a trajectory the time before P.
+All layers of a network lie side by side in one array (..., batch, N), N = n_1 + .. + n_L: a row holds what belongs to a
+sample, the first layer's units, then the second's, ... What is elementwise runs over all layers in one pass, a sample
+is one row, and each layer is a matrix of some columns, given by `split`. Leading axes are those of replicas, and in a
+trajectory the time before the batch.
 """
 
 import dataclasses
@@ -102,21 +103,15 @@ class FullyConnected:
         require.rows("x", x, self.inputs, self.dtype)
         return x
 
-    def split(self, flat: Array) -> list[Array]:
-        """Return the layers of a flat array (..., P) as views (..., batch, n_k)."""
-        widths = [layer.W.shape[-1] for layer in self.layers]
-        batch = flat.shape[-1] // sum(widths)
-        ends = [batch * end for end in itertools.accumulate(widths, initial=0)]
-        return [
-            flat[..., start:end].reshape(*flat.shape[:-1], batch, n)
-            for start, end, n in zip(ends[:-1], ends[1:], widths, strict=True)
-        ]
+    def split(self, rows: Array) -> list[Array]:
+        """Return the layers of an array (..., batch, N) as views (..., batch, n_k)."""
+        ends = itertools.accumulate((layer.W.shape[-1] for layer in self.layers), initial=0)
+        return [rows[..., start:end] for start, end in itertools.pairwise(ends)]
 
     def zeros(self, r_0: Array) -> Array:
-        """Return the flat array of zeros for inputs r_0 (..., batch, n_0), with all replica axes."""
+        """Return the array (..., batch, N) of zeros for inputs r_0 (..., batch, n_0), with all replica axes."""
         leading = require.replicas(network=self.leading, x=r_0.shape[:-2])
-        units = sum(layer.W.shape[-1] for layer in self.layers)
-        return xp.zeros((*leading, r_0.shape[-2] * units), dtype=r_0.dtype)
+        return xp.zeros((*leading, r_0.shape[-2], sum(n for (n,) in self.shapes)), dtype=r_0.dtype)
 
     def switches(self, batch: int) -> list[Array]:
         """Return the pooling switches for a batch, a list of arrays: there are none here."""
@@ -127,7 +122,7 @@ class FullyConnected:
 
         Args:
             r_0: what the input sends, (..., batch, n_0).
-            out: the flat array (..., P) that r_0 W_1 and all biases are written into.
+            out: the array (..., batch, N) that r_0 W_1 and all biases are written into.
             switches: the pooling switches; there are none here.
         """
         first, *others = self.split(out)
@@ -140,7 +135,7 @@ class FullyConnected:
             others[-1] += self.skip.b
 
     def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function of no arguments that writes the coupling, without the drive, of flat r into flat a.
+        """Return a function of no arguments that writes the coupling of r into a, both (..., batch, N), without the drive.
 
         `switches` are the pooling switches; there are none here.
         """
@@ -171,12 +166,12 @@ class FullyConnected:
             W_k: r_{k-1}^T delta_k + delta_{k-1}^T r_k,    W_1: r_0^T delta_1,    b_k: delta_k
 
         Args:
-            delta, r: flat trajectories (..., time, P).
+            delta, r: trajectories (..., time, batch, N).
             r_0: what the input sends, (..., batch, n_0).
             switches: the pooling switches; there are none here.
             out: a tree of the parameters to write into.
         """
-        total = self.split(xp.sum(delta, axis=-2))
+        total = self.split(xp.sum(delta, axis=-3))
         deltas, sent = ([affine.rows(layer) for layer in self.split(each)] for each in (delta, r))
         outs = [Affine(None)] * len(self.layers) if out is None else out["layers"]
         grads = [_input_gradient(r_0, total[0], outs[0])]
@@ -196,15 +191,14 @@ class FullyConnected:
         which lose digits, do not occur.
 
         Args:
-            plus, minus: what the layers send, flat (..., P).
+            plus, minus: what the layers send, (..., batch, N).
             r_0: what the input sends, (..., batch, n_0).
             switches: (those of plus, those of minus); there are none here.
             scale: a number, or one for each replica, (..., 1, 1).
             out: a tree of the parameters to write into.
         """
-        difference = (plus - minus)[..., None, :]
-        mean = (0.5 * (plus + minus))[..., None, :]
-        return self.gradients(scale * difference, mean, r_0, out=out)
+        difference, mean = scale * (plus - minus), 0.5 * (plus + minus)
+        return self.gradients(difference[..., None, :, :], mean[..., None, :, :], r_0, out=out)
 
 
 def _input_gradient(r_0: Array, total: Array, out: Affine) -> Affine:
