@@ -7,9 +7,9 @@ same step, then the transposed convolution:
     a_m = pool(conv(s_{m-1}, K_m)) + e_m + conv^T(unpool(s_{m+1}), K_{m+1}),    m < M
     a_M = pool(conv(s_{M-1}, K_M)) + e_M + reshape(s_{M+1} D_1^T)               and the classifier as `FullyConnected`
 
-(Ernoult et al. 2019, appendix on convolutional nets). Rows of all layers, `drive`, couplings and gradients mean what they do
-in `plastic.ep.wiring.fully_connected`. At fixed switches the coupling is symmetric; `switches` holds the last ones,
-those of the first convolution, constant like the input, in front. There are no replica axes.
+(Ernoult et al. 2019, appendix on convolutional nets). Rows of all layers, `drive`, couplings and gradients mean what
+they do in `plastic.ep.wiring.fully_connected`. At fixed switches the coupling is symmetric; `switches` holds the last
+ones, those of the first convolution, constant like the input, in front. There are no replica axes.
 """
 
 import dataclasses

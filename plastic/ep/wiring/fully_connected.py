@@ -135,7 +135,7 @@ class FullyConnected:
             others[-1] += self.skip.b
 
     def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function of no arguments that writes the coupling of r into a, both (..., batch, N), without the drive.
+        """Return a function of no arguments that writes the coupling, without the drive, of r into a, (..., batch, N).
 
         `switches` are the pooling switches; there are none here.
         """
