@@ -40,6 +40,7 @@ class Anderson:
 
     Attributes:
         plain: G of the last good point of each row: the best that is known, and where plain steps would go on.
+        f: the residual of that point.
 
     Raises:
         PlasticError: if `memory` is not a whole number above 0.
@@ -59,7 +60,7 @@ class Anderson:
     def __init__(self, like: Array, memory: int = 3) -> None:
         require.whole("memory", memory)
         *rows, n = like.shape
-        self.plain, self._f = (xp.zeros(like.shape, dtype=like.dtype) for _ in range(2))
+        self.plain, self.f = (xp.zeros(like.shape, dtype=like.dtype) for _ in range(2))
         self._df, self._dG = (xp.zeros((*rows, memory, n), dtype=like.dtype) for _ in range(2))
         self._products = xp.zeros((*rows, memory, memory), dtype=like.dtype)  # <df_i, df_j>
         self._last = xp.zeros((*rows, 1), dtype=like.dtype)  # |f|^2 of the last good point
@@ -82,13 +83,13 @@ class Anderson:
         self._last = xp.where(good, residual, self._last)
         self._bound = xp.where(is_accelerated & good, _FALL**2 * residual, self._bound)
         self._steps = xp.where(good, xp.maximum(self._steps - 1, 0), _PLAIN)
-        self._remember(xp.where(good, f, self._f), xp.where(good, G, self.plain))
+        self._remember(xp.where(good, f, self.f), xp.where(good, G, self.plain))
         gamma = xp.where(self._steps == 0, self._mixture(), 0)
         return self.plain - (gamma[..., None, :] @ self._dG)[..., 0, :]
 
     def keep(self, rows: Array) -> None:
         """Go on with some rows only, given by their numbers, in that order; x has no axes left of batch."""
-        for name in ("plain", "_f", "_df", "_dG", "_products", "_last", "_bound", "_steps"):
+        for name in ("plain", "f", "_df", "_dG", "_products", "_last", "_bound", "_steps"):
             setattr(self, name, getattr(self, name)[rows])
 
     def _remember(self, f, G):
@@ -96,12 +97,12 @@ class Anderson:
         if self._count:
             place = self._count % self._df.shape[-2]
             df = self._df[..., place, :]
-            xp.subtract(f, self._f, out=df)
+            xp.subtract(f, self.f, out=df)
             xp.subtract(G, self.plain, out=self._dG[..., place, :])
             products = (self._df @ df[..., None])[..., 0]
             self._products[..., place, :] = self._products[..., :, place] = products
         self._count += 1
-        self._f, self.plain = f, G
+        self.f, self.plain = f, G
 
     def _mixture(self):
         """Return gamma (..., batch, m); differences that are 0, or not there yet, have no part in it."""
@@ -109,5 +110,5 @@ class Anderson:
         known = squares > self._least
         scale = xp.where(known, xp.where(known, squares, 1) ** -0.5, 0)
         matrix = scale[..., None, :] * self._products * scale[..., :, None] + self._ridge
-        right = scale[..., None] * (self._df @ self._f[..., None])
+        right = scale[..., None] * (self._df @ self.f[..., None])
         return scale * xp.linalg.solve(matrix, right)[..., 0]

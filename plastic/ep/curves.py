@@ -40,8 +40,9 @@ class Comparison:
         T: steps of the free phase, from the all-zero state.
         K: steps of the nudged phase, and of BPTT; at most T.
         beta: strength of the nudge, a number other than 0.
-        tolerance: a replica whose largest change in a step is not above it has come to rest, before the last K steps; 0
+        tolerance: a sample whose largest change in a step is not above it has come to rest, before the last K steps; 0
             makes all steps.
+        solver: how the states come to rest before the last K steps, as for `plastic.ep.eqprop`.
 
     Attributes:
         net: the network.
@@ -67,7 +68,16 @@ class Comparison:
 
     @xp.underflow_is_ordinary()
     def __init__(
-        self, net: Network, x: Array, y: Array, *, T: int, K: int, beta: float, tolerance: float = 0.0
+        self,
+        net: Network,
+        x: Array,
+        y: Array,
+        *,
+        T: int,
+        K: int,
+        beta: float,
+        tolerance: float = 0.0,
+        solver: str = "steps",
     ) -> None:
         require.whole("T", T)
         require.whole("K", K)
@@ -79,7 +89,7 @@ class Comparison:
         net.require_differentiable()
         self.net, self._beta, self._K, self._batch = net, beta, K, y.shape[-2]
         self._r_0 = w.r_0
-        w.run(T - K, tolerance=tolerance)
+        w.run(T - K, tolerance=tolerance, solver=solver)
         self._trajectory = w.record(K)
         self._adjoint = loss_gradient(w, y)
         self._free, self._free_switches = w.s.copy(), [each.copy() for each in w.switches]

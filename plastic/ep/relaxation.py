@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from plastic import require, xp
-from plastic.ep.dynamics import Network
+from plastic.ep.dynamics import Network, Part
+from plastic.ep.solvers import settle
 from plastic.errors import PlasticError
 from plastic.types import Array
-
-_LOOK_EVERY = 10  # steps between two looks at whether all replicas have come to rest: each look waits for the device
 
 
 @dataclasses.dataclass(repr=False)
@@ -71,13 +70,15 @@ class Relaxation:
         x = wiring.input_of(x)
         self.net = net
         self._input_shape = x.shape
-        self._coupled: list[Array] = []
+        self._weights: list[Array] = []  # that the parts of the batch were made with
+        self._parts: dict[bool, list[Part]] = {}
         self.s = wiring.zeros(x)
         self.a, self.drive, self.g = (xp.empty_like(self.s) for _ in range(3))
         self.r = net.sent(self.s)
         self.slope = net.phi.slope(self.s, net.phi.value(self.s))
         self.switches = wiring.switches(x.shape[0])
-        self.output, self.a_output, self.g_output = (wiring.split(each)[-1] for each in (self.s, self.a, self.g))
+        self.output = wiring.split(self.s)[-1]
+        self._workspace: Any = None
         self._start(x)
 
     def __repr__(self) -> str:
@@ -108,48 +109,109 @@ class Relaxation:
     def _start(self, x):
         wiring = self.net.wiring
         weights = wiring.weights
-        if len(weights) != len(self._coupled) or any(a is not b for a, b in zip(weights, self._coupled, strict=True)):
-            self.couple = wiring.coupling(self.r, self.a, self.switches)  # it holds the weights that it was made with
-            self._coupled = weights
+        if len(weights) != len(self._weights) or any(a is not b for a, b in zip(weights, self._weights, strict=True)):
+            self._weights, self._parts = weights, {}
+        if self._workspace is None:
+            self._workspace = wiring.workspace(self.s.shape[-2])
+        else:
+            wiring.renew(self._workspace)
         self.r_0 = self.net.sent(x)
         self.s[...] = 0
         wiring.drive(self.r_0, self.drive, self.switches)
 
+    def parts(self, solver: str) -> list[Part]:
+        """Return what a step of a solver moves in the batch: all layers, or one half after the other."""
+        is_layerwise = solver == "layerwise"
+        if is_layerwise not in self._parts:
+            rows = self.s.shape[-2]
+            self._parts[is_layerwise] = (
+                self.halves(rows, self.switches) if is_layerwise else [self.whole(self.s, self.drive, self.switches)]
+            )
+        return self._parts[is_layerwise]
+
+    def whole(self, s: Array, drive: Array, switches: list[Array]) -> Part:
+        """Return all layers of as many samples as s has, the batch or fewer.
+
+        Args:
+            s: their states, in an array of its own.
+            drive: what they receive from the input.
+            switches: those of max-pooling, which a step writes.
+        """
+        rows, wiring = s.shape[-2], self.net.wiring
+        r, a, slope, g = (each[..., :rows, :] for each in (self.r, self.a, self.slope, self.g))
+        r = s if self.r is self.s else r
+        couple = wiring.coupling(r, a, switches, workspace=self._workspace)
+        return Part(s, r, a, drive, slope, g, wiring.outputs, couple)
+
+    def halves(self, rows: int, switches: list[Array]) -> list[Part]:
+        """Return the two halves of the layers of some samples, in arrays of their own: s and drive are to be set.
+
+        The layers send their states, as those of prototypical networks do.
+        """
+        wiring = self.net.wiring
+
+        def empty() -> Any:
+            shapes = [self.s[..., :rows, columns].shape for columns, _ in wiring.halves]
+            return tuple(xp.empty(shape, dtype=self.s.dtype) for shape in shapes)
+
+        s, a, drive, slope, g = (empty() for _ in range(5))
+        return [
+            Part(
+                s[half], s[half], a[half], drive[half], slope[half], g[half], wiring.outputs,
+                wiring.coupling(s, a, switches, numbers, self._workspace),
+            )
+            for half, (_, numbers) in enumerate(wiring.halves)
+        ]  # fmt: skip
+
     @xp.underflow_is_ordinary()
-    def run(self, steps: int, *, beta: Any = None, y: Array | None = None, tolerance: float = 0.0) -> None:
+    def run(
+        self, steps: int, *, beta: Any = None, y: Array | None = None, tolerance: float = 0.0, solver: str = "steps"
+    ) -> None:
         """Make steps of the network: free ones, or, with beta and y, nudged ones.
 
         Args:
-            steps: how many, at least 0.
+            steps: how many at most, at least 0.
             beta: the strength of the nudge, a number other than 0, or one for each replica, (..., 1, 1).
             y: where to, (..., batch, n_L).
-            tolerance: a replica whose largest change in a step is not above it has come to rest, and is left as it is.
+            tolerance: a sample whose largest change in a step, looked at every few steps, is not above it has come to
+                rest, and is left as it is; 0 makes all steps.
+            solver: "steps", "layerwise" or "anderson", see `plastic.ep.solvers`.
 
         Raises:
             PlasticError: if one of them is something else, or beta is given without y, or y without beta.
         """
         require.whole("steps", steps, least=0)
-        self.advance(steps, self._nudge(beta, y), y, require.scalar("tolerance", tolerance, least=0))
+        require.choice("solver", solver, self.net.solvers)
+        self.advance(steps, self._nudge(beta, y), y, require.scalar("tolerance", tolerance, least=0), solver)
 
-    def advance(self, steps: int, beta: Any = 0.0, y: Array | None = None, tolerance: float = 0.0) -> None:
+    def advance(
+        self, steps: int, beta: Any = 0.0, y: Array | None = None, tolerance: float = 0.0, solver: str = "steps"
+    ) -> None:
         """Make steps of the network as `run` does, but without its checks: for rules, which have made them.
 
         Args:
-            steps, y, tolerance: as for `run`.
+            steps, y, tolerance, solver: as for `run`.
             beta: what `nudge_strength` gives.
         """
-        if not tolerance:
-            for _ in range(steps):
-                self.net.step(self, beta, y)
-            return
-        moving = xp.ones((*self.leading, 1, 1), dtype=bool)
-        for t in range(1, steps + 1):
-            before = self.s.copy()
-            self.net.step(self, beta, y)
-            self.s[...] = xp.where(moving, self.s, before)
-            moving &= xp.max(xp.abs(self.s - before), axis=(-2, -1), keepdims=True) > tolerance
-            if t % _LOOK_EVERY == 0 and not xp.asnumpy(moving).any():
-                return
+        settle(self, steps, beta, y, tolerance, solver)
+
+    def state(self) -> list[Array]:
+        """Return copies of the states of all layers and of the switches."""
+        return [each.copy() for each in (self.s, *self.switches)]
+
+    def restore(self, state: list[Array]) -> None:
+        """Go back to a state that `state` has returned."""
+        for each, value in zip((self.s, *self.switches), state, strict=True):
+            each[...] = value
+
+    @xp.underflow_is_ordinary()
+    def residual(self) -> Array:
+        """Return the largest change of a state in one more free step, of the replica shape. The states stay."""
+        state = self.state()
+        self.advance(1)
+        change = xp.max(xp.abs(self.s - state[0]), axis=(-2, -1))
+        self.restore(state)
+        return change
 
     @xp.underflow_is_ordinary()
     def record(self, steps: int, *, beta: Any = None, y: Array | None = None) -> Trajectory:
@@ -171,9 +233,10 @@ class Relaxation:
         shape = (*self.leading, steps, *self.s.shape[-2:])
         s, a = (xp.empty(shape, dtype=self.s.dtype) for _ in range(2))
         switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in self.switches]
+        (whole,) = self.parts("steps")
         for t in range(steps):
             s[..., t, :, :] = self.s
-            self.net.step(self, beta, y)
+            self.net.step(whole, beta, y)
             a[..., t, :, :] = self.a
             for history, switch in zip(switches, self.switches, strict=True):
                 history[t] = switch

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from plastic import xp
-from plastic.ep.dynamics.network import Network, Recorded, Relaxing
+from plastic.ep.dynamics.network import Network, Recorded
+from plastic.ep.dynamics.part import Part
 from plastic.types import Array
 
 
@@ -37,11 +38,11 @@ class PrototypicalNetwork(Network):
         """Return what states or inputs s send to other layers: themselves."""
         return s
 
-    def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
-        """Make one step of a relaxation.
+    def step(self, w: Part, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step.
 
         Args:
-            w: the relaxation, whose state moves.
+            w: the part of a relaxation that moves; its last columns are the output if there is a y.
             beta: the strength of the nudge, a number or one for each replica, (..., 1, 1).
             y: where to, (..., batch, n_L); without it there is no nudge.
         """

@@ -20,7 +20,15 @@ from typing import Any
 
 from plastic import affine, parameters, require, xp
 from plastic.convolution import conv, conv_adjoint, crop, gather, kernel_gradient, pad, pool, unpool
-from plastic.ep.wiring.connections import require_chain, require_connections, tied_gradient
+from plastic.ep.wiring.connections import (
+    Rows,
+    columns_of,
+    halves_of,
+    require_chain,
+    require_connections,
+    tied_gradient,
+    view,
+)
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
@@ -168,14 +176,19 @@ class Convolutional:
         require.rows("x", x.reshape(len(x), self.inputs), self.inputs, self.dtype)
         return x.reshape(len(x), *self.input_shape)
 
-    def split(self, rows: Array) -> list[Array]:
-        """Return the layers of an array (..., batch, N) as views (..., batch, *shape)."""
-        views = zip(self._columns(rows), self.shapes, strict=True)
-        return [layer.reshape(*rows.shape[:-1], *shape) for layer, shape in views]
+    def split(self, rows: Rows) -> list[Array]:
+        """Return the layers of an array (..., batch, N), or of its halves, as views (..., batch, *shape)."""
+        views = zip(self._vectors(rows), self.shapes, strict=True)
+        return [layer.reshape(*layer.shape[:-1], *shape) for layer, shape in views]
 
-    def _columns(self, rows):
-        ends = itertools.accumulate((math.prod(shape) for shape in self.shapes), initial=0)
-        return [rows[..., start:end] for start, end in itertools.pairwise(ends)]
+    def _vectors(self, rows):
+        """Return the layers as views (..., batch, units)."""
+        return [view(rows, columns) for columns in columns_of([math.prod(shape) for shape in self.shapes])]
+
+    @property
+    def halves(self) -> list[tuple[slice, range]]:
+        """The columns and the numbers of the layers in two halves; see `plastic.ep.wiring.fully_connected`."""
+        return halves_of([math.prod(shape) for shape in self.shapes])
 
     def zeros(self, r_0: Array) -> Array:
         """Return the array (batch, N) of zeros for inputs r_0 (batch, rows, columns, channels)."""
@@ -200,15 +213,40 @@ class Convolutional:
         for layer, a in zip([*self.convolutions[1:], *self.classifier], layers[1:], strict=True):
             a[...] = layer.b
 
-    def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function that writes the coupling of r, without the drive, into a, and its `switches`."""
+    def workspace(self, batch: int) -> Any:
+        """Return what the couplings of a batch need: buffers for each convolution but the first, and each D_i^T."""
+        buffers = [self._buffers(number, batch) for number in range(1, len(self.convolutions))]
+        return buffers, [layer.W.T.copy() for layer in self.classifier]
+
+    def renew(self, workspace: Any) -> None:
+        """Write the weights as they are now into a workspace."""
+        for layer, transpose in zip(self.classifier, workspace[1], strict=True):
+            transpose[...] = layer.W.T
+
+    def coupling(
+        self,
+        r: Rows,
+        a: Rows,
+        switches: Sequence[Array],
+        receivers: Sequence[int] | None = None,
+        workspace: Any = None,
+    ) -> Callable[[], None]:
+        """Return a function that writes the coupling of r, without the drive, into a, and its `switches`.
+
+        Args:
+            r: what the layers send, read whenever the function is called.
+            a: what they receive.
+            switches: the pooling switches: those of what goes up are written, those of what comes down are read.
+            receivers: numbers of the layers, from 0, that receive; others are left alone. None for all.
+            workspace: what `workspace` gave, for this batch or a larger one, or None for a new one.
+        """
 
         def through(convolved: Array, number: int, out: Array) -> None:
             pool(convolved, self.pooling, out=out, switch=switches[number])
 
-        return self._coupling(r, a, switches, through)
+        return self._coupling(r, a, switches, through, receivers, workspace)
 
-    def adjoint_coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
+    def adjoint_coupling(self, r: Rows, a: Rows, switches: Sequence[Array]) -> Callable[[], None]:
         """Return a function that writes the coupling of r at fixed `switches`, without the drive, into a."""
 
         def through(convolved: Array, number: int, out: Array) -> None:
@@ -216,39 +254,60 @@ class Convolutional:
 
         return self._coupling(r, a, switches, through)
 
-    def _coupling(self, r, a, switches, through):
+    def _coupling(self, r, a, switches, through, receivers=None, workspace=None):
         sent, received = self.split(r), self.split(a)
-        maps = len(self.convolutions)
-        steps = [self._buffers(number, sent) for number in range(1, maps)]
-        vectors, sums = self._columns(r)[maps - 1 :], self._columns(a)[maps - 1 :]
-        products = []
-        for below, layer in enumerate(self.classifier):
-            products.append((vectors[below], layer.W, xp.empty_like(sums[below + 1]), sums[below + 1]))
-            products.append((vectors[below + 1], layer.W.T, xp.empty_like(sums[below]), sums[below]))
+        batch = len(sent[0])
+        buffers, transposes = workspace or self.workspace(batch)
+        receivers = range(len(sent)) if receivers is None else receivers
+        maps = [
+            (number, layer.W, [buffer[:batch] for buffer in each])
+            for number, (layer, each) in enumerate(zip(self.convolutions[1:], buffers, strict=True), 1)
+        ]
+        products = self._classifier_products(r, a, transposes, receivers)
 
         def couple():
-            a[...] = 0
-            for number, (K, padded, columns, convolved, unpooled, up, down) in enumerate(steps, 1):
-                conv(pad(sent[number - 1], self.padding, out=padded), K, out=convolved, columns=columns)
-                through(convolved, number, up)
-                received[number] += up
-                unpool(sent[number], switches[number], self.pooling, out=unpooled)
-                received[number - 1] += crop(conv_adjoint(unpooled, K, out=down, columns=columns), self.padding)
+            for k in receivers:
+                received[k][...] = 0
+            for number, K, (padded, columns, convolved, unpooled, up, down) in maps:
+                if number in receivers:
+                    conv(pad(sent[number - 1], self.padding, out=padded), K, out=convolved, columns=columns)
+                    through(convolved, number, up)
+                    received[number] += up
+                if number - 1 in receivers:
+                    unpool(sent[number], switches[number], self.pooling, out=unpooled)
+                    received[number - 1] += crop(conv_adjoint(unpooled, K, out=down, columns=columns), self.padding)
             for vector, weights, buffer, out in products:
                 xp.matmul(vector, weights, out=buffer)
                 out += buffer
 
         return couple
 
-    def _buffers(self, number, sent):
-        """Return the kernel of a convolution and buffers: padded input, columns, two maps, what goes up, what down."""
-        K, below = self.convolutions[number].W, sent[number - 1]
-        F, _, n_in, n_out = K.shape
-        padded = xp.zeros_like(pad(below, self.padding))
-        h = self.map_sizes[number][0]
-        columns = xp.empty((len(below), h, h, F, F, n_in), dtype=K.dtype)
-        convolved, unpooled = (xp.zeros((len(below), h, h, n_out), dtype=K.dtype) for _ in range(2))
-        return K, padded, columns, convolved, unpooled, xp.empty_like(sent[number]), xp.empty_like(padded)
+    def _classifier_products(self, r, a, transposes, receivers):
+        """Return [(what is sent, weights, a buffer, what receives)] of the classifier, up and down."""
+        first = len(self.convolutions) - 1
+        vectors, sums = self._vectors(r), self._vectors(a)
+        pairs = []
+        for below, (layer, transpose) in enumerate(zip(self.classifier, transposes, strict=True), first):
+            pairs += [(below, layer.W, below + 1), (below + 1, transpose, below)]
+        return [
+            (vectors[sender], weights, xp.empty_like(sums[k]), sums[k])
+            for sender, weights, k in pairs
+            if k in receivers
+        ]
+
+    def _buffers(self, number, batch):
+        """Return buffers of a convolution: padded input, patches, two convolved maps, what goes up, what comes down."""
+        F, _, n_in, n_out = self.convolutions[number].W.shape
+        size, (h, z) = self.shapes[number - 1][0] + 2 * self.padding, self.map_sizes[number]
+        shapes = (
+            (size, size, n_in),
+            (h, h, F, F, n_in),
+            (h, h, n_out),
+            (h, h, n_out),
+            (z, z, n_out),
+            (size, size, n_in),
+        )
+        return [xp.zeros((batch, *shape), dtype=self.dtype) for shape in shapes]  # of 0: rims are left as they are
 
     def gradients(
         self, delta: Array, r: Array, r_0: Array, switches: Sequence[Array], out: Tree = None
@@ -311,7 +370,7 @@ class Convolutional:
         kernels = [self._kernel_gradient(r_0, total[0], first_switch, 0)]
         kernels += [kernel(number) for number in range(1, maps)]
         biases = [xp.sum(layer, axis=(0, 1, 2))[None] for layer in total[:maps]]
-        d, s = ([affine.rows(layer) for layer in self._columns(each)[maps - 1 :]] for each in (delta, r))
+        d, s = ([affine.rows(layer) for layer in self._vectors(each)[maps - 1 :]] for each in (delta, r))
         classifier = [
             Affine(tied_gradient(s[k - 1], s[k], d[k - 1], d[k]), affine.bias_gradient(each))
             for k, each in enumerate(total[maps:], 1)

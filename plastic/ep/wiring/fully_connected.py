@@ -9,9 +9,13 @@ so that what goes up through W_k comes down through its transpose, and nothing g
 leads from the input to the output: a_L gets r_0 W_skip + b_skip too.
 
 All layers of a network lie side by side in one array (..., batch, N), N = n_1 + .. + n_L: a row holds what belongs to a
-sample, the first layer's units, then the second's, ... What is elementwise runs over all layers in one pass, a sample
-is one row, and each layer is a matrix of some columns, given by `split`. Leading axes are those of replicas, and in a
-trajectory the time before the batch.
+sample, and each layer is a matrix of some columns, given by `split`; what is elementwise runs over all layers in one
+pass. Layers .., L-3, L-1 come first, then .., L-2, L: these halves send to each other alone (`halves`), and what a
+layer receives lies side by side, so that it is one product,
+
+    a_k = [r_{k-1}, r_{k+1}] [W_k; W_{k+1}^T] + b_k
+
+Leading axes are those of replicas, and in a trajectory the time before the batch.
 """
 
 import dataclasses
@@ -20,7 +24,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from plastic import affine, require, xp
-from plastic.ep.wiring.connections import require_chain, require_connections, tied_gradient
+from plastic.ep.wiring.connections import (
+    Rows,
+    columns_of,
+    halves_of,
+    require_chain,
+    require_connections,
+    tied_gradient,
+    view,
+)
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
@@ -103,10 +115,18 @@ class FullyConnected:
         require.rows("x", x, self.inputs, self.dtype)
         return x
 
-    def split(self, rows: Array) -> list[Array]:
-        """Return the layers of an array (..., batch, N) as views (..., batch, n_k)."""
-        ends = itertools.accumulate((layer.W.shape[-1] for layer in self.layers), initial=0)
-        return [rows[..., start:end] for start, end in itertools.pairwise(ends)]
+    def split(self, rows: Rows) -> list[Array]:
+        """Return the layers of an array (..., batch, N), or of its halves, as views (..., batch, n_k)."""
+        return [view(rows, columns) for columns in self._columns]
+
+    @property
+    def halves(self) -> list[tuple[slice, range]]:
+        """The columns and the numbers, from 0, of the layers .., L-3, L-1, and those of the layers .., L-2, L."""
+        return halves_of([n for (n,) in self.shapes])
+
+    @property
+    def _columns(self):
+        return columns_of([n for (n,) in self.shapes])
 
     def zeros(self, r_0: Array) -> Array:
         """Return the array (..., batch, N) of zeros for inputs r_0 (..., batch, n_0), with all replica axes."""
@@ -134,25 +154,56 @@ class FullyConnected:
             others[-1] += r_0 @ self.skip.W
             others[-1] += self.skip.b
 
-    def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function of no arguments that writes the coupling, without the drive, of r into a, (..., batch, N).
+    def workspace(self, batch: int) -> Any:
+        """Return what the couplings of a batch need: [W_k; W_{k+1}^T] for each layer.
 
-        `switches` are the pooling switches; there are none here.
+        A product with such an array costs less than two, and less than one with a transposed view.
         """
-        r_of, a_of = self.split(r), self.split(a)
+        towards = map(self._towards, range(len(self.layers)))
+        rows = [sum(W.shape[-2] for W in each) for each in towards]
+        shapes = [(*self.leading, n, layer.W.shape[-1]) for n, layer in zip(rows, self.layers, strict=True)]
+        workspace = [xp.empty(shape, dtype=self.dtype) for shape in shapes]  # contiguous, as `concatenate` alone is not
+        self.renew(workspace)
+        return workspace
+
+    def renew(self, workspace: Any) -> None:
+        """Write the weights as they are now into a workspace."""
+        for k, stack in enumerate(workspace):
+            xp.concatenate(self._towards(k), axis=-2, out=stack)
+
+    def _towards(self, k):
+        """Return the weights from the layers below and above to layer number k, from 0."""
         W = self.weights
-        products = [(r_of[k - 1], W[k], a_of[k]) for k in range(1, len(W))]
-        products.append((r_of[1], affine.transposed(W[1]), a_of[0]))
-        more = [
-            (r_of[k + 1], affine.transposed(W[k + 1]), xp.empty_like(a_of[k]), a_of[k]) for k in range(1, len(W) - 1)
-        ]
+        return W[k : k + 1] * (k > 0) + [affine.transposed(each) for each in W[k + 1 : k + 2]]
+
+    def coupling(
+        self,
+        r: Rows,
+        a: Rows,
+        switches: Sequence[Array],
+        receivers: Sequence[int] | None = None,
+        workspace: Any = None,
+    ) -> Callable[[], None]:
+        """Return a function of no arguments that writes the coupling, without the drive, of r into a.
+
+        Args:
+            r: what the layers send, read whenever the function is called.
+            a: what they receive.
+            switches: the pooling switches; there are none here.
+            receivers: numbers of the layers, from 0, that receive; others are left alone. None for all.
+            workspace: what `workspace` gave, or None for a new one.
+        """
+        stacks = self.workspace(0) if workspace is None else workspace
+        columns, last = self._columns, len(self.layers) - 1
+        products = []
+        for k in range(last + 1) if receivers is None else receivers:
+            lowest, highest = columns[k - 1 if k > 0 else 1], columns[k + 1 if k < last else k - 1]
+            sent = view(r, slice(lowest.start, highest.stop))
+            products.append((sent, stacks[k], view(a, columns[k])))
 
         def couple() -> None:
             for sent, weights, out in products:
                 xp.matmul(sent, weights, out=out)
-            for sent, weights, buffer, out in more:
-                xp.matmul(sent, weights, out=buffer)
-                out += buffer
 
         return couple
 
