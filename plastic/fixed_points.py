@@ -77,13 +77,13 @@ class Anderson:
     def next(self, x: Array, G: Array) -> Array:
         """Return where to look next, (..., batch, n), from a point x and its image G, which do not change."""
         f = G - x
-        residual = xp.einsum("...n,...n->...", f, f)[..., None]
+        residual = (f[..., None, :] @ f[..., None])[..., 0]
         is_accelerated = self._steps == 0
         good = ~is_accelerated | (residual < xp.minimum(self._bound, self._last))
         self._last = xp.where(good, residual, self._last)
         self._bound = xp.where(is_accelerated & good, _FALL**2 * residual, self._bound)
         self._steps = xp.where(good, xp.maximum(self._steps - 1, 0), _PLAIN)
-        self._remember(xp.where(good, f, self.f), xp.where(good, G, self.plain))
+        self._remember(xp.where_rows(good, f, self.f), xp.where_rows(good, G, self.plain))
         gamma = xp.where(self._steps == 0, self._mixture(), 0)
         return self.plain - (gamma[..., None, :] @ self._dG)[..., 0, :]
 
@@ -107,8 +107,7 @@ class Anderson:
     def _mixture(self):
         """Return gamma (..., batch, m); differences that are 0, or not there yet, have no part in it."""
         squares = xp.diagonal(self._products, axis1=-2, axis2=-1)
-        known = squares > self._least
-        scale = xp.where(known, xp.where(known, squares, 1) ** -0.5, 0)
+        scale = 1 / xp.sqrt(xp.maximum(squares, self._least))
         matrix = scale[..., None, :] * self._products * scale[..., :, None] + self._ridge
         right = scale[..., None] * (self._df @ self.f[..., None])
         return scale * xp.linalg.solve(matrix, right)[..., 0]

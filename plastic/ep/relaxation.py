@@ -8,8 +8,9 @@ from typing import Any
 from plastic import require, xp
 from plastic.ep.dynamics import Network, Part
 from plastic.ep.solvers import settle
+from plastic.ep.wiring import Pieces
 from plastic.errors import PlasticError
-from plastic.types import Array
+from plastic.types import Array, Tree
 
 
 @dataclasses.dataclass(repr=False)
@@ -50,6 +51,7 @@ class Relaxation:
         slope, g: rho' and the change of s, buffers of the dynamics.
         switches: those of max-pooling in the last step, none in fully connected networks.
         output: the view (..., batch, n_L) of s that is the output layer.
+        twin: the network with tanh in the place of sigm, in 2 s - 1, or None; see `plastic.ep.dynamics.prototypical`.
 
     Raises:
         PlasticError: if x does not fit the network.
@@ -70,8 +72,10 @@ class Relaxation:
         x = wiring.input_of(x)
         self.net = net
         self._input_shape = x.shape
+        self.twin = net.as_tanh
+        self.out: Tree = None  # the gradients that rules have written into, which need no second look
         self._weights: list[Array] = []  # that the parts of the batch were made with
-        self._parts: dict[bool, list[Part]] = {}
+        self._parts: dict[int, list[Part]] = {}
         self.s = wiring.zeros(x)
         self.a, self.drive, self.g = (xp.empty_like(self.s) for _ in range(3))
         self.r = net.sent(self.s)
@@ -119,49 +123,40 @@ class Relaxation:
         self.s[...] = 0
         wiring.drive(self.r_0, self.drive, self.switches)
 
-    def parts(self, solver: str) -> list[Part]:
-        """Return what a step of a solver moves in the batch: all layers, or one half after the other."""
-        is_layerwise = solver == "layerwise"
-        if is_layerwise not in self._parts:
-            rows = self.s.shape[-2]
-            self._parts[is_layerwise] = (
-                self.halves(rows, self.switches) if is_layerwise else [self.whole(self.s, self.drive, self.switches)]
-            )
-        return self._parts[is_layerwise]
-
-    def whole(self, s: Array, drive: Array, switches: list[Array]) -> Part:
-        """Return all layers of as many samples as s has, the batch or fewer.
+    def parts(self, pieces: Pieces, s: Array, drive: Array, switches: list[Array]) -> list[Part]:
+        """Return what a step moves, one part after the other.
 
         Args:
-            s: their states, in an array of its own.
+            pieces: the columns and the numbers of the layers of each part, in arrays of their own, whose s and drive
+                are to be set; layers send their states then. Without pieces, all layers in the arrays that are given.
+            s: the states of the batch, or of fewer samples, in an array of its own.
             drive: what they receive from the input.
             switches: those of max-pooling, which a step writes.
         """
+        make = self._in_pieces if pieces else self._whole
+        if s is not self.s:
+            return make(pieces, s, drive, switches)
+        if len(pieces) not in self._parts:
+            self._parts[len(pieces)] = make(pieces, s, drive, switches)
+        return self._parts[len(pieces)]
+
+    def _whole(self, pieces, s, drive, switches):
         rows, wiring = s.shape[-2], self.net.wiring
         r, a, slope, g = (each[..., :rows, :] for each in (self.r, self.a, self.slope, self.g))
         r = s if self.r is self.s else r
         couple = wiring.coupling(r, a, switches, workspace=self._workspace)
-        return Part(s, r, a, drive, slope, g, wiring.outputs, couple)
+        return [Part(s, r, a, drive, slope, g, wiring.outputs, couple)]
 
-    def halves(self, rows: int, switches: list[Array]) -> list[Part]:
-        """Return the two halves of the layers of some samples, in arrays of their own: s and drive are to be set.
-
-        The layers send their states, as those of prototypical networks do.
-        """
+    def _in_pieces(self, pieces, like, _, switches):
         wiring = self.net.wiring
-
-        def empty() -> Any:
-            shapes = [self.s[..., :rows, columns].shape for columns, _ in wiring.halves]
-            return tuple(xp.empty(shape, dtype=self.s.dtype) for shape in shapes)
-
-        s, a, drive, slope, g = (empty() for _ in range(5))
+        shapes = [like[..., columns].shape for columns, _ in pieces]
+        s, a, *buffers = (tuple(xp.empty(shape, dtype=like.dtype) for shape in shapes) for _ in range(5))
+        r, received = (s, a) if len(pieces) > 1 else (s[0], a[0])
         return [
-            Part(
-                s[half], s[half], a[half], drive[half], slope[half], g[half], wiring.outputs,
-                wiring.coupling(s, a, switches, numbers, self._workspace),
-            )
-            for half, (_, numbers) in enumerate(wiring.halves)
-        ]  # fmt: skip
+            Part(s[k], s[k], a[k], *(each[k] for each in buffers), wiring.outputs, couple)
+            for k, (_, numbers) in enumerate(pieces)
+            for couple in [wiring.coupling(r, received, switches, numbers, self._workspace)]
+        ]
 
     @xp.underflow_is_ordinary()
     def run(
@@ -233,7 +228,7 @@ class Relaxation:
         shape = (*self.leading, steps, *self.s.shape[-2:])
         s, a = (xp.empty(shape, dtype=self.s.dtype) for _ in range(2))
         switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in self.switches]
-        (whole,) = self.parts("steps")
+        (whole,) = self.parts([], self.s, self.drive, self.switches)
         for t in range(steps):
             s[..., t, :, :] = self.s
             self.net.step(whole, beta, y)

@@ -234,6 +234,7 @@ def begin(net: Network, x: Array, y: Array, out: Tree = None, work: Relaxation |
             f"x has the replica axes {x.shape[:-2]}, but the network has {net.wiring.leading}, and so do its gradients"
         )
     work.require_targets(y)
-    if out is not None:
+    if out is not None and out is not work.out:
         require.tree("out", out, net.parameters)
+        work.out = out
     return work

@@ -17,6 +17,7 @@ from typing import Any
 
 from plastic import xp
 from plastic.ep.dynamics.part import Part
+from plastic.ep.wiring import Pieces
 from plastic.fixed_points import Anderson
 from plastic.types import Array
 
@@ -48,26 +49,35 @@ class _Samples:
     """The samples of a relaxation that still move; those that have come to rest lie in `ends`."""
 
     def __init__(self, w: Any, y: Array | None, solver: str) -> None:
-        self.w, self.y = w, y
+        self.w, self.net, self.y = w, w.net, y
         self.s, self.switches, self.drive = w.s, w.switches, w.drive
-        self.halves = w.net.wiring.halves if solver == "layerwise" else []
         self.anderson = Anderson(w.s) if solver == "anderson" else None
         self.following: Array | None = None  # where Anderson's acceleration looks next
         self.moves: Any = None  # host booleans (..., batch); None for all
         self.places: Any = None  # of these samples in the batch
         self.ends: list[Array] = []  # states and switches of all samples of the batch
-        self._take(w.parts(solver))
+        self.pieces: Pieces = w.net.wiring.halves if solver == "layerwise" else []  # in arrays of their own
+        self.is_tanh = w.twin is not None and self.anderson is None
+        if self.is_tanh:
+            self.net, self.pieces = w.twin, self.pieces or [(slice(None), range(len(w.net.wiring.layers)))]
+            self.y = None if y is None else 2 * y - 1
+        self._take_parts()
 
-    def _take(self, parts: list[Part]) -> None:
-        """Take parts for these samples: one that shares arrays with them, or halves, which get copies."""
-        self.parts = parts
-        for part, (columns, _) in zip(parts, self.halves, strict=False):
+    def _take_parts(self) -> None:
+        """Take parts for these samples; pieces get copies of their states and drive."""
+        self.parts: list[Part] = self.w.parts(self.pieces, self.s, self.drive, self.switches)
+        for part, (columns, _) in zip(self.parts, self.pieces, strict=False):
             part.s[...], part.drive[...] = self.s[..., columns], self.drive[..., columns]
+        if self.is_tanh:
+            _to_tanh(self.parts)
 
     def _gather(self) -> None:
-        """Copy the states of halves back."""
-        for part, (columns, _) in zip(self.parts, self.halves, strict=False):
+        """Copy the states of pieces back."""
+        for part, (columns, _) in zip(self.parts, self.pieces, strict=False):
             self.s[..., columns] = part.s
+        if self.is_tanh:
+            self.s += 1
+            self.s *= 0.5
 
     def step(self, beta: Any) -> None:
         """Make a step."""
@@ -75,10 +85,10 @@ class _Samples:
             if self.following is not None:
                 self.s[...] = self.following
             before = self.s.copy()
-        net, (*others, last) = self.w.net, self.parts
+        *others, last = self.parts
         for part in others:
-            net.step(part)
-        net.step(last, beta, self.y)
+            self.net.step(part)
+        self.net.step(last, beta, self.y)
         if self.anderson is not None:
             self.following = self.anderson.next(before, self.s)
             self.s[...] = self.anderson.plain
@@ -117,10 +127,7 @@ class _Samples:
         self.s, self.drive, self.places = self.s[rows], self.drive[rows], self.places[rows]
         self.switches = [each[rows] for each in self.switches]
         self.moves = self.moves[self.moves]
-        if self.halves:
-            self._take(self.w.halves(len(self.s), self.switches))
-        else:
-            self._take([self.w.whole(self.s, self.drive, self.switches)])
+        self._take_parts()
         if self.y is not None:
             self.y = self.y[rows]
         if self.anderson is not None:
@@ -134,3 +141,17 @@ class _Samples:
             return
         self._put(self.moves)
         self.w.restore(self.ends)
+
+
+def _to_tanh(parts: list[Part]) -> None:
+    """Change the variable s to 2 s - 1, in which sigm is tanh; see `plastic.ep.dynamics.prototypical`."""
+    states = [2 * part.s - 1 for part in parts]
+    for part in parts:
+        part.s[...] = 1
+    for part in parts:
+        part.couple()
+        part.drive *= 2
+        part.drive += part.a
+        part.drive -= 1
+    for part, s in zip(parts, states, strict=True):
+        part.s[...] = s

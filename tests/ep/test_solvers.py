@@ -113,7 +113,7 @@ def _change(network, x, y, t, solver, beta):
         w = Relaxation(network, x)
         w.run(t, beta=beta, y=y, solver=solver)
         return np.abs(state(w)[0] - before).max(axis=-1)
-    (whole,), anderson = w.parts("steps"), Anderson(w.s)
+    (whole,), anderson = w.parts([], w.s, w.drive, w.switches), Anderson(w.s)
     for _ in range(t):
         before = w.s.copy()
         network.step(whole, beta, y)

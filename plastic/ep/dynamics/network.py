@@ -58,6 +58,11 @@ class Network(abc.ABC):
         return ""
 
     @property
+    def as_tanh(self) -> "Network | None":
+        """The same network with tanh in the place of sigm, in the variable 2 s - 1; None where there is none."""
+        return None
+
+    @property
     def parameters(self) -> dict[str, Tree]:
         """The tree of all parameters: {"layers", "skip" in the toy model}, or {"convolutions", "classifier"}."""
         return self.wiring.parameters

@@ -9,15 +9,22 @@ The paper's map, s_k <- rho(u_k), is dt = 1; smaller dt make it leaky, which is 
 connected nets. The map is the gradient of a function of s only where rho is linear. Otherwise EP and BPTT differ even
 at rest and for small beta: a disturbance of the state is multiplied by rho' where it arrives, an adjoint where it
 leaves.
+
+With rho = sigm, rho(u) = (1 + tanh(2 u - 1)) / 2, and fully connected layers, half of the passes over the state can be
+saved: in the variable tau = 2 s - 1 the network has rho = tanh and, U_k being all weights towards layer k,
+
+    2 u_k - 1 = [tau_{k-1}, tau_{k+1}] U_k + (2 drive_k - 1 + the sums of the columns of U_k)
+    tau_L <- tau_L + dt beta ((2 y - 1) - tau_L)                          the nudge
 """
 
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from plastic import xp
+from plastic import functions, xp
 from plastic.ep.dynamics.network import Network, Recorded
 from plastic.ep.dynamics.part import Part
+from plastic.ep.wiring import FullyConnected
 from plastic.types import Array
 
 
@@ -33,6 +40,13 @@ class PrototypicalNetwork(Network):
     Raises:
         PlasticError: if one of them is something else.
     """
+
+    @property
+    def as_tanh(self) -> Network | None:
+        """The same network with tanh in the place of sigm, in the variable 2 s - 1; None where there is none."""
+        if self.phi is not functions.sigm or not isinstance(self.wiring, FullyConnected):
+            return None
+        return dataclasses.replace(self, phi=functions.tanh)
 
     def sent(self, s: Array) -> Array:
         """Return what states or inputs s send to other layers: themselves."""

@@ -13,7 +13,11 @@ Rows: TypeAlias = Array | tuple[Array, Array]
 """What belongs to all layers, (..., batch, N), in one array or in two, those of the halves."""
 
 
-def halves_of(widths: Sequence[int]) -> list[tuple[slice, range]]:
+Pieces: TypeAlias = list[tuple[slice, Sequence[int]]]
+"""The columns and the numbers, from 0, of layers that move together."""
+
+
+def halves_of(widths: Sequence[int]) -> Pieces:
     """Return the columns and the numbers, from 0, of the layers in two halves, which send to each other alone.
 
     The second half has the output and every other layer below it; the output is last.

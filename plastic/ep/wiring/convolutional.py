@@ -13,6 +13,7 @@ ones, those of the first convolution, constant like the input, in front. There a
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 from plastic import affine, parameters, require, xp
 from plastic.convolution import conv, conv_adjoint, crop, gather, kernel_gradient, pad, pool, unpool
 from plastic.ep.wiring.connections import (
+    Pieces,
     Rows,
     columns_of,
     halves_of,
@@ -183,10 +185,14 @@ class Convolutional:
 
     def _vectors(self, rows):
         """Return the layers as views (..., batch, units)."""
-        return [view(rows, columns) for columns in columns_of([math.prod(shape) for shape in self.shapes])]
+        return [view(rows, columns) for columns in self._columns]
 
-    @property
-    def halves(self) -> list[tuple[slice, range]]:
+    @functools.cached_property
+    def _columns(self):
+        return columns_of([math.prod(shape) for shape in self.shapes])
+
+    @functools.cached_property
+    def halves(self) -> Pieces:
         """The columns and the numbers of the layers in two halves; see `plastic.ep.wiring.fully_connected`."""
         return halves_of([math.prod(shape) for shape in self.shapes])
 

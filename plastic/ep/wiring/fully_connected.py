@@ -19,12 +19,14 @@ Leading axes are those of replicas, and in a trajectory the time before the batc
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from plastic import affine, require, xp
 from plastic.ep.wiring.connections import (
+    Pieces,
     Rows,
     columns_of,
     halves_of,
@@ -119,12 +121,12 @@ class FullyConnected:
         """Return the layers of an array (..., batch, N), or of its halves, as views (..., batch, n_k)."""
         return [view(rows, columns) for columns in self._columns]
 
-    @property
-    def halves(self) -> list[tuple[slice, range]]:
+    @functools.cached_property
+    def halves(self) -> Pieces:
         """The columns and the numbers, from 0, of the layers .., L-3, L-1, and those of the layers .., L-2, L."""
         return halves_of([n for (n,) in self.shapes])
 
-    @property
+    @functools.cached_property
     def _columns(self):
         return columns_of([n for (n,) in self.shapes])
 
