@@ -9,8 +9,8 @@ from plastic import data, xp
 from plastic.errors import PlasticError
 from plastic.types import Array
 
-CHUNK = 2000
-"""Samples evaluated at once."""
+CHUNK = 500
+"""Samples evaluated at once: enough for the products, few enough that activities stay in the cache."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -77,13 +77,59 @@ def load(dataset: str, flat: bool = True, classes: int | None = None) -> Samples
     return Samples(found.name, put(*found.train), put(*found.test), found.classes)
 
 
+class Tally:
+    """Means over the samples of training, each measured in its batch before the update, since the last evaluation.
+
+    They are had for nothing, whereas to evaluate a training set costs a good part of training on it.
+
+    Args:
+        shape: the replica shape.
+        names: of what is measured.
+
+    Attributes:
+        totals: {name: sum over the samples, of the replica shape, .., "samples": how many}, to be kept in checkpoints.
+
+    Example:
+        >>> tally = Tally((), "errors")
+        >>> tally.add({"errors": 3}, 20)
+        >>> tally.add({"errors": 1}, 20)
+        >>> float(tally.means()["errors"])
+        0.1
+    """
+
+    def __init__(self, shape: tuple[int, ...], *names: str) -> None:
+        self.totals = {name: xp.zeros(shape, dtype=xp.float_dtype) for name in names}
+        self.totals["samples"] = xp.zeros((), dtype=xp.float_dtype)
+
+    def __repr__(self) -> str:
+        return f"Tally of {', '.join(name for name in self.totals if name != 'samples')}"
+
+    def forget(self) -> None:
+        """Begin anew."""
+        for total in self.totals.values():
+            total[...] = 0
+
+    def add(self, sums: dict[str, Array], count: int) -> None:
+        """Take in a batch of `count` samples: {name: sum over them, of the replica shape}."""
+        for name, value in sums.items():
+            self.totals[name] += value
+        self.totals["samples"] += count
+
+    def means(self) -> dict[str, Array]:
+        """Return {name: mean over the samples}, not a number where there are none yet."""
+        return {name: total / self.totals["samples"] for name, total in self.totals.items() if name != "samples"}
+
+
 def _require_classes(name, found, wanted):
     if wanted not in (None, found):
         raise PlasticError(f"dataset {name} has {found} classes; the networks of this experiment are for {wanted}")
 
 
 def means(
-    measure: Callable[..., dict[str, Array]], *arrays: Array, axes: tuple[int, ...] | None = None, chunk: int = CHUNK
+    measure: Callable[..., dict[str, Array]],
+    *arrays: Array,
+    axes: tuple[int, ...] | None = None,
+    chunk: int | None = None,
 ) -> dict[str, Array]:
     """Return means over all samples of what is measured a chunk at a time.
 
@@ -91,12 +137,12 @@ def means(
         measure: measure(*chunks of the arrays) -> {name: mean over the samples of the chunk, of the replica axes}.
         arrays: samples, labels, and what else belongs to a sample.
         axes: the axis of samples of each array; 0 by default.
-        chunk: samples at once.
+        chunk: samples at once, `CHUNK` by default.
 
     Returns:
         {name: mean over the samples}.
     """
-    axes = axes or (0,) * len(arrays)
+    axes, chunk = axes or (0,) * len(arrays), chunk or CHUNK
     count = arrays[0].shape[axes[0]]
     totals: dict[str, Array] = {}
     for start in range(0, count, chunk):

@@ -9,7 +9,7 @@ import pytest
 
 import plastic
 
-HEAVY = ["matplotlib", "requests", "fire", "cupy", "h5py", "scipy.linalg", "tqdm"]
+HEAVY = ["matplotlib", "requests", "fire", "cupy", "h5py", "scipy", "tqdm", "threadpoolctl", "filelock", "http.client"]
 ABOVE = ["plastic.cli"]  # the command line knows Fire; it and the commands (`__main__`) are imported by nobody
 
 
@@ -20,11 +20,12 @@ def modules():
 
 def loaded_by(*names):
     """Return which heavy modules a fresh interpreter has loaded after importing the named ones."""
-    script = (
-        "import importlib, json, sys\n"
-        f"for name in {names!r}: importlib.import_module(name)\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
-    )
+    return loaded_after(f"import importlib\nfor name in {names!r}: importlib.import_module(name)\n")
+
+
+def loaded_after(lines):
+    """Return which heavy modules a fresh interpreter has loaded after these lines."""
+    script = f"{lines}\nimport json, sys\nprint(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -43,4 +44,18 @@ def test_importing_every_module_is_light():
 
 
 def test_this_test_sees_a_heavy_import():
-    assert loaded_by("plastic", "scipy.linalg") == ["scipy.linalg"]
+    assert loaded_by("plastic", "scipy.linalg") == ["scipy"]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["wrong"]], ids=str)
+@pytest.mark.parametrize("family", [*plastic.FAMILIES, "data"])
+def test_help_and_refusals_are_light(family, words):
+    """Fire, which writes the help, is all that the help needs; what it imports itself is its own affair."""
+    lines = (
+        "import contextlib, io, runpy, sys",
+        f"sys.argv = ['plastic', *{words!r}]",
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):",
+        "    with contextlib.suppress(SystemExit):",
+        f"        runpy.run_module('plastic.{family}', run_name='__main__')",
+    )
+    assert set(loaded_after("\n".join(lines))) <= ({"fire", "http.client"} if words == ["--help"] else set())

@@ -11,7 +11,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +194,8 @@ class _BrokenError(Exception):
     """A request failed; `hopeless` says that it will fail again."""
 
     def __init__(self, error: Exception) -> None:
+        from http.client import HTTPException
+
         from requests import exceptions
         from urllib3.exceptions import HTTPError, MaxRetryError
 

@@ -138,9 +138,8 @@ def _softplus(v, out=None):
 
 
 def _softplus_slope(v, rho, out=None):
-    slope = xp.multiply(rho, -1, out=out)  # NumPy 2.4's negative writes wrong numbers into columns of a wider array
-    slope = xp.expm1(slope, out=out)
-    return xp.multiply(slope, -1, out=out)
+    slope = xp.expm1(xp.negative(rho, out=out), out=out)
+    return xp.negative(slope, out=out)
 
 
 sigm = Activation("sigm", _sigm, _sigm_slope, lambda v, rho: 16 * rho * (1 - rho) * (1 - 2 * rho))

@@ -84,7 +84,9 @@ class Network:
             require.choice(name, value, (True, False))
         neurons = {"tau_m": tau_m, "tau_r": tau_r, "gamma": gamma}
         tau_m, tau_r, gamma = (_per_neuron(name, value, sizes, lead) for name, value in neurons.items())
-        memory = _checked_memory(tau_m, tau_r, dt, learn_tau) if memoryless else "full"
+        memory: Literal["full", "leaky", "none"] = (
+            _checked_memory(tau_m, tau_r, dt, learn_tau) if memoryless else "full"
+        )
         for name, tau in (("tau_m", tau_m), ("tau_r", tau_r)):
             if not np.all(tau >= dt * (1 - 1e-6)):
                 raise PlasticError(f"{name} is {tau.min():g} somewhere; no time constant can be below the step dt={dt}")
@@ -129,11 +131,12 @@ class Network:
         """
         held = self.parameters.like(self.parameters.flat[..., k, :])
         shared = slice(None) if isinstance(k, slice) else 0
-        tau_m, tau_r, gamma = (
-            None if each is None else each[..., k if each.shape[-3] > 1 else shared, :, :]
-            for each in (self.tau_m, self.tau_r, self.gamma)
-        )
-        return dataclasses.replace(self, parameters=held, tau_m=tau_m, tau_r=tau_r, gamma=gamma)
+
+        def of(each: Array) -> Array:
+            return each[..., k if each.shape[-3] > 1 else shared, :, :]
+
+        gamma = None if self.gamma is None else of(self.gamma)
+        return dataclasses.replace(self, parameters=held, tau_m=of(self.tau_m), tau_r=of(self.tau_r), gamma=gamma)
 
 
 def network(
@@ -226,7 +229,7 @@ def _groups(phi, columns):
     return groups
 
 
-def _checked_memory(tau_m, tau_r, dt, learn_tau):
+def _checked_memory(tau_m: Any, tau_r: Any, dt: float, learn_tau: bool) -> Literal["leaky", "none"]:
     """Return what there is to follow of u and v where nothing else is."""
     instantaneous = tau_m == tau_r
     leaky = np.abs(tau_r - dt) <= 1e-6 * dt

@@ -7,6 +7,7 @@ import pathlib
 
 import numpy as np
 
+from plastic.xp import spikes
 from plastic.xp.record import Backend
 
 _BLOCK = 1 << 17  # elements: the temporaries of float32 stay in the cache, and a call costs little beside its work
@@ -103,5 +104,7 @@ def numpy_backend() -> Backend:
         fused=_fused,
         number=lambda array: array.item(),
         cache=_cache,
-        short_sums=True,
+        any_order=True,
+        spike_product=spikes.product,
+        spike_multiplier=spikes.multiplier,
     )

@@ -8,6 +8,15 @@ from typing import Any
 import numpy as np
 
 
+def _dense_product(p: Any, M: Any, transpose: bool) -> Any:
+    p = p.astype(M.dtype)
+    return (p.swapaxes(-1, -2) if transpose else p) @ M
+
+
+def _dense_multiplier(W: Any, shape: tuple[int, ...]) -> Callable[..., Any]:
+    return lambda z: z.astype(W.dtype) @ W
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
 class Backend:
     """What `xp` needs from an array library.
@@ -22,7 +31,9 @@ class Backend:
         synchronize: waits for the device.
         number: makes of an array of no axes a Python number, where that costs no waiting.
         cache: gives the bytes of the last cache, or None where arrays need not fit one.
-        short_sums: whether products of tiny matrices are better written out, see `xp.order`.
+        any_order: whether arrays may lie in memory in any order, see `xp.order`.
+        spike_product: spike_product(p, M, transpose); by default a dense product.
+        spike_multiplier: spike_multiplier(W, shape); by default of dense products.
     """
 
     name: str
@@ -34,7 +45,9 @@ class Backend:
     synchronize: Callable[[], None] = lambda: None
     number: Callable[[Any], Any] = lambda array: array
     cache: Callable[[], int | None] = lambda: None
-    short_sums: bool = False
+    any_order: bool = False
+    spike_product: Callable[..., Any] = _dense_product
+    spike_multiplier: Callable[..., Callable[..., Any]] = _dense_multiplier
 
     def __repr__(self) -> str:
         return f"Backend {self.name}"

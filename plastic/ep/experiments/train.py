@@ -9,13 +9,13 @@ from plastic.data.sources import Batches, Drawn, Repeated, Together
 from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
-from plastic.ep.experiments.replicas import Replicas, predict
+from plastic.ep.experiments.replicas import Replicas, relaxed
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.optimizers import SGD
 
 
-def restore(arrays, *, T, tolerance, input_shape, **options):
+def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
@@ -29,7 +29,8 @@ def restore(arrays, *, T, tolerance, input_shape, **options):
     def outputs(x):
         if not np.ndim(x) or not len(x) or np.size(x[0]) != np.prod(input_shape):
             raise PlasticError(f"x has shape {np.shape(x)}; samples of shape {input_shape} are needed")
-        return xp.asnumpy(predict(network, xp.asarray(np.reshape(x, (len(x), *input_shape))), T, tolerance))
+        x = xp.asarray(np.reshape(x, (len(x), *input_shape)))
+        return xp.asnumpy(relaxed(network, x, T, tolerance=tolerance, solver=solver)[0])
 
     return network, outputs
 
@@ -62,7 +63,8 @@ def train(
     Sizes, channels and learning rates are given from the output backwards, as in the paper. Without options it is an
     epoch of the energy-based network with one hidden layer on MNIST, in a quarter of a minute. The run folder,
     results/ep/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and a figure of the errors. The
-    training error is that of each batch before its update, as published.
+    training error is that of each batch before its update, as published; the residual in metrics.csv is the largest
+    change of a state in one more free step, over the test set.
 
     Quirks of the published code that are kept: the output of the energy-based net has no rho' in its dynamics
     (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets Kmax. Dropped: there, --discrete
@@ -81,7 +83,7 @@ def train(
         eval_every: steps between two evaluations; by default an epoch.
     """
     network = network.complete()
-    phases.require()
+    phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     optimizer = SGD(network.rates(lr_tab))
     samples = images.load(network)
@@ -92,24 +94,25 @@ def train(
     networks = [network.build(each.init, shape) for each in generators]
     replicas = Replicas(networks, ("BPTT", "EP") if benchmark else (training_method,), run.seeds)
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
-    every, online = eval_every or source.per_epoch, _Online(len(replicas.columns))
+    every, tally = eval_every or source.per_epoch, classifier.Tally((len(replicas.columns),), "errors", "loss")
     rule = phases.rules(network, nudging)
 
     def step(batch, number):
         if (number - 1) % every == 0:
-            online.forget()
+            tally.forget()
         beta = phases.beta * source.sources["signs"].next()
-        loss = online.add(replicas.learn(*batch, rule, beta))
+        sums, count = _sums(replicas.learn(*batch, rule, beta))
+        tally.add(sums, count)
         optimizer.step(replicas.network.parameters, replicas.grads, {})
-        return loss
+        return sums["loss"]
 
     training.fit(
         run,
-        {"parameters": replicas.network.parameters, "online": online.totals},
+        {"parameters": replicas.network.parameters, "online": tally.totals},
         source,
         step,
         steps=epochs * source.per_epoch,
-        evaluate=lambda: _measured(replicas.network, samples, phases, test_batch_size, online.means()),
+        evaluate=lambda: _measured(replicas.network, samples, phases, test_batch_size, tally.means()),
         evaluate_every=every,
         checkpoint_every=source.per_epoch,
         replicas=replicas.columns,
@@ -125,31 +128,11 @@ def train(
     ]
 
 
-class _Online:
-    """Sums of errors and losses of the training batches, each before its update, and samples since an evaluation."""
-
-    def __init__(self, replicas):
-        self.totals = {name: xp.zeros(replicas, dtype=xp.float_dtype) for name in ("errors", "loss")}
-        self.totals["samples"] = xp.zeros((), dtype=xp.float_dtype)
-
-    def forget(self):
-        """Begin anew."""
-        for array in self.totals.values():
-            array[...] = 0
-
-    def add(self, pairs):
-        """Take in [(outputs, targets)] of a batch, in the order of the replicas; return the loss of each replica."""
-        scores, count = [_scores(output, y) for output, y in pairs], pairs[0][1].shape[-2]
-        wrong, loss = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
-        self.totals["errors"] += wrong
-        self.totals["loss"] += loss * count
-        self.totals["samples"] += count
-        return loss
-
-    def means(self):
-        """Return {"error" in per cent, "loss"} per sample, NaN where there is none yet."""
-        totals = self.totals
-        return {"error": 100 * totals["errors"] / totals["samples"], "loss": totals["loss"] / totals["samples"]}
+def _sums(pairs):
+    """Return the wrong samples and the sum of losses of [(outputs, targets)], in the order of the replicas."""
+    scores, count = [_scores(output, y) for output, y in pairs], pairs[0][1].shape[-2]
+    wrong, loss = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
+    return {"errors": wrong, "loss": loss * count}, count
 
 
 def _scores(output, y):
@@ -168,15 +151,22 @@ def _source(samples, outputs, batch_size, generators, random_sign):
 
 
 def _measured(network, samples, phases, chunk, train):
-    """Return the columns of metrics.csv: error in per cent and loss on the test set, and those of training, `train`."""
+    """Return the columns of metrics.csv: error in per cent and loss on the test set, and in training by the tally.
+
+    The residual is the largest change of a state in one more free step, over the test set.
+    """
+    residuals = []
 
     def measure(x, labels):
-        output = predict(network, x, phases.T, phases.tolerance)
+        output, residual = relaxed(network, x, phases.T, **phases.ending)
+        residuals.append(residual)
         wrong, loss = _scores(output, one_hot(labels, output.shape[-1]))
         return {"error": 100 * (wrong / len(x)), "loss": loss}
 
-    sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": train}
-    return {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
+    running = {"error": 100 * train["errors"], "loss": train["loss"]}
+    sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": running}
+    columns = {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
+    return columns | {"residual": xp.max(xp.stack(residuals), axis=0)}
 
 
 def _report(method, test_error, train_error):

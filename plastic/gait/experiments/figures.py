@@ -6,10 +6,10 @@ from plastic import plotting
 
 
 def learning_curves(runs):
-    """Accuracy and mean squared error on both sets over the epochs; over replicas the mean and the range."""
+    """Accuracy and mean squared error in training and on the test set; over replicas the mean and the range."""
     fig, (left, right) = plotting.figure(columns=2)
     for axis, measured, scale in ((left, "accuracy", 100), (right, "mse", 1)):
-        sets = {f"{name}_{measured}": label for name, label in (("train", "training set"), ("test", "test set"))}
+        sets = {f"{name}_{measured}": label for name, label in (("train", "training (running)"), ("test", "test"))}
         for start, epochs, curves in _over_epochs(runs, lambda run, sets=sets: sets):
             plotting.curves(axis, epochs, {label: scale * values for label, values in curves.items()}, start=start)
     left.set(xlabel="epoch", ylabel="accuracy (%)", title="Classification")
