@@ -56,6 +56,15 @@ def test_targets_that_are_no_array():
         told(r"y is a \w+, not an array", require.targets, wrong, zeros(1, 4), 2, "float64")
 
 
+def test_labels():
+    require.labels(xp.asarray([0, 2]), 3)
+    require.labels(xp.zeros(0, dtype="int64"), 3)
+    told("labels are float64; whole numbers from 0 to 2", require.labels, zeros(2), 3)
+    told("labels run from 0 to 3; with 3 classes they are 0 to 2", require.labels, xp.asarray([0, 3]), 3)
+    told("labels run from -1 to 1; with 3 classes", require.labels, xp.asarray([-1, 1]), 3)
+    told(r"labels is a list", require.labels, [0, 1], 3)
+
+
 def test_replica_axes():
     assert require.replicas(x=(), network=(2, 3)) == (2, 3)
     assert require.replicas(x=(3,), network=(2, 1)) == (2, 3)

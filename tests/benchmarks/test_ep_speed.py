@@ -45,7 +45,7 @@ SOLVED = {
     "EB-2h": {"T": 60, "K": 30, "solver": "anderson", "tolerance": 1e-5},
     "P-conv": {"tolerance": 1e-4},
 }
-"""How the phases come to rest sooner, with gradients at least as near to those at rest as with the published T and K."""
+"""How the phases come to rest sooner, with gradients at least as near to those at rest as the published ones."""
 RATE = 1e-4
 
 
