@@ -5,6 +5,8 @@ back a trained network. Each family of rules is a package of its own, `plastic.g
 use.
 """
 
+from plastic import startup  # noqa: F401, I001  before all others
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

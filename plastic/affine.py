@@ -9,7 +9,7 @@ from plastic.types import Array
 
 def transposed(W: Array) -> Array:
     """Return the transpose (..., m, n) of each matrix W (..., n, m), as a view."""
-    return xp.swapaxes(W, -1, -2)
+    return W.swapaxes(-1, -2)
 
 
 def rows(sequence: Array) -> Array:

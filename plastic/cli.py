@@ -25,14 +25,12 @@ import io
 import os
 import re
 import shlex
-import signal
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
-from plastic import terminal
+from plastic import interruption, startup, terminal
 from plastic.errors import PlasticError
 from plastic.words import _OPTION, _options, _suggestion, parse
 
@@ -62,19 +60,24 @@ def run(
         by: an option that may name the command, too: --action=train.
         spellings: {published name of a command: ours}.
     """
-    try:
-        words = sys.argv[1:] if argv is None else list(argv)
-        with _interruptions():
+    words = sys.argv[1:] if argv is None else list(argv)
+    code, message = 0, ""
+    with interruption.raised():
+        try:
             _serve(commands, words, prog or os.path.basename(sys.argv[0]), default, by, spellings or {})
             if sys.stdout is not None:
                 sys.stdout.flush()
-    except PlasticError as error:
-        _leave(2, f"error: {error}")
-    except KeyboardInterrupt as stop:
-        _leave(130, str(stop) or "interrupted")
-    except BrokenPipeError:
-        terminal.silence(sys.stdout)
-        sys.exit(141)
+        except PlasticError as error:
+            code, message = 2, f"error: {error}"
+        except KeyboardInterrupt as stop:
+            code, message = startup.EXIT_CODE, str(stop) or "interrupted"
+        except BrokenPipeError:
+            terminal.silence(sys.stdout)
+            code = 141
+    if message:
+        terminal.warn(message)
+    if code:
+        sys.exit(code)
 
 
 def _serve(commands, argv, prog, default, by, spellings):
@@ -155,36 +158,3 @@ def _help(component, prog):
     text = re.sub(r"Optional\[(.*)\]$", r"\1", text, flags=re.MULTILINE)
     indents = [(line.strip(), re.match(" *", line)[0]) for line in text.splitlines()]
     return "\n".join(textwrap.fill(line, 120, initial_indent=i, subsequent_indent=i) for line, i in indents)
-
-
-def _leave(code, message):
-    terminal.warn(message)
-    sys.exit(code)
-
-
-@contextlib.contextmanager
-def _interruptions():
-    """Make SIGTERM and SIGHUP what Ctrl-C is, at any moment of a command."""
-
-    def interrupt(signum, frame):
-        terminal.interruption.set()  # C code may swallow the exception; training asks for the event, too
-        raise KeyboardInterrupt
-
-    def unraisable(ignored):
-        if not issubclass(ignored.exc_type, KeyboardInterrupt):  # in a finaliser, where only the event is left of it
-            hook(ignored)
-
-    terminal.interruption.clear()
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python takes signals in the main thread only
-        return
-    names = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {each: signal.signal(each, interrupt) for each in names if signal.getsignal(each) is not signal.SIG_IGN}
-    hook, sys.unraisablehook = sys.unraisablehook, unraisable
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        terminal.interruption.clear()

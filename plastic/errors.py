@@ -20,6 +20,11 @@ class Diverged(PlasticError):
     """
 
 
+def told(error: Exception) -> str:
+    """Return what an exception of any kind says, in one line that is not long."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+
+
 def printable(text: str) -> str:
     """Return a text on one line, with an escape in place of each character that does not print.
 

@@ -8,6 +8,9 @@ The learning rate `lr` is a number, an array with one number for each replica, (
 follows the parameters, where a rate holds for all that lies under it: {"layers": [0.1, 0.2]} has one rate per layer.
 `step(..., lr=...)` overrides it, for schedules. Trees, shapes and rates that do not fit raise PlasticError before
 anything is changed.
+
+What belongs together, parameter, rate and moments, is found out in the first step with a state and kept beside it, as
+long as the same arrays are given; a later step only walks the gradients.
 """
 
 import dataclasses
@@ -53,17 +56,17 @@ class SGD:
 
     def init(self, params: Tree) -> dict[str, Tree]:
         """Return the state: {"m": velocities of the shapes of the parameters}, empty without momentum."""
-        return {"m": parameters.zeros_like(params)} if self.momentum else {}
+        return _State({"m": parameters.zeros_like(params)} if self.momentum else {})
 
     @xp.underflow_is_ordinary()
     def step(self, params: Tree, grads: Tree, state: dict[str, Tree], lr: Any = None) -> None:
         """Change `params` and `state` by one step along `grads`, a tree of the shape of `params`."""
         lr = self.lr if lr is None else lr
         if not self.momentum:
-            for p, rate, g in _together(params, lr, grads):
+            for p, g, rate in _together(params, grads, state, lr):
                 _descend(p, _decayed(p, g, self.weight_decay), rate)
             return
-        for p, rate, g, m in _together(params, lr, grads, state["m"]):
+        for p, g, rate, m in _together(params, grads, state, lr, "m"):
             _descend_with_momentum(p, _decayed(p, g, self.weight_decay), m, rate, self.momentum)
 
 
@@ -125,29 +128,21 @@ class Adam:
     def init(self, params: Tree) -> dict[str, Tree]:
         """Return the state, all zero: {"t": steps taken, 0-d, "M", "V": scaled moments, trees like the parameters}."""
         steps = xp.zeros((), dtype=xp.float_dtype)
-        return {"t": steps, "M": parameters.zeros_like(params), "V": parameters.zeros_like(params)}
+        return _State({"t": steps, "M": parameters.zeros_like(params), "V": parameters.zeros_like(params)})
 
     @xp.underflow_is_ordinary()
     def step(self, params: Tree, grads: Tree, state: dict[str, Tree], lr: Any = None) -> None:
         """Change `params` and `state` by one step along `grads`, a tree of the shape of `params`."""
-        leaves = _together(params, self.lr if lr is None else lr, grads, state["M"], state["V"])
-        state["t"] += 1
+        leaves = _together(params, grads, state, self.lr if lr is None else lr, "M", "V")
+        t = xp.number(state["t"]) + 1
+        state["t"][...] = t
         scale_m, scale_v = 1 - self.beta1, 1 - self.beta2
         if self.bias_correction:
-            scale_m = scale_m / (1 - self.beta1 ** state["t"])
-            scale_v = scale_v / (1 - self.beta2 ** state["t"])
+            scale_m, scale_v = scale_m / (1 - self.beta1**t), scale_v / (1 - self.beta2**t)
         root = scale_v**0.5
-        for p, rate, g, M, V in leaves:
-            _adapt(
-                p,
-                _decayed(p, g, self.weight_decay),
-                M,
-                V,
-                rate * (scale_m / root),
-                self.beta1,
-                self.beta2,
-                self.eps / root,
-            )
+        scale, eps = scale_m / root, self.eps / root
+        for p, g, rate, M, V in leaves:
+            _adapt(p, _decayed(p, g, self.weight_decay), M, V, rate * scale, self.beta1, self.beta2, eps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,19 +214,63 @@ def _require_rates(lr):
         require.number("lr", rate)
 
 
-def _together(params, lr, *trees):
-    """Return (parameter, rate, leaves of the trees) for each leaf of `params`, matched by path.
+class _State(dict):
+    """What `init` returns: a tree like any other, and what the step before found to belong together.
 
-    Of trees that all are vectors of one form, and a rate for all, it is these vectors.
+    found: (trees of moments, names and shapes of rates, [(parameter, number of its rate, its moments)]), or None.
     """
+
+    found: Any = None
+
+
+def _together(params, grads, state, lr, *names):
+    """Return [(parameter, gradient, rate, its moments ..)], for each leaf of `params`, matched by path.
+
+    Of trees that all are vectors of one form, and a rate for all, it is these vectors. names: of moments in `state`.
+    """
+    moments = [state[name] for name in names]
+    if getattr(lr, "size", 0) == 1:
+        lr = xp.number(lr.reshape(()))
+    one_rate = isinstance(lr, (int, float)) or hasattr(lr, "ndim")
+    if one_rate and all([isinstance(tree, parameters.Flat) for tree in (params, grads, *moments)]):
+        return [_vectors(params, grads, lr, moments)]
     rates = parameters.leaves(lr)
-    if rates and rates[0][0] == "" and all(isinstance(tree, parameters.Flat) for tree in (params, *trees)):
-        vectors = [_flat(params, tree) for tree in trees]
-        rate = rates[0][1]
-        _require_rate_fits("the parameters", rate, params.flat[..., None])
-        return [(params.flat, rate[..., 0] if hasattr(rate, "ndim") and rate.ndim else rate, *vectors)]
-    targets, rates = dict(parameters.leaves(params)), dict(rates)
-    others = [dict(parameters.leaves(tree)) for tree in trees]
+    kind = [(path, getattr(rate, "shape", ())) for path, rate in rates]
+    found = _again(params, grads, moments, kind, getattr(state, "found", None))
+    if found is None:
+        found = _matched(params, grads, rates, moments)
+        if isinstance(state, _State):
+            state.found = (moments, kind, [(p, place, own) for p, _, place, own in found])
+    return [(p, g, rates[place][1], *own) for p, g, place, own in found]
+
+
+def _again(params, grads, moments, kind, found):
+    """Return what `_matched` would, if the parameters, moments and kind of rates are those found before; else None."""
+    if found is None or kind != found[1] or any(tree is not same for tree, same in zip(moments, found[0], strict=True)):
+        return None
+    pairs, leaves = parameters.pairs(params, grads) or [], found[2]
+    if len(pairs) != len(leaves):
+        return None
+    together = [(p, g, *leaf) for (p, g), leaf in zip(pairs, leaves, strict=True)]
+    fits = all([p is same and p.shape == g.shape for p, g, same, _, _ in together])
+    return [(p, g, place, own) for p, g, _, place, own in together] if fits else None
+
+
+def _vectors(params, grads, lr, moments):
+    """Return (parameters, gradients, rate, moments ..) as vectors."""
+    for tree in (grads, *moments):
+        if tree.form != params.form or tree.flat.shape != params.flat.shape:
+            raise PlasticError(f"the trees differ: {tree} and {params}")
+    if getattr(lr, "ndim", 0):
+        _require_rate_fits("the parameters", lr, params.flat[..., None])
+        lr = lr[..., 0]
+    return params.flat, grads.flat, lr, *(tree.flat for tree in moments)
+
+
+def _matched(params, grads, rates, moments):
+    """Return [(parameter, gradient, the number of its rate in `rates`, [its moments])], matched by path."""
+    targets, places = dict(parameters.leaves(params)), {path: place for place, (path, _) in enumerate(rates)}
+    others = [dict(parameters.leaves(tree)) for tree in (grads, *moments)]
     for other in others:
         if other.keys() != targets.keys():
             raise PlasticError(f"the trees differ: {sorted(other.keys() ^ targets.keys())} on one side only")
@@ -239,19 +278,14 @@ def _together(params, lr, *trees):
             if other[path].shape != p.shape:
                 where = f"at {path}, the" if path else "the"
                 raise PlasticError(f"{where} gradient or its moments have shape {other[path].shape}, not {p.shape}")
-    holders = {path: [prefix for prefix in rates if _lies_under(path, prefix)] for path in targets}
+    holders = {path: [prefix for prefix in places if _lies_under(path, prefix)] for path in targets}
     if not all(holders.values()) or len({prefix for held in holders.values() for prefix in held}) < len(rates):
-        raise PlasticError(f"learning rates for {', '.join(rates)} do not fit parameters {', '.join(targets)}")
-    held = {path: rates[holders[path][0]] for path in targets}
+        raise PlasticError(f"learning rates for {', '.join(places)} do not fit parameters {', '.join(targets)}")
+    held = {path: places[holders[path][0]] for path in targets}
     for path, p in targets.items():
-        _require_rate_fits(path or "the parameter", held[path], p)
-    return [(p, held[path], *(other[path] for other in others)) for path, p in targets.items()]
-
-
-def _flat(params, tree):
-    if tree.form != params.form or tree.flat.shape != params.flat.shape:
-        raise PlasticError(f"the trees differ: {tree} and {params}")
-    return tree.flat
+        _require_rate_fits(path or "the parameter", rates[held[path]][1], p)
+    gradients, *own = others
+    return [(p, gradients[path], held[path], [each[path] for each in own]) for path, p in targets.items()]
 
 
 def _require_rate_fits(path, rate, p):

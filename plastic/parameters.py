@@ -5,8 +5,8 @@ path, such as "layers/0/W", is also its name in a checkpoint. Parameters may car
 n_out), b (..., 1, n_out).
 """
 
-import abc
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -31,7 +31,7 @@ class Affine:
         return f"Affine W {getattr(self.W, 'shape', None)}, b {getattr(self.b, 'shape', None)}"
 
 
-class Flat(abc.ABC):
+class Flat:
     """A tree whose leaves are views of one vector: what runs over all of them, an optimizer's step, is one pass.
 
     A family with such parameters derives a class from this one.
@@ -46,9 +46,9 @@ class Flat(abc.ABC):
     tree: Tree
     form: Any
 
-    @abc.abstractmethod
     def like(self, flat: Array) -> "Flat":
         """Return the tree of this form over another vector."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} of {self.flat.shape[-1]} numbers, {', '.join(path for path, _ in leaves(self))}"
@@ -74,6 +74,31 @@ def leaves(tree: Tree, path: str = "") -> list[tuple[str, Array]]:
     if children is None:
         return [(path, tree)]
     return [leaf for name, child in children for leaf in leaves(child, f"{path}/{name}" if path else name)]
+
+
+def pairs(tree: Tree, other: Tree) -> list[tuple[Array, Array]] | None:
+    """Return the leaves of two trees side by side; None where the trees, or the order of their leaves, differ.
+
+    It costs less than `leaves` of both, as it spells no paths: an optimizer walks the gradients in every step.
+
+    Example:
+        >>> pairs({"W": 1.0, "b": 2.0}, {"W": 3.0, "b": 4.0}), pairs({"W": 1.0}, [3.0])
+        ([(1.0, 3.0), (2.0, 4.0)], None)
+    """
+    found: list[tuple[Array, Array]] = []
+    return found if _pair(tree, other, found) else None
+
+
+def _pair(tree, other, found):
+    if tree is None or other is None:
+        return tree is other
+    children, others = _children(tree), _children(other)
+    if children is None or others is None:
+        found.append((tree, other))
+        return children is others
+    return len(children) == len(others) and all(
+        [a == b and _pair(child, twin, found) for (a, child), (b, twin) in zip(children, others, strict=True)]
+    )
 
 
 def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
@@ -170,6 +195,20 @@ def _is_beginning(shape, whole):
     return len(shape) == len(whole) and longer == [True]
 
 
+def replica(tree: Tree, k: int | slice) -> Tree:
+    """Return a tree of some replicas along the first axis: views, and arrays of no axes, which all share, as they are.
+
+    Example:
+        >>> replica({"W": xp.zeros((3, 2, 4)), "t": xp.zeros(())}, 1)["W"].shape
+        (2, 4)
+    """
+    if isinstance(tree, dict):
+        return {name: replica(child, k) for name, child in tree.items()}
+    if isinstance(tree, Flat):
+        return tree.like(tree.flat[k])
+    return map(lambda array: array[k] if array.ndim else array, tree)
+
+
 def stack(trees: list[Tree]) -> Tree:
     """Stack equal trees along a new leading replica axis."""
     return map(lambda *arrays: xp.stack(arrays), *trees)
@@ -181,21 +220,21 @@ def stack_replicas(trees: list[Tree]) -> Tree:
 
 
 def _children(tree: Tree) -> list[tuple[str, Tree]] | None:
-    if isinstance(tree, Flat):
-        return _children(tree.tree)
-    if isinstance(tree, (list, tuple)):
-        return [(str(index), child) for index, child in enumerate(tree)]
-    if isinstance(tree, dict):
-        return [(str(name), child) for name, child in tree.items()]
-    names = _field_names(type(tree))
-    return None if names is None else [(name, getattr(tree, name)) for name in names]
+    kind: Any = type(tree)
+    walk = _walk(kind)
+    return None if walk is None else walk(tree)
 
 
-def _field_names(kind: type) -> list[str] | None:
-    """Return the names of a dataclass's fields, or None of another type; trees are walked in every step of training."""
-    if kind not in _NAMES:
-        _NAMES[kind] = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else None
-    return _NAMES[kind]
-
-
-_NAMES: dict[type, list[str] | None] = {}
+@functools.cache
+def _walk(kind: type) -> Callable[[Any], list[tuple[str, Tree]] | None] | None:
+    """Return what gives the children of a tree of this type, by name, or None of another; once, for speed."""
+    if issubclass(kind, Flat):
+        return lambda tree: _children(tree.tree)
+    if issubclass(kind, (list, tuple)):
+        return lambda tree: [(str(index), child) for index, child in enumerate(tree)]
+    if issubclass(kind, dict):
+        return lambda tree: [(str(name), child) for name, child in tree.items()]
+    if dataclasses.is_dataclass(kind):
+        names = [field.name for field in dataclasses.fields(kind)]
+        return lambda tree: [(name, getattr(tree, name)) for name in names]
+    return None

@@ -1,6 +1,7 @@
 """Helpers that the figures of all families share; matplotlib is imported inside the functions, and pyplot nowhere."""
 
 import io
+import os
 import pathlib
 import re
 from typing import Any
@@ -16,6 +17,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 # lengths without a common factor with the colours' 8: a ninth curve shares the colour of the first, but not its line
 _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_FORMATS = (".png", ".pdf", ".svg")
 _LONGEST = 12  # entries of a legend that fit into an axis
 
 
@@ -69,6 +71,19 @@ def save(fig: Any, path: system.Path) -> None:
     image = io.BytesIO()
     fig.savefig(image, format=form, dpi=150)  # the layout leaves nothing outside, nor much space around
     files.write(path, image.getvalue())
+
+
+def require_name(path: system.Path) -> None:
+    """Require a name of a figure that ends in .png, .pdf or .svg, before any work.
+
+    Args:
+        path: the option `out`.
+
+    Raises:
+        PlasticError: if it ends otherwise.
+    """
+    if pathlib.Path(path).suffix.lower() not in _FORMATS:
+        raise PlasticError(f"out is {os.fspath(path)}; it must end in {', '.join(_FORMATS)}")
 
 
 def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False, start: int = 0) -> None:

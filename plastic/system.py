@@ -143,8 +143,10 @@ def expanded(path: Path, said: str) -> pathlib.Path:
         The path.
 
     Raises:
-        PlasticError: if there is no such home; no folder named ~ is ever made.
+        PlasticError: if there is no such home (no folder named ~ is ever made), or the path holds a zero byte.
     """
+    if "\0" in os.fspath(path):
+        raise PlasticError(f"{said} is {os.fspath(path)!r}; no path holds a zero byte")
     found = os.path.expanduser(path)
     if os.fspath(found).startswith("~"):
         first = pathlib.Path(found).parts[0]

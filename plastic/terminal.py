@@ -3,13 +3,9 @@
 import contextlib
 import os
 import sys
-import threading
 from typing import Any
 
 from plastic.errors import printable
-
-interruption = threading.Event()
-"""Set once a command line was interrupted by a signal."""
 
 
 def say(line: str) -> None:

@@ -11,20 +11,18 @@ The clock is the number of steps taken. What is special to an experiment comes i
     evaluate  evaluate() gives the metrics as {name: array of the replica shape}
 """
 
-import contextlib
 import functools
 import itertools
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import parameters, terminal, xp
+from plastic import interruption, parameters, terminal, xp
 from plastic.data.sources import Source
 from plastic.errors import Diverged
+from plastic.progress import Progress
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree
 
@@ -99,50 +97,54 @@ def fit(
     evaluate_every = evaluate_every or source.per_epoch
     run.begin(steps=steps, trial=lambda: _seconds_a_step(step, source))
     health = _Health(run, state, replicas, shape, advice, when_diverged)
-    number, metrics, stopped = 0, None, False
+    now = Progress(step=0, stopped=False, metrics={}, diverged=health.diverged, source={})
 
-    def evaluated():
-        health.check(number)
+    def measure():
+        health.check(now.step)
         with _quiet():
-            values = {name: np.asarray(xp.asnumpy(value)) for name, value in evaluate().items()}
-        health.check_metrics(values, number)
-        run.log(health.rows(values, {"step": number, "epoch": number / source.per_epoch}))
-        return values
+            now.metrics = {name: np.array(xp.asnumpy(value)) for name, value in evaluate().items()}  # no views of state
+        health.check_metrics(now.metrics, now.step)
+        clock = {"step": now.step, "epoch": now.step / source.per_epoch}
+        run.log([clock | row for row in health.rows(now.metrics, health.logged())])
 
     def save():
-        health.check(number)
+        health.check(now.step)
         health.put_back()
-        record = {name: value.tolist() for name, value in metrics.items()}
-        counters = {"step": number, "stopped": stopped, "metrics": record, "diverged": health.diverged}
-        run.save_checkpoint(state, counters | {"source": source.state()})
+        now.source = source.state()
+        run.save_checkpoint(state, now.counters())
+
+    def accept(arrays, counters, table):
+        found = Progress.of(counters, steps, health.shape)
+        found.require_arrays(arrays, state)
+        health.diverged = found.diverged
+        found.require_rows(health.rows(found.metrics, health.alive()), table, evaluate_every)
+        found.restore(source)
+        return found
 
     if run.has_checkpoint():
-        counters = run.load_checkpoint(state)
-        number, stopped = counters["step"], counters["stopped"]
-        metrics = {name: np.asarray(value) for name, value in counters["metrics"].items()}
-        health.diverged = {int(index): bad for index, bad in counters["diverged"].items()}
-        run.status("running", **health.details())
-        source.restore(counters["source"])
+        now = run.load_checkpoint(state, accept)
+        if now.step < steps and not now.stopped:
+            run.status("running", **health.details())
     else:
         run.forget_rows()
-        metrics = evaluated()
+        measure()
         save()
-    with _deferred_interrupt() as interrupted, _progress_bar(steps, number) as bar, _quiet():
-        while number < steps and not stopped:
-            number += 1
-            health.watch(number, step(source.next(), number))
+    with interruption.deferred() as waiting, _progress_bar(steps, now.step) as bar, _quiet():
+        while now.step < steps and not now.stopped:
+            now.step += 1
+            health.watch(now.step, step(source.next(), now.step))
             bar.update()
-            if number % evaluate_every == 0 or number == steps:
-                metrics = evaluated()
-                stopped = stop is not None and bool(stop(metrics))
-                bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(metrics.items())[:3]})
-            done, leave = stopped or number == steps, interrupted.is_set() or terminal.interruption.is_set()
-            if done or leave or number % (checkpoint_every or evaluate_every) == 0:
+            if now.step % evaluate_every == 0 or now.step == steps:
+                measure()
+                now.stopped = stop is not None and bool(stop(now.metrics))
+                bar.set_postfix({name: f"{np.mean(value):.4g}" for name, value in list(now.metrics.items())[:3]})
+            leave, done = bool(waiting), now.stopped or now.step == steps
+            if leave or done or now.step % (checkpoint_every or evaluate_every) == 0:
                 save()
-            if leave and not (done and run.last):
-                run.status("interrupted", step=number, **health.details())
-                raise KeyboardInterrupt(f"interrupted at step {number}; go on with --resume={run.folder}")
-    return metrics
+            if leave:
+                run.status("interrupted", step=now.step, **health.details())
+                raise KeyboardInterrupt(f"interrupted at step {now.step}; go on with --resume={run.folder}")
+    return now.metrics
 
 
 class _Health:
@@ -164,9 +166,9 @@ class _Health:
         """Return (index, columns) of the replicas that have rows in metrics.csv."""
         return self.alive() if self.when_diverged is None else list(enumerate(self.replicas))
 
-    def rows(self, values, clock):
-        """Return the rows of metrics.csv at a time."""
-        return [clock | columns | self.shown(values, index) for index, columns in self.logged()]
+    def rows(self, values, of):
+        """Return the rows of metrics.csv, but for the clock, of some replicas, (index, columns) each."""
+        return [columns | self.shown(values, index) for index, columns in of]
 
     def shown(self, values, index):
         """Return the metrics of one replica."""
@@ -245,24 +247,3 @@ def _progress_bar(steps, number):
 
 def _quiet():
     return np.errstate(over="ignore", invalid="ignore", divide="ignore")  # divergence is watched, not warned about
-
-
-@contextlib.contextmanager
-def _deferred_interrupt():
-    """Turn the first Ctrl-C, SIGTERM or SIGHUP into an event to ask about between steps; a second one acts at once."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # Python takes signals in the main thread only
-        return
-
-    def note(signum, frame):
-        interrupted.set()
-        signal.signal(signum, signal.default_int_handler)
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, note) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

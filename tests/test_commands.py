@@ -3,17 +3,16 @@
 What sets the commands apart is in tests/commands/<family>.py, as a list LINES.
 """
 
-import contextlib
 import errno
 import importlib
 import inspect
+import json
+import math
 import os
-import random
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -264,28 +263,6 @@ def test_interrupted_it_says_how_to_go_on(line, paths, monkeypatch, capsys):
 
 
 @trained
-def test_killed_by_the_system_at_random_moments_it_goes_on_to_the_bit(line, paths):
-    words = words_of(line, paths)
-    whole, _ = run(line, words)
-    before = set(whole.folder.parent.iterdir())
-    variables = os.environ | {"PYTHONPATH": str(Path(plastic.__file__).parents[1])}
-    arguments = [sys.executable, "-m", f"plastic.{line.family}", line.command, *words]
-    generator = random.Random(str(line))
-    process = subprocess.Popen(arguments, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    started = time.monotonic()
-    while process.poll() is None and set(whole.folder.parent.iterdir()) == before and time.monotonic() - started < 60:
-        time.sleep(0.01)
-    time.sleep(generator.uniform(0, 0.3))
-    process.kill()
-    process.wait()
-    (cut,) = set(whole.folder.parent.iterdir()) - before
-    with contextlib.suppress(PlasticError):  # the process may have been killed before config.json was whole
-        runs.Run(cut)
-        run(line, [f"--resume={cut}"])
-        assert content(cut) == content(whole.folder)
-
-
-@trained
 def test_a_resumed_run_keeps_its_options(line, paths):
     words = words_of(line, paths)
     whole, _ = run(line, words)
@@ -305,6 +282,23 @@ def test_a_resumed_run_keeps_its_options(line, paths):
     others = [each for each in LINES if each.trains and str(each) != str(line) and each.family == line.family]
     if others:
         assert "is a run of" in refused(others[0], f"--resume={whole.folder}")
+
+
+@trained
+def test_a_crafted_checkpoint_is_refused_and_changes_nothing(line, paths):
+    whole, _ = run(line, words_of(line, paths))
+    path = sorted(whole.folder.glob("checkpoint*.h5"))[-1]
+    arrays, attributes = plastic.files.read_hdf5(path)
+    before, config = content(whole.folder), (whole.folder / "config.json").read_bytes()
+    for crafted in ({"step": -1}, {"step": math.nan}, {"metrics": {}}, {"diverged": {"99": 1}}, {"source": None}):
+        counters = json.dumps(json.loads(attributes["counters"]) | crafted)
+        plastic.files.write_hdf5(path, arrays, **attributes | {"counters": counters})
+        assert f"{path} does not fit: " in refused(line, f"--resume={whole.folder}")
+        assert (whole.folder / "config.json").read_bytes() == config
+    plastic.files.write_hdf5(path, arrays, **attributes)
+    assert content(whole.folder) == before
+    run(line, [f"--resume={whole.folder}"])
+    assert content(whole.folder) == before
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.longer], ids=str)
@@ -385,60 +379,6 @@ def test_a_full_disk_is_told_in_one_line(line, paths, monkeypatch):
         error, _ = error_of(main_of(line.family).COMMANDS, [line.command, *words_of(line, paths)], "plastic")
     assert "No space left on device" in error
     assert xp.backend() == "numpy"
-
-
-KILLER = """
-import os, signal, sys
-# run the command line again and again, each time in a fork that kills itself at one call that changes a file
-import h5py, fire, scipy.linalg
-from plastic import cli
-from plastic.gait.__main__ import COMMANDS
-folder, *words = sys.argv[1:]
-
-def armed(name, when):
-    real = getattr(os, name)
-    def call(*arguments, **options):
-        global left
-        left -= 1
-        if left == 0 and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*arguments, **options)
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    setattr(os, name, call)
-
-for point in map(int, os.environ["POINTS"].split(",")):
-    child = os.fork()
-    if child == 0:
-        left = point
-        for name in ("fsync", "replace"):
-            armed(name, "before" if point % 2 else "after")
-        started = os.path.exists(folder)
-        cli.run(COMMANDS, ["train", f"--resume={folder}"] if started else ["train", *words])
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    print(point, "killed" if os.WIFSIGNALED(status) else "ended", flush=True)
-"""
-
-
-def test_runs_killed_while_they_write_go_on_to_the_bit(paths):
-    """SIGKILL before and after each of the first flushes and renames of a run, then at later ones."""
-    line = next(line for line in LINES if line.family == "gait")
-    words = [word for word in words_of(line, paths) if not word.startswith("--nb_epochs")] + ["--nb_epochs=12"]
-    undisturbed, _ = run(line, words)
-    folder = Path("killed/gait") / undisturbed.folder.name
-    points = [*range(4, 24), 40, 41]
-    variables = os.environ | {
-        "PYTHONPATH": str(Path(plastic.__file__).parents[1]),
-        "POINTS": ",".join(map(str, points)),
-    }
-    arguments = [sys.executable, "-c", KILLER, str(folder), *words, "--results=killed", "--no_plot"]
-    done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=300, check=False)
-    assert [each.split()[1] for each in done.stdout.splitlines()][:10] == ["killed"] * 10, done.stderr
-    assert "Traceback" not in done.stderr
-    run(line, [f"--resume={folder}"])
-    assert content(folder) == content(undisturbed.folder)
 
 
 def test_the_exit_code_of_the_process(paths, tmp_path):

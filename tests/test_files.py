@@ -399,6 +399,8 @@ def test_a_home_that_is_not_there_makes_no_folder_of_its_name(tmp_path, monkeypa
     monkeypatch.setattr(system.os.path, "expanduser", lambda path: path)  # as where no user has this number
     with pytest.raises(PlasticError, match=r"PLASTIC_X is '~.*', but no home folder is known for ~.*; write .* \./~"):
         system.expanded(path, "PLASTIC_X")
+    with pytest.raises(PlasticError, match=r"results is .a.x00b.; no path holds a zero byte"):
+        system.expanded("a\0b", "results")
     assert system.expanded("./~/x", "PLASTIC_X") == system.pathlib.Path("~/x")
 
 

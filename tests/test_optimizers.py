@@ -321,6 +321,84 @@ def test_leaves_are_matched_by_path_not_by_order(backend, name):
     assert_allclose(a, -2 * b, rtol=1e-12)
 
 
+def tree_of(*values):
+    return {"layers": [Affine(xp.asarray(np.array([[each]]))) for each in values]}
+
+
+def numbers_of(tree):
+    return [xp.asnumpy(leaf).item() for _, leaf in parameters.leaves(tree)]
+
+
+def test_arrays_put_into_a_tree_between_steps_are_those_that_learn(backend):
+    """What belongs together is kept from step to step, but only as long as it does."""
+    optimizer, p, grads = SGD(0.5, momentum=0.5), tree_of(1.0, 2.0), tree_of(1.0, 1.0)
+    state = optimizer.init(p)
+    optimizer.step(p, grads, state)
+    p["layers"][1].W = xp.asarray(np.array([[10.0]]))
+    grads["layers"][0].W = xp.asarray(np.array([[4.0]]))
+    optimizer.step(p, grads, state)
+    assert numbers_of(p) == [0.5 - 0.5 * 4.5, 10 - 0.5 * 1.5]
+    assert numbers_of(state) == [4.5, 1.5]
+    other = tree_of(3.0, 3.0)
+    optimizer.step(other, tree_of(0.0, 0.0), state)
+    assert numbers_of(other) == [3 - 0.5 * 2.25, 3 - 0.5 * 0.75] and numbers_of(p)[1] == 10 - 0.5 * 1.5
+
+
+def test_moments_put_into_a_state_between_steps_are_those_that_count(backend):
+    optimizer, p = SGD(1.0, momentum=0.5), tree_of(0.0)
+    state = optimizer.init(p)
+    optimizer.step(p, tree_of(1.0), state)
+    state["m"] = tree_of(8.0)
+    optimizer.step(p, tree_of(1.0), state)
+    assert numbers_of(p) == [-1.0 - 5.0] and numbers_of(state) == [5.0]
+    apart = parameters.copy(state)  # a dict like any other
+    optimizer.step(p, tree_of(0.0), apart)
+    assert numbers_of(p) == [-6.0 - 2.5] and numbers_of(state) == [5.0]
+
+
+def test_rates_may_change_between_steps_in_number_and_in_kind(backend):
+    rates = [0.5, 0.25]
+    optimizer, p, grads = SGD(rates), tree_of(0.0, 0.0)["layers"], tree_of(1.0, 1.0)["layers"]
+    state = optimizer.init(p)
+    optimizer.step(p, grads, state)
+    rates[1] = 1.0
+    optimizer.step(p, grads, state)
+    assert numbers_of(p) == [-1.0, -1.25]
+    optimizer.step(p, grads, state, lr=2.0)
+    optimizer.step(p, grads, state, lr={"1": 1.0, "0": 0.5})
+    assert numbers_of(p) == [-3.5, -4.25]
+    for lr in ([0.5], [0.5, 0.5, 0.5], {"0": 0.5, "2": 0.5}, xp.ones((2,), dtype="float64")):
+        with pytest.raises(PlasticError, match=r"do not fit|lr has shape"):
+            optimizer.step(p, grads, state, lr=lr)
+    assert numbers_of(p) == [-3.5, -4.25]
+    for shape in ((), (1,), (1, 1), (1, 1, 1)):  # one number
+        optimizer.step(p, grads, state, lr=xp.ones(shape, dtype="float64"))
+    assert numbers_of(p) == [-7.5, -8.25]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_trees_that_cease_to_fit_are_refused_in_later_steps_too(backend, name):
+    optimizer, p = OPTIMIZERS[name](0.1), {"a": xp.zeros((1, 2)), "b": xp.zeros((1, 2))}
+    state = optimizer.init(p)
+    ones = {key: xp.ones((1, 2)) for key in "ab"}
+    optimizer.step(p, ones, state)
+    before = numbers_of({"a": xp.sum(p["a"]), "b": xp.sum(p["b"])})
+    for bad in ({"a": ones["a"]}, {**ones, "c": ones["a"]}, {"a": ones["a"], "b": None}, list(ones.values())):
+        with pytest.raises(PlasticError, match="the trees differ"):
+            optimizer.step(p, bad, state)
+    with pytest.raises(PlasticError, match="at b, the gradient"):
+        optimizer.step(p, {"a": ones["a"], "b": xp.ones((2,))}, state)
+    if state:
+        with pytest.raises(PlasticError, match="the trees differ"):
+            optimizer.step({"a": p["a"]}, {"a": ones["a"]}, state)
+        with pytest.raises(PlasticError, match="the gradient or its moments"):
+            optimizer.step({"a": xp.zeros((1, 1)), "b": p["b"]}, {"a": xp.ones((1, 1)), "b": ones["b"]}, state)
+    assert numbers_of({"a": xp.sum(p["a"]), "b": xp.sum(p["b"])}) == before
+    apart = {"b": xp.zeros((1, 2)), "a": xp.zeros((1, 2))}
+    optimizer.step(apart, {"b": 0 * ones["b"], "a": ones["a"]}, optimizer.init(p))
+    assert (xp.asnumpy(apart["b"]) == 0).all() and (xp.asnumpy(apart["a"]) < 0).all()
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_parameter_without_axes(backend, name):
     optimizer = OPTIMIZERS[name](0.1)

@@ -165,3 +165,33 @@ def test_one_replica_has_no_axis_and_several_are_stacked(precision):
     assert parameters.stack_replicas(trees[:1]) is trees[0]
     assert_equal(host(parameters.stack_replicas(trees)), host(parameters.stack(trees)))
     assert_equal(host(parameters.stack_replicas(trees[:2])), host(parameters.stack(trees[:2])))
+
+
+def test_pairs_are_leaves_side_by_side_and_nothing_of_trees_that_differ():
+    a = {"layers": [Affine(1.0, None), Affine(2.0, 3.0)], "tau": (4.0,)}
+    twin = parameters.map(lambda leaf: -leaf, a)
+    assert parameters.pairs(a, twin) == [(1.0, -1.0), (2.0, -2.0), (3.0, -3.0), (4.0, -4.0)]
+    assert parameters.pairs(5.0, 6.0) == [(5.0, 6.0)] and parameters.pairs([], []) == []
+    assert parameters.pairs({"a": 1.0, "b": 2.0}, {"b": 2.0, "a": 1.0}) is None
+    layers = a["layers"]
+    for other in (
+        {"layers": layers},
+        {"layers": layers, "tau": (4.0, 5.0)},
+        {"layers": layers, "tau": 4.0},
+        {"layers": layers, "tau": None},
+        {"layers": [Affine(1.0, 1.0), layers[1]], "tau": (4.0,)},
+        {"layers": [layers[0], Affine(2.0, None)], "tau": (4.0,)},
+        {"layers": layers, "tau_m": (4.0,)},
+        1.0,
+    ):
+        assert parameters.pairs(a, other) is None and parameters.pairs(other, a) is None
+
+
+def test_a_replica_of_a_tree_is_one_of_views(backend):
+    tree = {"layers": [Affine(xp.zeros((3, 2, 4)), None)], "t": xp.zeros(())}
+    one, some = parameters.replica(tree, 1), parameters.replica(tree, slice(1, 3))
+    assert one["layers"][0].W.shape == (2, 4) and some["layers"][0].W.shape == (2, 2, 4)
+    assert one["layers"][0].b is None and one["t"] is some["t"] is tree["t"]
+    some["layers"][0].W[1] = xp.asarray(np.array(5.0), dtype=one["layers"][0].W.dtype)
+    W = xp.asnumpy(tree["layers"][0].W)
+    assert (W[2] == 5).all() and (W[:2] == 0).all()

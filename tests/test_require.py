@@ -51,6 +51,11 @@ def test_targets(backend):
     told("y has 8 steps, but x has 9", require.targets, zeros(8, 5, 3), sequence, 3, "float64", time=True)
 
 
+def test_targets_that_are_no_array():
+    for wrong in ([[0.0, 1.0]], 1, None):
+        told(r"y is a \w+, not an array", require.targets, wrong, zeros(1, 4), 2, "float64")
+
+
 def test_replica_axes():
     assert require.replicas(x=(), network=(2, 3)) == (2, 3)
     assert require.replicas(x=(3,), network=(2, 1)) == (2, 3)
@@ -77,6 +82,16 @@ def test_numbers_within_bounds():
     told("beta is 0; it must not be 0", require.nonzero, "beta", 0.0)
     told("beta is from 0 to 1; it must not be 0", require.nonzero, "beta", np.array([0.0, 1.0]))
     require.nonzero("beta", -0.5)
+
+
+def test_one_number(backend):
+    found = require.scalar("dt", np.float32(0.5), above=0)
+    assert found == 0.5 and type(found) is float
+    told(r"dt is an array of shape \(2,\); it must be one number", require.scalar, "dt", zeros(2))
+    told(r"dt is an array of shape \(\); it must be one number", require.scalar, "dt", np.zeros(()))
+    told("dt is '1'; it must be one number", require.scalar, "dt", "1")
+    told("dt is True; it must be a number", require.scalar, "dt", True)
+    told("dt is 2; it must be at most 1", require.scalar, "dt", 2, most=1)
 
 
 def test_whole_numbers():

@@ -10,7 +10,7 @@ import pytest
 import plastic
 from plastic import files, parameters, runs, system
 from plastic.errors import PlasticError
-from plastic.runs import decorator, metrics
+from plastic.runs import claim, decorator, metrics
 
 OPTIONS = {"rate": 0.1, "widths": (3, 2)}
 
@@ -37,6 +37,20 @@ def rewrite(run, **changed):
     """Give config.json other values, and a checksum that fits; None removes a key."""
     record = {name: value for name, value in (run.config | changed).items() if value is not None}
     files.write_json(run.folder / "config.json", record)
+
+
+def reseal(path, change):
+    """Change the arrays and attributes of a file by change(arrays, attributes), and give it a seal that fits."""
+    arrays, attributes = files.read_hdf5(path)
+    change(arrays, attributes)
+    files.write_hdf5(path, arrays, **attributes)
+
+
+def make_of(run, options):
+    """Let the files of a run agree that it is one of other options."""
+    identity = runs.identity_hash(options)
+    rewrite(run, options=options, identity=identity)
+    reseal(run.folder / "checkpoint.h5", lambda _, attributes: attributes.update(run=identity))
 
 
 def edit(path, old, new):
@@ -142,34 +156,12 @@ def test_nor_is_one_that_was_killed(run):
         runs.Run.resume(run.folder)
 
 
-def of_an_earlier_version(run):
-    rewrite(run, checkpoints=None, identity=None, metrics=None)
-    arrays, attributes = files.read_hdf5(run.folder / "checkpoint.h5")
-    kept = {name: attributes[name] for name in ("counters", "metrics_length")}
-    files.write_hdf5(run.folder / "checkpoint.h5", arrays, **kept)
-
-
-def test_a_run_of_an_earlier_version_goes_on(run):
-    of_an_earlier_version(run)
-    with runs.Run.resume(run.folder) as again:
-        assert again.load_checkpoint(tree(0.0)) == {"step": 2}
-        assert again.metrics()["step"] == [1, 2]
-        again.log([{"step": 3}])
-        again.save_checkpoint(tree(2.0), {"step": 3})
-    assert runs.Run(run.folder).config["checkpoints"] == ["checkpoint.h5"]
-    edit(run.folder / "metrics.csv", b"0.25", b"0.26")
-    with pytest.raises(PlasticError, match="it was edited"), runs.Run.resume(run.folder) as again:
-        again.load_checkpoint(tree(0.0))
-
-
-def test_a_finished_run_of_an_earlier_version_is_not_trained_anew_either(run):
-    of_an_earlier_version(run)
-    (run.folder / "checkpoint.h5").unlink()
-    before = content(run)
-    with runs.Run.resume(run.folder) as again:
-        with pytest.raises(PlasticError, match=r"config\.json says finished, but checkpoint\.h5 is not there"):
-            again.forget_rows()
-        assert content(run) == before
+@pytest.mark.parametrize("key", ["identity", "checkpoints", "metrics"])
+def test_a_run_of_an_earlier_version_is_refused(run, key):
+    rewrite(run, **{key: None})
+    for open_ in (runs.Run, runs.Run.resume):
+        with pytest.raises(PlasticError, match=rf"config\.json has no {key}"):
+            open_(run.folder)
 
 
 def test_a_checkpoint_of_another_run_is_refused(run, tmp_path):
@@ -177,9 +169,7 @@ def test_a_checkpoint_of_another_run_is_refused(run, tmp_path):
         other.log([{"step": 1, "loss": 0.25, "rule": "a"}, {"step": 2, "loss": 0.125, "rule": "b"}])
         other.save_checkpoint(tree(1.0), {"step": 2})
     os.replace(other.folder / "checkpoint.h5", run.folder / "checkpoint.h5")
-    with pytest.raises(
-        PlasticError, match=r"checkpoint\.h5 is the checkpoint of another run, [0-9a-f]{8}; this one is "
-    ):
+    with pytest.raises(PlasticError, match=r"checkpoint\.h5 is of another run, [0-9a-f]{8}; this one is "):
         run.read_checkpoint()
 
 
@@ -189,13 +179,14 @@ def test_a_checkpoint_of_another_run_is_refused(run, tmp_path):
         {},
         {"counters": "{}"},
         {"metrics_length": 3},
-        {"counters": "[]", "metrics_length": 0},
-        {"counters": "{", "metrics_length": 0},
-        {"counters": 3, "metrics_length": 0},
-        {"counters": "[" * 10**5, "metrics_length": 0},
-        {"counters": "{}", "metrics_length": "x"},
-        {"counters": "{}", "metrics_length": -1},
-        {"counters": "{}", "metrics_length": math.nan},
+        {"counters": "[]", "metrics_length": 0, "metrics_checksum": 0},
+        {"counters": "{", "metrics_length": 0, "metrics_checksum": 0},
+        {"counters": 3, "metrics_length": 0, "metrics_checksum": 0},
+        {"counters": "[" * 10**5, "metrics_length": 0, "metrics_checksum": 0},
+        {"counters": "{}", "metrics_length": "x", "metrics_checksum": 0},
+        {"counters": "{}", "metrics_length": -1, "metrics_checksum": 0},
+        {"counters": "{}", "metrics_length": math.nan, "metrics_checksum": 0},
+        {"counters": "{}", "metrics_length": 0},
         {"counters": "{}", "metrics_length": 0, "metrics_checksum": "x"},
     ],
 )
@@ -203,6 +194,57 @@ def test_a_sealed_file_of_something_else_is_no_checkpoint(run, attributes):
     files.write_hdf5(run.folder / "checkpoint.h5", {"W": np.ones(3)}, **attributes)
     with pytest.raises(PlasticError, match=r"checkpoint\.h5 is no checkpoint of a run"):
         run.read_checkpoint()
+
+
+def other_options(run):
+    rewrite(run, options=run.options | {"rate": 0.2})
+
+
+def other_arrays(run):
+    reseal(run.folder / "arrays.h5", lambda _, attributes: attributes.update(run="f00ba4aa"))
+
+
+def unsealed(run):
+    edit(run.folder / "arrays.h5", b"crc32", b"crc33")
+
+
+def linked(run):
+    os.replace(run.folder / "metrics.csv", run.folder.parent / "elsewhere")
+    (run.folder / "metrics.csv").symlink_to(run.folder.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (other_options, r"config\.json: the run was made of other options"),
+        (other_arrays, r"arrays\.h5 is of another run, f00ba4aa"),
+        (unsealed, r"arrays\.h5 is damaged"),
+        (linked, r"cannot write .*metrics\.csv: it is a symbolic link"),
+    ],
+)
+def test_what_would_fail_at_the_end_is_told_before_the_work(run, damage, message):
+    with runs.Run.resume(run.folder) as again:
+        again.save_arrays({"x": np.ones(2)})
+    damage(again)
+    before = content(run)
+    with pytest.raises(PlasticError, match=message):
+        runs.Run.resume(run.folder)
+    assert content(run) == before
+    claim.acquired(run.folder).release()  # its lock is free
+
+
+def test_a_run_that_was_killed_as_it_went_on_goes_on(run, monkeypatch):
+    """It says "running" before rows are cut away, so that what is left is never other than it says."""
+    again = runs.Run.resume(run.folder)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(metrics, "cut", lambda *_: 1 / 0)
+        again.load_checkpoint(tree(0.0))
+    again.close()
+    assert runs.Run(run.folder).config["status"] == "running"
+    assert runs.Run(run.folder).metrics()["step"] == [1, 2, 3]
+    with runs.Run.resume(run.folder) as again:
+        again.load_checkpoint(tree(0.0))
+        assert again.metrics()["step"] == [1, 2]
 
 
 # metrics.csv
@@ -226,7 +268,7 @@ def test_a_sealed_file_of_something_else_is_no_checkpoint(run, attributes):
     ],
 )
 def test_rows_that_we_do_not_write_are_refused(run, data, reason):
-    rewrite(run, metrics=None)
+    rewrite(run, status="running", metrics=None)
     (run.folder / "metrics.csv").write_bytes(data)
     with pytest.raises(PlasticError, match=r"metrics\.csv is damaged: ") as error:
         runs.Run(run.folder).metrics()
@@ -235,7 +277,7 @@ def test_rows_that_we_do_not_write_are_refused(run, data, reason):
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"step", b"step,loss\n", b"step,loss\n1,"])
 def test_rows_that_are_none_yet(run, data):
-    rewrite(run, metrics=None)
+    rewrite(run, status="running", metrics=None)
     (run.folder / "metrics.csv").write_bytes(data)
     assert not any(runs.Run(run.folder).metrics().values())
 
@@ -303,7 +345,7 @@ def test_a_lock_that_is_a_link_is_refused(run, tmp_path):
 
 @pytest.mark.parametrize("name", ["metrics.csv", "config.json"])
 def test_a_file_that_does_not_fit_the_memory_is_not_read(run, name):
-    rewrite(run, metrics=None)
+    rewrite(run, status="running", metrics=None)
     os.truncate(run.folder / name, 10**13)
     with pytest.raises(PlasticError, match=rf"{name} needs 10,000\.0 GB of memory"):
         runs.Run(run.folder).metrics()
@@ -326,7 +368,7 @@ def test_the_order_in_which_arrays_are_saved_leaves_no_trace(tmp_path):
 # config.json
 
 
-@pytest.mark.parametrize("key", ["family", "experiment", "options", "status", "format"])
+@pytest.mark.parametrize("key", ["family", "experiment", "options", "identity", "checkpoints", "status", "format"])
 def test_a_key_that_is_missing_is_named(run, key):
     rewrite(run, **{key: None})
     with pytest.raises(PlasticError, match=rf"config\.json has no {key}; it must be|has run format None"):
@@ -338,13 +380,13 @@ KINDS = {
     "format": [],
     "family": ["text"],
     "experiment": ["text"],
-    "identity": ["text"],
-    "options": [{}, {"x": 1}],
+    "identity": [],
+    "options": [],
     "status": [],
     "details": [{}, {"x": 1}],
     "versions": [{}, {"x": 1}],
     "resumed": [[], [{}]],
-    "extended": [[], [{}]],
+    "extended": [[]],
     "parts": [[], [{}]],
     "blas": [[]],
     "checkpoints": [[], ["x"]],
@@ -359,7 +401,8 @@ def test_a_value_of_another_kind_is_named(run, key):
         if any(value == each and type(value) is type(each) for each in KINDS[key]):
             runs.Run(run.folder)
             continue
-        with pytest.raises(PlasticError, match=rf"config\.json: {key} is .*; it must be |has run format"):
+        refused = rf"config\.json: {key} is .*; it must be |has run format|was made of other options"
+        with pytest.raises(PlasticError, match=refused):
             runs.Run(run.folder)
 
 
@@ -410,7 +453,7 @@ def test_load_takes_the_defaults_of_options_that_came_later(run, known):
     ],
 )
 def test_load_refuses_other_options(run, known, options, message):
-    rewrite(run, options=run.options | options)
+    make_of(run, run.options | options)
     with pytest.raises(PlasticError, match=message):
         plastic.load(run.folder)
 

@@ -118,7 +118,7 @@ def test_a_frozen_source_gives_the_same_batch_again_and_each_step_is_an_epoch():
     assert all(source.next() is batch for _ in range(3))
     other = sources.Repeated(batch)
     other.restore(json.loads(json.dumps(source.state())))
-    assert other.next() is batch and other.state() == source.state()
+    assert other.state() == source.state() == {"taken": 3} and other.next() is batch
 
 
 # what is evaluated and saved, and when
@@ -616,7 +616,7 @@ def interruptible(run, signals=()):
 
 
 @pytest.mark.parametrize("kind", SIGNALS)
-@pytest.mark.parametrize("number", [1, 7, 8, 9, 29])
+@pytest.mark.parametrize("number", [1, 7, 8, 9, 29, 30])
 def test_an_interrupted_run_ends_its_step_saves_and_can_go_on(tmp_path, kind, number):
     before = [signal.getsignal(each) for each in SIGNALS]
     with new_run(tmp_path, "undisturbed") as run:
@@ -631,12 +631,6 @@ def test_an_interrupted_run_ends_its_step_saves_and_can_go_on(tmp_path, kind, nu
         assert_same(interruptible(run), expected)
         assert (run.folder / "metrics.csv").read_bytes() == table
     assert [signal.getsignal(each) for each in SIGNALS] == before
-
-
-def test_an_interruption_during_the_last_step_lets_it_finish(tmp_path):
-    with new_run(tmp_path) as run:
-        interruptible(run, {30: [signal.SIGINT]})
-        assert run.read_checkpoint()[1]["step"] == 30
 
 
 def test_a_second_interruption_leaves_at_once(tmp_path):

@@ -1,5 +1,6 @@
 """The array namespace: name lookup, the two crossings, LU, fused chains, generators, and backends that are missing."""
 
+import dataclasses
 import subprocess
 import sys
 import types
@@ -440,11 +441,29 @@ def test_the_namespace_is_offered_by_the_package():
 # Tiny matrices of many replicas
 
 
-def test_the_order_is_that_of_columns_for_many_tiny_matrices_on_numpy_only(backend):
+def test_the_order_is_another_than_the_usual_one_on_numpy_only(backend):
     many, few = xp.zeros((64, 4, 4)), xp.zeros((63, 4, 4))
-    assert xp.order(many) == ("F" if backend == "numpy" else "C")
-    assert xp.order(few) == xp.order(many[0]) == xp.order(many, few) == "C"
-    assert xp.order(xp.zeros((64, 4, 5))) == xp.order(xp.zeros((2, 64, 2, 2))) == "C"
+    orders = ("F", "T") if backend == "numpy" else ("C", "C")
+    assert xp.order(many) == orders[0]
+    assert xp.order(few) == xp.order(many[0]) == xp.order(many, few) == orders[1]
+    assert xp.order(xp.zeros((64, 4, 5))) == xp.order(xp.zeros((2, 64, 2, 2))) == orders[1]
+
+
+def test_an_order_says_what_is_innermost_in_memory():
+    for order, innermost in (("C", 2), ("T", 1), ("F", 0)):
+        array = xp.zeros_in(order, (5, 4, 3), np.float32)
+        assert array.shape == (5, 4, 3) and array.dtype == np.float32 and not array.any()
+        assert array.strides[innermost] == 4
+        assert array[0, :, 1:].flags.f_contiguous == (order == "T")  # some columns are one piece of memory
+
+
+def test_a_choice_is_that_of_where(precision):
+    """Of one condition and of many; on NumPy one is no array, so that the result is what was given."""
+    one, many = (xp.asarray(each, dtype=precision) for each in (2.0, [1.0, 2.0, 3.0]))
+    found = xp.choose(many > 1.5, 10.0, 0.5, many.dtype)
+    assert xp.asnumpy(found).tolist() == [0.5, 10, 10] and found.dtype == precision
+    for limit, expected in ((1.5, 10.0), (2.5, 0.5)):
+        assert float(xp.asnumpy(xp.choose(xp.sum(one) > limit, 10.0, 0.5, one.dtype))) == expected
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -465,8 +484,8 @@ def test_the_listing_is_of_arrays_and_nothing_else():
     xp.use("numpy")
     listed = dir(xp)
     assert listed == sorted(listed) and not [name for name in listed if name.startswith("_")]
-    own = "asarray asnumpy backend float_dtype fuse generator lu_factor lu_solve order short_sum synchronize "
-    own += "underflow_is_ordinary use"
+    own = "asarray asnumpy backend float_dtype fuse generator choose lu_factor lu_solve order short_sum zeros_in "
+    own += "synchronize underflow_is_ordinary use"
     assert {*own.split(), "tanh", "matmul", "float32", "ndarray", "pi", "newaxis", "linalg", "fft"} <= {*listed}
     helpers = "Any Array Backend Callable PlasticError functools inspect np types on_cupy on_numpy contextlib"
     others = "random load save savez memmap loadtxt errstate printoptions show_config lib core f2py testing test ma"
@@ -526,3 +545,82 @@ def test_numbers_that_do_not_fit_the_precision_are_refused():
         xp.asarray(np.array([1.0, 1e99]))
     assert np.isinf(xp.asarray(np.array([np.inf])))[0]
     assert xp.asarray(np.array([1e-99]))[0] == 0
+
+
+def test_a_number_is_one_of_the_host_only_where_nothing_waits(backend):
+    """On the strict stand-in anything else than the array itself would be a synchronisation, which it refuses."""
+    array = xp.asarray(np.array(3.0))
+    found = xp.number(array)
+    assert isinstance(found, float) if backend == "numpy" else found is array
+    assert xp.asnumpy(xp.asarray(2.0) ** found).item() == 8.0
+
+
+@hypothesis.given(replicas=st.integers(1, 50), room=st.integers(1, 60))
+def test_replicas_take_turns_in_blocks_that_fit_the_cache(replicas, room):
+    """No replica is left out or taken twice, no block is too large, and none is larger than another by more than 1."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xp, "_backend", dataclasses.replace(on_numpy.numpy_backend(), cache=lambda: 4 * 100 * room))
+        blocks = xp.turns(replicas, 100)
+        assert [k for block in blocks for k in range(replicas)[block]] == list(range(replicas))
+        sizes = [block.stop - block.start for block in blocks]
+        assert max(sizes) <= room and max(sizes) - min(sizes) <= 1
+        assert len(blocks) == 1 or len(blocks) == -(-replicas // room)
+        assert len(xp.turns(replicas, 10**9)) == replicas
+
+
+def test_replicas_take_no_turns_where_there_is_no_cache_to_fit():
+    xp.use(strict.backend)
+    assert xp.turns(7, 10**15) == [slice(0, 7)]
+
+
+def test_the_cache_is_the_largest_that_linux_tells_or_a_common_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(on_numpy, "_CACHES", tmp_path)
+    assert on_numpy._cache.__wrapped__() == 32 << 20
+    for index, size in enumerate(["48K", "32K", "2048K", "16384K", "odd"]):
+        (tmp_path / f"index{index}").mkdir()
+        (tmp_path / f"index{index}" / "size").write_text(size + "\n")
+    assert on_numpy._cache.__wrapped__() == 16 << 20
+    assert 1 << 16 < on_numpy.numpy_backend().cache() < 1 << 33
+
+
+# Negatives, which NumPy 2.1 to 2.4 write wrongly
+
+
+def views(length):
+    """Arrays of so many numbers that step over 1 to 16 of them, as columns of a wider array do, of both precisions."""
+    for dtype in ("float32", "float64"):
+        for step in range(1, 17):
+            wide = np.arange(1, length * step + 1, dtype=dtype).reshape(length, step)
+            yield wide[:, 0]
+            yield wide[::-1, step - 1]
+
+
+@pytest.mark.parametrize("length", [1, 5, 16, 64, 133])
+def test_negatives_of_any_strides(length):
+    for x in views(length):
+        expected = 0 - x.copy()
+        np.testing.assert_array_equal(xp.negative(x), expected)
+        np.testing.assert_array_equal(-x, expected)  # NumPy makes an array without gaps for it
+        for step in range(1, 17):
+            out = np.zeros((length, step), x.dtype)[:, step // 2]
+            assert xp.negative(x, out=out) is out
+            np.testing.assert_array_equal(out, expected)
+        assert xp.negative(x, out=x) is x
+        np.testing.assert_array_equal(x, expected)
+
+
+def test_negatives_of_matrices_of_any_strides():
+    """What `-x` makes of views that are columns, transposes or every so many entries of larger arrays."""
+    for dtype in ("float32", "float64"):
+        for step in range(1, 17):
+            wide = np.arange(12.0 * 9 * step, dtype=dtype).reshape(12, 9, step)
+            for x in (wide[..., 0], wide[..., 0].T, wide[::2, ::-1, 0], wide.transpose(2, 0, 1), wide[:, :1, 0]):
+                np.testing.assert_array_equal(-x, 0 - x.copy())
+                np.testing.assert_array_equal(xp.negative(x), 0 - x.copy())
+
+
+def test_negatives_on_every_backend(precision):
+    x = xp.asarray([0.0, 2.0, -3.0])
+    assert xp.asnumpy(xp.negative(x)).tolist() == [0, -2, 3]
+    assert xp.negative(x, out=x) is x and x.dtype == precision
+    assert np.signbit(xp.asnumpy(x)).tolist() == [True, True, False]

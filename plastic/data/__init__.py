@@ -128,7 +128,8 @@ def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int =
 
     Args:
         name: a name from `names()`, in any case, or the path of an .npz file, which holds x_train, y_train, x_test and
-            y_test: x (N, ...) finite, y whole numbers from 0 on. Classes without samples are told on stderr.
+            y_test: x (N, ...) finite, y the numbers of the classes, 0, 1, 2, .. without a gap. A class without samples
+            for training or for testing is told on stderr.
         dtype: of x, "float32" or "float64". Images, and the x of an .npz file, are divided by max |x_train|, in this
             precision (MNIST: pixels / 255); generated curves and points have their published scale.
         validation: so many of the last training samples become the validation set; 0 for none.

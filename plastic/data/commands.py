@@ -53,7 +53,8 @@ def show(name: str, *, out: str | None = None, folder: str | None = None) -> Non
 
     Args:
         name: a name that `list` shows, or the path of an .npz file.
-        out: the PNG file to write; by default NAME.png beside the HDF5 files. A file that exists is left as it is.
+        out: the .png, .pdf or .svg file to write; by default NAME.png beside the HDF5 files. A file that exists is left
+            as it is.
         folder: where the HDF5 files are (PLASTIC_DATASETS, or datasets/ of a checkout, or ~/.cache/plastic).
     """
     spoken = speech.knows(name)
@@ -68,6 +69,7 @@ def show(name: str, *, out: str | None = None, folder: str | None = None) -> Non
 
 
 def _require_new(path: Path) -> None:
+    plotting.require_name(path)
     if os.path.lexists(path):
         raise PlasticError(f"{path} exists and is left as it is: look at it, delete it, or give another --out=FILE.png")
 

@@ -16,10 +16,9 @@ from typing import IO
 import numpy as np
 
 from plastic import system
+from plastic.data.store import ARRAYS, MOST_CLASSES
 from plastic.errors import PlasticError
 
-_NAMES = ("x_train", "y_train", "x_test", "y_test")
-_MOST_CLASSES = 1 << 16  # a label beyond is a number of something else, and one-hot targets would not fit the memory
 _PACKED = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # the most bytes that one byte in the file can stand for
 _PIECE = 1 << 20  # bytes read at a time
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, struct.error, OverflowError, zipfile.BadZipFile, zlib.error)
@@ -40,7 +39,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             is no whole number from 0 on; a number below the largest label is none; or all training samples have the
             same label.
     """
-    found = arrays(path, _NAMES)
+    found = arrays(path, ARRAYS)
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise PlasticError(f"{path}: {name} has values that are not finite")
@@ -53,10 +52,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             )
         if y.shape != x.shape[:1]:
             raise PlasticError(f"{path}: y_{split} has shape {y.shape}; {len(x)} samples need one label each")
-        bad = y[(y < 0) | (y >= _MOST_CLASSES) | (y != np.floor(y))] if y.dtype.kind != "b" else y[:0]
+        bad = y[(y < 0) | (y >= MOST_CLASSES) | (y != np.floor(y))] if y.dtype.kind != "b" else y[:0]
         if bad.size:
             raise PlasticError(
-                f"{path}: y_{split} has the label {bad[0]}; labels are whole numbers from 0 to {_MOST_CLASSES - 1}"
+                f"{path}: y_{split} has the label {bad[0]}; labels are whole numbers from 0 to {MOST_CLASSES - 1}"
             )
         found[f"y_{split}"] = y.astype(np.int64)
     if found["x_train"].shape[1:] != found["x_test"].shape[1:]:

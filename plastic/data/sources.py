@@ -10,13 +10,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from plastic import xp
+from plastic import require, xp
 from plastic.errors import PlasticError
 from plastic.types import Array
 
 
 class Source(Protocol):
-    """What `fit` asks of a source."""
+    """What `fit` asks of a source.
+
+    One that counts its batches says by `taken` how many it has given, as all here do; `fit` holds it against its steps.
+    """
 
     per_epoch: int
 
@@ -55,7 +58,7 @@ class Batches:
         if not 1 <= batch_size <= len(x):
             raise PlasticError(f"batch_size {batch_size} is not possible with a training set of {len(x)} samples")
         self.x, self.y, self.batch_size, self.generators = x, y, batch_size, list(generators)
-        self.per_epoch = len(x) // batch_size
+        self.per_epoch, self.taken = len(x) // batch_size, 0
         self._begin_epoch()
 
     def __repr__(self) -> str:
@@ -63,50 +66,52 @@ class Batches:
 
     def next(self) -> tuple[Array, Array]:
         """Return the next batch (x, y)."""
-        if self._position == self.per_epoch:
+        position = self.taken % self.per_epoch
+        if position == 0 < self.taken:
             self._begin_epoch()
-        chosen = slice(self._position * self.batch_size, (self._position + 1) * self.batch_size)
-        self._position += 1
+        chosen = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        self.taken += 1
         if not self.generators:
             return self.x[chosen], self.y[chosen]
         places = xp.asarray(self._order[..., chosen])
         return self.x[places], self.y[places]
 
     def state(self) -> dict[str, Any]:
-        """Return the position in the epoch, and the generators as they were when the epoch began."""
-        return {"position": self._position, "generators": self._at_epoch}
+        """Return the batches taken, and the generators as they were when the epoch began."""
+        return {"taken": self.taken, "generators": self._at_epoch}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a position that `state` gave."""
+        """Go back to where `state` was taken."""
         restore_generators(self.generators, state["generators"])
+        self.taken = taken_in(state)
         self._begin_epoch()
-        self._position = state["position"]
 
     def _begin_epoch(self) -> None:
         self._at_epoch = generator_states(self.generators)
         orders = [generator.permutation(len(self.x)) for generator in self.generators]
         self._order = orders[0] if len(orders) == 1 else np.array(orders)
-        self._position = 0
 
 
 class Repeated:
-    """The same batch at every step: a source without position; an epoch is a step."""
+    """The same batch at every step; an epoch is a step."""
 
     per_epoch = 1
 
     def __init__(self, batch: Any = None) -> None:
-        self.batch = batch
+        self.batch, self.taken = batch, 0
 
     def next(self) -> Any:
         """Return the batch."""
+        self.taken += 1
         return self.batch
 
     def state(self) -> dict[str, Any]:
-        """Return nothing: there is no position."""
-        return {}
+        """Return how often it was taken."""
+        return {"taken": self.taken}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Do nothing."""
+        """Go back to where `state` was taken."""
+        self.taken = taken_in(state)
 
 
 class Drawn:
@@ -127,18 +132,21 @@ class Drawn:
         per_epoch: int = 1,
     ) -> None:
         self.draw, self.generators, self.combine, self.per_epoch = draw, list(generators), combine, per_epoch
+        self.taken = 0
 
     def next(self) -> Any:
         """Return the next batch."""
+        self.taken += 1
         drawn = [self.draw(generator) for generator in self.generators]
         return drawn[0] if len(drawn) == 1 or self.combine is None else self.combine(drawn)
 
     def state(self) -> dict[str, Any]:
-        """Return the states of the generators, before the next batch."""
-        return {"generators": generator_states(self.generators)}
+        """Return the batches taken, and the states of the generators before the next one."""
+        return {"taken": self.taken, "generators": generator_states(self.generators)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
+        self.taken = taken_in(state)
         restore_generators(self.generators, state["generators"])
 
 
@@ -151,8 +159,13 @@ class Together:
 
     def __init__(self, **sources: Source) -> None:
         self.sources = sources
-        self._first = next(iter(sources.values()))
+        self._first: Any = next(iter(sources.values()))
         self.per_epoch = self._first.per_epoch
+
+    @property
+    def taken(self) -> int:
+        """Batches that the first source has given, where it counts them."""
+        return self._first.taken
 
     def next(self) -> Any:
         """Return the next batch of the first source."""
@@ -166,6 +179,22 @@ class Together:
         """Go back there."""
         for name, source in self.sources.items():
             source.restore(state[name])
+
+
+def taken_in(state: dict[str, Any]) -> int:
+    """Return the number of batches that the state of a source says it has given.
+
+    Args:
+        state: the state.
+
+    Returns:
+        The number.
+
+    Raises:
+        PlasticError: if it is none.
+    """
+    require.whole("taken", state["taken"], least=0)
+    return state["taken"]
 
 
 def generator_states(generators: list[np.random.Generator]) -> list[Any]:

@@ -12,6 +12,8 @@ from plastic.errors import PlasticError
 
 FORMAT = 2  # a file of another format is made again; count up when the layout below, or how glyphs are drawn, changes
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+MOST_CLASSES = 1 << 16
+"""A label beyond is a number of something else, and one-hot targets would not fit the memory."""
 
 _Content = TypeVar("_Content")
 
@@ -131,9 +133,16 @@ def _only_one(path: Path) -> Iterator[None]:
 def _read(path: Path) -> dict[str, np.ndarray]:
     arrays, attributes = files.read_hdf5(path)
     require_format(path, attributes.get("format"), FORMAT)
-    if not arrays.keys() >= {*ARRAYS} or not all(
-        arrays[f"x_{split}"].ndim > 1 and arrays[f"x_{split}"].shape[:1] == arrays[f"y_{split}"].shape != (0,)
-        for split in ("train", "test")
+    if (
+        not arrays.keys() >= {*ARRAYS}
+        or arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]
+        or not all(_are_samples(arrays[f"x_{split}"], arrays[f"y_{split}"]) for split in ("train", "test"))
     ):
         raise files.UnusableError(path, f"does not hold samples and labels in {', '.join(ARRAYS)}")
     return {name: arrays[name] for name in ARRAYS}
+
+
+def _are_samples(x: np.ndarray, y: np.ndarray) -> bool:
+    if x.ndim < 2 or x.size == 0 or x.shape[:1] != y.shape or x.dtype.kind not in "biuf" or y.dtype.kind not in "iu":
+        return False
+    return 0 <= y.min() <= y.max() < MOST_CLASSES and bool(x.dtype.kind != "f" or np.isfinite(x).all())

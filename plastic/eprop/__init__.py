@@ -16,10 +16,10 @@ from collections.abc import Callable
 from typing import Any
 
 from plastic.eprop import inputs, signals
-from plastic.eprop.gradients import bptt_gradients, eprop_gradients, online_gradients, simulate
+from plastic.eprop.gradients import bptt_gradients, eprop_gradients, online_gradients, predict, simulate
 from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState
 from plastic.eprop.networks import NETWORKS, lif, lsnn, lstm
-from plastic.eprop.rules import RULES, bptt, eprop, online, predict
+from plastic.eprop.rules import RULES, bptt, eprop, online
 from plastic.eprop.spiking import (
     Neurons,
     SpikingNetwork,

@@ -1,6 +1,7 @@
 """The record of a simulation, and the gradients that a rule takes from it, for all networks of this family.
 
-    record = eprop.simulate(net, x)                        x (..., T, batch, n_in)
+    output = eprop.predict(net, x)                         x (..., T, batch, n_in)
+    record = eprop.simulate(net, x)
     loss, err = loss_function(record.output, y)            err = dE/doutput (..., T, batch, n_out)
     penalty, R = regulariser(record.z)                     R = dE_reg/dz, of spiking networks
     grads = eprop.eprop_gradients(net, record, err, R)     or online_gradients, bptt_gradients
@@ -25,12 +26,18 @@ Record = SpikingRecord | LSTMRecord
 State = SpikingState | LSTMState
 
 KINDS: dict[type, ModuleType] = {SpikingNetwork: spiking, LSTMNetwork: lstm_cells}
-"""The package that knows a kind of network: each has simulate, eprop, online, bptt and Record."""
+"""The package that knows a kind of network: each has simulate, predict, eprop, online, bptt and Record."""
 
 
 @xp.underflow_is_ordinary()
 def simulate(
-    net: Network, x: Array, *, state: State | None = None, done: Array | None = None, keep: Sequence[str] = ()
+    net: Network,
+    x: Array,
+    *,
+    state: State | None = None,
+    done: Array | None = None,
+    keep: Sequence[str] = (),
+    out: Any = None,
 ) -> Any:
     """Run a network over a sequence and return the record of it that the rules need.
 
@@ -40,6 +47,7 @@ def simulate(
         state: where to begin, the state of a record; at rest by default. It is left unchanged.
         done: of spiking networks, (..., T, batch) of 0 and 1; where 1, v, a, z and r are set to 0 before the step.
         keep: of spiking networks, names of histories to keep, of "v", "a", "r" (as it was on entry) and "u".
+        out: of spiking networks, a record that is needed no more: its z and psi are written over, if they fit.
 
     Returns:
         A `SpikingRecord` or an `LSTMRecord`, with the `output`, spikes `z` or cells `h`, and the last `state`.
@@ -56,12 +64,34 @@ def simulate(
         >>> eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool), keep=("v",))
         SpikingRecord 3-4-2, T 5, batch 1
     """
-    kind = _kind(net)
-    for path, leaf in parameters.leaves(net.parameters):
-        require.array(path, leaf)
-    require.rows("x", x, net.sizes[0], net.dtype, time=True, spikes=True)
-    require.replicas(network=net.replicas, x=x.shape[:-3])
-    return kind.simulate(net, x, state, done, keep)
+    return _kind_for(net, x).simulate(net, x, state, done, keep, out)
+
+
+@xp.underflow_is_ordinary()
+def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
+    """Return the outputs of every step.
+
+    Args:
+        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
+        x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
+        state: where to begin, the state of a record; at rest by default. It is left unchanged.
+
+    Returns:
+        The output (..., T, batch, n_out).
+
+    Raises:
+        PlasticError: if x or the state does not fit the network.
+
+    Source: Bellec, Scherr et al. 2020, eqs. 7-11.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import eprop
+        >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
+        >>> eprop.predict(net, xp.ones((5, 1, 3), dtype=bool)).shape
+        (5, 1, 2)
+    """
+    return _kind_for(net, x).predict(net, x, state)
 
 
 @xp.underflow_is_ordinary()
@@ -162,6 +192,16 @@ def _kind(net):
         if isinstance(net, network):
             return kind
     raise PlasticError(f"net is a {type(net).__name__}; it must be a network of eprop.lif, eprop.lsnn or eprop.lstm")
+
+
+def _kind_for(net, x):
+    """Return the package that knows a network, to which this input must fit."""
+    kind = _kind(net)
+    for path, leaf in parameters.leaves(net.parameters):
+        require.array(path, leaf)
+    require.rows("x", x, net.sizes[0], net.dtype, time=True, spikes=True)
+    require.replicas(network=net.replicas, x=x.shape[:-3])
+    return kind
 
 
 def _kind_of(net, record, err):

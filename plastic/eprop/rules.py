@@ -13,7 +13,6 @@ from plastic import xp
 from plastic.eprop import signals
 from plastic.eprop.gradients import (
     Network,
-    State,
     bptt_gradients,
     eprop_gradients,
     online_gradients,
@@ -22,33 +21,6 @@ from plastic.eprop.gradients import (
 from plastic.eprop.spiking import SpikingNetwork
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
-
-
-@xp.underflow_is_ordinary()
-def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
-    """Return the outputs of every step.
-
-    Args:
-        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
-        x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
-        state: where to begin, the state of a record; at rest by default. It is left unchanged.
-
-    Returns:
-        The output (..., T, batch, n_out).
-
-    Raises:
-        PlasticError: if x or the state does not fit the network.
-
-    Source: Bellec, Scherr et al. 2020, eqs. 7-11.
-
-    Example:
-        >>> import numpy as np
-        >>> from plastic import eprop
-        >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
-        >>> eprop.predict(net, xp.ones((5, 1, 3), dtype=bool)).shape
-        (5, 1, 2)
-    """
-    return simulate(net, x, state=state).output
 
 
 @xp.underflow_is_ordinary()

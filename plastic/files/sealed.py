@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from plastic import system, xp
+from plastic import interruption, system, xp
 from plastic.errors import PlasticError
 from plastic.files.whole import settle, system_errors, write
 from plastic.system import Path
@@ -133,7 +133,7 @@ def _fill(
     """Write all but the seal, and all but the values of the streamed dataset; return where these begin."""
     import h5py
 
-    with h5py.File(file, "w", userblock_size=_SEAL_SIZE) as hdf5:
+    with interruption.deferred(), h5py.File(file, "w", userblock_size=_SEAL_SIZE) as hdf5:
         for path, array in sorted(arrays.items()):  # their order in a dict is no content
             # not compressed: weights are noise to a compressor, and a checkpoint must not hold up the training
             hdf5[path] = array if isinstance(array, np.ndarray) else xp.asnumpy(array)
@@ -155,7 +155,7 @@ def _content(file: IO[bytes], path: Path, but_at: int | None = None) -> tuple[di
 
     size = file.seek(0, os.SEEK_END)
     try:
-        with h5py.File(file, "r") as hdf5:
+        with interruption.deferred(), h5py.File(file, "r") as hdf5:  # h5py may not hand on what a signal raises
             datasets = _datasets(hdf5, size)
             attributes = {name: _attribute(hdf5, name) for name in hdf5.attrs}
             return {

@@ -126,10 +126,20 @@ def _sigmoid_slope(v, rho, out=None):
     return slope
 
 
+def _softplus(v, out=None):
+    """log(1 + exp(v)) = max(v, 0) + log(1 + exp(-|v|)): `logaddexp` takes one number at a time on NumPy."""
+    above = xp.maximum(v, 0)
+    rest = xp.abs(v, out=out)
+    rest *= -1
+    rest = xp.exp(rest, out=out)
+    rest = xp.log1p(rest, out=out)
+    rest += above
+    return rest
+
+
 def _softplus_slope(v, rho, out=None):
-    slope = xp.multiply(rho, -1, out=out)  # NumPy 2.4's negative writes wrong numbers into columns of a wider array
-    slope = xp.expm1(slope, out=out)
-    return xp.multiply(slope, -1, out=out)
+    slope = xp.expm1(xp.negative(rho, out=out), out=out)
+    return xp.negative(slope, out=out)
 
 
 sigm = Activation("sigm", _sigm, _sigm_slope, lambda v, rho: 16 * rho * (1 - rho) * (1 - 2 * rho))
@@ -223,7 +233,7 @@ sigmoid = Activation("sigmoid", logistic, _sigmoid_slope, lambda v, rho: rho * (
 
 softplus = Activation(
     "softplus",
-    lambda v, out=None: xp.logaddexp(v, 0, out=out),
+    _softplus,
     _softplus_slope,
     lambda v, rho: xp.exp(-rho) * (1 - xp.exp(-rho)),
 )

@@ -39,8 +39,8 @@ def step(
 
         dL/dW_l = -mean of rho_l^T e~_l,    dL/db_l = -mean of e~_l,    dL/dtau_m = mean of e~ du/dt    (over the batch)
 
-    The equations of a step are in `plastic.gle.dynamics`. Shapes are not checked, as this is the inside of a loop, save
-    for that of `err`.
+    The equations of a step are in `plastic.gle.dynamics`. As this is the inside of a loop, little is checked: what the
+    shapes of x and err end with, and that `out` fits.
 
     Args:
         net: the network; it is not changed.
@@ -55,7 +55,7 @@ def step(
         before the step (..., batch, n_L), to which err belongs.
 
     Raises:
-        PlasticError: if err or out is of another form.
+        PlasticError: if x, err or out is of another form.
 
     Source: Ellenberger et al. 2024, "Results"; discretised as in the published code.
 
@@ -84,7 +84,7 @@ def evolve(net: Network, state: State, x: Array, err: Array | None = None) -> Ar
         The rates of the output layer before the step (..., batch, n_L).
 
     Raises:
-        PlasticError: if err is of another form.
+        PlasticError: if x or err is of another form.
 
     Example:
         >>> import numpy as np
@@ -108,13 +108,13 @@ def advance(net: Network, state: State, x: Array) -> Array:
     Returns:
         The rates of the output layer before the step (..., batch, n_L).
     """
-    s = state
-    output = s.output.copy()
-    _currents(net, s, x)
-    if not net.memoryless:
-        _follow(s.u_ahead, s.u, *net.steps()[:2], s.drive)
-    for phi, columns in net.groups:
-        phi.value(s.u_ahead[..., columns], out=s.r[..., columns])
+    units = state.units
+    output = affine.transposed(units.output.copy())
+    _currents(net, units, x)
+    neurons = units.neurons(net)
+    _membranes(net, units, neurons)
+    for group in neurons.groups:
+        group.take_rates()
     return output
 
 
@@ -126,8 +126,8 @@ def forget_errors(net: Network, state: State) -> None:
     """
     state.v[...] = 0
     state.E[...] = 0
-    for phi, columns in net.groups:
-        state.q[..., columns] = phi.slope(state.u_ahead[..., columns], state.r[..., columns])
+    for group in state.units.neurons(net).groups:
+        group.take_slopes()
 
 
 @xp.underflow_is_ordinary()
@@ -186,24 +186,25 @@ def step_through_all_layers(
     Returns:
         (grads, output), where output are the rates of the output layer after the step, a view of the state.
     """
-    s, grads, steps = state, gradients_to_write(net, out), net.steps()
-    _errors(net, s, steps, err)
-    scaled = s.e_ahead * (-1 / s.batch)
+    s, grads, neurons = state.units, gradients_to_write(net, out), state.units.neurons(net)
+    _errors(net, s, err, neurons)
+    s.stacks[0].take_input(x)
+    rho = affine.transposed(x)
     for k, (columns, layer) in enumerate(zip(net.columns, net.layers, strict=True)):
-        rho, u_ahead, r = x if k == 0 else s._r[k - 1], s._u_ahead[k], s._r[k]
-        xp.matmul(rho, layer.W, out=u_ahead)
+        part = (..., columns, slice(None))
+        current, e_ahead = s.current[part], s.e_ahead[part]
+        current[...] = affine.transposed(layer.W) @ rho
         if layer.b is not None:
-            u_ahead += layer.b
-        if net.gamma is not None:
-            u_ahead += net.gamma[..., columns] * s._e_ahead[k]
-        affine.weight_gradient(rho, scaled[..., columns], out=grads.layers[k].W)
-        if not net.memoryless:
-            dt_m, r_m = (each[..., columns] for each in steps[:2])
-            _follow(u_ahead, s.u[..., columns], dt_m, r_m, s.drive[..., columns])
-        net.phi[k].value(u_ahead, out=r)
-        s.q[..., columns] = net.phi[k].slope(u_ahead, r)
-    _gradients_of_neurons(net, s, grads, scaled)
-    return grads, s.output
+            current += affine.transposed(layer.b)
+        if neurons.gamma is not None:
+            current += neurons.gamma[part] * e_ahead
+        xp.matmul(rho, affine.transposed(e_ahead) * (-1 / state.batch), out=grads.layers[k].W)
+        _membranes(net, s, neurons, part)
+        rho = net.phi[k].value(s.u_ahead[part], out=s.r[part])
+    for group in neurons.groups:
+        group.take_slopes()
+    _gradients_of_neurons(net, s, grads)
+    return grads, state.output
 
 
 def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
@@ -232,67 +233,85 @@ def gradients_to_write(net: Network, out: Any) -> Parameters:
     return out
 
 
-def _euler_step(net, s, x, err, grads):
-    output, steps = s.output.copy(), net.steps()
-    _errors(net, s, steps, err)
+# From here on units are rows and samples are columns, as in memory: s are the `Units` of a state.
+
+
+def _euler_step(net, state, x, err, grads):
+    s = state.units
+    neurons, output = s.neurons(net), affine.transposed(s.output.copy())
+    _errors(net, s, err, neurons)
     _currents(net, s, x)
-    if net.gamma is not None:
-        s.u_ahead += net.gamma * s.e_ahead
-    if not net.memoryless:
-        _follow(s.u_ahead, s.u, *steps[:2], s.drive)
+    if neurons.gamma is not None:
+        s.current += neurons.gamma * s.e_ahead
+    _membranes(net, s, neurons)
     if grads is not None:
-        _gradients(net, s, x, grads)
-    for phi, columns in net.groups:
-        u_ahead, r = s.u_ahead[..., columns], s.r[..., columns]
-        phi.value(u_ahead, out=r)
-        s.q[..., columns] = phi.slope(u_ahead, r)
+        for stack, W in zip(s.stacks, grads.stacks, strict=True):
+            stack.times_errors(stack.below, stack.mean_errors(), out=W)
+        _gradients_of_neurons(net, s, grads)
+    for group in neurons.groups:
+        group.take_rates()
+        group.take_slopes()
     return output
 
 
-def _errors(net, s, steps, err):
+def _errors(net, s, err, neurons):
     """Errors e~ of all neurons, and E, what they send down."""
     if err is None:
-        s._E[-1][...] = 0
+        s.err[...] = 0
     else:
-        if err.shape[-2:] != s.output.shape[-2:]:
-            raise PlasticError(f"err has shape {err.shape}; {s.output.shape} is needed")
-        s._E[-1][...] = err * -1
-    xp.multiply(s.E, s.q, out=s.e_ahead)
-    if not net.memoryless:
-        if net.prospective:
-            _follow(s.e_ahead, s.v, *steps[2:], s.drive)
-        else:
+        if err.shape[:-3:-1] != s.err.shape[-2:]:
+            raise PlasticError(f"err has shape {err.shape}; {(*s.err.shape[:-2], *s.err.shape[:-3:-1])} is needed")
+        s.err[...] = affine.transposed(err) * -1
+    if net.memory == "none" or not net.prospective:
+        xp.multiply(s.E, s.q, out=s.e_ahead)
+        if net.memory != "none":
             s.v[...] = s.e_ahead
-    for k in range(1, len(net.layers)):
-        xp.matmul(s._e_ahead[k], affine.transposed(net.layers[k].W), out=s._E[k - 1])
+    elif net.memory == "full":
+        xp.multiply(s.E, s.q, out=s.e_ahead)
+        _follow(s.e_ahead, s.v, neurons.v_rate, neurons.v_ahead, s.du)
+    else:  # v is e
+        xp.multiply(s.E, s.q, out=s.du)
+        xp.subtract(s.du, s.v, out=s.e_ahead)
+        s.e_ahead *= neurons.v_ahead
+        s.e_ahead += s.v
+        s.v[...] = s.du
+    for stack, W in zip(s.stacks, net.parameters.down, strict=True):
+        if W is not None:
+            stack.times_down(W, stack.sent, out=stack.received)
 
 
 def _currents(net, s, x):
-    """Input currents of all neurons but for the nudge, in the place of u~, which is made of them."""
-    for k, layer in enumerate(net.layers):
-        xp.matmul(x if k == 0 else s._r[k - 1], layer.W, out=s._u_ahead[k])
+    """Input currents of all neurons but for the nudge."""
+    s.stacks[0].take_input(x)
+    for stack, W in zip(s.stacks, net.parameters.up, strict=True):
+        stack.times(W, stack.below, out=stack.current)
     if net.parameters.b is not None:
-        s.u_ahead += net.parameters.b
+        s.current += affine.transposed(net.parameters.b)
 
 
-def _gradients(net, s, x, grads):
-    scaled = s.e_ahead * (-1 / s.batch)
-    for k, layer in enumerate(grads.layers):
-        affine.weight_gradient(x if k == 0 else s._r[k - 1], scaled[..., net.columns[k]], out=layer.W)
-    _gradients_of_neurons(net, s, grads, scaled)
+def _membranes(net, s, neurons, part=...):
+    """u~ and u, of the currents; part: an index of some neurons."""
+    if net.memory == "full":
+        _follow(s.u_ahead[part], s.u[part], neurons.u_rate[part], neurons.u_ahead[part], s.du[part])
+    elif net.memory == "leaky":  # u~ is u, and the currents are where du will be
+        u, du = s.u[part], s.du[part]
+        du -= u
+        du *= neurons.u_rate[part]
+        u += du
 
 
-def _gradients_of_neurons(net, s, grads, scaled):
-    """Gradients of biases and time constants; -e~ du/dt has the sign of scaled * drive."""
+def _gradients_of_neurons(net, s, grads):
+    """Gradients of biases and time constants."""
     if grads.b is not None:
-        affine.bias_gradient(scaled, out=grads.b)
+        xp.matmul(s.e_ahead, s.means, out=affine.transposed(grads.b))
     if grads.tau_m is not None:
-        xp.divide(-xp.sum(scaled * s.drive, axis=-2, keepdims=True), net.tau_m, out=grads.tau_m)
+        xp.matmul(s.e_ahead * s.du, s.means * (-1 / net.dt), out=affine.transposed(grads.tau_m))
 
 
-def _follow(goal, low, rate, ahead, difference):
-    """goal <- low + ahead (goal - low), low <- low + rate (goal - low), of both as they were before."""
-    xp.subtract(goal, low, out=difference)
-    xp.multiply(difference, ahead, out=goal)
+def _follow(goal, low, rate, ahead, change):
+    """change <- rate (goal - low), goal <- low + ahead change, low <- low + change, all of low as it was before."""
+    xp.subtract(goal, low, out=change)
+    change *= rate
+    xp.multiply(change, ahead, out=goal)
     goal += low
-    low += rate * difference
+    low += change

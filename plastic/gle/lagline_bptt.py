@@ -50,7 +50,8 @@ class Tape:
     def after(self, position: int, state: State) -> None:
         """Note what the step number `position` has computed in its state."""
         arrays = self.arrays
-        arrays["drive"][position], arrays["u_ahead"][position] = state.drive, state.u_ahead
+        arrays["drive"][position] = state.du * (state.net.tau_m / state.net.dt)
+        arrays["u_ahead"][position] = state.u_ahead
         arrays["e"][position] = state.e_ahead[..., 1]
 
 

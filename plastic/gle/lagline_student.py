@@ -4,6 +4,9 @@ The net is 1-1-1 without bias, softplus in both layers, tau_r = 0.1, gamma = 1. 
 (1, 2). The student learns its weights and membrane time constants from the teacher's output in every step, by GLE
 ("gle"), by instantaneous backpropagation ("bp"), or by truncated backpropagation through time over a window of length
 4, 2 or 1 ("bptt_tw4", "bptt_tw2", "bptt_tw1"; see `plastic.gle.lagline_bptt`).
+
+Teacher and student are two replicas, in this order, of one network. What a step costs is that of about fifty array
+operations on two neurons, whose arithmetic costs little: several seeds share it.
 """
 
 from typing import Any
@@ -12,7 +15,7 @@ import numpy as np
 
 from plastic import parameters, xp
 from plastic.gle import lagline_bptt
-from plastic.gle.dynamics import advance, evolve, step
+from plastic.gle.dynamics import evolve, step
 from plastic.gle.networks import Network
 from plastic.gle.state import State
 from plastic.optimizers import Adam
@@ -22,6 +25,7 @@ from plastic.types import Array, Tree
 WEIGHTS, TAU_M, TAU_R, GAMMA = (1.0, 2.0), (1.0, 2.0), 0.1, 1.0
 WINDOWS = {"bptt_tw4": 4.0, "bptt_tw2": 2.0, "bptt_tw1": 1.0}
 LEAST = 10  # steps: no membrane time constant goes below
+TEACHER, STUDENT = 0, 1
 
 
 def chain(tau_m: Any, w: Any, dt: float, prospective: bool = False, learn_tau: bool = False) -> Network:
@@ -60,11 +64,14 @@ class Student:
     ) -> None:
         self.window, self.begin, self.beta = window, begin, beta
         start = np.asarray(start, dtype=float)
+        both = np.stack([np.broadcast_to([*TAU_M, *WEIGHTS], start.shape), start], axis=-2)
+        self.pair = chain(both[..., :2], both[..., 2:], dt, prospective, learn_tau=True)
+        self.pair_state, self.pair_grads = State(self.pair, batch), parameters.zeros_like(self.pair.parameters)
+        self.err = xp.zeros((*self.pair.lead, batch, 1), dtype=xp.float_dtype)  # that of the teacher is 0 throughout
+        self.teacher_state, self.state = (self.pair_state.replica(k) for k in (TEACHER, STUDENT))
+        self.teacher, self.student = self.teacher_state.net, self.state.net
         self.start = xp.asarray(start[..., None, :2])
-        self.teacher = chain(np.broadcast_to(TAU_M, (*start.shape[:-1], 2)), start[..., 2:] * 0 + WEIGHTS, dt)
-        self.student = chain(start[..., :2], start[..., 2:], dt, prospective, learn_tau=True)
-        self.teacher_state, self.state = State(self.teacher, batch), State(self.student, batch)
-        self.grads, self.optimizer = parameters.zeros_like(self.student.parameters), Adam(lr)
+        self.grads, self.optimizer = self.pair_grads.like(self.pair_grads.flat[..., STUDENT, :]), Adam(lr)
         self.moments = self.optimizer.init(self.student.parameters)
         self.tape = lagline_bptt.Tape(self.student, window + 1, batch) if window else None
 
@@ -77,25 +84,26 @@ class Student:
 
     def step(self, s: int, x: Array) -> tuple[Array, Array]:
         """Take step number s with input x (..., batch, 1); return the teacher's output y, and y minus the student's."""
-        student, state, learns = self.student, self.state, s >= self.begin
+        student, state, pair, learns = self.student, self.state, self.pair, s >= self.begin
         if not self.window and s in (0, self.begin // 2):
             student.tau_m[...] = self.teacher.tau_m if s == 0 and self.begin > 1 else self.start
-        y = advance(self.teacher, self.teacher_state, x)
-        d = y - state.output
+        d = self.teacher_state.output - state.output
+        xp.multiply(d, -self.beta, out=self.err[..., STUDENT, :, :])
+        x_of_both = x[..., None, :, :]
         if self.tape and learns:
             position = s - self._first_of_window(s)
             self.tape.before(position, state, x, d)
         if learns and not self.window:
-            step(student, state, x, -self.beta * d, out=self.grads)
+            output = step(pair, self.pair_state, x_of_both, self.err, out=self.pair_grads)[1]
         else:
-            evolve(student, state, x, -self.beta * d)
+            output = evolve(pair, self.pair_state, x_of_both, self.err)
         if self.tape and learns:
             self.tape.after(position, state)
         if s > self.begin:
             self._learn(s, position + 1 if self.window else 1)
         if learns:
             xp.maximum(student.tau_m, LEAST * student.dt, out=student.tau_m)
-        return y, d
+        return output[..., TEACHER, :, :], d
 
     def _first_of_window(self, s):
         """The step with which the window of step s begins: the first window is that of `begin`, whole or in part."""

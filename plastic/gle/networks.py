@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import numbers
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,10 +29,12 @@ class Network:
         parameters: what is learned; its leaves are layers/k/W, layers/k/b and, where it is learned, tau_m.
         phi: the `Activation` of each layer.
         tau_m, tau_r: time constants (..., 1, N), in the unit of dt; tau_m is a view of the parameters where learned.
+            Replica axes of what is not learned are of length 1 where all replicas share it.
         dt: the length of an Euler step.
         gamma: how strongly errors nudge the membranes, (..., 1, N), or None for 0.
         prospective: whether errors are; otherwise they are instantaneous.
-        memoryless: whether tau_m = tau_r throughout, so that u and v matter to nothing and are not followed.
+        memory: what is followed of u and v: "full", both; "leaky", u = u~ and v = e, where each neuron is a leaky
+            integrator (tau_r = dt) or instantaneous (tau_r = tau_m); "none", where all are instantaneous.
         sizes: the widths of the layers, the input first.    columns: where each layer lies among the N neurons.
     """
 
@@ -43,7 +45,7 @@ class Network:
     dt: float
     gamma: Array | None = None
     prospective: bool = True
-    memoryless: bool = False
+    memory: Literal["full", "leaky", "none"] = "full"
 
     @classmethod
     def from_layers(
@@ -82,24 +84,25 @@ class Network:
             require.choice(name, value, (True, False))
         neurons = {"tau_m": tau_m, "tau_r": tau_r, "gamma": gamma}
         tau_m, tau_r, gamma = (_per_neuron(name, value, sizes, lead) for name, value in neurons.items())
+        memory: Literal["full", "leaky", "none"] = (
+            _checked_memory(tau_m, tau_r, dt, learn_tau) if memoryless else "full"
+        )
         for name, tau in (("tau_m", tau_m), ("tau_r", tau_r)):
             if not np.all(tau >= dt * (1 - 1e-6)):
                 raise PlasticError(f"{name} is {tau.min():g} somewhere; no time constant can be below the step dt={dt}")
-        if memoryless and (learn_tau or np.any(tau_m != tau_r)):
-            raise PlasticError("memoryless is for networks whose tau_m and tau_r are equal, and not learned")
         bias = layers[0].b is not None
-        parts = [layer.W for layer in layers] + [layer.b for layer in layers if bias] + [tau_m] * learn_tau
+        learned = [np.broadcast_to(tau_m, (*lead, *tau_m.shape[-2:]))] if learn_tau else []
+        parts = [layer.W for layer in layers] + [layer.b for layer in layers if bias] + learned
         vector = np.concatenate([part.reshape(*lead, -1) for part in parts], axis=-1)
         held = Parameters(xp.asarray(vector, dtype=xp.float_dtype), sizes, bool(bias), bool(learn_tau))
         tau_m = held.tau_m if learn_tau else xp.asarray(tau_m)
         gamma = xp.asarray(gamma) if np.any(gamma) else None
-        return cls(held, each_phi, tau_m, xp.asarray(tau_r), dt, gamma, bool(prospective), bool(memoryless))
+        return cls(held, each_phi, tau_m, xp.asarray(tau_r), dt, gamma, bool(prospective), memory)
 
     def __post_init__(self) -> None:
         self.sizes: tuple[int, ...] = self.parameters.form[0]
         self.columns = columns_of(self.sizes)
         self.groups = _groups(self.phi, self.columns)
-        self._fixed = None if self.parameters.tau_m is not None else self._steps()
 
     def __repr__(self) -> str:
         names = [phi.name for phi in self.phi]
@@ -114,27 +117,26 @@ class Network:
     @property
     def lead(self) -> tuple[int, ...]:
         """The replica axes; () for one network."""
-        return self.tau_m.shape[:-2]
+        return self.parameters.flat.shape[:-1]
 
     @property
     def layers(self) -> list[Affine]:
         """The affine maps between the layers, views of the parameters."""
         return self.parameters.layers
 
-    def replica(self, k: int) -> "Network":
-        """Return the network of replica k, along the last replica axis; its parameters are views of these."""
+    def replica(self, k: int | slice) -> "Network":
+        """Return the network of replica k, along the last replica axis, or of a slice of them.
+
+        Its parameters are views of these.
+        """
         held = self.parameters.like(self.parameters.flat[..., k, :])
-        tau_m, tau_r = (array[..., k, :, :] for array in (self.tau_m, self.tau_r))
-        gamma = None if self.gamma is None else self.gamma[..., k, :, :]
-        return dataclasses.replace(self, parameters=held, tau_m=tau_m, tau_r=tau_r, gamma=gamma)
+        shared = slice(None) if isinstance(k, slice) else 0
 
-    def steps(self) -> tuple[Array, Array, Array, Array]:
-        """Return (dt/tau_m, tau_r/tau_m, dt/tau_r, tau_m/tau_r): how far u, u~, v and e~ move from where u, v are."""
-        return self._fixed or self._steps()
+        def of(each: Array) -> Array:
+            return each[..., k if each.shape[-3] > 1 else shared, :, :]
 
-    def _steps(self):
-        tau_m, tau_r, dt = self.tau_m, self.tau_r, self.dt
-        return dt / tau_m, tau_r / tau_m, dt / tau_r, tau_m / tau_r
+        gamma = None if self.gamma is None else of(self.gamma)
+        return dataclasses.replace(self, parameters=held, tau_m=of(self.tau_m), tau_r=of(self.tau_r), gamma=gamma)
 
 
 def network(
@@ -168,7 +170,9 @@ def network(
         prospective: whether errors look ahead in time; otherwise they are instantaneous, which is backpropagation
             without credit through time.
         learn_tau: whether tau_m is learned too, as the leaf tau_m of the parameters.
-        memoryless: whether to leave out u and v, for networks that have tau_m = tau_r throughout: the same, faster.
+        memoryless: whether to leave out what instantaneous neurons, tau_r = tau_m, need not remember, for networks in
+            which all others are leaky integrators, tau_r = dt: the same outputs and gradients, faster. u of the state
+            is then u~, and v is e.
         bias: whether there are biases.
 
     Returns:
@@ -225,6 +229,17 @@ def _groups(phi, columns):
     return groups
 
 
+def _checked_memory(tau_m: Any, tau_r: Any, dt: float, learn_tau: bool) -> Literal["leaky", "none"]:
+    """Return what there is to follow of u and v where nothing else is."""
+    instantaneous = tau_m == tau_r
+    leaky = np.abs(tau_r - dt) <= 1e-6 * dt
+    if learn_tau or not np.all(instantaneous | leaky):
+        raise PlasticError(
+            "memoryless is for networks whose tau_r is tau_m or dt in each neuron, and whose tau_m is not learned"
+        )
+    return "none" if np.all(instantaneous) else "leaky"
+
+
 def _checked_step(dt):
     require.number("dt", dt, above=0)
     if np.ndim(dt):
@@ -257,7 +272,10 @@ def _checked_layers(layers):
 
 
 def _per_neuron(name, value, sizes, lead):
-    """Return a host array (*lead, 1, N) of finite numbers, made of what `network` takes."""
+    """Return a host array (.., 1, N) of finite numbers, made of what `network` takes.
+
+    It has as many replica axes as `lead`, of length 1 where all replicas share the numbers.
+    """
     n = sum(sizes[1:])
     if isinstance(value, np.ndarray) and value.ndim > 0:
         _require_numbers(name, value)
@@ -270,7 +288,7 @@ def _per_neuron(name, value, sizes, lead):
         each = value
     else:
         each = np.concatenate(_by_layer(name, value, sizes[1:]))[None]
-    return np.broadcast_to(each.astype(float), (*lead, 1, n)).copy()
+    return np.broadcast_to(each.astype(float), (*[1] * (len(lead) + 2 - each.ndim), *each.shape[:-1], n)).copy()
 
 
 def _by_layer(name, value, widths):

@@ -13,7 +13,7 @@ whose counterpart by GLE is the mean over the steps of the gradients of `step` w
 with r_0 = x, and output_t = r_L before the step. Backwards, with U and R the derivatives of the loss by u and r after a
 step, 0 after the last, and p, c those by u~ and I within it,
 
-    p = R phi'(u~),    c = (dt U + tau_r p) / tau_m,    U <- U + p - c
+    p = R phi'(u~),    c = (dt / tau_m) (U + (tau_r / dt) p),    U <- U + p - c
     R_{l-1} <- c_l W_l^T,    R_L <- (output_t - y_t) / (T batch)
     dL/dW_l = sum over t of r_{l-1}^T c_l,    dL/db_l = sum of c_l,    dL/dtau_m = -sum of c D / tau_m
 
@@ -62,22 +62,25 @@ def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> 
         >>> outputs.shape
         (30, 4, 2)
     """
-    grads, past = _begun(net, x, y, out)
-    r, slope, drive, error = past
-    dt_m, r_m = net.steps()[:2]
-    c = xp.empty_like(slope)
-    U, R = xp.zeros_like(slope[..., 0, :, :]), xp.zeros_like(slope[..., 0, :, :])
+    grads, units, past = _begun(net, x, y, out)
+    r, slope, du, error = past
+    one = xp.ones((1, x.shape[-2]), dtype=xp.float_dtype)
+    rate, ahead = (affine.transposed(each) * one for each in (net.dt / net.tau_m, net.tau_r / net.dt))
+    U, R, c = xp.zeros_like(units.u), units.E, units.e_ahead
+    R[...] = 0
     for t in reversed(range(x.shape[-3])):
         p = R * slope[..., t, :, :]
-        c_t = dt_m * U + r_m * p
-        U += p - c_t
-        for k in range(1, len(net.layers)):
-            R[..., net.columns[k - 1]] = c_t[..., net.columns[k]] @ affine.transposed(net.layers[k].W)
-        R[..., net.columns[-1]] = error[..., t, :, :]
-        c[..., t, :, :] = c_t
-    c *= 1 / (x.shape[-3] * x.shape[-2])
-    _write(net, x, r, c, drive, grads)
-    return grads, r[..., net.columns[-1]]
+        xp.multiply(p, ahead, out=c)
+        c += U
+        c *= rate
+        U += p
+        U -= c
+        for stack, W in zip(units.stacks, net.parameters.down, strict=True):
+            if W is not None:
+                stack.times_down(W, stack.sent, out=stack.received)
+        units.err[...] = error[..., t, :, :]
+        slope[..., t, :, :] = c  # whose place it takes
+    return _written(net, x, r, slope, du, grads, 1)
 
 
 @xp.underflow_is_ordinary()
@@ -114,46 +117,51 @@ def adjoint(net: Network, x: Array, y: Array, *, out: Parameters | None = None) 
         >>> outputs.shape
         (30, 4, 2)
     """
-    grads, past = _begun(net, x, y, out)
-    r, slope, drive, error = past
-    m, q = (xp.moveaxis(array, -3, 0) for array in (-error, slope))
+    grads, _, (r, slope, du, error) = _begun(net, x, y, out)
+    m, q = (xp.moveaxis(affine.transposed(rows), -3, 0) for rows in (error * -1, slope))
     lam = xp.moveaxis(adjoint_dynamics.errors(net, m, q, textbook=True), 0, -3)
-    c = lam * (-1 / (x.shape[-3] * x.shape[-2]))
-    _write(net, x, r, c, drive, grads)
-    return grads, r[..., net.columns[-1]]
+    return _written(net, x, r, affine.transposed(lam), du, grads, -1)
 
 
 def _begun(net, x, y, out):
-    """Check a call; return the gradients to write, and (r, slope, drive, error) of all steps.
+    """Check a call; return the gradients to write, the `Units` of a state, and (r, slope, du, error) of all steps.
 
-    r: rates before a step; slope: phi'(u~), drive: I - u within it, None where nothing needs it; all (..., T, batch,
-    N). error: output - y.
+    r: rates before a step; slope: phi'(u~), du: the change of u within it, None where nothing needs it; error: output -
+    y. All are rows of samples, (..., T, N, batch).
     """
     require_sequences(net, x)
     require.targets(y, x, net.sizes[-1], x.dtype, time=True)
     lead = require_replicas(net, x=x, y=y)
     grads = gradients_to_write(net, out)
-    state = State(net, x.shape[-2])
-    shape = (*lead, *x.shape[-3:-1], sum(net.sizes[1:]))
-    r, slope = (xp.empty(shape, dtype=xp.float_dtype) for _ in range(2))
-    drive = None if grads.tau_m is None else xp.empty_like(r)
-    for t in range(x.shape[-3]):
-        r[..., t, :, :] = state.r
+    state, (T, batch) = State(net, x.shape[-2]), x.shape[-3:-1]
+    units, groups = state.units, state.units.neurons(net).groups
+    r, slope = (xp.empty((*lead, T, sum(net.sizes[1:]), batch), dtype=xp.float_dtype) for _ in range(2))
+    du = None if grads.tau_m is None else xp.empty_like(r)
+    for t in range(T):
+        r[..., t, :, :] = units.r
         advance(net, state, x[..., t, :, :])
-        for phi, columns in net.groups:
-            slope[..., t, :, columns] = phi.slope(state.u_ahead[..., columns], state.r[..., columns])
-        if drive is not None:
-            drive[..., t, :, :] = state.drive
-    return grads, (r, slope, drive, r[..., net.columns[-1]] - y)
+        for group in groups:
+            group.take_slopes()
+        slope[..., t, :, :] = units.q
+        if du is not None:
+            du[..., t, :, :] = units.du
+    return grads, units, (r, slope, du, r[..., net.columns[-1], :] - affine.transposed(y))
 
 
-def _write(net, x, r, c, drive, grads):
-    """Write the gradients, given c = dL/dI of all steps and the rates r that the layers above take in them."""
-    c_rows = affine.rows(c)
+def _written(net, x, r, c, du, grads, sign):
+    """Write the gradients, given sign dL/dI of all steps, c; return them, and the outputs, which the rates r hold."""
+    scale = sign / (x.shape[-3] * x.shape[-2])  # makes means of sums
     for k, layer in enumerate(grads.layers):
-        below = x if k == 0 else r[..., net.columns[k - 1]]
-        affine.weight_gradient(affine.rows(below), c_rows[..., net.columns[k]], out=layer.W)
+        below = affine.transposed(x) if k == 0 else r[..., net.columns[k - 1], :]
+        layer.W[...] = xp.sum(xp.matmul(below, affine.transposed(c[..., net.columns[k], :])), axis=-3)
     if grads.b is not None:
-        affine.bias_gradient(c_rows, out=grads.b)
+        grads.b[...] = affine.transposed(_sum(c))
     if grads.tau_m is not None:
-        xp.divide(-affine.bias_gradient(affine.rows(c * drive)), net.tau_m, out=grads.tau_m)
+        grads.tau_m[...] = affine.transposed(_sum(c * du)) * (-1 / net.dt)
+    grads.flat *= scale
+    return grads, affine.transposed(r[..., net.columns[-1], :])
+
+
+def _sum(rows):
+    """The sum over steps and samples of rows (..., T, N, batch), as a column (..., N, 1)."""
+    return xp.sum(xp.sum(rows, axis=-3), axis=-1, keepdims=True)

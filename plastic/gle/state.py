@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from plastic import require, xp
+from plastic import affine, require, xp
 from plastic.errors import PlasticError
 from plastic.gle.networks import Network
+from plastic.gle.units import Units
 from plastic.types import Array
 
 
@@ -21,8 +22,9 @@ class State:
     Attributes:
         u: membrane potential.    r: rate.    q: phi'(u~).    v: low-passed error.    E: error from the layer above, in
             the columns of the layer that it comes to. These are the state; all are (..., batch, N).
-        u_ahead, e_ahead: u~ and e~ of the last step.    drive: I - u of the last step (0 in memoryless networks).
+        u_ahead, e_ahead: u~ and e~ of the last step.    du: the change of u in it, where `net.memory` is not none.
         output: the rates of the output layer (..., batch, n_L), a view of r.
+        units: the arrays of all these, as they lie in memory.
 
     Raises:
         PlasticError: if net is no network, or batch no whole number of at least 1.
@@ -38,18 +40,23 @@ class State:
     def __init__(self, net: Network, batch: int) -> None:
         require_network(net)
         require.whole("batch", batch)
-        self.net, self.batch = net, batch
-        shape = (*net.lead, batch, sum(net.sizes[1:]))
-        self.u, self.v, self.r, self.q, self.E = (xp.zeros(shape, dtype=xp.float_dtype) for _ in range(5))
-        self.u_ahead, self.e_ahead, self.drive = (xp.zeros_like(self.u) for _ in range(3))
-        arrays = (self.r, self.E, self.u_ahead, self.e_ahead)
-        self._r, self._E, self._u_ahead, self._e_ahead = (
-            [array[..., columns] for columns in net.columns] for array in arrays
+        self._hold(net, Units(net, batch), batch)
+
+    def _hold(self, net: Network, units: Units, batch: int) -> None:
+        self.net, self.units, self.batch = net, units, batch
+        self.u, self.v, self.r, self.q, self.E, self.u_ahead, self.e_ahead, self.du, self.output = (
+            affine.transposed(getattr(units, name)) for name in (*"uvrqE", "u_ahead", "e_ahead", "du", "output")
         )
-        self.output = self._r[-1]
 
     def __repr__(self) -> str:
         return f"State of {self.net}, batch {self.batch}"
+
+    def replica(self, k: int | slice) -> "State":
+        """Return the state of replica k, along the last replica axis, or of a slice of them: views of this one."""
+        state, net = object.__new__(State), self.net.replica(k)
+        arrays = {name: array[..., k, :, :] for name, array in self.units.arrays.items()}
+        state._hold(net, Units(net, self.batch, arrays), self.batch)
+        return state
 
     @property
     def tree(self) -> dict[str, Array]:

@@ -6,6 +6,7 @@ replicas.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from plastic import convolution, require, xp
 from plastic.errors import PlasticError
 from plastic.initializers import Generator, uniform_fan_in
 from plastic.parameters import Affine
-from plastic.pc.networks import AffineMap, Network, require_layers
+from plastic.pc.maps import AffineMap, Calls
+from plastic.pc.networks import Network, require_layers
 from plastic.types import Array
 
 
@@ -74,6 +76,10 @@ class ConvolutionalNetwork(Network):
         """The widths of the layers, (n_0, .., n_L); of a map, all of its units."""
         dense = self.layers[len(self.shapes) - 1 :]
         return (*map(math.prod, self.shapes), *(layer.W.shape[-1] for layer in dense))
+
+    def order(self) -> str:
+        """Return "C": a map is a row of units in memory."""
+        return "C"
 
     def maps(self, order: str = "C") -> list[Any]:
         """Return what leads from each layer to the next."""
@@ -154,12 +160,20 @@ class ConvolutionMap:
     def _padded(self, r):
         return convolution.pad(r.reshape(-1, *self.shape), self.padding)
 
-    def up(self, r: Array, out: Array) -> None:
-        """Write the convolution of the padded map r (batch, n_in) into `out` (batch, n_out)."""
+    def up(self, r: Array, out: Array) -> Calls:
+        """Return the calls that write the convolution of the padded map r (batch, n_in) into `out` (batch, n_out)."""
+        return [functools.partial(self._up, r, out)]
+
+    linear = up  # there is no bias
+
+    def down(self, delta: Array, out: Array) -> Calls:
+        """Return the calls that write its adjoint at delta (batch, n_out) into `out` (batch, n_in)."""
+        return [functools.partial(self._down, delta, out)]
+
+    def _up(self, r, out):
         out[...] = convolution.conv(self._padded(r), self.K, stride=self.stride).reshape(out.shape)
 
-    def down(self, delta: Array, out: Array) -> None:
-        """Write its adjoint at delta (batch, n_out) into `out` (batch, n_in)."""
+    def _down(self, delta, out):
         padded = self._padded(out)
         z = delta.reshape(len(padded), *self._shape_above(padded), self.K.shape[3])
         convolution.strided_adjoint(z, self.K, self.stride, padded)

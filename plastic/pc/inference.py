@@ -10,7 +10,11 @@ and gradients of all layers taken at the same point (symbols as in `plastic.pc.n
 (with the states after the activation, eps f'(a) takes the place of eps in both gradients, and f' goes from the first).
 After the second step and each later one the rate adapts, by the energies before this step and the one before it:
 
-    gamma <- amplifier gamma  where F has fallen,  gamma <- discount gamma  elsewhere (equal, higher, or not a number)
+    gamma <- amplifier gamma  where F has fallen,  gamma <- discount gamma  where it has risen, or is not a number
+
+by more than its rounding, as it is where they come to rest: there gamma stays, and the states come to rest indeed. (The
+published code takes an energy that has not fallen for one that has risen: near rest rounding decides, gamma shrinks at
+random, and the states stop short of it.)
 
 Prospective configuration: with the output at its target, the states settle first, and the weights then follow; see
 `plastic.pc.pc`. In incremental predictive coding they move at every step:
@@ -25,12 +29,22 @@ Gradients of weights are means over the batch, F is a sum: the rate of inference
 
 from plastic import require, xp
 from plastic.pc.networks import Network
+from plastic.pc.solvers import relax, require_solver
 from plastic.pc.states import Loss, State, require_target
 from plastic.types import Array, Tree
 
 
 @xp.underflow_is_ordinary()
-def infer(net: Network, state: State, x: Array, steps: int, loss: Loss | None = None) -> Array:
+def infer(
+    net: Network,
+    state: State,
+    x: Array,
+    steps: int,
+    loss: Loss | None = None,
+    *,
+    tolerance: float = 0.0,
+    solver: str = "steps",
+) -> Array:
     """Let the states settle, with the weights held.
 
         x_l <- x_l - gamma (eps_l - f'(x_l) (eps_{l+1} W_{l+1}^T))
@@ -41,12 +55,15 @@ def infer(net: Network, state: State, x: Array, steps: int, loss: Loss | None = 
         x: inputs (..., batch, n_0).
         steps: how many steps, 0 or more.
         loss: loss(output) -> (L, err) in place of half the squared error, see `step`.
+        tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
+        solver: how they come to rest: "steps", as published, "layerwise" or "anderson"; see `plastic.pc.solvers`.
 
     Returns:
         mu_L at the new states, (..., batch, n_L).
 
     Raises:
-        PlasticError: if `steps` is not a whole number, or x has another shape than that of the state.
+        PlasticError: if `steps` is not a whole number, x has another shape than that of the state, or the tolerance or
+            the solver is none, or not for this loss or a state with an optimizer.
 
     Source: Song et al. 2024, Methods.
 
@@ -61,11 +78,10 @@ def infer(net: Network, state: State, x: Array, steps: int, loss: Loss | None = 
     """
     require.whole("steps", steps, least=0)
     require_target(state, loss)
+    require_solver(solver, tolerance, state.optimizer, loss)
     state._take(net, x)
     state._look(loss)
-    for _ in range(steps):
-        state._move()
-        state._look(loss)
+    relax(state, steps, solver, tolerance, loss)
     return state.top.copy(order="K")
 
 

@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from plastic import affine, functions, initializers, require, xp
+from plastic import functions, initializers, require, xp
 from plastic.errors import PlasticError
 from plastic.functions import Activation
 from plastic.parameters import Affine
+from plastic.pc.maps import AffineMap, perform
 from plastic.types import Array, Tree
 
 _SHOWN = 8  # widths that a repr spells out
@@ -99,6 +100,10 @@ class Network:
     def replicas(self) -> tuple[int, ...]:
         """The shape of the replica axes; () of a single network."""
         return self.layers[-1].W.shape[:-2]
+
+    def order(self) -> str:
+        """Return the memory order of arrays (..., batch, units) that suits the network, see `xp.order`."""
+        return xp.order(*(layer.W for layer in self.layers))
 
     def maps(self, order: str = "C") -> list[Any]:
         """Return what leads from each layer to the next, with the weights as they are, for arrays of this memory order.
@@ -178,7 +183,7 @@ def activities(net: Network, x: Array) -> list[Array]:
     found, r = [], x
     for k, (each, n) in enumerate(zip(net.maps(), net.sizes[1:], strict=True)):
         a = xp.empty((*lead, x.shape[-2], n), dtype=x.dtype)
-        each.up(r, a)
+        perform(each.up(r, a))
         if k < len(net.phi):
             r = net.phi[k].value(a)
         found.append(r if net.after and k < len(net.phi) else a)
@@ -204,37 +209,6 @@ def predict(net: Network, x: Array) -> Array:
         (5, 2)
     """
     return activities(net, x)[-1]
-
-
-class AffineMap:
-    """What leads from a layer to the next: a = r W + b, its adjoint, and the gradient of its parameters.
-
-    All write into `out`. With the order "F", of nets of a few units with many replicas (see `xp.order`), it is a sum
-    of products over all replicas at once.
-    """
-
-    def __init__(self, layer: Affine, order: str = "C") -> None:
-        self.W, self.b = xp.asfortranarray(layer.W) if order == "F" else layer.W, layer.b
-        self.times = xp.short_sum if order == "F" else xp.matmul
-
-    def up(self, r: Array, out: Array) -> None:
-        """Write r W + b, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
-        self.times(r, self.W, out=out)
-        if self.b is not None:
-            out += self.b
-
-    def down(self, delta: Array, out: Array) -> None:
-        """Write delta W^T, of delta (..., batch, n_out), into `out` (..., batch, n_in)."""
-        self.times(delta, affine.transposed(self.W), out=out)
-
-    def gradient(self, r: Array, delta: Array, out: Affine) -> None:
-        """Write -r^T delta / batch, and minus the mean of delta over the batch, into an `Affine`."""
-        scale = -1 / r.shape[-2]
-        affine.weight_gradient(r, delta, out=out.W)
-        out.W *= scale
-        if out.b is not None:
-            affine.bias_gradient(delta, out=out.b)
-            out.b *= scale
 
 
 def require_network(net: Any) -> None:

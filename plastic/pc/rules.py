@@ -13,8 +13,11 @@ gradients, -r_{l-1}^T delta_l, with delta in the place of eps.
 from typing import Any
 
 from plastic import affine, parameters, require, xp
+from plastic.pc import turns
 from plastic.pc.linear import require_linear
+from plastic.pc.maps import perform
 from plastic.pc.networks import Network, activities, require_batch, require_network
+from plastic.pc.solvers import LOOK_EVERY, largest, relax, require_solver
 from plastic.pc.states import Loss, State, require_target
 from plastic.types import Array, Tree
 
@@ -29,6 +32,8 @@ def pc(
     gamma: Any = 0.1,
     discount: float = 0.5,
     amplifier: float = 1.0,
+    tolerance: float = 0.0,
+    solver: str = "steps",
     out: Tree = None,
 ) -> tuple[Tree, Array]:
     """Return the gradients of predictive coding: T - 1 steps of inference, then dF/dW at the states reached.
@@ -44,8 +49,11 @@ def pc(
         y: targets (..., batch, n_L), for classes one-hot rows.
         T: steps, at least 1; published are 64 to 512.
         gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
-        discount: what gamma is multiplied by after a step before which the energy had not fallen, above 0, at most 1.
-        amplifier: what it is multiplied by otherwise, at least 1.
+        discount: what gamma is multiplied by after a step before which the energy had risen, above 0, at most 1.
+        amplifier: what it is multiplied by after one before which it had fallen, at least 1.
+        tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
+        solver: how they come to rest: "steps", as published, "layerwise" (T - 1 sweeps at most, of which a few suffice)
+            or "anderson"; see `plastic.pc.solvers`.
         out: a tree of the shape of the parameters to write the gradients into.
 
     Returns:
@@ -69,10 +77,13 @@ def pc(
         True
     """
     require.whole("T", T)
-    state, output = _begun(net, x, y, out, gamma=gamma, discount=discount, amplifier=amplifier)
-    for _ in range(T - 1):
-        state._move()
-        state._look()
+    require_solver(solver, tolerance)
+    constants = {"discount": discount, "amplifier": amplifier}
+    if turns.pay(net, x):
+        _require_call(net, y, out)
+        return turns.take(pc, net, x, y, out, gamma, T=T, tolerance=tolerance, solver=solver, **constants)
+    state, output = _begun(net, x, y, out, gamma=gamma, **constants)
+    relax(state, T - 1, solver, tolerance)
     return state.weight_gradients(out), output
 
 
@@ -111,7 +122,7 @@ def bp(net: Network, x: Array, y: Array, *, out: Tree = None) -> tuple[Tree, Arr
 
 @xp.underflow_is_ordinary()
 def fixed_prediction(
-    net: Network, x: Array, y: Array, *, T: int = 128, gamma: Any = 0.1, out: Tree = None
+    net: Network, x: Array, y: Array, *, T: int = 128, gamma: Any = 0.1, tolerance: float = 0.0, out: Tree = None
 ) -> tuple[Tree, Array]:
     """Return the gradients of predictive coding with predictions and slopes held at their feed-forward values.
 
@@ -124,6 +135,7 @@ def fixed_prediction(
         y: targets (..., batch, n_L).
         T: steps, at least 1; fewer than L reach the top layers only.
         gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
+        tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
         out: a tree of the shape of the parameters to write the gradients into.
 
     Returns:
@@ -145,16 +157,20 @@ def fixed_prediction(
         True
     """
     require.whole("T", T)
+    require.scalar("tolerance", tolerance, least=0)
     state, output = _begun(net, x, y, out, gamma=gamma)
     state._take_slopes()
     state.gradient(fresh=False)
-    for _ in range(T - 1):
+    for t in range(1, T):
         state.back *= gamma
         state.x -= state.back
+        is_at_rest = tolerance > 0 and t % LOOK_EVERY == 0 and largest(state.back) <= tolerance
         xp.subtract(state.x, state.mu, out=state.eps)
         if net.after:
             state._pass_slopes()
         state.gradient(fresh=False)
+        if is_at_rest:
+            break
     if net.after:
         state.x[...] = state.mu  # what the layers send is held too
     return state.weight_gradients(out), output
@@ -229,9 +245,8 @@ def tp(net: Network, x: Array, y: Array, *, out: Tree = None) -> tuple[Tree, Arr
         ([2.0, 8.0], 4.0)
     """
     require_linear(net, "target propagation by pseudo-inverses")
-    require.array("y", y)
+    _require_call(net, y, out)
     require_batch(net, x, y)
-    _require_out(out, net)
     states = [x, *activities(net, x)]
     grads = parameters.zeros_like(net.parameters) if out is None else out
     e = (states[-1] - y) / x.shape[-2]
@@ -295,9 +310,7 @@ def repeated_bp(
 
 def _begun(net, x, y, out, **constants):
     """Check a call; return the state in which a rule begins, and the feed-forward prediction."""
-    require_network(net)
-    require.array("y", y)
-    _require_out(out, net)
+    _require_call(net, y, out)
     state = State(net, x, y, **constants)
     return state, state.top.copy(order="K")
 
@@ -306,10 +319,12 @@ def _propagate(state):
     """Set the hidden errors to those of backpropagation at the feed-forward activities, where the state is."""
     state._take_slopes()
     for k in reversed(range(len(state.x_layers))):
-        state._maps[k + 1].down(state.deltas[k + 1], state.deltas[k])
+        perform(state._maps[k + 1].down(state.deltas[k + 1], state.deltas[k]))
         state.deltas[k] *= state.q_layers[k]
 
 
-def _require_out(out, net):
+def _require_call(net, y, out):
+    require_network(net)
+    require.array("y", y)
     if out is not None:
         require.tree("out", out, net.parameters)

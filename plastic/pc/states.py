@@ -8,15 +8,18 @@ import numbers
 from collections.abc import Callable
 from typing import Any
 
-from plastic import parameters, require, xp
+from plastic import affine, parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.functions import Activation
+from plastic.pc.maps import perform
 from plastic.pc.networks import Network, groups, require_batch, require_network
 from plastic.types import Array, Tree
 
 Loss = Callable[[Array], tuple[Any, Array]]
 """loss(output) -> (L, err): for outputs (..., batch, n_L) their loss, a sum over the batch, of the replica shape, and
 err = dL/doutput."""
+
+_ROUNDINGS = 16  # by so many two energies have to differ to be told apart; those at rest differ by 5
 
 
 class State:
@@ -30,8 +33,8 @@ class State:
         y: targets (..., batch, n_L), at which the output is held: the loss is |y - mu_L|^2 / 2, a sum over units and
             batch. None where every step is given a loss of its own.
         gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
-        discount: what gamma is multiplied by where the energy has not fallen, above 0, at most 1.
-        amplifier: what gamma is multiplied by where it has, at least 1.
+        discount: what gamma is multiplied by where the energy has risen, above 0, at most 1.
+        amplifier: what gamma is multiplied by where it has fallen, at least 1.
         optimizer: of the states, for instance an `Adam`, which takes gamma for its rate; gradient descent by default.
 
     Attributes:
@@ -76,12 +79,16 @@ class State:
                 f"optimizer is {optimizer!r}; it must be one of the states, Adam() for instance, or None"
             )
         self.gamma, self.discount, self.amplifier, self.before = gamma, discount, amplifier, None
+        kind = xp.finfo(x.dtype)
+        self._L, self.rounding = None, _ROUNDINGS * float(kind.eps)
         self.adapts = discount != 1 or amplifier != 1
         self._net, self._shape, self._dtype = net, x.shape, x.dtype
+        self.y = y
         self._lay_out(net, x.shape[-2])
-        self.y = y if y is None or self._order == "C" else xp.asfortranarray(y)
         self._take(net, x)
         self._begin()
+        count = self._states.shape[-1] * x.shape[-2]
+        self.scale = (_squares(_flat(self._states, self._order)) / count + float(kind.tiny)) ** 0.5
         self.optimizer = optimizer
         self.moments = None if optimizer is None else optimizer.init(self.x)
 
@@ -91,21 +98,27 @@ class State:
 
     def _lay_out(self, net, batch):
         """Make the arrays, and their views of layers and of groups of layers that have one activation."""
-        self._order = xp.order(*(layer.W for layer in net.layers))
-        ends = list(itertools.accumulate(net.sizes[1:-1], initial=0))
-        self.columns = [slice(*pair) for pair in itertools.pairwise(ends)]
+        self._order = net.order()
+        ends = list(itertools.accumulate(net.sizes[1:], initial=0))
+        *hidden, top = self.columns = [slice(*pair) for pair in itertools.pairwise(ends)]
+        below = slice(top.start)
 
         def zeros(units):
-            return xp.zeros((*net.replicas, batch, units), dtype=net.dtype, order=self._order)
+            return xp.zeros_in(self._order, (*net.replicas, batch, units), net.dtype)
 
         def layers(array):
-            return [array[..., each] for each in self.columns]
+            return [array[..., each] for each in hidden]
 
-        self.x, self.mu, self.eps, self.back = (zeros(ends[-1]) for _ in range(4))
-        self.r = self.x if net.after else zeros(ends[-1])
-        self.a = zeros(ends[-1]) if net.after else self.mu
-        self.delta = zeros(ends[-1]) if net.after else self.eps
-        self.top, self.eps_top = zeros(net.sizes[-1]), zeros(net.sizes[-1])
+        self._states, self._predictions, self._errors = (zeros(top.stop) for _ in range(3))  # of all layers: x_L = y
+        self.x, self.mu, self.eps = (each[..., below] for each in (self._states, self._predictions, self._errors))
+        self.top, self.eps_top = (each[..., top] for each in (self._predictions, self._errors))
+        if self.y is not None:
+            self._states[..., top] = self.y
+        self._flat = _flat(self._errors, self._order)
+        self.back = zeros(top.start)
+        self.r = self.x if net.after else zeros(top.start)
+        self.a = zeros(top.start) if net.after else self.mu
+        self.delta = zeros(top.start) if net.after else self.eps
         self.x_layers, self.r_layers, self.mu_layers = layers(self.x), layers(self.r), layers(self.mu)
         self.eps_layers, self.back_layers = layers(self.eps), layers(self.back)
         self.predicted = [*layers(self.a), self.top]
@@ -115,8 +128,9 @@ class State:
     @property
     def F(self) -> Array:
         """The energy, a sum over units and batch, of the replica shape, where the errors were last computed."""
-        hidden = 0.5 * _squares(self.eps)
-        return hidden + (0.5 * _squares(self.eps_top) if self._L is None else self._L)
+        if self._L is not None:
+            return 0.5 * xp.einsum("...bn,...bn->...", self.eps, self.eps) + self._L
+        return 0.5 * _squares(self._flat)
 
     @property
     def q_layers(self) -> list[Array]:
@@ -124,7 +138,7 @@ class State:
         return [
             group.q[..., each.start - group.columns.start : each.stop - group.columns.start]
             for group in self.groups
-            for each in self.columns
+            for each in self.columns[:-1]
             if group.columns.start <= each.start < group.columns.stop
         ]
 
@@ -137,10 +151,11 @@ class State:
         self._net = net
         self._input = xp.asfortranarray(x) if self._order == "F" else x
         self._maps = net.maps(self._order)
-        self._maps[0].up(self._input, self.predicted[0])
-        above = self._maps[1:]
-        self._upward = list(zip(above, self.r_layers, self.predicted[1:], strict=True))
-        self._downward = list(zip(above, self.deltas[1:], self.back_layers, strict=True))
+        first, *above = self._maps
+        perform(first.up(self._input, self.predicted[0]))
+        self._up = [each.up(*pair) for each, *pair in zip(above, self.r_layers, self.predicted[1:], strict=True)]
+        self._down = [each.down(*pair) for each, *pair in zip(above, self.deltas[1:], self.back_layers, strict=True)]
+        self._upward, self._downward = (list(itertools.chain(*each)) for each in (self._up, self._down))
 
     def _begin(self, loss=None):
         """Set the states to the feed-forward activities, where hidden errors are 0, as those of a new state are."""
@@ -151,7 +166,7 @@ class State:
             else:
                 self.x_layers[k][...] = self.mu_layers[k]
                 phi.value(self.x_layers[k], out=self.r_layers[k])
-            self._maps[k + 1].up(self.r_layers[k], self.predicted[k + 1])
+            perform(self._up[k])
         self._compare(loss)
 
     def _look(self, loss=None):
@@ -160,30 +175,28 @@ class State:
         if not net.after:
             for each in self.groups:
                 each.phi.value(each.x, out=each.r)
-        for above, r, a in self._upward:
-            above.up(r, a)
+        perform(self._upward)
         if net.after:
             for each in self.groups:
                 each.phi.value(each.a, out=each.mu)
-        xp.subtract(self.x, self.mu, out=self.eps)
         self._compare(loss)
         if net.after:
             self._take_slopes()
             self._pass_slopes()
 
     def _compare(self, loss):
-        """Compute the error of the output, and its loss where that is not half the squared error."""
+        """Compute the errors, and the loss of the output where that is not half the squared error."""
+        if loss is None and self.y is not None:
+            self._L = None
+            xp.subtract(self._states, self._predictions, out=self._errors)
+            if self._net.counted is not None:
+                self.eps_top *= self._net.counted
+            return
+        xp.subtract(self.x, self.mu, out=self.eps)
         if loss is not None:
             self._L, err = loss(self.top)
             _require_loss(self._L, err, self.top)
             xp.multiply(err, -1, out=self.eps_top)
-            return
-        self._L = None
-        if self.y is None:
-            return
-        xp.subtract(self.y, self.top, out=self.eps_top)
-        if self._net.counted is not None:
-            self.eps_top *= self._net.counted
 
     def _take_slopes(self):
         """Compute f' at the states as they are."""
@@ -204,8 +217,7 @@ class State:
         Returns:
             An array (..., batch, n_1 + .. + n_{L-1}) that the next call overwrites.
         """
-        for above, delta, back in self._downward:
-            above.down(delta, back)
+        perform(self._downward)
         if not self._net.after:
             for each in self.groups:
                 if fresh:
@@ -225,14 +237,25 @@ class State:
         self._adapt()
 
     def _adapt(self):
-        """Take the energy before this step into account."""
+        """Let the rate follow the energy before this step: down where that has risen, up where it has fallen."""
         if not self.adapts:
             return
         F = self.F
+        highest = self.highest(F, self.scale)
         if self.before is not None:
-            factor = xp.where(F < self.before, self.amplifier, self.discount)[..., None, None].astype(F.dtype)
-            self.gamma = self.gamma * factor
-        self.before = F
+            factor = xp.choose(F < self._highest, 1.0, self.discount, F.dtype)
+            if self.amplifier != 1:
+                factor = xp.choose(highest < self.before, self.amplifier, factor, F.dtype)
+            self.gamma = self.gamma * (factor if F.ndim == 0 else factor[..., None, None])
+        self.before, self._highest = F, highest
+
+    def highest(self, F: Array, scale: Array) -> Array:
+        """Return what an energy F may be in truth, of states of this scale (their root mean square).
+
+        An error, the difference of numbers of this scale, is known to a few roundings of them, and with it F to a few
+        of F + scale F^(1/2).
+        """
+        return F + self.rounding * (abs(F) + scale * abs(F) ** 0.5)
 
     def weight_gradients(self, out: Tree = None, only: int | None = None) -> Tree:
         """Return the gradients of the mean of F over the batch, by the errors as they were last computed.
@@ -303,5 +326,11 @@ def _require_loss(L, err, output):
         )
 
 
-def _squares(array):
-    return xp.einsum("...bn,...bn->...", array, array)
+def _flat(array, order):
+    """Return arrays (..., batch, n) as one vector (..., batch n), a view."""
+    array = affine.transposed(array) if order != "C" else array
+    return array.reshape(*array.shape[:-2], -1)
+
+
+def _squares(a):
+    return xp.dot(a, a) if a.ndim == 1 else xp.einsum("...n,...n->...", a, a)

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 from plastic import files, system
@@ -13,19 +12,13 @@ from plastic.errors import PlasticError
 class Resumption:
     """A run that was resumed; it waits until it goes on.
 
-    after: its status before.
-    cut: what is to be cut away from metrics.csv when it goes on.
+    waiting: whether it has not gone on yet.
+    length: the bytes of metrics.csv that are kept when it goes on; what comes after them is done again. None for all.
     """
 
-    def __init__(self, after: str) -> None:
-        self.after, self.waiting = after, True
-        self.cut: Callable[[], None] = lambda: None
-
-    def go_on(self):
-        """Cut, once."""
-        if self.waiting:
-            self.waiting = False
-            self.cut()
+    def __init__(self) -> None:
+        self.waiting = True
+        self.length: int | None = None
 
 
 def claimed(path: pathlib.Path) -> pathlib.Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 from plastic import files
 from plastic.errors import PlasticError
+from plastic.runs.naming import identity_hash
 
 FORMAT = 1
 
@@ -30,6 +31,11 @@ def read(path: Path) -> dict[str, Any]:
             raise PlasticError(f"{path} has no {name}; it must be {wanted}")
         if name in found and not fits(found[name]):
             raise PlasticError(f"{path}: {name} is {_short(found[name])}; it must be {wanted}")
+    if found["status"] != "running" and "metrics" not in found:
+        raise PlasticError(f"{path} has no metrics, but says {found['status']}; it must be {_KEYS['metrics'][0]}")
+    former = {each["option"]: each["from"] for each in reversed(found.get("extended", []))}
+    if identity_hash(found["options"] | former) != found["identity"]:
+        raise PlasticError(f"{path}: the run was made of other options; its identity is {found['identity']}")
     return found
 
 
@@ -72,6 +78,10 @@ def _is_mark(value):
     return len(value) == 2 and min(value) >= 0 if _is_list(int)(value) else False
 
 
+def _is_extension(item):
+    return isinstance(item.get("option"), str) and "from" in item
+
+
 def _is_name(text):
     return text not in ("", ".", "..") and "/" not in text and "\\" not in text
 
@@ -81,7 +91,7 @@ def _short(value):
     return text if len(text) < 100 else f"{text[:97]}..."
 
 
-_NEEDED = ("family", "experiment", "options", "status")
+_NEEDED = ("family", "experiment", "options", "identity", "checkpoints", "status")
 _DICT = ("an object", lambda value: isinstance(value, dict))
 _KEYS = {
     "family": ("text", lambda value: isinstance(value, str)),
@@ -92,7 +102,7 @@ _KEYS = {
     "details": _DICT,
     "versions": _DICT,
     "resumed": ("a list of objects", _is_list(dict)),
-    "extended": ("a list of objects", _is_list(dict)),
+    "extended": ("a list of objects with option, from", _is_list(dict, _is_extension)),
     "parts": ("a list of objects", _is_list(dict)),
     "blas": (f"a list of objects with {', '.join(_OF_BLAS)}", _is_list(dict, lambda item: item.keys() >= {*_OF_BLAS})),
     "checkpoints": ("a list of names of files", _is_list(str, _is_name)),

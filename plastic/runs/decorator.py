@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plastic import terminal
-from plastic.errors import Diverged, PlasticError
+from plastic.errors import Diverged, PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed
 from plastic.runs.new_run import DryRun, NewRun, check_seeds, has_seeds, shown
@@ -128,7 +128,7 @@ def draw_figures(record: Experiment, run: Run) -> None:
         try:
             plotting.save(function([run]), run.folder / f"{name}.png")
         except Exception as error:  # whatever is wrong with a figure, the run is saved and good
-            failed[name] = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            failed[name] = told(error)
     if failed:
         what = f"not drawn: {', '.join(failed)} ({next(iter(failed.values()))})"
         terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")
@@ -149,32 +149,29 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
     if has_seeds(run):
         check_seeds(run.seeds)
     require_numbers_in_range(record, options)
-    with environment(options["device"], options["dtype"], options["threads"]):
-        try:
+    try:
+        with environment(options["device"], options["dtype"], options["threads"]):
             lines = record.body(run, **record.arguments(options)) or []
             if not run.begun:
                 raise TypeError(f"{record.name} has neither called fit nor run.begin")
             run.status("finished", **run.config.get("details", {}))
-        except DryRun as forecast:
-            for line in forecast.lines:
-                terminal.say(line)
-            return None
-        except KeyboardInterrupt as stop:
-            raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
-        except Exception as error:
-            _failed(run, error)
-            if _is_too_large(error):
-                raise PlasticError(_too_large(record, options, str(error) or "out of memory")) from None
-            raise
-        finally:
-            run.close()
-    try:
         if options.get("plot"):
             draw_figures(record, run)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted while drawing; the run is finished and saved: {run.folder}") from None
-    for line in [*lines, f"run folder {run.folder}"]:
-        terminal.say(line)
+        for line in [*lines, f"run folder {run.folder}"]:
+            terminal.say(line)
+    except DryRun as forecast:
+        for line in forecast.lines:
+            terminal.say(line)
+        return None
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
+    except Exception as error:
+        _failed(run, error)
+        if _is_too_large(error):
+            raise PlasticError(_too_large(record, options, str(error) or "out of memory")) from None
+        raise
+    finally:
+        run.close()
     return run.folder
 
 
@@ -211,6 +208,9 @@ def _interrupted(run: NewRun) -> str:
     """Write down that a run was interrupted; return what to tell the user."""
     if not run.begun:
         return "interrupted; nothing was written"
+    if run.config["status"] == "finished":
+        how = f"; draw its figures by: python -m plastic.{run.family} figure {run.folder}" if run.record.draw else ""
+        return f"interrupted; the run is finished and saved in {run.folder}{how}"
     if run.config["status"] == "running":
         run.status("interrupted", **run.config.get("details", {}))
     if "resume" in run.record.shared:

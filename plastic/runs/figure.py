@@ -4,9 +4,7 @@ import os
 from pathlib import Path
 
 from plastic import plotting, runs, terminal
-from plastic.errors import PlasticError
-
-_FORMATS = (".png", ".pdf", ".svg")
+from plastic.errors import PlasticError, told
 
 
 def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
@@ -27,9 +25,19 @@ def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
     if not draw:
         raise PlasticError(f"a run of {kinds[0]} has no figures")
     paths = _paths(found, list(draw), out)
-    for name, path in paths.items():
-        plotting.save(draw[name](found), path)
+    drawn = {path: _drawn(name, draw[name], found) for name, path in paths.items()}  # all, before anything is written
+    for path, each in drawn.items():
+        plotting.save(each, path)
         terminal.say(str(path))
+
+
+def _drawn(name, draw, found):
+    try:
+        return draw(found)
+    except PlasticError:
+        raise
+    except Exception as error:  # matplotlib may lack what it needs, and a folder may come from anywhere
+        raise PlasticError(f"{name} cannot be drawn: {told(error)}") from error
 
 
 def _paths(found, names, out):
@@ -38,9 +46,8 @@ def _paths(found, names, out):
         if len(found) > 1:
             raise PlasticError("out is not given; several runs are drawn into a file of yours: --out=FILE.png")
         return {name: found[0].folder / f"{name}.png" for name in names}
+    plotting.require_name(out)
     path = Path(out)
-    if path.suffix.lower() not in _FORMATS:
-        raise PlasticError(f"out is {out}; it must end in {', '.join(_FORMATS)}")
     paths = {name: path if len(names) == 1 else path.with_name(f"{path.stem}-{name}{path.suffix}") for name in names}
     for each in paths.values():
         if os.path.lexists(each):

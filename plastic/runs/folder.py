@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic import files, parameters, terminal
+from plastic import files, interruption, parameters, terminal
 from plastic.errors import PlasticError
 from plastic.runs import config, metrics, surroundings
 from plastic.runs.claim import Resumption, acquired, claimed
@@ -29,7 +29,6 @@ class Run:
     """
 
     checkpoint = "checkpoint.h5"
-    last = True  # whether nothing of the run comes after it, as after a part of a grid
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
     _resumption: "Resumption | None" = None
@@ -54,19 +53,16 @@ class Run:
         experiment: str,
         options: dict[str, Any],
         readable: str = "",
-        identity: dict[str, Any] | None = None,
     ) -> "Run":
         """Claim the folder results/<family>/<experiment>-<readable>-<hash>/ and write config.json, status "running".
 
         options: all options of the run, a dict of JSON-able values; `Run.options` gives them back, tuples as lists.
         readable: the few options a human tells runs apart by, as text.
-        identity: the dict that is hashed, by default `options`; see `identity_hash`.
         Where the folder exists, -2, -3, ... is appended. Raises PlasticError where no folder can be made there.
         """
-        identity = options if identity is None else identity
-        folder = claimed(planned(results, family, experiment, identity, readable))
+        folder = claimed(planned(results, family, experiment, options, readable))
         record = {"format": config.FORMAT, "family": family, "experiment": experiment, "options": options}
-        record |= {"identity": identity_hash(identity), "checkpoints": [], "status": "running"}
+        record |= {"identity": identity_hash(options), "checkpoints": [], "status": "running"}
         with contextlib.ExitStack() as undo:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)  # nothing but what is begun here
             lock = acquired(folder)
@@ -94,6 +90,8 @@ class Run:
         try:
             run = cls(folder)
             run._require_checkpoints()
+            run.arrays()  # what could not be added to at the end is told now
+            metrics.require_writable(run.folder / "metrics.csv")
             files.remove_temporary(run.folder)
             present = surroundings.describe()
             changed = surroundings.differences(run.config, present)
@@ -102,8 +100,9 @@ class Run:
             present["after"] = run.config["status"]
             run.config["resumed"] = run.config.get("resumed", []) + [present]
             run.config["status"] = "running"
-            run.config.get("details", {}).pop("error", None)  # of a run that failed
-            run._lock, run._resumption = lock, Resumption(present["after"])
+            for name in ("error", "step"):  # at which it failed, or was interrupted
+                run.config.get("details", {}).pop(name, None)
+            run._lock, run._resumption = lock, Resumption()
         except BaseException:
             lock.release()
             raise
@@ -152,9 +151,9 @@ class Run:
             self.config["parts"] = [dict(part) for part in parts]
             self.status("running", **self.config.get("details", {}))
         else:
-            from plastic.runs.part import cut_to_the_last
+            from plastic.runs.part import length_at_the_last
 
-            self._resumption.cut = cut_to_the_last(self, parts)
+            self._resumption.length = length_at_the_last(self, parts)
 
     def require_extensible(self) -> None:
         """Raise PlasticError where training has ended by a criterion, not by its length."""
@@ -186,22 +185,29 @@ class Run:
         process that holds its lock was killed. One that is interrupted or fails after `resume` and before it goes on is
         left as it was.
         """
-        path = self._mine("config.json")
-        if self._resumption is not None:
-            if text in ("interrupted", "failed") and self._resumption.waiting:
-                return
-            self._resumption.go_on()
-        self.config |= {"status": text, "ended": None if text == "running" else surroundings.now(), "details": details}
-        self.config.pop("metrics", None)
-        if text != "running":
-            self._known = metrics.mark(self.folder / "metrics.csv", self._known)
-            self.config["metrics"] = list(self._known)
-        files.write_json(path, self.config)
+        if self._resumption is not None and self._resumption.waiting and text in ("interrupted", "failed"):
+            return
+        self._go_on()
+        self._write_status(text, details)
 
     def _go_on(self):
-        """Write down that a resumed run goes on."""
+        """Write down that a resumed run goes on; then cut away what is to be done again."""
         if self._resumption is not None and self._resumption.waiting:
-            self.status("running", **self.config.get("details", {}))
+            self._resumption.waiting = False
+            self._write_status("running", self.config.get("details", {}))
+            if self._resumption.length is not None:
+                metrics.cut(self._mine("metrics.csv"), self._resumption.length)
+
+    def _write_status(self, text, details):
+        path = self._mine("config.json")
+        ended = None if text == "running" else surroundings.now()
+        with interruption.deferred():  # what is known here is then what stands in the file
+            self.config |= {"status": text, "ended": ended, "details": details}
+            self.config.pop("metrics", None)
+            if text != "running":
+                self._known = metrics.mark(self.folder / "metrics.csv", self._known)
+                self.config["metrics"] = list(self._known)
+            files.write_json(path, self.config)
 
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Append rows, a list of dicts column -> number, text or None, to metrics.csv.
@@ -229,12 +235,8 @@ class Run:
         return os.path.lexists(self.folder / self.checkpoint)
 
     def forget_rows(self) -> None:
-        """Remove metrics.csv: the rows of a run that was killed before its first checkpoint.
-
-        Raises PlasticError where an earlier version finished the run, which must have had a checkpoint then.
-        """
+        """Remove metrics.csv: the rows of a run that was killed before its first checkpoint."""
         path = self._mine("metrics.csv")
-        self.require_unfinished()
         self._go_on()
         with files.system_errors(f"cannot remove {path}"):
             path.unlink(missing_ok=True)
@@ -256,15 +258,22 @@ class Run:
             counters=files.to_json(counters),
             metrics_length=self._known.length,
             metrics_checksum=self._known.checksum,
-            run=self.config.get("identity", ""),
+            run=self.config["identity"],
         )
-        if self.checkpoint not in self.config.setdefault("checkpoints", []):
-            self.config["checkpoints"].append(self.checkpoint)
+        if self._list_checkpoint():
             files.write_json(self.folder / "config.json", self.config)
 
-    def load_checkpoint(self, tree: Tree) -> dict[str, Any]:
+    def _list_checkpoint(self):
+        """Let config.json list the checkpoint from its next writing on; return whether it did not."""
+        if new := self.checkpoint not in self.config["checkpoints"]:
+            self.config["checkpoints"].append(self.checkpoint)
+        return new
+
+    def load_checkpoint(self, tree: Tree, accept: Callable[..., Any] = lambda arrays, counters, table: counters) -> Any:
         """Write the checkpoint into the arrays of `tree`, in place, cut metrics.csv back to it; return the counters.
 
+        accept: accept(arrays, counters, columns of metrics.csv) may refuse them by a PlasticError, and returns what is
+            returned in place of the counters.
         Raises PlasticError, with nothing changed, where the checkpoint is missing, damaged, or of another tree, or
         metrics.csv is not what it was.
         """
@@ -272,16 +281,21 @@ class Run:
         rows = self._mine("metrics.csv")
         metrics.require(rows, [mark])
         try:
+            accepted = accept(arrays, counters, self._table(rows, mark))
             parameters.assign(tree, arrays, grown=self.growing)
         except PlasticError as error:
             raise PlasticError(f"{self.folder / self.checkpoint} does not fit: {error}") from None
-        self._cut(rows, mark)
-        self._go_on()
-        return counters
+        self._list_checkpoint()  # it does not where the run was killed right after it was saved
+        self._loaded(rows, mark)
+        return accepted
 
-    def _cut(self, rows, mark):
+    def _table(self, rows, mark):
+        return metrics.read(rows, mark.length)
+
+    def _loaded(self, rows, mark):
+        self._go_on()
         metrics.cut(rows, mark.length)
-        self._known = mark if mark.checksum is not None else metrics.Mark()
+        self._known = mark
 
     def read_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the checkpoint as (arrays by path, counters), changing nothing. Raises PlasticError as above."""
@@ -291,28 +305,33 @@ class Run:
         """Add arrays {name: host or device array} to arrays.h5; a name that is there is replaced."""
         path = self._mine("arrays.h5")
         self._go_on()
-        files.write_hdf5(path, self.arrays() | arrays)
+        files.write_hdf5(path, self.arrays() | arrays, run=self.config["identity"])
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays of arrays.h5 by name; an empty dict where none were saved."""
+        """Return the arrays of arrays.h5 by name; an empty dict where none were saved.
+
+        Raises PlasticError where the file is damaged, or of another run.
+        """
         path = self.folder / "arrays.h5"
-        return files.read_hdf5(path)[0] if os.path.lexists(path) else {}
+        if not os.path.lexists(path):
+            return {}
+        arrays, attributes = files.read_hdf5(path)
+        self._require_own(path, attributes)
+        return arrays
+
+    def _require_own(self, path, attributes):
+        """Require that a file of arrays is of this run."""
+        if (of := attributes.get("run")) != self.config["identity"]:
+            raise PlasticError(f"{path} is of another run, {of}; this one is {self.config['identity']}")
 
     def _require_checkpoints(self):
         """Require that the checkpoints are there that config.json lists; without them, training would begin anew."""
-        for name in self.config.get("checkpoints", []):
+        for name in self.config["checkpoints"]:
             if not os.path.lexists(self.folder / name):
                 raise PlasticError(
                     f"{self.folder} is not resumed: config.json says {self.config['status']} and that {name} was "
                     "saved, but it is not there"
                 )
-
-    def require_unfinished(self):
-        """Require that a run without a checkpoint was not finished; later versions list their checkpoints."""
-        if self._resumption is not None and self._resumption.after == "finished" and "checkpoints" not in self.config:
-            raise PlasticError(
-                f"{self.folder} is not resumed: config.json says finished, but {self.checkpoint} is not there"
-            )
 
     def _mine(self, name):
         if self._lock is None:
@@ -322,19 +341,17 @@ class Run:
     def _checkpoint(self):
         path = self.folder / self.checkpoint
         if not os.path.lexists(path):
-            if self.checkpoint in self.config.get("checkpoints", []):
+            if self.checkpoint in self.config["checkpoints"]:
                 raise PlasticError(f"config.json says that {path} was saved, but it is not there")
             raise PlasticError(f"{self.folder} holds no checkpoint: the run ended before it wrote the first one")
         arrays, attributes = files.read_hdf5(path)
         try:
             counters = json.loads(attributes["counters"])
-            checksum = attributes.get("metrics_checksum")  # an earlier version kept none
-            mark = metrics.Mark(int(attributes["metrics_length"]), None if checksum is None else int(checksum))
+            mark = metrics.Mark(int(attributes["metrics_length"]), int(attributes["metrics_checksum"]))
             sound = isinstance(counters, dict) and mark.length >= 0
         except (KeyError, TypeError, ValueError, RecursionError):
             sound = False
         if not sound:
             raise PlasticError(f"{path} is no checkpoint of a run: it holds {sorted(attributes)}")
-        if (of := attributes.get("run", "")) and of != self.config.get("identity", of):
-            raise PlasticError(f"{path} is the checkpoint of another run, {of}; this one is {self.config['identity']}")
+        self._require_own(path, attributes)
         return arrays, counters, mark

@@ -22,10 +22,10 @@ _PIECE = 1 << 20  # bytes read at a time
 
 
 class Mark(NamedTuple):
-    """A place in the file: the bytes before it, and their CRC-32, None where an earlier version has kept none."""
+    """A place in the file: the bytes before it, and their CRC-32."""
 
     length: int = 0
-    checksum: int | None = 0
+    checksum: int = 0
 
 
 def append(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -55,16 +55,16 @@ def append(path: Path, rows: list[dict[str, Any]]) -> None:
             raise
 
 
-def read(path: Path) -> dict[str, list[Any]]:
+def read(path: Path, length: int | None = None) -> dict[str, list[Any]]:
     """Return the file as a dict column -> list of int, float, str or None (empty cell); {} where there is none.
 
-    Raises PlasticError where it is not what `append` writes.
+    length: how many of its bytes are read, all by default. Raises PlasticError where it is not what `append` writes.
     """
     if not os.path.lexists(path):
         return {}
     with files.system_errors(f"cannot read {path}"), _opened(path, "rb") as file:
         system.require_memory(path, os.fstat(file.fileno()).st_size)
-        data = file.read()
+        data = file.read(-1 if length is None else length)
     whole = data[: data.rfind(b"\n") + 1]  # a process killed while it wrote leaves a part of a line
     try:
         header, *rows = list(csv.reader(io.StringIO(whole.decode(), newline=""), strict=True)) or [[]]
@@ -109,8 +109,15 @@ def require(path: Path, marks: list[Mark]) -> None:
         found = Mark()
         for each in ordered:
             found = _advance(file, found, each.length)
-            if each.checksum not in (None, found.checksum):
+            if each.checksum != found.checksum:
                 raise _damaged(path, "it was edited: it does not begin with the rows it had when the run was saved")
+
+
+def require_writable(path: Path) -> None:
+    """Raise PlasticError where the file is there and cannot be written."""
+    if os.path.lexists(path):
+        with files.system_errors(f"cannot write {path}"):
+            _opened(path, "rb+").close()
 
 
 def cut(path: Path, length: int) -> None:
@@ -128,7 +135,7 @@ def _opened(path, mode):
 def _advance(file, mark, length):
     """Return the mark at `length` bytes, from an earlier one on."""
     file.seek(mark.length)
-    left, checksum = length - mark.length, mark.checksum or 0
+    left, checksum = length - mark.length, mark.checksum
     while left and (piece := file.read(min(_PIECE, left))):
         checksum = zlib.crc32(piece, checksum)
         left -= len(piece)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plastic import system, xp
+from plastic import interruption, system, xp
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 from plastic.runs.naming import planned, results_folder, seed_names
@@ -100,19 +100,23 @@ class NewRun(Run):
             raise PlasticError(f"{named} {steps:,} steps, which would never end")
         if self.dry_run:
             raise DryRun(self._forecast(steps, trial, len(parts) or 1))
-        if self.options.get("resume"):
-            if self.extension:
-                Run(self.options["resume"]).require_extensible()
-            run = Run.resume(self.options["resume"])
-            if self.extension and self.record.length is not None:
-                run.extend(self.record.length, self.options[self.record.length])
-        else:
-            kept = {name: value for name, value in self.options.items() if name != "dry_run"}
-            results = results_folder(self.options["results"])
-            run = Run.create(results, self.family, self.experiment, kept, self._readable())
-        vars(self).update(vars(run))
+        with interruption.deferred():  # a folder is never without a run that knows of it
+            vars(self).update(vars(self._claimed()))
         self.growing = self.extension
         super().begin(parts=parts)
+
+    def _claimed(self) -> Run:
+        """Return the run of a new folder, or that of the run to resume."""
+        if not self.options.get("resume"):
+            kept = {name: value for name, value in self.options.items() if name != "dry_run"}
+            results = results_folder(self.options["results"])
+            return Run.create(results, self.family, self.experiment, kept, self._readable())
+        if self.extension:
+            Run(self.options["resume"]).require_extensible()
+        run = Run.resume(self.options["resume"])
+        if self.extension and self.record.length is not None:
+            run.extend(self.record.length, self.options[self.record.length])
+        return run
 
     def _readable(self) -> str:
         if self.options["name"] is not None:

@@ -18,7 +18,6 @@ class Part(Run):
 
     def __init__(self, run: Run, index: int, columns: Sequence[dict[str, Any]]) -> None:
         self.whole, self.index, self.every, self.columns = run, index, columns, dict(columns[index])
-        self.last = index == len(columns) - 1
         self._adopt()
 
     def _adopt(self):
@@ -39,12 +38,22 @@ class Part(Run):
     def forget_rows(self) -> None:
         """Do nothing: `begin` of the whole run sees to it, for all parts at once."""
 
-    def _cut(self, rows, mark):
-        """Do nothing either: other parts may have added rows since this one was saved."""
+    def _table(self, rows, mark):
+        """Return the columns of this part's own rows; none of them may come after the mark."""
+        waiting = self._resumption is not None and self._resumption.waiting
+        table = metrics.read(rows, self._resumption.length if waiting else None)
+        places = range(len(table.get("step", [])))
+        for name, value in self.columns.items():
+            places = [place for place in places if name in table and table[name][place] == value]
+        own = table.keys() - self.columns.keys()
+        return {name: [table[name][place] for place in places] for name in own}
+
+    def _loaded(self, rows, mark):
+        """Do nothing either: other parts may have added rows since this one was saved, and may yet be refused."""
 
 
-def cut_to_the_last(run: Run, parts: Sequence[dict[str, Any]]) -> Callable[[], None]:
-    """Return a function that cuts metrics.csv back to what it was when a part was saved last.
+def length_at_the_last(run: Run, parts: Sequence[dict[str, Any]]) -> int:
+    """Return how many bytes metrics.csv had when a part was saved last.
 
     Raises PlasticError where the files of the run do not belong together.
     """
@@ -53,10 +62,5 @@ def cut_to_the_last(run: Run, parts: Sequence[dict[str, Any]]) -> Callable[[], N
     run.config["parts"] = [dict(part) for part in parts]
     every = [Part(run, index, parts) for index in range(len(parts))]
     marks = [part._checkpoint()[2] for part in every if part.has_checkpoint()]
-    if len(marks) < len(parts):
-        run.require_unfinished()
-    if not marks:
-        return run.forget_rows
-    rows, last = run._mine("metrics.csv"), max(marks, key=lambda each: each.length)
-    metrics.require(rows, marks)
-    return lambda: metrics.cut(rows, last.length)
+    metrics.require(run._mine("metrics.csv"), marks)
+    return max((each.length for each in marks), default=0)

@@ -93,7 +93,7 @@ def _parse_device(device):
         return "numpy", 0
     if text == "gpu":
         return "cupy", 0
-    if text.isascii() and text.isdecimal():
+    if text.isascii() and text.isdecimal() and len(text) < 5:
         return "cupy", int(text)
     raise PlasticError(f"{name} is {value!r}; it must be cpu, gpu, the number of a GPU (0, 1, ...) or auto")
 

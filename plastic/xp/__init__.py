@@ -10,12 +10,19 @@ What a backend lacks, or does badly, has one function here with a path per backe
 
     lu_factor, lu_solve   LU in the working precision (NumPy's own `linalg` computes float32 input in float64)
     fuse                  an elementwise chain in one pass over memory
-    order, short_sum      products of tiny matrices, one for each of many replicas
+    order, zeros_in       how arrays of all layers side by side lie in memory
+    short_sum             products of tiny matrices, one for each of many replicas
+    number                the value of an array of no axes
+    turns                 blocks of replicas whose arrays fit the cache
+    spike_product, spike_multiplier   products with matrices that hold few spikes
+    negative              NumPy 2.1 to 2.4 write wrong numbers of some strided arrays into others
+    where_rows            whole rows of one array or of another
     synchronize           wait for the device
 """
 
 import functools
 import inspect
+import itertools
 import types
 from collections.abc import Callable
 from typing import Any
@@ -169,6 +176,17 @@ def synchronize() -> None:
     _backend.synchronize()
 
 
+def number(array: Array) -> Any:
+    """Return an array of no axes as a Python number, whose arithmetic costs a tenth; on a GPU, where that would wait
+    for the device, the array itself.
+
+    Example:
+        >>> 2 ** number(asarray(3.0))
+        8.0
+    """
+    return _backend.number(array)
+
+
 def underflow_is_ordinary() -> np.errstate:
     """Return a decorator, or context, in which underflow raises and warns of nothing, whatever the caller has set.
 
@@ -230,17 +248,37 @@ def lu_solve(factors: Any, B: Array, transpose: bool = False) -> Array:
 
 
 def order(*matrices: Array) -> str:
-    """Return the memory order that arrays of a network with these weights should have.
+    """Return the memory order that arrays (..., batch, units) of a network with these weights should have.
 
     Args:
         matrices: weights (..., n_in, n_out).
 
     Returns:
-        "C" or "F". "F" puts the replica axis innermost: for networks of a few units with many replicas, all loops then
-        run over replicas.
+        "T": the batch is innermost, so that the columns of a layer, in an array of all layers side by side, are one
+        piece of memory. "F": the replicas are, for many networks of a few units: all loops then run over replicas. "C",
+        the usual one, where the backend is made for it.
     """
+    if not _backend.any_order:
+        return "C"
     many = all(W.ndim == 3 and len(W) >= _MANY and W.shape[-2] * W.shape[-1] <= _TINY for W in matrices)
-    return "F" if many and _backend.short_sums else "C"
+    return "F" if many else "T"
+
+
+def zeros_in(order: str, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return zeros in one of the memory orders of `order`.
+
+    Args:
+        order: "C", "T" or "F".
+        shape: (..., batch, units).
+        dtype: their type.
+
+    Returns:
+        An array of that shape.
+    """
+    zeros = _backend.namespace.zeros
+    if order == "T":
+        return zeros((*shape[:-2], shape[-1], shape[-2]), dtype=dtype).swapaxes(-1, -2)
+    return zeros(shape, dtype=dtype, order=order)
 
 
 def short_sum(x: Array, W: Array, out: Array) -> None:
@@ -258,6 +296,131 @@ def short_sum(x: Array, W: Array, out: Array) -> None:
     multiply(x[..., :1], W[..., :1, :], out=out)
     for k in range(1, W.shape[-2]):
         out += x[..., k : k + 1] * W[..., k : k + 1, :]
+
+
+def turns(replicas: int, bytes_of_one: int) -> list[slice]:
+    """Return the blocks of replicas that take turns, so that what a block works on stays in the cache.
+
+    Replicas side by side share the cost of calls, but wait for memory where what they work on leaves the cache. A block
+    fills a quarter of the last cache at most: other processes need it too, and what is read once. It pays to take turns
+    where each takes many steps; with one step at a time everything leaves the cache between two of them. A GPU takes
+    all replicas at once.
+
+    Args:
+        replicas: how many there are.
+        bytes_of_one: what a replica works on, over and over.
+
+    Example:
+        >>> turns(3, 1), turns(3, 10**12)[-1]
+        ([slice(0, 3, None)], slice(2, 3, None))
+    """
+    cache = _backend.cache()
+    size = replicas if cache is None else max(1, cache // 4 // bytes_of_one)
+    blocks = -(-replicas // size)
+    ends = [replicas * k // blocks for k in range(blocks + 1)]
+    return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+
+def choose(condition: Any, a: Any, b: Any, dtype: Any) -> Any:
+    """Return a where a condition holds and b elsewhere; of one condition on NumPy, which an array makes slow, a number.
+
+    Args:
+        condition: booleans, an array of any shape, or a boolean of NumPy.
+        a, b: numbers, or arrays of that shape.
+        dtype: the type of the result where it is an array.
+
+    Returns:
+        An array of that shape; for a boolean of NumPy a or b as it is.
+    """
+    if isinstance(condition, np.bool):
+        return a if condition else b
+    return _backend.namespace.where(condition, a, b).astype(dtype)
+
+
+def spike_product(p: Array, M: Array, transpose: bool = False) -> Array:
+    """Return p M, or p^T M with `transpose`: fast where p holds few spikes, and memory for a part of its numbers.
+
+    NumPy takes a sparse product, from SciPy, where few entries of p are not 0. The order of its sum is another.
+
+    Args:
+        p: spikes (..., rows, n), booleans or numbers.
+        M: numbers (..., n, m), or with `transpose` (..., rows, m), with the leading axes of p, or fewer.
+        transpose: whether p^T is multiplied.
+
+    Returns:
+        (..., rows, m), or (..., n, m), in the precision of M.
+
+    Raises:
+        PlasticError: if the shapes do not fit.
+
+    Example:
+        >>> z, M = asarray([[True, False], [True, True]]), asarray([[1.0], [10.0]])
+        >>> spike_product(z, M).tolist(), spike_product(z, M, transpose=True).tolist()
+        ([[1.0], [11.0]], [[11.0], [10.0]])
+    """
+    rows, leading = p.shape[-2 if transpose else -1], zip(M.shape[-3::-1], p.shape[-3::-1], strict=False)
+    if not 2 <= M.ndim <= p.ndim or M.shape[-2] != rows or any(length not in (1, whole) for length, whole in leading):
+        raise PlasticError(f"M has shape {M.shape}; with p {p.shape} it has {rows} rows, and no other leading axes")
+    return _backend.spike_product(p, M, transpose)
+
+
+def spike_multiplier(W: Array, shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    """Return a function of spikes z to z W, for the steps of a loop; see `spike_product`.
+
+    Args:
+        W: (..., n, m), with the leading axes of z or fewer.
+        shape: that of z (..., batch, n), which are booleans or numbers.
+
+    Returns:
+        The function. What it returns (..., batch, m) is valid until its next call.
+
+    Example:
+        >>> times = spike_multiplier(asarray([[1.0], [10.0]]), (1, 2))
+        >>> times(asarray([[True, True]])).tolist()
+        [[11.0]]
+    """
+    return _backend.spike_multiplier(W, shape)
+
+
+def negative(x: Array, out: Array | None = None) -> Array:
+    """Return -x, into `out` if it is given.
+
+    From NumPy 2.1 to 2.4 at least, `negative` of arrays that step over exactly 4 float32 or 8 float64 numbers writes
+    wrong numbers into another array with gaps. What `-x` makes has none, so it is right.
+
+    Args:
+        x: numbers of any shape.
+        out: the buffer that is written into; it may be x.
+
+    Returns:
+        -x, which is `out` if it is given.
+
+    Example:
+        >>> x = asarray([1.0, 2.0])
+        >>> negative(x, out=x).tolist()
+        [-1.0, -2.0]
+    """
+    return -x if out is None else _backend.namespace.multiply(x, -1, out=out)
+
+
+def where_rows(good: Array, new: Array, old: Array) -> Array:
+    """Return the rows of one array where a condition holds, those of another elsewhere.
+
+    Args:
+        good: booleans (..., 1). On the host, where to look at them costs nothing, all may be true: then `new` is copied
+            without a choice for each number, which takes ten times as long.
+        new, old: arrays (..., n).
+
+    Returns:
+        An array (..., n) that shares nothing with either.
+
+    Example:
+        >>> where_rows(asarray([[True], [False]]), asarray([[1, 2], [3, 4]]), asarray([[5, 6], [7, 8]])).tolist()
+        [[1, 2], [7, 8]]
+    """
+    if isinstance(good, np.ndarray) and good.all():
+        return new.copy()
+    return _backend.namespace.where(good, new, old)
 
 
 def fuse(chain: Callable[..., None]) -> Callable[..., None]:

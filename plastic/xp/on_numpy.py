@@ -1,15 +1,23 @@
 """The NumPy backend of `plastic.xp`."""
 
+import contextlib
 import functools
+import math
+import pathlib
 
 import numpy as np
 
+from plastic.xp import spikes
 from plastic.xp.record import Backend
 
 _BLOCK = 1 << 17  # elements: the temporaries of float32 stay in the cache, and a call costs little beside its work
 
 
 def _fused(chain, arguments):
+    shapes = {a.shape for a in arguments if isinstance(a, np.ndarray) and a.ndim > 0}
+    if len(shapes) == 1 and math.prod(*shapes) <= _BLOCK:
+        chain(*arguments)
+        return
     arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.size > 1]
     if not arrays:  # NumPy's results of no axes are scalars, which nothing can be written into
         chain(*(a.reshape(1) if isinstance(a, np.ndarray) else a for a in arguments))
@@ -72,6 +80,19 @@ def _signs(n):
     return np.random.default_rng(0).choice(np.array([-1, 1], np.float32), (n, _PROBES))
 
 
+_CACHES, _COMMON = pathlib.Path("/sys/devices/system/cpu/cpu0/cache"), 32 << 20  # bytes
+
+
+@functools.cache
+def _cache():
+    """Return the bytes of the last cache of the processor, as Linux tells them, and a common size elsewhere."""
+    sizes = []
+    for index in range(8):
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(int((_CACHES / f"index{index}" / "size").read_text().strip().removesuffix("K")) << 10)
+    return max(sizes, default=0) or _COMMON
+
+
 def numpy_backend() -> Backend:
     """Return the NumPy backend."""
     return Backend(
@@ -81,5 +102,9 @@ def numpy_backend() -> Backend:
         lu_factor=_lu_factor,
         lu_solve=_lu_solve,
         fused=_fused,
-        short_sums=True,
+        number=lambda array: array.item(),
+        cache=_cache,
+        any_order=True,
+        spike_product=spikes.product,
+        spike_multiplier=spikes.multiplier,
     )

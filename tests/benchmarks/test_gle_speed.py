@@ -1,72 +1,83 @@
-"""A step of training of GLE against its floor: the networks of MNIST-1D with 100 sequences, and the lag line.
+"""Steps of GLE: MNIST-1D with 100 sequences, the lag line, and gradients of whole sequences.
 
-The floor of an MNIST-1D step is the work that no implementation can avoid: for each layer the products that make its
-input, its error for the layer below and its gradient; the tanh of the hidden layers and the exponentials of the output;
-one read and write of the membrane potentials and of the low-passed errors; and one of each parameter and its moments.
-That of the lag line is its equations, written one array operation after another into buffers.
+Each is timed beside two others in the same run. The *NumPy floor* is what array calls at these shapes take, each
+written by hand into buffers; it is no lower bound, as compiled code merges passes that are apart there. Inside it are
 
-Run `pytest tests/benchmarks -s` to see the ratios. Nothing is asserted about time.
+    MNIST-1D    for each layer the products that make its input, its error for the layer below and its gradient, none of
+                them transposed; the tanh of the hidden layers and the exponentials of the output; one pass each over
+                the parameters and their two moments, the membrane potentials and the low-passed errors
+    lag line    all equations of teacher, student and Adam, one array operation after another
+
+and not the bias, slopes, prospective errors and potentials, the copies that make operands contiguous, and the other
+seven passes of Adam. The peer is JAX, the same equations by hand and compiled (twin_gle.py), where it is installed.
+
+Run `pytest tests/benchmarks -s` to see the ratios. Nothing is asserted about time; that the twins compute the same is.
 """
+
+import itertools
 
 import numpy as np
 import pytest
 import timing
 
-from plastic import parameters
+from plastic import gle, parameters
 from plastic.functions import softmax
 from plastic.gle import lagline_student
-from plastic.gle.dynamics import step
 from plastic.gle.experiments import mnist1d
 from plastic.gle.networks import uniform_layers
-from plastic.gle.state import State
 from plastic.optimizers import Adam
 
-BATCH, STEPS = 100, 36
+BATCH, STEPS, WINDOW = 100, 36, 72
+jax = timing.peer("jax")
+if jax:
+    import twin_gle
 
 
-def make(architecture, seeds):
-    """A network, and a function that takes some steps of training with it."""
+def make(architecture):
+    """A network, sequences x and one-hot rows y for it."""
     rng = np.random.default_rng(0)
-    drawn = [uniform_layers(rng, mnist1d.sizes(architecture)) for _ in range(seeds)]
-    layers = parameters.map(lambda *arrays: np.stack(arrays) if seeds > 1 else arrays[0], *drawn)
-    network = mnist1d.network(architecture, layers)
-    lead = (seeds,) if seeds > 1 else ()
-    x = rng.standard_normal((*lead, STEPS, BATCH, network.sizes[0])).astype(np.float32)
-    y = np.eye(10, dtype=np.float32)[rng.integers(10, size=(*lead, BATCH))]
-    state, grads, adam = State(network, BATCH), parameters.zeros_like(network.parameters), Adam(1e-3)
-    moments = adam.init(network.parameters)
+    net = mnist1d.network(architecture, uniform_layers(rng, mnist1d.sizes(architecture)))
+    x = rng.standard_normal((STEPS, BATCH, net.sizes[0]), dtype=np.float32)
+    return net, x, np.eye(10, dtype=np.float32)[:, rng.integers(10, size=BATCH)].T
 
-    def path():
+
+def learner(net, x, y):
+    """A function that takes some steps of training from where it is; it returns the last output."""
+    state, grads, adam = gle.State(net, BATCH), parameters.zeros_like(net.parameters), Adam(1e-3)
+    moments = adam.init(net.parameters)
+
+    def learn():
         for t in range(STEPS):
-            step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)
-            adam.step(network.parameters, grads, moments)
+            _, output = gle.step(net, state, x[t], softmax(state.output) - y, out=grads)
+            adam.step(net.parameters, grads, moments)
+        return output
 
-    return network, path
+    return learn
 
 
-def make_floor(network, seeds):
-    lead = (seeds,) if seeds > 1 else ()
-
+def make_floor(net):
     def zeros(*shape):
-        return np.zeros((*lead, *shape), np.float32)
+        return np.zeros(shape, np.float32)
 
-    sizes = network.sizes
-    W = [layer.W.copy() for layer in network.layers]
-    dW = [np.empty_like(each) for each in W]
-    r = [zeros(BATCH, n) for n in sizes]
-    e = [zeros(BATCH, n) for n in sizes]
-    hidden, outputs = zeros(BATCH, sum(sizes[2:-1]) if len(sizes) > 4 else sum(sizes[1:-1])), zeros(BATCH, sizes[-1])
-    passes = [zeros(network.parameters.flat.shape[-1]) for _ in range(3)]
-    if not network.memoryless:
-        passes += [zeros(BATCH, sum(sizes[1:])) for _ in range(2)]
+    sizes, pairs = net.sizes, list(itertools.pairwise(net.sizes))
+    W, up, dW = (
+        [zeros(*pair) for pair in pairs],
+        [zeros(*pair[::-1]) for pair in pairs],
+        [zeros(*pair) for pair in pairs],
+    )
+    r, e, right = [zeros(n, BATCH) for n in sizes], [zeros(n, BATCH) for n in sizes], [zeros(BATCH, n) for n in sizes]
+    hidden, outputs = zeros(sum(sizes[2:-1]) if len(sizes) > 4 else sum(sizes[1:-1]), BATCH), zeros(sizes[-1], BATCH)
+    passes = [zeros(net.parameters.flat.shape[-1]) for _ in range(3)]
+    if net.memory != "none":
+        passes += [zeros(sum(sizes[1:]), BATCH) for _ in range(2)]
 
     def floor():
         for _ in range(STEPS):
             for k in range(len(W)):
-                np.matmul(r[k], W[k], out=r[k + 1])
-                np.matmul(np.swapaxes(r[k], -1, -2), e[k + 1], out=dW[k])
+                np.matmul(up[k], r[k], out=r[k + 1])
+                np.matmul(r[k], right[k + 1], out=dW[k])
                 if k > 0:
-                    np.matmul(e[k + 1], np.swapaxes(W[k], -1, -2), out=e[k])
+                    np.matmul(W[k], e[k + 1], out=e[k])
             np.tanh(hidden, out=hidden)
             np.exp(outputs, out=outputs)
             np.subtract(outputs, outputs, out=outputs)
@@ -76,74 +87,105 @@ def make_floor(network, seeds):
     return floor
 
 
-@pytest.mark.parametrize("seeds", [1, 10])
+def flops(net, steps):
+    """Operations in the products of some steps: input and gradient of each layer, and the errors but for the first."""
+    each = [2 * BATCH * a * b for a, b in itertools.pairwise(net.sizes)]
+    return steps * (3 * sum(each) - each[0])
+
+
 @pytest.mark.parametrize("architecture", ["plastic_e2e", "plastic_e2e_42k", "static_lagnet"])
-def test_mnist1d(benchmark, architecture, seeds):
-    network, path = make(architecture, seeds)
-    timing.compare(benchmark, f"{architecture}, seeds: {seeds}, {STEPS} steps", path, make_floor(network, seeds))
+def test_mnist1d(benchmark, architecture):
+    net, x, y = make(architecture)
+    learn, peers = learner(net, x, y), {}
+    if jax:
+        twin, start = twin_gle.learner(net, y)
+        np.testing.assert_allclose(twin(start, x)[1][-1], learn(), rtol=0, atol=1e-4)
+        peers = {"JAX": lambda: jax.block_until_ready(twin(start, x))}
+    name = f"{architecture}, {STEPS} steps"
+    timing.compare(benchmark, name, learn, make_floor(net), peers=peers, flops=flops(net, STEPS))
+
+
+@pytest.mark.parametrize("rule", ["bptt", "adjoint"])
+def test_gradients_of_sequences(benchmark, rule):
+    net, _, _ = make("plastic_e2e")
+    rng = np.random.default_rng(1)
+    x, y = (rng.standard_normal((WINDOW, BATCH, n), dtype=np.float32) for n in (1, 10))
+    out, peers = parameters.zeros_like(net.parameters), {}
+    if jax:
+        twin = twin_gle.gradient(net)
+        theta = [layer.W for layer in net.layers], [layer.b[0] for layer in net.layers]
+        for found, layer in zip(twin(theta, x, y)[0], gle.bptt(net, x, y)[0].layers, strict=True):
+            np.testing.assert_allclose(found, layer.W, rtol=0, atol=1e-4 * np.abs(layer.W).max())
+        peers = {"JAX bptt": lambda: jax.block_until_ready(twin(theta, x, y))}
+    work = flops(net, WINDOW)
+    timing.compare(
+        benchmark, f"{rule}, {WINDOW} steps", lambda: gle.RULES[rule](net, x, y, out=out), peers=peers, flops=work
+    )
+
+
+START = (0.4, 0.6, 0.5, 0.9)
 
 
 def make_lag_line_floor(x, dt=0.01, beta=0.01, lr=1e-4):
-    """Teacher, student by GLE and Adam: the equations of one step, in buffers."""
-    w = np.array([[1.0, 2.0], [0.5, 0.9]], np.float32)  # teacher, student
-    tau, tau_r = np.array([[1.0, 2.0], [0.4, 0.6]], np.float32), 0.1
-    u, r = np.zeros((2, 2, BATCH), np.float32), np.zeros((2, 2, BATCH), np.float32)  # of both; neuron, sample
-    v, q, E, e, ahead, current, drive, u_ahead = (np.zeros((2, BATCH), np.float32) for _ in range(8))
-    theta, gradient, M, V, change = (np.zeros(4, np.float32) for _ in range(5))
-    d = np.zeros(BATCH, np.float32)
-
-    def membranes(net, x_t):
-        np.multiply(x_t, w[net, 0], out=current[0])
-        np.multiply(r[net, 0], w[net, 1], out=current[1])
-        if net == 1:
-            np.add(current, ahead, out=current)
-        np.subtract(current, u[net], out=drive)
-        np.multiply(drive, (tau_r / tau[net])[:, None], out=u_ahead)
-        np.add(u_ahead, u[net], out=u_ahead)
-        u[net] += drive * (dt / tau[net])[:, None]
+    """Teacher and student side by side, rows of samples: the equations of one step, in buffers."""
+    tau_r, tau, w = 0.1, np.ones((2, 2, 1), np.float32), np.ones((2, 2, 1), np.float32)  # net, neuron
+    u, r, v, q, E, ahead, below, du, above, change = (np.zeros((2, 2, BATCH), np.float32) for _ in range(10))
+    theta, gradient, M, V, step = (np.zeros(4, np.float32) for _ in range(5))
+    mean = np.full((BATCH, 1), -1 / BATCH, np.float32)
 
     def floor():
         for x_t in x[..., 0]:
-            np.subtract(r[0, 1], r[1, 1], out=d)
-            membranes(0, x_t)
-            np.logaddexp(u_ahead, 0, out=r[0])
-            np.multiply(d, beta, out=E[1])
-            np.multiply(E, q, out=e)
-            np.subtract(e, v, out=drive)
-            np.multiply(drive, (tau[1] / tau_r)[:, None], out=ahead)
+            np.subtract(r[0, 1], r[1, 1], out=E[1, 1])
+            np.multiply(E[1, 1], beta, out=E[1, 1])
+            np.multiply(E, q, out=ahead)
+            np.subtract(ahead, v, out=change)
+            np.multiply(change, dt / tau_r, out=change)
+            np.multiply(change, tau / dt, out=ahead)
             np.add(ahead, v, out=ahead)
-            v[...] += drive * (dt / tau_r)
-            np.multiply(ahead[1], w[1, 1], out=E[0])
-            gradient[0] = -np.dot(ahead[0], x_t) / BATCH
-            gradient[1] = -np.dot(ahead[1], r[1, 0]) / BATCH
-            membranes(1, x_t)
-            gradient[2:] = np.sum(ahead * drive, axis=-1) / (BATCH * tau[1])
-            np.logaddexp(u_ahead, 0, out=r[1])
-            np.negative(r[1], out=q)
+            np.add(v, change, out=v)
+            np.multiply(ahead[:, 1], w[:, 1], out=E[:, 0])
+            below[:, 0], below[:, 1] = x_t, r[:, 0]
+            np.multiply(below, w, out=above)
+            np.add(above, ahead, out=above)
+            np.subtract(above, u, out=du)
+            np.multiply(du, dt / tau, out=du)
+            np.multiply(du, tau_r / dt, out=above)
+            np.add(above, u, out=above)
+            np.add(u, du, out=u)
+            np.multiply(ahead, below, out=below)
+            np.multiply(ahead, du, out=du)
+            gradient[:2], gradient[2:] = (below[1] @ mean)[:, 0], (du[1] @ mean)[:, 0]
+            np.abs(above, out=r)
+            np.multiply(r, -1, out=r)
+            np.exp(r, out=r)
+            np.log1p(r, out=r)
+            np.maximum(above, 0, out=above)
+            np.add(r, above, out=r)
+            np.multiply(r, -1, out=q)
             np.expm1(q, out=q)
-            np.negative(q, out=q)
+            np.multiply(q, -1, out=q)
             np.multiply(M, 0.9, out=M)
             np.add(M, gradient, out=M)
             np.multiply(V, 0.999, out=V)
-            np.multiply(gradient, gradient, out=change)
-            np.add(V, change, out=V)
-            np.sqrt(V, out=change)
-            np.add(change, 1e-8, out=change)
-            np.divide(M, change, out=change)
-            np.multiply(change, lr, out=change)
-            np.subtract(theta, change, out=theta)
-            w[1], tau[1] = w[1] + theta[:2], np.maximum(tau[1], 10 * dt)
+            np.multiply(gradient, gradient, out=step)
+            np.add(V, step, out=V)
+            np.sqrt(V, out=step)
+            np.add(step, 1e-8, out=step)
+            np.divide(M, step, out=step)
+            np.multiply(step, lr, out=step)
+            np.subtract(theta, step, out=theta)
+            np.maximum(tau[1], 10 * dt, out=tau[1])
 
     return floor
 
 
 @pytest.mark.parametrize("model", ["gle", "bptt_tw4"])
 def test_lag_line(benchmark, model):
-    steps = 800
+    steps, peers = 800, {}
     rng = np.random.default_rng(0)
     window = round(lagline_student.WINDOWS.get(model, 0) / 0.01)
-    learner = lagline_student.Student(model == "gle", window, (0.4, 0.6, 0.5, 0.9), 1, BATCH, 0.01, 0.01, 1e-4)
-    x = rng.standard_normal((steps, BATCH, 1)).astype(np.float32)
+    learner = lagline_student.Student(model == "gle", window, START, 1, BATCH, 0.01, 0.01, 1e-4)
+    x = rng.standard_normal((steps, BATCH, 1), dtype=np.float32)
     begun = [0]
 
     def path():
@@ -151,4 +193,15 @@ def test_lag_line(benchmark, model):
             learner.step(begun[0], x_t)
             begun[0] += 1
 
-    timing.compare(benchmark, f"lag line, {model}, {steps} steps", path, make_lag_line_floor(x))
+    if jax and model == "gle":
+        twin, start = twin_gle.lag_line(START, BATCH)
+        _assert_twin_of_the_lag_line(twin, start, x)
+        peers = {"JAX": lambda: jax.block_until_ready(twin(start, x[..., 0]))}
+    timing.compare(benchmark, f"lag line, {model}, {steps} steps", path, make_lag_line_floor(x), peers=peers)
+
+
+def _assert_twin_of_the_lag_line(twin, start, x):
+    """A student that learns from the beginning is that of the twin."""
+    student = lagline_student.Student(True, 0, START, -1, BATCH, 0.01, 0.01, 1e-4)
+    d = np.stack([student.step(s, x_t)[1][:, 0] for s, x_t in enumerate(x, start=1)])
+    np.testing.assert_allclose(twin(start, x[..., 0])[1], d, rtol=0, atol=1e-4)

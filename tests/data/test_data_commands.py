@@ -116,8 +116,9 @@ def test_show_draws_curves_and_points_too(tmp_path, capsys, name):
 def test_the_sheet_of_own_images(tmp_path, monkeypatch, capsys):
     rng = np.random.default_rng(0)
     path = tmp_path / "Mine.npz"
-    y = np.array([0, 25, 2, 2])  # classes 1 and 3 to 24 have no sample
-    np.savez(path, x_train=rng.normal(size=(4, 16)), y_train=y, x_test=rng.normal(size=(4, 16)), y_test=y)
+    y = np.array([0, 25, 2, 2])  # classes 1 and 3 to 24 have no sample to be shown
+    test = np.arange(26)
+    np.savez(path, x_train=rng.normal(size=(4, 16)), y_train=y, x_test=rng.normal(size=(26, 16)), y_test=test)
     commands.show(str(path), folder=str(tmp_path))
     assert (tmp_path / "mine.png").is_file()
 
@@ -157,3 +158,10 @@ def test_the_command_line(tmp_path):
     assert wrong.stderr.startswith("error: unknown data set 'MINST'")
     assert wrong.stderr.count("\n") == 1
     assert not (tmp_path / "sets").exists()
+
+
+@pytest.mark.parametrize("name", ["a/b", "a/b.gif", "x.npz"])
+def test_a_picture_of_another_kind_is_refused_before_any_folder_is_made(tmp_path, name):
+    with pytest.raises(PlasticError, match=r"out is .*; it must end in \.png, \.pdf, \.svg"):
+        commands.show("glyphs", out=str(tmp_path / name))
+    assert not list(tmp_path.iterdir())

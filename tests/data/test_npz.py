@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -329,6 +330,28 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(system, "free_memory", lambda: 5e7)
     monkeypatch.setattr(zipfile.ZipFile, "open", None)
     with pytest.raises(PlasticError, match=r"mine\.npz needs 0\.1 GB of memory, but only 0\.1 GB are free"):
+        data.load(tmp_path / "mine.npz")
+
+
+def test_what_does_not_fit_the_memory_after_all(tmp_path, monkeypatch):
+    crafted(tmp_path / "mine.npz")
+
+    def full(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "empty", full)
+    with pytest.raises(PlasticError, match="plain arrays: it does not fit the memory"):
+        data.load(tmp_path / "mine.npz")
+
+
+def test_a_checksum_that_fails_while_the_header_is_read(tmp_path):
+    empty = npy(np.zeros((0, 2)))
+    crafted(tmp_path / "mine.npz", x_test=empty)
+    content = (tmp_path / "mine.npz").read_bytes()
+    checksum = struct.pack("<I", zlib.crc32(empty))
+    assert content.count(checksum) == 2
+    (tmp_path / "mine.npz").write_bytes(content.replace(checksum, b"1234"))
+    with pytest.raises(PlasticError, match=r"plain arrays: Bad CRC-32 for file 'x_test\.npy'"):
         data.load(tmp_path / "mine.npz")
 
 

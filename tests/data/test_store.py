@@ -164,6 +164,38 @@ def test_a_sealed_file_of_something_else_is_made_again(path, capsys):
     assert "has another format, None, than the" in capsys.readouterr().err
 
 
+def changed(name, value):
+    return lambda arrays: arrays.update({name: value})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("y_test"),
+        changed("x_train", np.full((6, 2, 2), b"7")),
+        changed("x_train", np.full((6, 2, 2), True)[:, :, :0]),
+        changed("x_train", np.ones(6)),
+        changed("x_train", np.full((6, 2, 2), np.nan)),
+        changed("x_test", np.full((3, 2, 2), np.inf, np.float32)),
+        changed("x_test", np.ones((3, 2, 3))),
+        changed("x_test", np.ones((4, 2, 2))),
+        changed("y_train", np.zeros(6)),
+        changed("y_train", np.full(6, b"1")),
+        changed("y_train", np.full(6, -1)),
+        changed("y_train", np.full(6, 1 << 16)),
+        changed("y_train", np.zeros((6, 1), np.uint8)),
+        lambda arrays: arrays.update(x_test=np.ones((0, 2, 2)), y_test=np.ones(0, np.uint8)),
+    ],
+)
+def test_a_sealed_file_of_other_samples_is_made_again(path, capsys, change):
+    arrays, attributes = files.read_hdf5(path)
+    change(arrays)
+    files.write_hdf5(path, arrays, **attributes)
+    capsys.readouterr()
+    assert_same(store.arrays_of(path, lambda: ARRAYS))
+    assert "does not hold samples and labels in x_train, y_train, x_test, y_test; making it" in capsys.readouterr().err
+
+
 def test_a_file_of_format_1_is_made_again(path, capsys):
     """Its seal was of another kind."""
     data = path.read_bytes()[512:]

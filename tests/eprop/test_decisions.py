@@ -401,6 +401,18 @@ def test_validation_draws_new_trials_every_time():
 # the folder
 
 
+@pytest.mark.parametrize("together", [1, 8, 12, 1000])
+def test_batches_may_be_simulated_together(monkeypatch, together):
+    """Eight batches of four trials, and four at the end, count as they would one by one."""
+    monkeypatch.setattr(decisions, "TOGETHER", together)
+    words = (TINY["evidence"], "--stop_crit=0.6 --dtype=float64 --seeds=4,1 --beta=40")
+    folder, lines = command(*words)
+    monkeypatch.setattr(decisions, "TOGETHER", 4)
+    one_by_one, expected = command(*words, "--results=other")
+    assert lines == expected and table(folder) == table(one_by_one)
+    assert any(float(row["confirmed_error"]) >= 0 for row in table(folder))
+
+
 @pytest.mark.parametrize(
     "words", ["", "--seeds=1,2", "--n_regular=0", "--n_adaptive=0 --no_eprop --feedback=symmetric"]
 )

@@ -135,6 +135,15 @@ def test_rates_are_means_over_time_and_batch(precision):
     assert_allclose(xp.asnumpy(found)[0, 0], z.reshape(-1, 3).mean(axis=0), rtol=1e-6)
 
 
+@pytest.mark.parametrize("T", [255, 256, (1 << 16) - 1, 1 << 16])
+@pytest.mark.parametrize("kind", [bool, "float32"])
+def test_neurons_that_always_fire_have_the_rate_1(T, kind):
+    """However many steps there are to count."""
+    z = np.zeros((T, 2, 3), bool)
+    z[:, :, 0] = z[:, 0, 1] = True
+    assert signals.rates(z.astype(kind)).tolist() == [[[1.0, 0.5, 0.0]]]
+
+
 def test_the_penalty_of_rates_is_its_definition(backend):
     z = np.random.default_rng(0).random(SHAPE) < 0.4
     penalty, R = signals.rate_penalty(xp.asarray(z), 0.1, 3.0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import tracemalloc
 
 import hypothesis
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import parameters, xp
-from plastic.eprop import Neurons, SpikingNetwork, SpikingState, decay, simulate
+from plastic.eprop import Neurons, SpikingNetwork, SpikingState, decay, predict, simulate
 from plastic.eprop.spiking import simulation
 from plastic.eprop.spiking.simulation import at_rest, currents, readout, time_slices
 from plastic.errors import PlasticError
@@ -292,6 +293,63 @@ def test_two_halves_are_one_run(backend, unmasked, resets):
     assert xp.asnumpy(first.z).any() and xp.asnumpy(second.z).any()
 
 
+@pytest.mark.parametrize("steps", [2, 7])
+def test_a_state_is_of_a_network_with_such_refractory_steps(steps):
+    """n_ref - 1 steps are the most that a neuron has before it."""
+    xp.use(dtype="float64")
+    network, x = draw(np.random.default_rng(14), n_ref=3), np.ones((4, 2, 3), bool)
+    state = dataclasses.replace(at_rest(network, x), r=np.full((2, 4), float(steps)))
+    if steps == 2:
+        assert not simulate(network, x, state=state).z[:2].any()
+        return
+    for run in (simulate, predict):
+        with pytest.raises(PlasticError, match=r"state.r holds 7; with n_ref 3 it is 2 at most"):
+            run(network, x, state=state)
+
+
+@pytest.mark.parametrize("unmasked", [False, True])
+def test_a_record_may_be_written_over(backend, unmasked):
+    """Its arrays hold the new spikes and slopes, whatever they held before; another batch or T takes new ones."""
+    rng = np.random.default_rng(17)
+    network = on_device(draw(rng, unmasked=unmasked))
+    x, y = (on_device(rng.random((20, 2, 3)) < 0.5) for _ in range(2))
+    expected, old = simulate(network, y), simulate(network, x)
+    z, psi = old.z, old.psi
+    assert xp.asnumpy(z != expected.z).any()
+    found = simulate(network, y, out=old)
+    assert found.z is z and found.psi is psi
+    for name in ("z", "psi", "output"):
+        assert_array_equal(*(xp.asnumpy(getattr(record, name)) for record in (found, expected)))
+    for shorter in (x[:7], x[:, :1]):
+        record = simulate(network, shorter, out=found)
+        assert record.z is not z and record.psi is not psi
+        close(record.output, xp.asnumpy(simulate(network, shorter).output))
+    assert_array_equal(xp.asnumpy(found.psi), xp.asnumpy(expected.psi))
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("leading", [(), (3,)])
+@pytest.mark.parametrize("beta", ["each", None])
+def test_a_prediction_is_the_output_of_a_simulation(backend, begun, leading, beta):
+    rng = np.random.default_rng(15)
+    host = draw(rng, beta=beta)
+    network, x = on_device(host), on_device(rng.random((*leading, 30, 2, 3)) < 0.5)
+    state = on_device(draw_state(rng, host, 2)) if begun else None
+    record = simulate(network, x, state=state)
+    assert xp.asnumpy(record.z).any()
+    close(predict(network, x, state=state), xp.asnumpy(record.output))
+
+
+def test_a_prediction_keeps_no_history():
+    network, x = draw(np.random.default_rng(16), n_in=5, n=50), np.zeros((4000, 8, 5), bool)
+    x[::7] = True
+    tracemalloc.start()
+    predict(network, x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.6 * 4000 * 8 * 50 * 8  # of an array of all neurons and steps
+
+
 @pytest.mark.parametrize("kind", [bool, "float64"])
 def test_inputs_may_be_spikes_or_numbers(backend, kind):
     rng = np.random.default_rng(6)
@@ -447,7 +505,7 @@ def test_the_readout_is_a_leaky_sum(backend):
 @pytest.mark.parametrize("most", [1, 6, 13, 10_000])
 def test_stretches_cover_all_of_time_in_order(shape, most):
     z, T = np.zeros(shape), shape[-3]
-    parts = time_slices(z, most)
+    parts = time_slices(shape, most)
     assert [t for part in parts for t in range(T)[part]] == list(range(T))
     for part in parts:
         size = z[..., part, :, :].size

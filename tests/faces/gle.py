@@ -42,6 +42,8 @@ MISUSE = {
     "a batch of 0": lambda net, x, y: gle.State(net, 0),
     "a batch of 2.5": lambda net, x, y: gle.State(net, 2.5),
     "a state of another batch": lambda net, x, y: gle.predict(net, x, state=gle.State(net, x.shape[-2] + 1)),
+    "x of one row": lambda net, x, y: gle.step(net, gle.State(net, x.shape[-2]), x[0, :1]),
+    "x of one column": lambda net, x, y: gle.evolve(net, gle.State(net, x.shape[-2]), x[0, :, :1]),
     "err of one row": lambda net, x, y: gle.step(net, gle.State(net, x.shape[-2]), x[0], y[0, :1]),
     "err of one column": lambda net, x, y: gle.step(net, gle.State(net, x.shape[-2]), x[0], y[0, :, :1]),
     "out of a step a list": lambda net, x, y: gle.step(net, gle.State(net, x.shape[-2]), x[0], out=[]),

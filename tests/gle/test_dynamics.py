@@ -29,17 +29,23 @@ FORMULAS = {
 KEPT = ("u", "v", "r", "q", "E")
 SEEN = (*KEPT, "u_ahead", "e_ahead")
 OPTIONS = st.fixed_dictionaries({name: st.booleans() for name in ("bias", "gamma", "prospective", "learn_tau")})
-SIZES = st.lists(st.integers(1, 4), min_size=2, max_size=4)
+RUNS = [[1, 1, 1], [1, 2, 2, 1], [3, 3, 3, 3], [2, 3, 3, 3, 1], [2, 2, 1, 1], [1, 1, 3, 3, 3]]  # layers of one shape
+SIZES = st.one_of(st.lists(st.integers(1, 4), min_size=2, max_size=4), st.sampled_from(RUNS))
 
 
 def draw(rng, sizes=(2, 3, 4, 2), lead=(), bias=True, gamma=True, equal=False, phi=None, **options):
-    """The arguments of `Network.from_layers`: weights of both signs, time constants of 2 to 10 steps."""
+    """The arguments of `Network.from_layers`: weights of both signs, time constants of 2 to 10 steps.
+
+    equal: whether tau_r is tau_m; with "leaky", it is so in some neurons, and dt in the others.
+    """
     layers = [
         Affine(rng.standard_normal((*lead, a, b)), rng.standard_normal((*lead, 1, b)) if bias else None)
         for a, b in itertools.pairwise(sizes)
     ]
     shape = (*lead, 1, sum(sizes[1:]))
     tau_m, tau_r = rng.uniform(0.2, 1, shape), rng.uniform(0.2, 1, shape)
+    if equal == "leaky":
+        equal, tau_r = False, np.where(rng.random(shape) < 0.5, tau_m, 0.1)
     nudge = rng.uniform(0.1, 0.9, shape) if gamma else 0.0
     phi = phi or [PHI[k] for k in rng.integers(0, len(PHI), len(layers))]
     taus = {"tau_m": tau_m, "tau_r": tau_m.copy() if equal else tau_r}
@@ -230,7 +236,7 @@ def test_a_membrane_follows_a_constant_input_exponentially(backend, through_all)
 @hypothesis.settings(max_examples=25)
 @hypothesis.given(
     seed=st.integers(0, 10_000),
-    sizes=st.one_of(SIZES, st.just([3, 3, 3])),
+    sizes=SIZES,
     lead=st.sampled_from([(3,), (1,), (2, 3)]),
     options=OPTIONS,
     through_all=st.booleans(),
@@ -257,6 +263,44 @@ def test_replicas_may_share_the_input(backend):
     for index in range(3):
         alone = Network.from_layers(**one_of(host, index))
         close([[array[index] for array in arrays] for arrays in together], take(alone, State(alone, 3), shared))
+
+
+def test_replicas_that_share_their_constants_are_networks_with_these(backend):
+    """The shared ones have replica axes of length 1; one array with replica axes may be among them."""
+    rng = np.random.default_rng(10)
+    host = draw(rng, lead=(2, 3)) | {"tau_m": [0.3, [0.4, 0.5, 0.6, 0.7], 0.8], "gamma": 0.5}
+    network, given = Network.from_layers(**host), drawn(rng, (2, 2), 10, 3)
+    assert network.lead == (2, 3) and network.tau_m.shape == (1, 1, 1, 9) and network.tau_r.shape == (2, 3, 1, 9)
+    together = take(network, State(network, 3), given)
+    for index in np.ndindex(2, 3):
+        alone = Network.from_layers(**one_of(host, index))
+        expected = take(alone, State(alone, 3), given)
+        close([[array[index] for array in arrays] for arrays in together], expected)
+        one = Network.from_layers(**one_of(host, index[0])).replica(index[1])
+        close(take(one, State(one, 3), given), expected)
+    some = Network.from_layers(**one_of(host, 1)).replica(slice(1, 3))
+    assert some.lead == (2,)
+    close([[array[1, 1:] for array in arrays] for arrays in together], take(some, State(some, 3), given))
+
+
+@pytest.mark.parametrize("equal", [False, True, "leaky"])
+@pytest.mark.parametrize("which", [0, 2, slice(1, 3)])
+def test_a_replica_of_a_state_is_a_view_of_it(backend, equal, which):
+    """Its steps are those of the replica in the whole, and change nothing of the others."""
+    rng = np.random.default_rng(14)
+    net = Network.from_layers(**draw(rng, [2, 3, 3, 2], lead=(3,), equal=equal, memoryless=bool(equal)))
+    given = drawn(rng, net.sizes, 6, 3)
+    whole, apart = State(net, 3), State(net, 3)
+    take(net, whole, given[:3])
+    take(net, apart, given[:3])
+    before, others = kept(apart), np.delete(np.arange(3), which)
+    one = apart.replica(which)
+    assert one.net.lead == (() if isinstance(which, int) else (2,)) and one.batch == 3
+    together = take(net, whole, given[3:])
+    close(take(one.net, one, given[3:]), [[array[which] for array in arrays] for arrays in together])
+    for name, array in kept(apart).items():
+        assert_array_equal(array[others], before[name][others])
+        assert_allclose(array[which], kept(whole)[name][which], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("learn_tau", [False, True])
@@ -338,26 +382,40 @@ def test_a_state_taken_from_another_one(backend, batch):
 
 
 @hypothesis.given(
-    seed=st.integers(0, 10_000), sizes=SIZES, gamma=st.booleans(), prospective=st.booleans(), through_all=st.booleans()
+    seed=st.integers(0, 10_000),
+    sizes=SIZES,
+    equal=st.sampled_from([True, "leaky"]),
+    gamma=st.booleans(),
+    prospective=st.booleans(),
+    through_all=st.booleans(),
 )
-def test_memoryless_is_the_general_way_where_the_time_constants_are_equal(
-    backend, seed, sizes, gamma, prospective, through_all
+def test_memoryless_is_the_general_way_for_instantaneous_neurons_and_leaky_integrators(
+    backend, seed, sizes, equal, gamma, prospective, through_all
 ):
     rng = np.random.default_rng(seed)
-    host = draw(rng, sizes, gamma=gamma, equal=True, prospective=prospective)
+    host = draw(rng, sizes, gamma=gamma, equal=equal, prospective=prospective)
     general, short = (Network.from_layers(**host, memoryless=memoryless) for memoryless in (False, True))
     given, state = drawn(rng, sizes, 10, 3), State(short, 3)
     found = take(short, state, given, STEP[through_all])
     expected = take(general, State(general, 3), given, STEP[through_all])
     matters = [k for k, name in enumerate(("out", *SEEN, "grads")) if name not in ("u", "v")]
     close([[arrays[k] for k in matters] for arrays in found], [[arrays[k] for k in matters] for arrays in expected])
-    assert not kept(state)["u"].any() and not kept(state)["v"].any()
+    instantaneous = host["tau_m"] == host["tau_r"]
+    if instantaneous.all():
+        assert short.memory == "none" and not kept(state)["u"].any() and not kept(state)["v"].any()
+    else:  # u is that of the leaky integrators, and u~ in general
+        assert short.memory == "leaky"
+        _, *arrays, _ = found[-1]
+        u, v, _, _, _, u_ahead, _ = (np.where(instantaneous, 0, array) for array in arrays)
+        close([[u, v, u_ahead]], [[np.where(instantaneous, 0, expected[-1][k]) for k in (1, 2, 1)]])
 
 
-@hypothesis.given(seed=st.integers(0, 10_000), sizes=SIZES, memoryless=st.booleans(), gamma=st.booleans())
+@hypothesis.given(
+    seed=st.integers(0, 10_000), sizes=SIZES, memoryless=st.sampled_from([False, True, "leaky"]), gamma=st.booleans()
+)
 def test_advance_is_a_step_without_errors(precision, seed, sizes, memoryless, gamma):
     rng = np.random.default_rng(seed)
-    network = Network.from_layers(**draw(rng, sizes, gamma=gamma, equal=memoryless, memoryless=memoryless))
+    network = Network.from_layers(**draw(rng, sizes, gamma=gamma, equal=memoryless, memoryless=bool(memoryless)))
     a, b = State(network, 3), State(network, 3)
     for x, _ in drawn(rng, sizes, 10, 3):
         found, expected = advance(network, a, device(x)), step(network, b, device(x))[1]
@@ -368,10 +426,10 @@ def test_advance_is_a_step_without_errors(precision, seed, sizes, memoryless, ga
     assert not kept(a)["q"].any()
 
 
-@pytest.mark.parametrize("memoryless", [False, True])
+@pytest.mark.parametrize("memoryless", [False, True, "leaky"])
 def test_settled_is_what_many_steps_without_target_leave(backend, memoryless):
     rng = np.random.default_rng(11)
-    network = Network.from_layers(**draw(rng, gamma=False, equal=memoryless, memoryless=memoryless, bias=False))
+    network = Network.from_layers(**draw(rng, gamma=False, equal=memoryless, memoryless=bool(memoryless), bias=False))
     a = State(network, 3)
     take(network, a, drawn(rng, network.sizes, 5, 3))
     b = a.resized(6).resized(3)
@@ -385,10 +443,10 @@ def test_settled_is_what_many_steps_without_target_leave(backend, memoryless):
     assert kept(a)["q"].all()
 
 
-@pytest.mark.parametrize("memoryless", [False, True])
+@pytest.mark.parametrize("memoryless", [False, True, "leaky"])
 def test_predictions_are_the_outputs_of_steps_without_target(precision, memoryless):
     rng = np.random.default_rng(12)
-    net = Network.from_layers(**draw(rng, lead=(2,), equal=memoryless, memoryless=memoryless))
+    net = Network.from_layers(**draw(rng, lead=(2,), equal=memoryless, memoryless=bool(memoryless)))
     state = State(net, 3)
     x = device(rng.standard_normal((2, 4, 3, 2)))
     found = predict(net, x)
@@ -455,17 +513,20 @@ def test_a_vector_of_another_length_is_refused(length):
 
 
 def test_learned_time_constants_are_those_of_the_network(backend):
-    rng = np.random.default_rng(13)
     learned, fixed = (Network.from_layers(**draw(np.random.default_rng(13), learn_tau=each)) for each in (True, False))
     assert_allclose(xp.asnumpy(learned.tau_m), xp.asnumpy(fixed.tau_m))
     learned.parameters.tau_m[...] = 0.5
     assert_array_equal(xp.asnumpy(learned.tau_m), 0.5)
-    dt_m, r_m, dt_r, m_r = (xp.asnumpy(each) for each in learned.steps())
-    tau_r = xp.asnumpy(learned.tau_r)
-    for found, expected in ((dt_m, 0.2), (r_m, tau_r / 0.5), (dt_r, 0.1 / tau_r), (m_r, 0.5 / tau_r)):
-        assert_allclose(found, np.broadcast_to(expected, found.shape))
-    assert fixed.steps() is fixed.steps()
-    del rng
+    for batch in (3, 2):
+        neurons = State(learned, batch).units.neurons(learned)
+        tau_r = xp.asnumpy(learned.tau_r).T
+        for tau in (0.5, 0.25):
+            learned.parameters.tau_m[...] = tau
+            neurons.take_learned()
+            rates = {"u_rate": 0.1 / tau, "u_ahead": tau_r / 0.1, "v_rate": 0.1 / tau_r, "v_ahead": tau / 0.1}
+            for name, expected in rates.items():
+                found = np.broadcast_to(xp.asnumpy(getattr(neurons, name)), (9, batch))
+                assert_allclose(found, np.broadcast_to(expected, (9, batch)))
 
 
 # making a network
@@ -482,7 +543,7 @@ def test_constants_are_given_for_all_by_layer_or_by_neuron(precision):
     each = np.array([[0.5, 0.6, 0.7, 0.8]])
     replicas = np.stack([each, 2 * each])
     for value, expected in (
-        (0.3, np.full((1, 4), 0.3)),
+        (0.3, [[0.3] * 4]),
         ([0.3, 0.4], [[0.3, 0.3, 0.3, 0.4]]),
         (of_layers, each),
         (each, each),
@@ -494,7 +555,7 @@ def test_constants_are_given_for_all_by_layer_or_by_neuron(precision):
     layers = [Affine(np.zeros((2, 2, 3))), Affine(np.zeros((2, 3, 1)))]
     network = Network.from_layers(layers, [functions.tanh] * 2, replicas, [0.5, 0.6], 0.1, np.array([[[0.0]], [[1.0]]]))
     assert_allclose(xp.asnumpy(network.tau_m), replicas, rtol=1e-6)
-    assert_allclose(xp.asnumpy(network.tau_r), np.broadcast_to([0.5, 0.5, 0.5, 0.6], (2, 1, 4)), rtol=1e-6)
+    assert_allclose(xp.asnumpy(network.tau_r), [[[0.5, 0.5, 0.5, 0.6]]], rtol=1e-6)  # what all replicas share
     assert_array_equal(xp.asnumpy(network.gamma), np.repeat([0.0, 1.0], 4).reshape(2, 1, 4))
     assert create(gamma=0.0).gamma is None
 
@@ -513,7 +574,8 @@ def test_a_time_constant_as_long_as_a_step_is_possible(precision):
         ({"tau_r": [0.5, 0.05]}, r"tau_r is 0\.05 somewhere"),
         ({"tau_m": float("nan")}, "tau_m is nan"),
         ({"phi": [functions.tanh]}, "phi has 1 activations; there are 2 layers"),
-        ({"memoryless": True}, "memoryless is for networks whose tau_m and tau_r are equal, and not learned"),
+        ({"memoryless": True}, "memoryless is for networks whose tau_r is tau_m or dt in each neuron"),
+        ({"memoryless": True, "tau_r": [0.1, 0.2]}, "memoryless is for networks"),
         ({"memoryless": True, "tau_r": 1.0, "learn_tau": True}, "memoryless is for networks"),
         ({"tau_m": [1.0]}, "tau_m has 1 entries; there are 2 layers"),
         ({"gamma": [1.0, 1.0, 1.0]}, "gamma has 3 entries; there are 2 layers"),

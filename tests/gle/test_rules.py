@@ -25,7 +25,9 @@ def draw(rng, sizes=(2, 3, 2), T=6, batch=3, lead=(), equal=False, **options):
     n = sum(sizes[1:])
     tau_m, tau_r = (rng.uniform(0.2, 1, (*lead, 1, n)) for _ in range(2))
     constants = {"phi": [PHI[k] for k in rng.integers(0, len(PHI), len(sizes) - 1)], "tau_m": tau_m, "dt": 0.1}
-    constants |= {"tau_r": tau_m if equal else tau_r}
+    if equal == "leaky":  # tau_r is tau_m in some neurons, and dt in the others
+        tau_r = np.where(rng.random(tau_m.shape) < 0.5, tau_m, 0.1)
+    constants |= {"tau_r": tau_m if equal is True else tau_r}
     net = network(sizes, generators if lead else generators[0], **constants | options)
     net.parameters.flat[..., : sum(a * b for a, b in itertools.pairwise(sizes))] *= 2
     x, y = (xp.asarray(rng.standard_normal((*lead, T, batch, k))) for k in (sizes[0], sizes[-1]))
@@ -74,13 +76,15 @@ def test_bptt_with_each_activation(phi):
     check.gradient(lambda _: loss(net, x, y), net.parameters, bptt(net, x, y)[0])
 
 
+@pytest.mark.parametrize("equal", [True, "leaky"])
 @RULES
-def test_memoryless_networks_give_the_same(backend, rule):
+def test_memoryless_networks_give_the_same(backend, rule, equal):
     rng = np.random.default_rng(2)
-    net, x, y = draw(rng, equal=True)
+    net, x, y = draw(rng, equal=equal)
     layers = [parameters.Affine(xp.asnumpy(each.W), xp.asnumpy(each.b)) for each in net.layers]
-    tau = xp.asnumpy(net.tau_m)
-    short = Network.from_layers(layers, net.phi, tau, tau, net.dt, memoryless=True)
+    taus = xp.asnumpy(net.tau_m), xp.asnumpy(net.tau_r)
+    short = Network.from_layers(layers, net.phi, *taus, net.dt, memoryless=True)
+    assert short.memory == ("none" if equal is True else "leaky")
     found, expected = (xp.asnumpy(rule(each, x, y)[0].flat) for each in (short, net))
     assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
 

@@ -14,8 +14,9 @@ from plastic import functions, gle, parameters, runs, xp
 from plastic.data.speech.batches import Batches
 from plastic.data.speech.features import log_mel, standardise
 from plastic.gle.experiments import gsc, mnist1d
+from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import uniform_layers
-from plastic.optimizers import Adam
+from plastic.optimizers import Adam, Plateau
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +120,7 @@ def lagged(x):
     return out
 
 
-@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.05 --validation=8", 0.05)])
+@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.02 --validation=8", 0.02)])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_mnist1d_by_hand(architecture, words, rate):
     """A loop over epochs, batches and steps gives metrics.csv and the weights."""
@@ -252,6 +253,53 @@ def test_the_first_seed_splits_the_recordings(monkeypatch):
     for words in ("", "--dataset=GSC --seed=7", "--seeds=9,2"):
         command(WORDS, words, "--max_epochs=1")
     assert asked == [("FSDD", 115), ("GSC", 7), ("FSDD", 9)]
+
+
+TURNS = {"one": [slice(0, 3)], "two": [slice(0, 1), slice(1, 3)], "three": [slice(k, k + 1) for k in range(3)]}
+
+
+@pytest.mark.parametrize("architecture", ["plastic_e2e", "static_lagnet"])
+def test_seeds_that_take_turns_learn_what_they_learn_side_by_side_and_alone(backend, monkeypatch, architecture):
+    """Two batches learned, with a rate for each seed, and sequences presented between them."""
+    rng, sizes = np.random.default_rng(0), mnist1d.sizes(architecture)
+    drawn = [uniform_layers(np.random.default_rng(seed), sizes) for seed in range(3)]
+    x, labels = rng.standard_normal((3, 12, 4, sizes[0])), rng.integers(10, size=(3, 4))
+    rates = np.array([1e-3, 2e-3, 5e-3])
+
+    def learned(layers, rate, x, labels):
+        net = mnist1d.network(architecture, layers)
+        learner = SequenceClassifier(net, lambda x: x, Plateau(2, 0.5), 1e-3, batch=4, chunk=1000)
+        learner.rates["lr"][...] = xp.asarray(rate[..., None])
+        x, labels = xp.asarray(x), xp.asarray(labels)
+        outputs = [learner.learn(x, labels), learner.present(x[..., :5, :3, :]), learner.learn(x, labels)]
+        arrays = outputs + [array for _, array in parameters.leaves(learner.tree)]
+        return len(learner.turns), [xp.asnumpy(array) for array in arrays]
+
+    stacked = parameters.map(lambda *arrays: np.stack(arrays), *drawn)
+    expected = None
+    for count, turns in enumerate(TURNS.values(), start=1):
+        monkeypatch.setattr(xp, "turns", lambda replicas, nbytes, turns=turns: turns)
+        found, arrays = learned(stacked, rates, x, labels)
+        assert found == count
+        expected = expected or arrays
+        for a, b in zip(arrays, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+    for seed in range(3):
+        found, arrays = learned(drawn[seed], rates[seed], x[seed], labels[seed])
+        assert found == 1
+        for a, b in zip(arrays, expected, strict=True):
+            np.testing.assert_allclose(a, b[seed] if b.ndim else b, rtol=0, atol=1e-11)
+
+
+def test_blocks_of_seeds_are_sized_by_what_a_seed_works_on(monkeypatch):
+    """Rows of all units, and the parameters with their gradient and two moments; one network alone takes no turns."""
+    asked = []
+    monkeypatch.setattr(xp, "turns", lambda replicas, nbytes: asked.append((replicas, nbytes)) or [slice(0, replicas)])
+    for seeds in (1, 3):
+        drawn = uniform_layers([np.random.default_rng(0)] * seeds if seeds > 1 else np.random.default_rng(0), (2, 3, 4))
+        net = gle.Network.from_layers(drawn, "tanh", 1.0, 0.5, 0.1)
+        SequenceClassifier(net, None, Plateau(2, 0.5), 1e-3, batch=5, chunk=1000)
+    assert asked == [(3, 4 * (8 * 7 * 5 + 4 * (2 * 3 + 3 * 4 + 7)))]
 
 
 def test_words_are_learned():

@@ -10,7 +10,9 @@ import eprop_inputs
 import eprop_lstm
 import eprop_nest
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from test_xp_spikes import WAYS
 
 from plastic import xp
 from plastic.eprop import (
@@ -27,6 +29,7 @@ from plastic.eprop import (
     simulate,
 )
 from plastic.eprop.spiking.simulation import readout
+from plastic.xp import spikes
 
 GOLDEN = "eprop_*.npz"
 BOTH = (eprop_gradients, online_gradients)
@@ -37,6 +40,14 @@ def test_golden(golden):
     assert all(np.isfinite(array).all() for array in numbers.values() if array.dtype.kind == "f")
     xp.use(dtype="float64")
     check(numbers)
+
+
+@pytest.mark.parametrize("way", ["sparse", "dense, in parts"])
+def test_golden_by_every_product(golden, monkeypatch, way):
+    """Sizes choose between sparse and dense products with spikes; the numbers hold by each alone."""
+    for name, value in WAYS[way].items():
+        monkeypatch.setattr(spikes, name, value)
+    test_golden(golden)
 
 
 def check(numbers):

@@ -184,17 +184,22 @@ def check_lag_net(numbers):
 
 def check_sequences(numbers):
     """gle_mnist1d_e2e, gle_mnist1d_lagtdnn: two batches of sequences learned, others then classified."""
+    for memoryless in (False, True):
+        check_sequences_once(numbers, memoryless)
+
+
+def check_sequences_once(numbers, memoryless):
     names = [key.split(".")[1] for key in numbers if key.startswith("init.") and key.endswith(".weight")]
     layers = [affine(numbers[f"init.{name}.weight"], numbers[f"init.{name}.bias"]) for name in sorted(names)]
     between, dt = [functions.tanh] * (len(layers) - 2), numbers["dt"].item()
     if "lag_out" in numbers:
         phi = [functions.tanh, *between, functions.linear]
-        network = Network.from_layers(layers, phi, 2.0, 2.0, dt, prospective=False, memoryless=True)
+        network = Network.from_layers(layers, phi, 2.0, 2.0, dt, prospective=False, memoryless=memoryless)
         check_lag_features(numbers)
     else:
         phi = [functions.linear, *between, functions.linear]
         tau_m, tau_r = ([numbers[name]] * (len(layers) - 1) + [1.2] for name in ("tau_m", "tau_r"))
-        network = Network.from_layers(layers, phi, tau_m, tau_r, dt)
+        network = Network.from_layers(layers, phi, tau_m, tau_r, dt, memoryless=memoryless)
 
     def prepare(x):
         return np.swapaxes(lag_features.lag_features(x[..., None]) if "lag_out" in numbers else x[..., None], 0, 1)

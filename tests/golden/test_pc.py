@@ -18,7 +18,9 @@ from plastic.pc import Network, State, activities, bp, infer, pc, predict, step,
 
 GOLDEN = "pc_*.npz"
 RELATIVE, ABSOLUTE = 1e-9, 1e-12
-AT_REST = 1e-9  # absolute, where rounding decides whether an energy still falls, and with it over gamma
+AT_REST = 1e-8
+"""Absolute, where rounding decides in the published code whether an energy still falls: there gamma shrinks, and states
+stop about the root of a rounding, 1.5e-8, from rest."""
 ACTIVATIONS = {name: getattr(functions, name) for name in ("linear", "sigmoid", "tanh", "relu", "leaky")}
 AFTER = {"before": False, "after": True}
 

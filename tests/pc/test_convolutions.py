@@ -8,6 +8,7 @@ from plastic import check, parameters, xp
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.pc import ConvolutionalNetwork, State, bp, convolutional, equilibrium, infer, predict, tp
+from plastic.pc.maps import perform
 
 SHAPE, BATCH = (7, 6, 2), 3
 
@@ -40,7 +41,7 @@ def test_a_convolution_is_that_of_its_definition(backend, stride, padding, F):
             patch = image[:, stride * r : stride * r + F, stride * c : stride * c + F]
             expected[:, r, c] = np.einsum("bpqi,pqio->bo", patch, K)
     found = xp.zeros((BATCH, rows * columns * n), dtype=xp.float_dtype)
-    network.maps()[0].up(x, found)
+    perform(network.maps()[0].up(x, found))
     assert_allclose(xp.asnumpy(found), expected.reshape(BATCH, -1), atol=1e-13)
 
 
@@ -50,8 +51,7 @@ def test_the_way_down_is_the_adjoint_and_the_gradient_that_of_the_kernel(backend
     each, units = network.maps()[0], np.prod(network.shapes[1])
     z = xp.asarray(np.random.default_rng(1).standard_normal((BATCH, units)))
     up, down = xp.zeros_like(z), xp.zeros_like(x)
-    each.up(x, up)
-    each.down(z, down)
+    perform([*each.up(x, up), *each.down(z, down)])
     product = float(xp.asnumpy(xp.sum(up * z)))
     assert_allclose(float(xp.asnumpy(xp.sum(x * down))), product, rtol=1e-12)
     grad = parameters.zeros_like(network.layers[0])

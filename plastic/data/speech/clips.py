@@ -93,7 +93,7 @@ def read(path: Path) -> Clips:
     arrays, attributes, start = files.read_around(path)
     store.require_format(path, attributes.get("format"), FORMAT)
     try:
-        return Clips(
+        found = Clips(
             path=Path(path),
             rate=int(attributes["rate"]),
             start=start,
@@ -101,8 +101,23 @@ def read(path: Path) -> Clips:
             checksums=arrays["checksums"],
             noise=tuple(np.split(arrays["noise"], np.cumsum(arrays["noise_lengths"]))[:-1]),
         )
-    except (KeyError, ValueError, TypeError, AttributeError):
-        raise files.UnusableError(path, "does not hold clips as this version lays them out") from None
+        sound = _is_sound(found, arrays)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError):
+        sound = False
+    if not sound:
+        raise files.UnusableError(path, "does not hold clips as this version lays them out")
+    return found
+
+
+def _is_sound(found: Clips, arrays: dict[str, np.ndarray]) -> bool:
+    lengths, types = arrays["noise_lengths"], (found.checksums.dtype, arrays["noise"].dtype)
+    return (
+        found.rate > 0
+        and 2 * found.rate * len(found.names) <= found.path.stat().st_size
+        and found.checksums.shape == (len(found.names),)
+        and types == (np.uint32, np.int16)
+        and (lengths.min(initial=0), lengths.sum()) == (0, len(arrays["noise"]))
+    )
 
 
 def write(

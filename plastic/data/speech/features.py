@@ -91,13 +91,16 @@ def mel_filters(rate: int, n_mels: int) -> np.ndarray:
 
 @functools.cache
 def _filters(rate: int, n_mels: int) -> np.ndarray:
+    refusal = f"n_mels {n_mels} is too many at {rate:,} Hz: some mel filters have no frequency in them"
     f = np.linspace(0, rate / 2, 32 * rate // 1000 + 1)[:, None]
+    if n_mels > 2 * len(f):  # a frequency is in two filters at most
+        raise PlasticError(refusal)
     mel = np.linspace(0, 2595 * np.log10(1 + rate / 2 / 700), n_mels + 2)
     corners = 700 * (10 ** (mel / 2595) - 1)
     low, peak, high = corners[:-2], corners[1:-1], corners[2:]
     filters = np.maximum(0, np.minimum((f - low) / (peak - low), (high - f) / (high - peak)))
     if not filters.any(axis=0).all():
-        raise PlasticError(f"n_mels {n_mels} is too many at {rate:,} Hz: some mel filters have no frequency in them")
+        raise PlasticError(refusal)
     return filters.astype(np.float32)
 
 

@@ -148,10 +148,10 @@ def _neurons(thr, dampening_factor):
 
 def _evaluate(network, x, loss, reg_rate):
     """Return the loss, the regulariser without its strength, and the mean rate in Hz, of the present weights."""
-    record = gradients.simulate(network.network, x)
+    record = network.simulate(x)
     value, _ = loss(record.output)
     penalty, _ = signals.rate_penalty(record.z, reg_rate / 1000, 0.5)
-    rate = 1000 * xp.mean(record.z, axis=(-3, -2, -1), dtype=xp.float_dtype)
+    rate = 1000 * xp.mean(signals.rates(record.z), axis=(-3, -2, -1))
     return {"loss": value, "loss_reg": penalty, "rate": rate}
 
 

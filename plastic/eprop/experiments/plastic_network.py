@@ -6,7 +6,7 @@ import numpy as np
 
 from plastic import parameters, xp
 from plastic.eprop import gradients
-from plastic.eprop.rules import predict
+from plastic.eprop.gradients import predict
 from plastic.eprop.spiking import SpikingNetwork
 
 
@@ -64,14 +64,22 @@ class PlasticNetwork:
         weights = {name: array for name, array in self.parameters.items() if name != "B"}
         self.network = SpikingNetwork(**weights, neurons=neurons, kappa=kappa, g_out=1 - kappa)
         self.state = {"parameters": self.parameters, "moments": optimizer.init(self.parameters), "fixed": fixed}
+        self._record = None
+
+    def simulate(self, x):
+        """Return the record for input `x`, valid until the next."""
+        self._record = gradients.simulate(self.network, x, out=self._record)
+        return self._record
 
     def step(self, x, loss, penalty, active=1.0):
         """Change the weights by one step; return loss, penalty and the record for input `x`, all before the change.
 
+        The record is valid until the next.
+
         loss: of the output to (loss, err). penalty: of the spikes to (penalty, R).
         active: 1, or (seeds, 1, 1) of 1 and 0: the weights of a seed with 0 stay as they are.
         """
-        record = gradients.simulate(self.network, x)
+        record = self.simulate(x)
         value, err = loss(record.output)
         extra, R = penalty(record.z)
         found = self.gradients(record, err, R)

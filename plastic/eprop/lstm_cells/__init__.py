@@ -42,10 +42,10 @@ product; parameters, and with them all else, may carry leading replica axes.
 """
 
 from plastic.eprop.lstm_cells.network import LSTMNetwork
-from plastic.eprop.lstm_cells.simulation import LSTMRecord, LSTMState, simulate
+from plastic.eprop.lstm_cells.simulation import LSTMRecord, LSTMState, predict, simulate
 from plastic.eprop.lstm_cells.sweep import bptt, eprop
 from plastic.eprop.lstm_cells.traces import online
 
 Record = LSTMRecord
 
-__all__ = ["LSTMNetwork", "LSTMRecord", "LSTMState", "Record", "bptt", "eprop", "online", "simulate"]
+__all__ = ["LSTMNetwork", "LSTMRecord", "LSTMState", "Record", "bptt", "eprop", "online", "predict", "simulate"]

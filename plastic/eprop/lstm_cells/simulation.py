@@ -67,10 +67,10 @@ class LSTMRecord:
         return LSTMState(self.c[..., -1, :, :].copy(), self.h[..., -1, :, :].copy())
 
 
-def simulate(net: LSTMNetwork, x: Array, state: Any, done: Any, keep: Sequence[str]) -> LSTMRecord:
-    """Return the record of `net` over `x`, from `state`, with `done` and `keep`: those of `eprop.simulate`."""
-    if done is not None or len(keep):
-        raise PlasticError("done and keep are for spiking networks; the record of LSTM cells holds all histories")
+def simulate(net: LSTMNetwork, x: Array, state: Any, done: Any, keep: Sequence[str], out: Any) -> LSTMRecord:
+    """Return the record of `net` over `x`, from `state`, with `done`, `keep` and `out`: those of `eprop.simulate`."""
+    if done is not None or len(keep) or out is not None:
+        raise PlasticError("done, keep and out are for spiking networks; the record of LSTM cells holds all histories")
     (*_, n, _), leading = net.sizes, require.replicas(network=net.replicas, x=x.shape[:-3])
     start = _start(net, state, (*leading, x.shape[-2], n))
     drive = affine_map(x.astype(net.dtype), Affine(net.W_x, net.kernel.b))
@@ -94,6 +94,11 @@ def simulate(net: LSTMNetwork, x: Array, state: Any, done: Any, keep: Sequence[s
         for name, value in zip(names, (i, j, f, o, c, q, h), strict=True):
             histories[name][..., t, :, :] = value
     return LSTMRecord(x, affine_map(histories["h"], net.readout), **histories, start=start)
+
+
+def predict(net: LSTMNetwork, x: Array, state: Any) -> Array:
+    """Return the outputs of every step; `net`, `x` and `state` are those of `eprop.predict`."""
+    return simulate(net, x, state, None, (), None).output
 
 
 def affine_map(sequence: Array, layer: Affine) -> Array:

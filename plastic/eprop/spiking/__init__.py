@@ -30,7 +30,7 @@ carry leading replica axes; a constant is a number or (..., 1, n).
 """
 
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork, decay
-from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, simulate
+from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, predict, simulate
 from plastic.eprop.spiking.sweep import bptt, eprop, ideal_learning_signals
 from plastic.eprop.spiking.traces import Traces, eligibility_traces, factorised_gradients, online
 
@@ -50,5 +50,6 @@ __all__ = [
     "factorised_gradients",
     "ideal_learning_signals",
     "online",
+    "predict",
     "simulate",
 ]

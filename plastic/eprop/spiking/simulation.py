@@ -1,6 +1,7 @@
 """The simulation of spiking networks, and what it leaves for the rules."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from plastic import affine, require, xp
 from plastic.eprop import checks
+from plastic.eprop.spiking.filter import filtered
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork
 from plastic.errors import PlasticError
 from plastic.types import Array
@@ -81,62 +83,31 @@ def at_rest(net: SpikingNetwork, x: Array) -> SpikingState:
     return SpikingState(v, a, z, s, r, xp.zeros((*leading, x.shape[-2], n_out), dtype=net.dtype))
 
 
-def simulate(net: SpikingNetwork, x: Array, state: Any, done: Array | None, keep: Sequence[str]) -> SpikingRecord:
-    """Return the record of `net` over `x`, from `state`, with `done` and `keep`: those of `eprop.simulate`."""
-    start = _start(net, x, state)
-    done, histories = _done(done, x, start.v), _histories(keep, start.v, x.shape[-3])
-    neurons, W = net.neurons, net.recurrence()
-    beta = None if neurons.beta is None else neurons.beta + xp.zeros_like(start.v)  # products with a row cost more
-    v, a, z, s, r = start.v, start.a, start.z.copy(), start.s, start.r
-    current = currents(x, net.W_in * neurons.gain)
-    psi = current  # psi^t takes the place of x^t W_in, which is not needed after step t
-    psi_unmasked: Any = xp.empty_like(psi) if neurons.unmasked else None
-    spikes = xp.empty(psi.shape, dtype=bool)
-    for t in range(x.shape[-3]):
-        if done is not None:
-            for each in (v, a, z, s, r):
-                each *= 1 - done[..., t, :, None]
-        if beta is not None:
-            a *= neurons.rho
-            a += s
-        received = z @ W
-        received += current[..., t, :, :]
-        v *= neurons.alpha
-        v += received
-        threshold = neurons.theta if beta is None else neurons.theta + beta * a
-        u = v - threshold
-        u *= 1 / neurons.theta
-        for name, history in histories.items():
-            history[..., t, :, :] = {"v": v, "a": a, "r": r, "u": u}[name]
-        free, above = r <= 0, u > 0
-        spike = xp.logical_and(above, free, out=spikes[..., t, :, :])
-        z = spike.astype(v.dtype)
-        s = above.astype(v.dtype) if neurons.unmasked else z
-        r += z * neurons.n_ref
-        r -= 1
-        xp.maximum(r, 0, out=r)
-        slope = _pseudo_derivative(neurons, u)
-        xp.multiply(slope, free, out=psi[..., t, :, :])
-        if neurons.unmasked:
-            psi_unmasked[..., t, :, :] = slope
-    y = readout(net, spikes, start.y)
-    last = SpikingState(v, a, z, s, r, y[..., -1, :, :].copy())
-    output = y if net.b_out is None else y + at_every_step(net.b_out)
-    return SpikingRecord(x, spikes, psi, output, start.z, last, psi_unmasked, done, histories)
+def simulate(
+    net: SpikingNetwork, x: Array, state: Any, done: Array | None, keep: Sequence[str], out: Any
+) -> SpikingRecord:
+    """Return the record of `net` over `x`, from `state`, with `done`, `keep` and `out`: those of `eprop.simulate`."""
+    now = _start(net, x, state)
+    z_before, done, histories = now.z, _done(done, x, now.v), _histories(keep, now.v, x.shape[-3])
+    z, psi = _spikes_and_slopes((*now.v.shape[:-2], x.shape[-3], *now.v.shape[-2:]), now.v.dtype, out)
+    psi_unmasked: Any = xp.empty_like(psi) if net.neurons.unmasked else None
+    for part, spikes, w, free in _parts(net, x, now, done, histories):
+        z[..., part, :, :] = spikes
+        slope = _pseudo_derivative(net.neurons, w, out=psi[..., part, :, :])
+        if psi_unmasked is not None:
+            psi_unmasked[..., part, :, :] = slope
+        if net.neurons.n_ref > 1:
+            slope *= free
+    y = readout(net, z, now.y)
+    now.y = y[..., -1, :, :].copy()
+    return SpikingRecord(x, z, psi, _with_bias(net, y), z_before, now, psi_unmasked, done, histories)
 
 
-def currents(x: Array, W: Array) -> Array:
-    """Return the currents x W (..., T, batch, m) that inputs or spikes cause.
-
-    x: (..., T, batch, n), booleans or numbers, made numbers for a part of the time at once. W: (..., n, m).
-    """
-    T, batch, _ = x.shape[-3:]
-    leading = require.replicas(x=x.shape[:-3], W=W.shape[:-2])
-    out = xp.empty((*leading, T, batch, W.shape[-1]), dtype=W.dtype)
-    for part in time_slices(x):
-        product = affine.rows(x[..., part, :, :].astype(W.dtype)) @ W
-        out[..., part, :, :] = product.reshape(*leading, -1, batch, W.shape[-1])
-    return out
+def predict(net: SpikingNetwork, x: Array, state: Any) -> Array:
+    """Return the outputs of every step, and keep nothing else; `net`, `x` and `state` are those of `eprop.predict`."""
+    now, W = _start(net, x, state), net.W_out * net.g_out
+    sent = [currents(spikes, W) for _, spikes, _, _ in _parts(net, x, now, None, {})]
+    return _with_bias(net, filtered(xp.concatenate(sent, axis=-3), net.kappa, now.y))
 
 
 def readout(net: SpikingNetwork, z: Array, y: Any = 0.0) -> Array:
@@ -144,17 +115,82 @@ def readout(net: SpikingNetwork, z: Array, y: Any = 0.0) -> Array:
 
     z: spikes (..., T, batch, n). y: the readout before the first step (..., batch, n_out), or 0.
     """
-    sent = currents(z, net.W_out * net.g_out)
-    for t in range(sent.shape[-3]):
-        sent[..., t, :, :] += net.kappa * y
-        y = sent[..., t, :, :]
-    return sent
+    return filtered(currents(z, net.W_out * net.g_out), net.kappa, y)
 
 
-def time_slices(sequence: Array, most: int = 1 << 20) -> list[slice]:
-    """Return slices that cut the time of a sequence (..., T, batch, n) into parts of about `most` entries."""
-    T = sequence.shape[-3]
-    length = max(1, most * T // max(1, sequence.size))
+def currents(x: Array, W: Array) -> Array:
+    """Return the currents x W (..., T, batch, m) that inputs or spikes cause.
+
+    x: (..., T, batch, n), booleans or numbers. W: (..., n, m).
+    """
+    leading = require.replicas(x=x.shape[:-3], W=W.shape[:-2])
+    x = xp.broadcast_to(x, (*leading, *x.shape[-3:]))
+    return xp.spike_product(affine.rows(x), W).reshape(*x.shape[:-1], W.shape[-1])
+
+
+def _parts(net, x, now, done, histories):
+    """Move the state `now` through time; yield the slice, the spikes, w and who was free, of one part after another.
+
+    A part is so long that its arrays (..., K, batch, n) stay in the cache; it is valid until the next. A step is
+
+        a <- rho a + s,    v <- alpha v + z W + x W_in,    w = v - beta a,    z = [w > theta] where free
+
+    and a spike leaves the neuron not free, r > 0, for the n_ref - 1 steps that follow.
+    """
+    neurons, v, a, z, s, ahead = net.neurons, now.v, now.a, now.z, now.s, net.neurons.n_ref - 1
+    alpha, theta, rho, beta = (operand(each, v) for each in (neurons.alpha, neurons.theta, neurons.rho, neurons.beta))
+    W_in, times_W = net.W_in * neurons.gain, xp.spike_multiplier(net.recurrence(), v.shape)
+    parts = time_slices((*v.shape[:-2], x.shape[-3], *v.shape[-2:]))
+    shape = (*v.shape[:-2], parts[0].stop, *v.shape[-2:])
+    all_w, all_z = xp.empty(shape, dtype=v.dtype), xp.empty(shape, dtype=bool)
+    above, raised = xp.empty(v.shape, dtype=bool), xp.zeros_like(v)
+    free = now.r[..., None, :, :] <= xp.arange(ahead).astype(v.dtype)[:, None, None]
+    for part in parts:
+        K = part.stop - part.start
+        current, w, spikes = currents(x[..., part, :, :], W_in), all_w[..., :K, :, :], all_z[..., :K, :, :]
+        free = xp.concatenate([free, xp.ones(spikes.shape, dtype=bool)], axis=-3)
+        for k, t in enumerate(range(part.start, part.stop)):
+            if done is not None:
+                v, a, z, s = (each * (1 - done[..., t, :, None]) for each in (v, a, z, s))
+                free[..., k : k + ahead, :, :] |= done[..., t : t + 1, :, None] > 0
+            if beta is not None:
+                a *= rho
+                a += s
+                xp.multiply(beta, a, out=raised)
+            v *= alpha
+            v += times_W(z)
+            v += current[..., k, :, :]
+            xp.subtract(v, raised, out=w[..., k, :, :])
+            for name, history in histories.items():
+                r = xp.sum(~free[..., k : k + ahead, :, :], axis=-3, dtype=v.dtype)
+                history[..., t, :, :] = {"v": v, "a": a, "r": r, "u": (v - raised - theta) / theta}[name]
+            z = spikes[..., k, :, :]
+            xp.greater(w[..., k, :, :], theta, out=above)
+            xp.logical_and(above, free[..., k, :, :], out=z)
+            if ahead:
+                then = free[..., k + 1 : k + 1 + ahead, :, :]
+                xp.greater(then, z[..., None, :, :], out=then)  # free if it was, and without a spike
+            s = above if neurons.unmasked else z
+        yield part, spikes, w, free[..., :K, :, :]
+        free = free[..., K:, :, :]
+    now.v, now.a, now.z, now.s = v, a, z.astype(v.dtype), s.astype(v.dtype)
+    now.r = xp.sum(~free, axis=-3, dtype=v.dtype)
+
+
+def operand(constant: Any, v: Array) -> Any:
+    """Return a `constant` as an operand of arrays like `v`, of no axes or of all: NumPy takes others more slowly."""
+    if constant is None:
+        return None
+    return xp.asarray(constant, dtype=v.dtype) if isinstance(constant, float) else constant + xp.zeros_like(v)
+
+
+def time_slices(shape: tuple[int, ...], most: int = 1 << 18) -> list[slice]:
+    """Return slices that cut the time of a sequence (..., T, batch, n) into parts of about `most` entries.
+
+    shape: that of the sequence.
+    """
+    T, size = shape[-3], math.prod(shape)
+    length = max(1, most * T // max(1, size))
     return [slice(start, min(start + length, T)) for start in range(0, T, length)]
 
 
@@ -163,13 +199,31 @@ def at_every_step(constant: Any) -> Any:
     return constant if isinstance(constant, float) else constant[..., None, :, :]
 
 
-def _pseudo_derivative(neurons: Neurons, u: Array) -> Array:
-    """Return (gamma / theta) max(0, 1 - |u|) in the place of u."""
-    xp.abs(u, out=u)
-    xp.subtract(1, u, out=u)
-    xp.maximum(u, 0, out=u)
-    u *= neurons.gamma / neurons.theta
-    return u
+def _spikes_and_slopes(shape, dtype, out):
+    """Return arrays for z and psi; those of the record `out`, if it has such: large arrays take long to be made."""
+    if out is None:
+        return xp.empty(shape, dtype=bool), xp.empty(shape, dtype=dtype)
+    if not isinstance(out, SpikingRecord):
+        raise PlasticError(f"out is a {type(out).__name__}; it must be a record of eprop.simulate(net, x)")
+    fits = out.psi.shape == shape and out.psi.dtype == dtype
+    return (out.z, out.psi) if fits else _spikes_and_slopes(shape, dtype, None)
+
+
+def _with_bias(net: SpikingNetwork, y: Array) -> Array:
+    return y if net.b_out is None else y + at_every_step(net.b_out)
+
+
+def _pseudo_derivative(neurons: Neurons, w: Array, out: Array) -> Array:
+    """Return psi = (gamma / theta) max(0, 1 - |u|) in `out`, for u = (w - theta) / theta, in fewer passes over memory:
+
+    theta (1 - |u|) = min(w, 2 theta - w)
+    """
+    theta = at_every_step(neurons.theta)
+    xp.subtract(2 * theta, w, out=out)
+    xp.minimum(out, w, out=out)
+    xp.maximum(out, xp.zeros_like(w[..., :1, :, :]), out=out)  # NumPy takes a number more slowly
+    out *= at_every_step(neurons.gamma) / theta / theta
+    return out
 
 
 def _start(net: SpikingNetwork, x: Array, state: Any) -> SpikingState:
@@ -178,6 +232,9 @@ def _start(net: SpikingNetwork, x: Array, state: Any) -> SpikingState:
     if state is None:
         return rest
     checks.state(state, rest)
+    longest = net.neurons.n_ref - 1
+    if isinstance(state.r, np.ndarray) and np.any(state.r > longest):
+        raise PlasticError(f"state.r holds {np.max(state.r):g}; with n_ref {longest + 1} it is {longest} at most")
     names = [field.name for field in dataclasses.fields(SpikingState)]
     return SpikingState(
         **{name: xp.broadcast_to(getattr(state, name), getattr(rest, name).shape).copy() for name in names}

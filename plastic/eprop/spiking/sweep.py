@@ -31,10 +31,11 @@ and nothing comes from before it.
 
 from typing import Any
 
-from plastic import affine, xp
+from plastic import affine, require, xp
 from plastic.eprop import checks
+from plastic.eprop.spiking.filter import filtered
 from plastic.eprop.spiking.network import SpikingNetwork
-from plastic.eprop.spiking.simulation import SpikingRecord, at_every_step, time_slices
+from plastic.eprop.spiking.simulation import SpikingRecord, at_every_step, operand, time_slices
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
@@ -42,18 +43,14 @@ from plastic.types import Array, Tree
 def eprop(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
     """Return the gradients of e-prop; `net`, `record`, `err`, `R`, `feedback` are those of `eprop.eprop_gradients`."""
     B = checks.feedback(feedback, net.W_out, err)
-    R = _signal(record, R)
     lam = _filtered_backwards(net, err)
-    mu = _sweep(net, record, lam, B, R)
-    return _gradients(net, record, mu, lam, err)
+    return _gradients(net, record, _sweep(net, record, lam, B, R), lam, err)
 
 
 def bptt(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None) -> Tree:
     """Return the gradients of BPTT; `net`, `record`, `err` and `R` are those of `eprop.bptt_gradients`."""
-    R = _signal(record, R)
     lam = _filtered_backwards(net, err)
-    mu = _sweep(net, record, lam, net.W_out, R, recurrence=net.recurrence())
-    return _gradients(net, record, mu, lam, err)
+    return _gradients(net, record, _sweep(net, record, lam, net.W_out, R, recurrence=net.recurrence()), lam, err)
 
 
 @xp.underflow_is_ordinary()
@@ -84,8 +81,9 @@ def ideal_learning_signals(net: SpikingNetwork, record: SpikingRecord, err: Arra
     """
     require_record(net, record)
     checks.like("err", err, record.output)
-    R, total = _signal(record, R), xp.empty_like(record.psi)
-    _sweep(net, record, _filtered_backwards(net, err), net.W_out, R, net.recurrence(), total)
+    total = xp.empty_like(record.psi)
+    for _ in _sweep(net, record, _filtered_backwards(net, err), net.W_out, R, net.recurrence(), total):
+        pass
     return total
 
 
@@ -96,80 +94,100 @@ def require_record(net: Any, record: Any) -> None:
     checks.record(record, net, SpikingRecord)
 
 
-def _signal(record, R):
-    """Return the signal of a regulariser with all axes, zero without one."""
-    if R is None:
-        return xp.zeros((1, 1, record.psi.shape[-1]), dtype=record.psi.dtype)
-    checks.spike_signal("R", R, record.psi)
-    return R
-
-
 def _filtered_backwards(net, err):
     """Return lam^t = g_out err^t + kappa lam^{t+1}."""
-    lam = err * at_every_step(net.g_out)
-    for t in reversed(range(lam.shape[-3] - 1)):
-        lam[..., t, :, :] += net.kappa * lam[..., t + 1, :, :]
-    return lam
+    return filtered((err * at_every_step(net.g_out))[..., ::-1, :, :], net.kappa)[..., ::-1, :, :]
 
 
 def _sweep(net, record, lam, B, R, recurrence=None, total=None):
-    """Return mu (..., T, batch, n); with the matrix `recurrence` of BPTT; write c into `total`, if given."""
+    """Yield each part of the time, from the last on, with its mu (..., K, batch, n), valid until the next.
+
+    recurrence: the matrix of BPTT. total: c is written into it.
+    """
     neurons, psi = net.neurons, record.psi
-    mus = xp.empty_like(psi)
+    alpha, rho, beta = (operand(each, psi[..., 0, :, :]) for each in (neurons.alpha, neurons.rho, neurons.beta))
+    signals = _signals(record, lam, B, R)
+    back = None if recurrence is None else xp.ascontiguousarray(affine.transposed(recurrence))
     mu, P = xp.zeros_like(psi[..., 0, :, :]), xp.zeros_like(psi[..., 0, :, :])
-    beta = None if neurons.beta is None else neurons.beta + xp.zeros_like(mu)  # products with a row cost more
-    down, back = affine.transposed(B), None if recurrence is None else affine.transposed(recurrence)
-    R_always = R[..., 0, :, :] + xp.zeros_like(mu) if R.shape[-3] == 1 else None
-    for t in reversed(range(psi.shape[-3])):
-        c = lam[..., t, :, :] @ down
-        c += R[..., t, :, :] if R_always is None else R_always
-        if back is not None:
-            c += mu @ back
-        if total is not None:
-            total[..., t, :, :] = c
-        if neurons.unmasked:
-            q = psi[..., t, :, :] * c + record.psi_unmasked[..., t, :, :] * P
-        else:
-            q = psi[..., t, :, :] * (c + P)
-        if beta is not None:
-            P *= neurons.rho
-            P -= beta * q
-        mu *= neurons.alpha
-        mu += q
-        mus[..., t, :, :] = mu
-        if record.done is not None:
-            for each in (mu, P):
-                each *= 1 - record.done[..., t, :, None]
-    return mus
+    parts = time_slices(psi.shape)
+    mus = xp.empty((*mu.shape[:-2], parts[0].stop, *mu.shape[-2:]), dtype=mu.dtype)
+    for part in reversed(parts):
+        c = signals(part)
+        for k, t in reversed(list(enumerate(range(part.start, part.stop)))):
+            q = c[..., k, :, :]
+            if back is not None:
+                q += mu @ back
+            if total is not None:
+                total[..., t, :, :] = q
+            if beta is not None and not neurons.unmasked:
+                q += P
+            q *= psi[..., t, :, :]
+            if beta is not None and neurons.unmasked:
+                q += record.psi_unmasked[..., t, :, :] * P
+            if beta is not None:
+                P *= rho
+                P -= beta * q
+            now = xp.multiply(mu, alpha, out=mus[..., k, :, :])
+            now += q
+            mu = now
+            if record.done is not None:
+                mu, P = (each * (1 - record.done[..., t, :, None]) for each in (mu, P))
+        mu = mu.copy()
+        yield part, mus[..., : part.stop - part.start, :, :]
 
 
-def _gradients(net, record, mu, lam, err):
-    """Return the gradients that mu and lam give, by products over batch and time."""
-    leading, (batch, n) = mu.shape[:-3], mu.shape[-2:]
-    dtype = mu.dtype
-    G = {name: 0.0 for name in ("W_in", "W_rec", "W_out")}
-    for part in time_slices(mu):
-        x, z = (affine.rows(each[..., part, :, :].astype(dtype)) for each in (record.x, record.z))
-        before = affine.rows(_before(record, part, z.reshape(*leading, -1, batch, n)))
-        deltas = affine.rows(mu[..., part, :, :])
-        G["W_in"] = G["W_in"] + affine.weight_gradient(x, deltas)
-        G["W_rec"] = G["W_rec"] + affine.weight_gradient(before, deltas)
-        G["W_out"] = G["W_out"] + affine.weight_gradient(z, affine.rows(lam[..., part, :, :]))
-    G["W_in"] = G["W_in"] * net.neurons.gain
-    G["W_rec"] = G["W_rec"] * net.neurons.gain * (1 - xp.eye(n, dtype=dtype))
-    return G | {"b_out": bias_gradient(net, err)}
+def _signals(record, lam, B, R):
+    """Return a function of a part of the time to c = lam B^T + R in it, (..., K, batch, n).
+
+    An R that is always the same is one more row of B^T, beside an error of 1: one array less to go through.
+    """
+    leading, (batch, n) = record.psi.shape[:-3], record.psi.shape[-2:]
+    errors, down = lam, xp.ascontiguousarray(affine.transposed(B))
+    if R is not None:
+        checks.spike_signal("R", R, record.psi)
+    varies = R is not None and R.shape[-3:-1] != (1, 1)
+    if R is not None and not varies:
+        axes = require.replicas(B=B.shape[:-2], R=R.shape[:-3])
+        rows = [xp.broadcast_to(each, (*axes, *each.shape[-2:])) for each in (down, R[..., 0, :, :])]
+        down = xp.concatenate(rows, axis=-2)
+        errors = xp.concatenate([lam, xp.ones((*lam.shape[:-1], 1), dtype=lam.dtype)], axis=-1)
+
+    def signals(part):
+        c = (affine.rows(errors[..., part, :, :]) @ down).reshape(*leading, -1, batch, n)
+        if varies:
+            c += R if R.shape[-3] == 1 else R[..., part, :, :]
+        return c
+
+    return signals
+
+
+def _gradients(net, record, parts, lam, err):
+    """Return the gradients that lam, and mu of one part of the time after another, give by products with spikes."""
+    n, dtype = record.psi.shape[-1], record.psi.dtype
+    alive = None if record.done is None else 1 - record.done[..., None]
+    G_in: Any = 0.0
+    G_rec: Any = 0.0
+    for part, mu in parts:
+        G_in = G_in + _product(record.x[..., part, :, :], mu)
+        begin = max(part.start, 1)
+        before = record.z[..., begin - 1 : part.stop - 1, :, :]
+        before = before if alive is None else before * alive[..., begin : part.stop, :, :]
+        G_rec = G_rec + _product(before, mu[..., begin - part.start :, :, :])
+        if part.start == 0:
+            before = record.z_before[..., None, :, :]
+            before = before if alive is None else before * alive[..., :1, :, :]
+            G_rec = G_rec + _product(before, mu[..., :1, :, :])
+    G_in = G_in * net.neurons.gain
+    G_rec = G_rec * net.neurons.gain * (1 - xp.eye(n, dtype=dtype))
+    return {"W_in": G_in, "W_rec": G_rec, "W_out": _product(record.z, lam), "b_out": bias_gradient(net, err)}
+
+
+def _product(pre, post):
+    """Return the sum over batch and time of pre_i post_j, (..., n, m)."""
+    pre = xp.broadcast_to(pre, (*post.shape[:-1], pre.shape[-1]))
+    return xp.spike_product(affine.rows(pre), affine.rows(post), transpose=True)
 
 
 def bias_gradient(net: SpikingNetwork, err: Array) -> Array | None:
     """Return the gradient (..., 1, n_out) of the readout's bias of `net`, the sum of err, or None without a bias."""
     return None if net.b_out is None else xp.sum(err, axis=-3).sum(axis=-2, keepdims=True)
-
-
-def _before(record, part, z):
-    """Return z^{t-1} for the steps of a part, given its z^t: the presynaptic spikes of the recurrent synapses."""
-    if part.start == 0:
-        first = record.z_before
-    else:
-        first = record.z[..., part.start - 1, :, :].astype(z.dtype)
-    before = xp.concatenate([first[..., None, :, :], z[..., :-1, :, :]], axis=-3)
-    return before if record.done is None else before * (1 - record.done[..., part, :, None])

@@ -92,7 +92,7 @@ def network(architecture, layers):
     tau_m = np.repeat([0.6, 1.2, 1.2], [lagged // 2, lagged // 2, _EQUAL[architecture]])
     tau_r = np.repeat([_DT, 1.2], [lagged, _EQUAL[architecture]])
     phi = ["linear", *["tanh"] * 5, "linear"]
-    return Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], _DT)
+    return Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], _DT, memoryless=True)
 
 
 def sizes(architecture):

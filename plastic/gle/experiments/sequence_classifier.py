@@ -6,7 +6,7 @@ a sequence begins in what the one before left, as published.
 
 import numpy as np
 
-from plastic import classifier, parameters, training, xp
+from plastic import affine, classifier, parameters, training, xp
 from plastic.functions import accuracy, softmax, softmax_cross_entropy
 from plastic.gle.dynamics import predict, step
 from plastic.gle.state import State
@@ -29,6 +29,7 @@ class SequenceClassifier:
         self.optimizer, lead = Adam(learning_rate), (*network.lead, 1)
         self.moments, self.rates = self.optimizer.init(network.parameters), schedule.init(learning_rate, lead)
         self.counts = {name: xp.zeros(lead, dtype=xp.float_dtype) for name in ("right", "seen")}
+        self.turns = [Turn(self, which) for which in self._blocks()]
 
     @property
     def tree(self):
@@ -38,13 +39,11 @@ class SequenceClassifier:
 
     def learn(self, x, labels):
         """Present sequences x (..., T, batch, n_0) with their labels (..., batch); return the summed outputs."""
-        network, state, grads, optimizer = self.network, self.dynamics, self.grads, self.optimizer
-        moments, lr = self.moments, self.rates["lr"][..., None]
-        y = (labels[..., None] == xp.arange(network.sizes[-1])).astype(xp.float_dtype)
-        total = xp.zeros_like(state.output)
-        for t in range(x.shape[-3]):
-            total += step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)[1]
-            optimizer.step(network.parameters, grads, moments, lr)
+        total, lr = xp.zeros_like(self.dynamics.output), self.rates["lr"][..., None]
+        steps = self.moments["t"].copy()
+        for turn in self.turns:
+            self.moments["t"][...] = steps  # which all replicas count
+            turn.learn(*(turn.of(each) for each in (x, labels, total, lr)))
         return total
 
     def take(self, batch, anew):
@@ -63,8 +62,11 @@ class SequenceClassifier:
 
     def present(self, x):
         """Present sequences x (..., T, batch, n_0) without target; return the outputs (..., T, batch, n_L)."""
-        state = self.dynamics.resized(x.shape[-2])
-        outputs = predict(self.network, x, state=state)
+        state, lead = self.dynamics.resized(x.shape[-2]), self.network.lead
+        outputs = xp.empty((*lead, *x.shape[-3:-1], self.network.sizes[-1]), dtype=xp.float_dtype)
+        for turn in self.turns:
+            of_turn = state if turn.which is None else state.replica(turn.which)
+            turn.of(outputs)[...] = predict(turn.network, turn.of(x) if x.ndim > 3 else x, state=of_turn)
         self.dynamics.take(state)
         return outputs
 
@@ -77,6 +79,45 @@ class SequenceClassifier:
             return {"loss": loss, "accuracy": accuracy(xp.sum(outputs, axis=-3), labels)}
 
         return classifier.means(measure, x, labels, chunk=self.chunk)
+
+    def _blocks(self):
+        """Blocks of the replicas that take turns, each learning from all steps of a batch; [None] where there are none.
+
+        What a replica works on are its rows, the constants of three, and parameters, gradients and two moments.
+        """
+        if not self.network.lead:
+            return [None]
+        rows, vector = self.dynamics.units.arrays.values(), self.network.parameters.flat
+        nbytes = sum(each.nbytes for each in rows) + 4 * vector.nbytes
+        return xp.turns(*self.network.lead, nbytes // self.network.lead[0])
+
+
+class Turn:
+    """Some replicas of a `SequenceClassifier`: what they learn with are views of what is its.
+
+    which: a slice of its replicas, or None where there is one network alone.
+    """
+
+    def __init__(self, whole, which):
+        self.which, self.optimizer = which, whole.optimizer
+        self.network, self.state, self.grads, self.moments = whole.network, whole.dynamics, whole.grads, whole.moments
+        if which is not None:
+            self.state = whole.dynamics.replica(which)
+            self.network = self.state.net
+            self.grads, self.moments = (parameters.replica(each, which) for each in (whole.grads, whole.moments))
+
+    def of(self, array):
+        """Return what belongs to these replicas of an array with replica axes."""
+        return array if self.which is None else array[self.which]
+
+    def learn(self, x, labels, total, lr):
+        """Present sequences x (..., T, batch, n_0) with their labels (..., batch); add the outputs to `total`."""
+        network, state, grads = self.network, self.state, self.grads
+        classes = xp.arange(network.sizes[-1])[:, None]
+        y = affine.transposed((labels[..., None, :] == classes).astype(xp.float_dtype))  # in memory as the outputs are
+        for t in range(x.shape[-3]):
+            total += step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)[1]
+            self.optimizer.step(network.parameters, grads, self.moments, lr)
 
 
 def train(run, learner, source, sets, watched, epochs):

@@ -36,6 +36,8 @@ def best(metrics, summary, select="test_error", report="test_error", **where):
     chosen, and which is reported.
     """
     rates, chosen_by = curves(metrics, select, **where)
+    if chosen_by.shape[-1] < 2:
+        raise PlasticError("metrics.csv has no rows after the first step: the run is not finished; go on with --resume")
     _, reported = curves(metrics, report, **where)
     scores = SUMMARIES[summary](chosen_by[..., 1:], axis=-1).mean(axis=-1)
     index = int(np.argmin(np.where(np.isfinite(scores), scores, np.inf)))
@@ -62,10 +64,7 @@ def report(run, summaries):
 
     The rate is chosen on the test set, and on its first half for the second. Raises Diverged where nobody is left.
     """
-    metrics, parts = run.metrics(), run.config["parts"]
-    lost = [_is_lost(part) for part in run.parts(parts)]
-    if all(lost):
-        raise Diverged("training diverged at every rate: try smaller rates, or a smaller gamma")
+    metrics, parts, lost = run.metrics(), run.config["parts"], lost_parts(run)
     return [
         _reached(metrics, summary, is_lost, **part)
         for part, is_lost in zip(parts, lost, strict=True)
@@ -73,10 +72,13 @@ def report(run, summaries):
     ]
 
 
-def _is_lost(part):
-    """Whether every replica of a part has diverged."""
-    _, counters = part.read_checkpoint()
-    return len(counters["diverged"]) == np.size(counters["metrics"]["test_error"])
+def lost_parts(run):
+    """Return for each part whether all of its replicas have diverged. Raises Diverged where nobody is left at all."""
+    every = [part.read_checkpoint()[1] for part in run.parts(run.config["parts"])]
+    lost = [len(each["diverged"]) == np.size(each["metrics"]["test_error"]) for each in every]
+    if all(lost):
+        raise Diverged("training diverged at every rate: try smaller rates, or a smaller gamma")
+    return lost
 
 
 def _reached(metrics, summary, is_lost, rule, **where):

@@ -12,7 +12,7 @@ from plastic.optimizers import Adam
 from plastic.parameters import Affine
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
 from plastic.pc.experiments import figures, images, replicas
-from plastic.pc.experiments.best_rate import best
+from plastic.pc.experiments.best_rate import best, lost_parts
 from plastic.pc.experiments.options import Inference, Search, of_grid
 from plastic.pc.inference import step
 from plastic.pc.networks import predict
@@ -87,6 +87,7 @@ def cnn(
     if not channels or min(channels) < 1:
         raise PlasticError(f"channels is {channels}; it must hold numbers of at least 1")
     samples = classifier.load(search.dataset, flat=False)
+    images.require_halves(samples)
     run.fill(dataset=samples.name)  # CIFAR-10 can be a lossy copy, whose name says so
     shape = _shape(samples)
     if batch_size > len(samples.train[0]):
@@ -96,7 +97,8 @@ def cnn(
     for part in run.parts([{"rule": rule, "rate": rate, "seed": seed} for rule, rate, seed in every]):
         net = _network(shape, channels, (hidden, samples.classes), part.columns["seed"])
         _train(part, samples, net, epochs, batch_size, inference)
-    return [_line(run.metrics(), rule) for rule in rules]
+    left = {part["rule"] for part, lost in zip(run.config["parts"], lost_parts(run), strict=True) if not lost}
+    return [_line(run.metrics(), rule) if rule in left else f"{rule}: diverged at every rate" for rule in rules]
 
 
 def _shape(samples):

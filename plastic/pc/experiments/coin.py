@@ -140,7 +140,7 @@ class Trials:
 
     def __init__(self, generators, configurations, blocks, tests):
         sessions = [coin_session.session(each.task, blocks, tests) for each in generators]
-        self.per_epoch, self._position = max(len(trials) for trials, _ in sessions), 0
+        self.per_epoch, self.taken = max(len(trials) for trials, _ in sessions), 0
         whole = [trials + trials[-1:] * (self.per_epoch - len(trials)) for trials, _ in sessions]
         cues, forces = zip(*map(coin_session.inputs, whole), strict=True)
         weights = [coin_session.weights_of_probes(starts, self.per_epoch) for _, starts in sessions]
@@ -149,18 +149,18 @@ class Trials:
 
     def next(self):
         """Return the next trial: x (replicas, 1, 2), y alike, weights (replicas, 4)."""
-        now = [np.repeat(each[self._position], self._configurations, axis=0) for each in self._of_seeds]
-        self._position += 1
+        now = [np.repeat(each[self.taken], self._configurations, axis=0) for each in self._of_seeds]
+        self.taken += 1
         x, y, weights = map(xp.asarray, now)
         return x[:, None], y[:, None], weights
 
     def state(self):
-        """Return the position in the session."""
-        return {"position": self._position}
+        """Return how many trials have been taken."""
+        return {"taken": self.taken}
 
     def restore(self, state):
         """Go back to where `state` was taken."""
-        self._position = state["position"]
+        self.taken = state["taken"]
 
 
 def best(metrics, rule):
@@ -178,6 +178,7 @@ def best(metrics, rule):
     data = np.array([fits.observed("coin")[group].mean() for group in GROUPS])
     with np.errstate(all="ignore"):
         k, sse = fits.scaled(adaptation.mean(axis=0), data)
+        fits.require_some(rule, np.isfinite(sse))
         index = fits.least(sse, np.abs(k) * fits.sem(adaptation).mean(axis=-1))
     places = {key: table[key][last].reshape(seeds, -1)[0, index] for key in OPTIONS}
     return places, adaptation[:, index], k[index], sse[index]

@@ -44,7 +44,7 @@ def depth(run, *, search: Search, depths: Counts = None, epochs: int = 64, per_c
     require.counts(epochs=epochs, per_class=per_class)
     samples = images.load(search.dataset, per_class)
     run.expect(len(run.seeds) * len(rates) * max(depths) * WIDTH**2, depths=depths)
-    images.warn_of_few_steps(inference.T, max(depths))
+    images.warn_of_few_steps(inference, max(depths))
     draw = functools.partial(xavier_normal, gain=GAIN)
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "per_class": per_class}
     for part in run.parts([{"rule": rule, "depth": value} for value in depths for rule in replicas.RULES]):

@@ -76,9 +76,9 @@ def erratic(
     Predictive coding (PC) and BP have sigmoid nets, GeneRec and Almeida-Pineda tanh nets and the rules of
     `plastic.pc.handcoded`. Rates are such that both of a couple cover the same distances: at the same one, the path of
     PC is shorter than BP's, and that of GeneRec than Almeida-Pineda's. Published as traj-learning-rate-pc, -bp, -gr and
-    -ap. T, gamma and discount are of PC. Replicas are seeds and rates. The run folder, results/pc/erratic-..., gets
-    config.json, metrics.csv (a row per rule, rate and seed), arrays.h5 and a figure. Precision is float64, since
-    rounding decides when gamma shrinks.
+    -ap. T, gamma, discount, tolerance and solver are of PC. Replicas are seeds and rates. The run folder,
+    results/pc/erratic-..., gets config.json, metrics.csv (a row per rule, rate and seed), arrays.h5 and a figure.
+    Precision is float64.
 
     Kept by default, as the published figure depends on it: GeneRec and Almeida-Pineda begin from states N(0, 1), which
     go on from one update to the next; they learn without ever having predicted, so that GeneRec has its clamped phase

@@ -73,7 +73,7 @@ def initial(seeds, spreads):
     return np.abs(MIX + np.asarray(spreads)[:, None] * normal[:, None])
 
 
-@np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
+@np.errstate(all="ignore")  # a rate at which learning diverges is told by its numbers
 def conditioned(mix, rates, rule, iterations):
     """Return the fear of N after each update (seeds, configurations, groups, 2 iterations).
 
@@ -118,8 +118,9 @@ def best(metrics, rule):
     seeds = len(set(metrics["seed"]))
     fears = table["fear"][own].astype(float).reshape(seeds, -1, len(GROUPS))
     data = fits.observed("fear")
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # of configurations that diverge
         k, b, sse = fits.affine(fears.mean(axis=0), np.array([data[group].mean() for group in GROUPS]))
+    fits.require_some(rule, np.isfinite(sse))
     index = fits.least(sse, fits.sem(fears).mean(axis=-1))
     places = {key: table[key][own].reshape(seeds, -1, len(GROUPS))[0, index, 0] for key in _OPTIONS}
     return places, fears[:, index], k[index], b[index], sse[index]

@@ -5,6 +5,8 @@ import importlib.resources
 
 import numpy as np
 
+from plastic.errors import Diverged
+
 
 def observed(name):
     """Return {group: values} of a table of this package, in its order: "coin", "fear" or "reversal".
@@ -39,6 +41,12 @@ def affine(model, data):
     return k, np.mean(data) - k * np.mean(model, axis=-1), error
 
 
+def require_some(rule, finite):
+    """Require a configuration of a rule that has led to finite numbers; raise Diverged where none has."""
+    if not np.any(finite):
+        raise Diverged(f"{rule.upper()} diverged in every configuration: try smaller rates, spreads or gamma")
+
+
 def least(sse, spread, digits=9):
     """Return the index of the configuration with the least SSE; of equal ones, that whose seeds differ least.
 
@@ -49,6 +57,14 @@ def least(sse, spread, digits=9):
     return int(np.argmin(np.where(equal, spread, np.inf)))
 
 
+@np.errstate(all="ignore")  # of configurations that diverge
+def mean(values, axis=0):
+    """Return the mean over an axis, of those that are finite; NaN where none is."""
+    finite = np.isfinite(values)
+    return np.sum(np.where(finite, values, 0), axis=axis) / np.sum(finite, axis=axis)
+
+
+@np.errstate(all="ignore")
 def sem(values, axis=0):
     """Return the standard error of the mean over an axis, of those that are finite."""
     values = np.where(np.isfinite(values), values, np.nan)

@@ -29,10 +29,16 @@ def load(dataset, per_class=_LEAST, test_per_class=_LEAST):
     draws leave one sample out, and the test set is halved.
     """
     samples = classifier.load(dataset, classes=CLASSES)
-    for split, name, count in (("train", "per_class", per_class), ("test", "test_per_class", test_per_class)):
-        samples.require(split, _LEAST, f"{_LEAST} samples of each class are needed")
-        samples.require(split, count, f"{name} is {count}")
+    require_halves(samples)
+    samples.require("train", per_class, f"per_class is {per_class}")
+    samples.require("test", test_per_class, f"test_per_class is {test_per_class}")
     return samples
+
+
+def require_halves(samples):
+    """Require two samples of each class, to learn from and to test on, in halves."""
+    for split in ("train", "test"):
+        samples.require(split, _LEAST, f"{_LEAST} samples of each class are needed")
 
 
 def readable(*, grid, dataset, **_):
@@ -118,9 +124,10 @@ def train(
     )
 
 
-def warn_of_few_steps(T, layers):
-    """Say on stderr that T steps of inference do not reach the first of so many layers of weights."""
-    if T < layers:
+def warn_of_few_steps(inference, layers):
+    """Say on stderr that the steps of inference do not reach the first of so many layers of weights."""
+    T = inference.T
+    if T < layers and inference.solver != "layerwise":  # one sweep reaches all
         terminal.warn(
             f"warning: T is {T}, but the deepest network has {layers} layers of weights: an error needs that many "
             f"steps to get down, and {layers - T} layers learn nothing"

@@ -25,7 +25,7 @@ def interference(
     much more than predictive coding (PC) does, whatever the rate. Nothing is random: rates are the replicas. The run
     folder, results/pc/interference-..., gets config.json, metrics.csv (a row per rule and rate), arrays.h5 and a
     figure. base-112 is the first 64 iterations at rate 0.2, base-112-lr the other rates (its 0.5, which is not
-    plotted, is left out). Precision is float64, since the net is tiny and rounding decides when gamma shrinks.
+    plotted, is left out). Precision is float64, since the net is tiny.
 
     Args:
         grid: paper (rates 0.2, 0.1, 0.05, 0.01, 0.005; 2048 iterations) or quick (the first three; 256); the options

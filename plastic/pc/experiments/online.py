@@ -48,7 +48,7 @@ def online(
     samples = images.load(search.dataset)
     if max(batch_sizes) > (count := len(samples.train[0])):
         raise PlasticError(f"batch_sizes are {batch_sizes}, but {samples.name} has {count} training samples")
-    images.warn_of_few_steps(inference.T, len(images.HIDDEN) + 1)
+    images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
     for part in run.parts([{"rule": rule, "batch_size": size} for size in batch_sizes for rule in replicas.RULES]):
         size = part.columns["batch_size"]
         rates = search.rates or RATES[size]

@@ -21,17 +21,24 @@ class Inference:
     Args:
         T: steps of inference per update; the weights move in the last.
         gamma: rate of inference.
-        discount: what gamma is multiplied by after a step that did not lower the energy.
+        discount: what gamma is multiplied by after a step that raised the energy.
+        tolerance: inference ends where no state changes by more than this in a step; 0 makes all T steps.
+        solver: how the states come to rest. steps: as published. layerwise: at most T - 1 sweeps from the top layer
+            down, eight of which do on logistic units what 128 steps do. anderson: steps with Anderson's acceleration.
+            Both of these end at rest.
     """
 
     T: int = 128
     gamma: float = 0.1
     discount: float = 0.5
+    tolerance: float = 0.0
+    solver: Literal["steps", "layerwise", "anderson"] = "steps"
 
     def __post_init__(self):
         require.counts(T=self.T)
         require.number("gamma", self.gamma, above=0)
         require.number("discount", self.discount, above=0, most=1)
+        require.number("tolerance", self.tolerance, least=0)
 
     def require_reach(self, layers):
         """Require as many steps as an error needs to get down to the first of so many layers of weights."""

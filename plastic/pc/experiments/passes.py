@@ -3,7 +3,7 @@
 import numpy as np
 
 from plastic import xp
-from plastic.data.sources import generator_states, restore_generators
+from plastic.data.sources import generator_states, restore_generators, taken_in
 
 
 class Passes:
@@ -16,6 +16,7 @@ class Passes:
 
     def __init__(self, samples, batch_size, generators, most=None):
         self._samples, self.batch_size, self.generators, self._most = samples, batch_size, list(generators), most
+        self.taken = 0
         self._begin(0)
         self.per_epoch = len(self._starts)
 
@@ -24,26 +25,25 @@ class Passes:
 
     def next(self):
         """Return the next batch (x, y)."""
-        if self._position == self.per_epoch:
-            self._begin(self._number + 1)
-        start = self._starts[self._position]
-        self._position += 1
+        if self.taken % self.per_epoch == 0 < self.taken:
+            self._begin(self.taken // self.per_epoch)
+        start = self._starts[self.taken % self.per_epoch]
+        self.taken += 1
         chosen = xp.asarray(self._order[:, start : start + self.batch_size])
         seeds = xp.arange(len(self.generators))[:, None] if len(self._x) > 1 else 0
         return self._x[seeds, 0, chosen][:, None], self._y[seeds, 0, chosen][:, None]
 
     def state(self):
-        """Return the pass, the position in it, and the generators as they were when it began."""
-        return {"pass": self._number, "position": self._position, "generators": self._at_start}
+        """Return the batches taken, and the generators as they were when the pass began."""
+        return {"taken": self.taken, "generators": self._at_start}
 
     def restore(self, state):
         """Go back to where `state` was taken."""
         restore_generators(self.generators, state["generators"])
-        self._begin(state["pass"])
-        self._position = state["position"]
+        self.taken = taken_in(state)
+        self._begin(max(0, self.taken - 1) // self.per_epoch)  # the pass of the last batch, as in `state`
 
     def _begin(self, number):
-        self._number, self._position = number, 0
         self._x, self._y = self._samples(number)
         self._at_start = generator_states(self.generators)
         n = self._x.shape[-2]

@@ -115,7 +115,7 @@ def _require_sound(name, seeds, after, index, *options):
 
 def _inferred(net, x, y, steps, inference):
     state = State(net, x, y, gamma=inference.gamma, discount=inference.discount)
-    infer(net, state, x, steps)
+    infer(net, state, x, steps, tolerance=inference.tolerance, solver=inference.solver)
     return state
 
 

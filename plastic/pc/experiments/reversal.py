@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from plastic import require, xp
+from plastic.errors import PlasticError
 from plastic.pc.experiments import figures, fits, pairs
 from plastic.pc.experiments.chosen import gradients, squared
 from plastic.pc.experiments.options import Inference, require_different
@@ -76,15 +77,17 @@ def reversal(
     for name, count, spreads in (("pc", seeds_pc, spreads_pc), ("bp", seeds_bp, spreads_bp)):
         configurations, seeds = list(itertools.product(spreads, rates)), [run.seeds[0] + k for k in range(count)]
         history = played(seeds, configurations, gradients(name, inference), trials)
+        fits.require_some(name, np.isfinite(history["value"]).all(axis=(0, 2)))
         arrays |= {f"{key}/{name}": values for key, values in history.items()}
         run.log(_rows(name, seeds, configurations, expectations(**history)))
-        arrays |= {f"reasons/{name}": reasons(gradients(name, inference))}
+        arrays[f"reasons/{name}"] = path = reasons(gradients(name, inference))
+        pairs.require_sound(name, [f"rate {rate:g}" for rate in REASON_RATES], [path], np.zeros(len(path)), power=1)
     arrays["inference"] = inference_traces(inference)
     run.save_arrays(arrays)
     return [_line(name, *best(run.metrics(), name)) for name in ("pc", "bp")]
 
 
-@np.errstate(all="ignore")  # a rate at which learning diverges says so by its numbers
+@np.errstate(all="ignore")  # a rate at which learning diverges is told by its numbers
 def played(seeds, configurations, gradients, trials):
     """Return {"chosen", "value", "reward"}, each (seeds, configurations, trials); value: that of the chosen option.
 
@@ -142,19 +145,25 @@ def _rows(name, seeds, configurations, found):
 
 
 def best(metrics, rule):
-    """Return ({option: value}, expectations (seeds, groups), k, b, SSE) of the configuration that fits best."""
+    """Return ({option: value}, expectations (seeds, groups), k, b, SSE) of the configuration that fits best.
+
+    Raises PlasticError where none has trials of all groups.
+    """
     table = {key: np.array(column) for key, column in metrics.items()}
     own = table["rule"] == rule
     seeds = len(set(table["seed"][own]))
     found = table["expectation"][own].astype(float).reshape(seeds, -1, len(GROUPS))
-    observed = fits.observed("reversal")
-    with np.errstate(all="ignore"):
-        k, b, sse = fits.affine(np.nanmean(found, axis=0), np.array([observed[group].mean() for group in GROUPS]))
+    observed, means = fits.observed("reversal"), fits.mean(found)
+    if not np.isfinite(means).all(axis=-1).any():
+        raise PlasticError(f"{rule.upper()} has no trials of all of {', '.join(GROUPS)}: take more trials or seeds")
+    with np.errstate(all="ignore"):  # of configurations that diverge
+        k, b, sse = fits.affine(means, np.array([observed[group].mean() for group in GROUPS]))
     index = fits.least(sse, fits.sem(found).mean(axis=-1))
     places = {key: table[key][own].reshape(seeds, -1, len(GROUPS))[0, index, 0] for key in ("spread", "rate")}
     return places, found[:, index], k[index], b[index], sse[index]
 
 
+@np.errstate(all="ignore")
 def reasons(gradients):
     """Return the weights (rates, iterations + 1, 3), W_1 and both of W_2, while the first option is always punished."""
     n = len(REASON_RATES)
@@ -189,7 +198,7 @@ def inference_traces(inference):
 
 
 def _line(name, options, found, k, b, sse):
-    fitted = k * np.nanmean(found, axis=0) + b
+    fitted = k * fits.mean(found) + b
     words = ", ".join(f"{group} {each:.3f}" for group, each in zip(GROUPS, fitted, strict=True))
     where = f"spread {options['spread']:g}, rate {options['rate']:g}"
     return f"{name.upper()}: {words} (squared error {sse:.2g}, k {k:.3g}, b {b:.3g}) at {where}"

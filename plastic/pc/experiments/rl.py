@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from plastic import require, training, xp
-from plastic.errors import PlasticError
+from plastic.errors import Diverged, PlasticError
 from plastic.functions import sigmoid
 from plastic.initializers import uniform_fan_in
 from plastic.parameters import Affine
@@ -211,6 +211,8 @@ def best(metrics, rule):
     places = tuple(np.searchsorted(axis, table[key][own]) for axis, key in ((rates, "rate"), (seeds, "seed")))
     curves[(*places, np.searchsorted(episodes, table["step"][own]))] = table["mean_return"][own].astype(float)
     score = curves.mean(axis=(1, 2))
+    if not np.isfinite(score).any():
+        raise Diverged(f"{rule.upper()} diverged at every rate: try smaller rates or a smaller gamma")
     index = int(np.argmax(np.where(np.isfinite(score), score, -np.inf)))
     return float(rates[index]), episodes, curves[index]
 

@@ -42,7 +42,7 @@ def smalldata(
     per_class, rates = of_grid(run, GRIDS[search.grid], per_class=per_class, rates=search.rates)
     require.counts(epochs=epochs)
     samples = images.load(search.dataset, max(per_class))
-    images.warn_of_few_steps(inference.T, len(images.HIDDEN) + 1)
+    images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE}
     for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in replicas.RULES]):
         count, net = part.columns["per_class"], images.small(samples, run.seeds, rates)

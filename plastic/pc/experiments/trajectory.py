@@ -33,7 +33,7 @@ def trajectory(
     predictive coding (PC) goes almost straight. Both have a second run at one small rate, BP as the gradient flow.
     Nothing is random. The run folder, results/pc/trajectory-..., gets config.json, metrics.csv (a row per rule and
     rate), arrays.h5 and a figure. Published as traj-pc, traj-bp, traj-small-lr-pc, traj-small-lr-bp, and the same
-    with -output. Precision is float64, since the net is tiny and rounding decides when gamma shrinks.
+    with -output. Precision is float64, since the net is tiny.
 
     Args:
         grid: paper (150 iterations at the small rate) or quick (60).

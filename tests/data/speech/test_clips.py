@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
+from plastic import files
 from plastic.data.speech import clips
 from plastic.errors import PlasticError
 from plastic.files import UnusableError
@@ -96,6 +97,36 @@ def test_a_missing_file_and_a_folder(tmp_path):
 def test_a_file_of_another_format(path, monkeypatch):
     monkeypatch.setattr(clips, "FORMAT", clips.FORMAT + 1)
     with pytest.raises(UnusableError, match=r"has another format, \d+, than the \d+ of this version$"):
+        clips.read(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rate": 0},
+        {"rate": -RATE},
+        {"rate": 2**62},
+        {"rate": "x"},
+        {"names": np.array([b"\xff"] * 5)},
+        {"names": np.ones(5)},
+        {"checksums": np.zeros(4, np.uint32)},
+        {"checksums": np.zeros((5, 1), np.uint32)},
+        {"checksums": np.zeros(5)},
+        {"checksums": np.uint32(0)},
+        {"noise": np.zeros(120)},
+        {"noise": np.int16(0)},
+        {"noise": np.zeros(119, np.int16)},
+        {"noise_lengths": np.array([-50, 170])},
+        {"noise_lengths": np.array([50.5, 69.5])},
+        {"noise_lengths": np.array([50])},
+    ],
+)
+def test_a_sealed_file_of_something_else(path, change):
+    arrays, attributes, _ = files.read_around(path)
+    attributes |= {name: value for name, value in change.items() if name == "rate"}
+    arrays |= {name: value for name, value in change.items() if name != "rate"}
+    files.stream_hdf5(path, arrays, "clips", DATA.shape, DATA, **attributes)
+    with pytest.raises(UnusableError, match="does not hold clips as this version lays them out"):
         clips.read(path)
 
 

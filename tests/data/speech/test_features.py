@@ -83,6 +83,12 @@ def test_more_waveforms_than_are_transformed_at_once():
         np.testing.assert_allclose(found[i], features.log_mel(waves[i], 8000), rtol=1e-5, atol=1e-5)
 
 
+def test_so_many_filters_that_their_matrix_would_not_fit_the_memory(monkeypatch):
+    monkeypatch.setattr(features.np, "maximum", None)  # before any is made
+    with pytest.raises(PlasticError, match="n_mels 1000000000 is too many at 8,000 Hz"):
+        features.mel_filters(8000, 10**9)
+
+
 @pytest.mark.parametrize("n_mels", [0, -1])
 def test_no_filters(n_mels):
     with pytest.raises(PlasticError, match=f"n_mels is {n_mels}; it must be at least 1"):
