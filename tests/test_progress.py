@@ -159,7 +159,15 @@ def test_a_source_that_is_not_where_training_is(cut, value):
     run, source = cut
     inner = ("batches",) if source is together else ()
     crafted(run, set_("source", *inner, "taken", value))
-    assert "the state of its batches" in refused(run, source)
+    assert re.search("the state of its batches|taken is .*; it must be", refused(run, source))
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBER, -1])
+def test_a_second_source_that_is_nowhere(tmp_path, value):
+    with runs.Run.create(tmp_path, "fake", "train", {}) as run:
+        train(run, together)
+    crafted(run, set_("source", "signs", "taken", value))
+    assert re.search("the state of its batches|taken is .*; it must be", refused(run, together))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from plastic import xp
+from plastic import require, xp
 from plastic.errors import PlasticError
 from plastic.types import Array
 
@@ -18,7 +18,7 @@ from plastic.types import Array
 class Source(Protocol):
     """What `fit` asks of a source.
 
-    One that counts its batches says by `taken` how many it has given; those of a checkpoint have to be its steps.
+    One that counts its batches says by `taken` how many it has given, as all here do; `fit` holds it against its steps.
     """
 
     per_epoch: int
@@ -83,7 +83,7 @@ class Batches:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
         restore_generators(self.generators, state["generators"])
-        self.taken = state["taken"]
+        self.taken = taken_in(state)
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
@@ -93,23 +93,25 @@ class Batches:
 
 
 class Repeated:
-    """The same batch at every step: a source without position; an epoch is a step."""
+    """The same batch at every step; an epoch is a step."""
 
     per_epoch = 1
 
     def __init__(self, batch: Any = None) -> None:
-        self.batch = batch
+        self.batch, self.taken = batch, 0
 
     def next(self) -> Any:
         """Return the batch."""
+        self.taken += 1
         return self.batch
 
     def state(self) -> dict[str, Any]:
-        """Return nothing: there is no position."""
-        return {}
+        """Return how often it was taken."""
+        return {"taken": self.taken}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Do nothing."""
+        """Go back to where `state` was taken."""
+        self.taken = taken_in(state)
 
 
 class Drawn:
@@ -130,18 +132,21 @@ class Drawn:
         per_epoch: int = 1,
     ) -> None:
         self.draw, self.generators, self.combine, self.per_epoch = draw, list(generators), combine, per_epoch
+        self.taken = 0
 
     def next(self) -> Any:
         """Return the next batch."""
+        self.taken += 1
         drawn = [self.draw(generator) for generator in self.generators]
         return drawn[0] if len(drawn) == 1 or self.combine is None else self.combine(drawn)
 
     def state(self) -> dict[str, Any]:
-        """Return the states of the generators, before the next batch."""
-        return {"generators": generator_states(self.generators)}
+        """Return the batches taken, and the states of the generators before the next one."""
+        return {"taken": self.taken, "generators": generator_states(self.generators)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
+        self.taken = taken_in(state)
         restore_generators(self.generators, state["generators"])
 
 
@@ -174,6 +179,22 @@ class Together:
         """Go back there."""
         for name, source in self.sources.items():
             source.restore(state[name])
+
+
+def taken_in(state: dict[str, Any]) -> int:
+    """Return the number of batches that the state of a source says it has given.
+
+    Args:
+        state: the state.
+
+    Returns:
+        The number.
+
+    Raises:
+        PlasticError: if it is none.
+    """
+    require.whole("taken", state["taken"], least=0)
+    return state["taken"]
 
 
 def generator_states(generators: list[np.random.Generator]) -> list[Any]:

@@ -31,16 +31,16 @@ class Sweeps:
 
     def __init__(self, state: State) -> None:
         state._take_slopes()
-        self.state, self.sums = state, _Sums(state._errors)
+        self.state, self.ones = state, _ones(state._errors)
         self.layers = [_Layer(state, k) for k in reversed(range(len(state.x_layers)))]
         self.F = self._energies()
         self.scale = state.scale.reshape(*self.F.shape[:-2], 1, 1)
 
-    def sweep(self) -> float:
+    def sweep(self) -> Array:
         """Let all layers move in turn, and see that no sample has a higher energy for it.
 
         Returns:
-            The largest change of a state.
+            The states before.
         """
         state, x, before = self.state, self.state.x.copy(), self.F
         for layer in self.layers:
@@ -53,11 +53,11 @@ class Sweeps:
             state.x -= xp.where(risen, state.gradient(), 0) * state.gamma
             state._look()
             self.F = self._energies()
-        return largest(state.x - x)
+        return x
 
     def _energies(self):
         """Return the energy of each sample, (..., batch, 1)."""
-        return 0.5 * self.sums(self.state._errors, self.state._errors)
+        return 0.5 * ((self.state._errors * self.state._errors) @ self.ones)
 
 
 class _Layer:
@@ -74,27 +74,36 @@ class _Layer:
         self.mu, self.mu_above = state.mu_layers[k], state._predictions[..., above]
         self.eps, self.eps_above = state.eps_layers[k], state._errors[..., above]
         self.delta, self.delta_above = state.deltas[k : k + 2]
-        self.g = state.back_layers[k]
-        self.g_before, self.p, self.qp = (xp.zeros_like(self.x) for _ in range(3))
-        self.Jp = xp.zeros_like(self.x_above)
+        n, shape = self.x.shape[-1], (*self.x.shape[:-1], self.x.shape[-1] + self.x_above.shape[-1])
+        both = xp.zeros_in(state._order, shape, self.x.dtype)  # f' p and J p, and then the squares of p and J p
+        self.both, self.qp, self.Jp = both, both[..., :n], both[..., n:]
+        self.g, self.g_before, self.p = state.back_layers[k], None, xp.empty_like(self.x)
         self.up, self.down = state._up[k], state._down[k]
         self.linear = state._maps[k + 1].linear(self.p if net.after else self.qp, self.Jp)
-        self.sums, self.sums_above = _Sums(self.x), _Sums(self.x_above)
-        self.gg = 0 * self.sums(self.p, self.p)  # <g', g'>
+        self.ones, self.ones_of_both = _ones(self.x), _ones(both)
         self.tiny = float(xp.finfo(self.x.dtype).tiny)
 
     def move(self):
         """Take a step of conjugate gradients, and compute the errors of the new states."""
-        g, p, change = self._gradient(), self.p, self.g_before
-        xp.subtract(g, self.g_before, out=change)
-        numerator = xp.minimum(xp.maximum(self.sums(g, change), 0), self.gg)
-        p *= numerator / (self.gg + self.tiny)
-        p += g
+        g, p = self._gradient(), self.p
+        if self.g_before is None:
+            self.g_before, p[...] = g.copy(order="K"), g
+        else:
+            squares = self._dot(self.g_before, self.g_before)
+            xp.subtract(g, self.g_before, out=self.g_before)
+            p *= xp.minimum(xp.maximum(self._dot(g, self.g_before), 0), squares) / (squares + self.tiny)
+            p += g
+            self.g_before[...] = g
         self._send()
-        curvature = self.sums(p, p) + self.sums_above(self.Jp, self.Jp)
-        self.x -= self.sums(g, p) / (curvature + self.tiny) * p
-        self.g_before[...], self.gg = g, self.sums(g, g)
+        xp.multiply(self.Jp, self.Jp, out=self.Jp)
+        descent = self._dot(g, p)
+        xp.multiply(p, p, out=self.qp)
+        self.x -= descent / (self.both @ self.ones_of_both + self.tiny) * p
         self._look()
+
+    def _dot(self, a, b):
+        """Return <a, b> of each sample, (..., batch, 1)."""
+        return xp.multiply(a, b, out=self.qp) @ self.ones
 
     def _gradient(self):
         """Return dF/dx_l = eps_l - f'(x_l) (eps_{l+1} W^T), or eps_l - delta_{l+1} W^T, in a buffer."""
@@ -132,16 +141,6 @@ class _Layer:
                 xp.multiply(self.eps_above, self.q_above, out=self.delta_above)
 
 
-def largest(change: Array) -> float:
-    """Return the largest absolute value of an array, on the host."""
-    return float(xp.asnumpy(xp.max(xp.abs(change))))
-
-
-class _Sums:
-    """Sums over the units of products of arrays (..., batch, n), for each sample, (..., batch, 1)."""
-
-    def __init__(self, like):
-        self.products, self.ones = xp.empty_like(like), xp.ones((like.shape[-1], 1), dtype=like.dtype)
-
-    def __call__(self, a: Array, b: Array) -> Array:
-        return xp.matmul(xp.multiply(a, b, out=self.products), self.ones)
+def _ones(like):
+    """Return the column of ones that sums over the units of arrays (..., batch, n)."""
+    return xp.ones((like.shape[-1], 1), dtype=like.dtype)

@@ -14,11 +14,10 @@ from typing import Any
 
 from plastic import affine, parameters, require, xp
 from plastic.pc import turns
-from plastic.pc.layerwise import largest
 from plastic.pc.linear import require_linear
 from plastic.pc.maps import perform
 from plastic.pc.networks import Network, activities, require_batch, require_network
-from plastic.pc.solvers import LOOK_EVERY, relax, require_solver
+from plastic.pc.solvers import LOOK_EVERY, largest, relax, require_solver
 from plastic.pc.states import Loss, State, require_target
 from plastic.types import Array, Tree
 

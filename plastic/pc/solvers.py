@@ -11,8 +11,9 @@ from typing import Any
 from plastic import require, xp
 from plastic.errors import PlasticError
 from plastic.fixed_points import Anderson
-from plastic.pc.layerwise import Sweeps, largest
+from plastic.pc.layerwise import Sweeps
 from plastic.pc.states import Loss, State
+from plastic.types import Array
 
 LOOK_EVERY = 10  # steps between two looks at whether the states have come to rest: each look waits for the device
 
@@ -42,6 +43,11 @@ def require_solver(solver: Any, tolerance: Any, optimizer: Any = None, loss: Los
         raise PlasticError("solver is 'layerwise', which is for half the squared error, but another loss is given")
 
 
+def largest(change: Array) -> float:
+    """Return the largest absolute value of an array, on the host."""
+    return float(xp.asnumpy(xp.max(xp.abs(change))))
+
+
 def _steps(state, steps, tolerance, loss):
     for t in range(1, steps + 1):
         looks = tolerance > 0 and t % LOOK_EVERY == 0
@@ -54,8 +60,9 @@ def _steps(state, steps, tolerance, loss):
 
 def _layerwise(state, steps, tolerance, loss):
     sweeps, tolerance = Sweeps(state), max(tolerance, _rounding(state))
-    for _ in range(steps):
-        if sweeps.sweep() <= tolerance:
+    for t in range(1, steps + 1):
+        before = sweeps.sweep()
+        if t < steps and largest(state.x - before) <= tolerance:
             return
 
 

@@ -87,9 +87,9 @@ _CACHES, _COMMON = pathlib.Path("/sys/devices/system/cpu/cpu0/cache"), 32 << 20 
 def _cache():
     """Return the bytes of the last cache of the processor, as Linux tells them, and a common size elsewhere."""
     sizes = []
-    for path in _CACHES.glob("index*/size"):
+    for index in range(8):
         with contextlib.suppress(OSError, ValueError):
-            sizes.append(int(path.read_text().strip().removesuffix("K")) << 10)
+            sizes.append(int((_CACHES / f"index{index}" / "size").read_text().strip().removesuffix("K")) << 10)
     return max(sizes, default=0) or _COMMON
 
 

@@ -1,4 +1,6 @@
-"""Predictive coding against its floor: a batch of 64 with 128 steps of inference, and tiny nets by the thousand.
+"""Predictive coding against its floor and its twins in JAX and PyTorch: a batch of 64 with 128 steps of inference.
+
+Beside it: what it takes to come to the update of the weights at rest, ten seeds, and tiny nets by the thousand.
 
 The floor of a step is the products that predict each hidden and the output layer from the states below, those that send
 errors back, the activation and its slope, and one read and write of the states. Per batch it has the first layer's
@@ -8,6 +10,7 @@ operations, one after another in buffers, with the replicas innermost in memory.
 Run `pytest tests/benchmarks -s` to see the ratios. Nothing is asserted about time.
 """
 
+import functools
 import itertools
 import math
 
@@ -16,10 +19,11 @@ import pytest
 import timing
 import twin_pc
 
-from plastic import functions, parameters, pc
+from plastic import data, functions, parameters, pc
+from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
-T = 128
+T, SIZES = 128, [(784, 64, 64, 10), (784, 256, 256, 256, 10)]
 
 
 def make(sizes, batch, replicas=()):
@@ -62,7 +66,7 @@ def make_floor(network, batch):
     return floor
 
 
-@pytest.mark.parametrize("sizes", [(784, 64, 64, 10), (784, 256, 256, 256, 10)], ids=str)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_a_batch(benchmark, sizes):
     network, x, y, path = make(sizes, 64)
     products = 2 * 64 * (2 * math.prod(sizes[:2]) + 2 * T * sum(map(math.prod, itertools.pairwise(sizes[1:]))))
@@ -75,6 +79,74 @@ def test_a_batch(benchmark, sizes):
         flops=products,
         rounds=9,
     )
+
+
+def of_glyphs(sizes, epochs):
+    """Return a network that has been trained on images of digits for so many epochs, and a batch of others."""
+    images = data.load("glyphs")
+    (x, labels), (x_test, labels_test) = ((a.reshape(len(a), -1), b) for a, b in (images.train, images.test))
+    network, rng = pc.network(sizes, np.random.default_rng(0)), np.random.default_rng(1)
+    optimizer = Adam(1e-3)
+    moments = optimizer.init(network.parameters)
+    for _ in range(epochs):
+        for some in np.array_split(rng.permutation(len(x)), len(x) // 64):
+            grads, _ = pc.pc(network, x[some], functions.one_hot(labels[some], 10), T=6, solver="layerwise")
+            optimizer.step(network.parameters, grads, moments)
+    return network, x_test[:64], functions.one_hot(labels_test[:64], 10)
+
+
+def distance_from_rest(network, x, y):
+    """Return distance(T, solver): that of the gradients from those at rest, relative to these, the largest of a layer.
+
+    A distance of .045 is a cosine above .999, and a length within 4.5 %.
+    """
+    double = pc.Network([Affine(layer.W.astype(float)) for layer in network.layers], network.phi)
+    exact, _ = pc.pc(double, x.astype(float), y.astype(float), T=1000, solver="layerwise")
+
+    def distance(T, solver):
+        found, _ = pc.pc(network, x, y, T=T, solver=solver)
+        pairs = zip(found["layers"], exact["layers"], strict=True)
+        return max(np.linalg.norm(a.W - b.W) / np.linalg.norm(b.W) for a, b in pairs)
+
+    return distance
+
+
+@pytest.mark.parametrize("epochs", [0, 5], ids=["fresh", "trained"])
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_to_the_update_at_rest(benchmark, sizes, epochs):
+    """Ten batches in a row, as in training: sweeps up to a distance of .045, and all others until they are as near."""
+    network, x, y = of_glyphs(sizes, epochs)
+    distance = distance_from_rest(network, x, y)
+    T = {"layerwise": next(T for T in itertools.count(2) if distance(T, "layerwise") < 0.045)}
+    reached = distance(T["layerwise"], "layerwise")
+    T |= {name: next(T for T in itertools.count(2) if distance(T, name) <= reached) for name in ("anderson", "steps")}
+    out = parameters.zeros_like(network.parameters)
+    kinds = {name: functools.partial(pc.pc, network, x, y, T=T[name], solver=name, out=out) for name in T}
+    kinds |= make_peers(network, x, y, T["steps"])
+    ours, *others = map(ten_times, kinds.values())
+    words = ", ".join(f"T {count} {name}" for name, count in T.items())
+    name = f"PC within {reached:.2g} of the update at rest, ten batches of {sizes}, {epochs} epochs, {words}"
+    timing.compare(benchmark, name, ours, peers=dict(zip([*kinds][1:], others, strict=True)), rounds=9)
+
+
+def ten_times(function):
+    def repeated():
+        for _ in range(10):
+            function()
+
+    return repeated
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_ten_seeds_against_ten_runs(benchmark, sizes):
+    network, x, y, path = make(sizes, 64, (10,))
+    each = [pc.Network([Affine(layer.W[r]) for layer in network.layers], network.phi) for r in range(10)]
+
+    def loop():
+        for r, one in enumerate(each):
+            pc.pc(one, x[r], y[r], T=T)
+
+    timing.compare(benchmark, f"PC, ten seeds of {sizes} against ten runs", path, loop, rounds=5)
 
 
 @pytest.mark.parametrize("sizes", [(20, 9, 7, 4), (20, 9, 7, 8, 4)], ids=str)

@@ -76,6 +76,8 @@ INFERENCE = {
     "--gamma=0": "gamma is 0; it must be above 0",
     "--discount=1.5": "discount is 1.5; it must be above 0 and at most 1",
     "--discount=0": "discount is 0",
+    "--tolerance=-1": "tolerance is -1; it must be at least 0",
+    "--solver=newton": "solver",
     "--grid=large": "grid",
 }
 IMAGES = INFERENCE | {

@@ -79,9 +79,18 @@ def test_a_grid_has_every_rule_value_seed_and_rate_after_every_epoch(name):
     assert folder.name.startswith(f"{name}-paper-tiny-")
 
 
-def test_the_numbers_are_those_of_the_rules_step_by_step():
+@pytest.mark.parametrize(
+    ("options", "constants"),
+    [
+        ("--T=6 --discount=0.7", {"T": 6, "discount": 0.7}),
+        ("--T=20 --tolerance=1e9", {"T": 11}),  # it is at rest at the first look
+        ("--T=5 --solver=layerwise", {"T": 5, "solver": "layerwise"}),
+        ("--T=5 --solver=anderson --gamma=0.3", {"T": 5, "solver": "anderson", "gamma": 0.3}),
+    ],
+)
+def test_the_numbers_are_those_of_the_rules_step_by_step(options, constants):
     """One seed and one rate, with batches and weights drawn as the command draws them."""
-    folder, _ = command("online --batch_sizes=7 --batches=3 --epochs=2 --seeds=4 --rates=0.03 --T=6 --discount=0.7 "
+    folder, _ = command(f"online --batch_sizes=7 --batches=3 --epochs=2 --seeds=4 --rates=0.03 {options} "
                         "--dtype=float64 --dataset=tiny.npz")  # fmt: skip
     found = metrics(folder)
     sets, generator = data.load("tiny.npz", dtype="float64"), xp.generator(4)
@@ -97,7 +106,7 @@ def test_the_numbers_are_those_of_the_rules_step_by_step():
                 for start in (0, 7, 14):
                     some = order[start : start + 7]
                     if rule == "pc":
-                        grads, _ = rules.pc(network, x[some], y[some], T=6, gamma=0.1, discount=0.7)
+                        grads, _ = rules.pc(network, x[some], y[some], **constants)
                     else:
                         grads, _ = rules.bp(network, x[some], y[some])
                     for layer, grad in zip(network.layers, grads["layers"], strict=True):
@@ -308,6 +317,8 @@ def test_few_steps_of_inference_are_warned_about(capsys):
     command(f"{LINES['depth']} --depths=2 --T=1".replace("--T=5", "").replace("--depths=1,3", ""))
     warning = capsys.readouterr().err.splitlines()
     assert any("T is 1, but the deepest network has 2 layers" in line for line in warning)
+    command(f"{LINES['depth']} --depths=3 --T=2 --solver=layerwise".replace("--T=5", "").replace("--depths=1,3", ""))
+    assert "but the deepest network" not in capsys.readouterr().err  # one sweep reaches all layers
 
 
 def test_a_batch_size_without_published_rates_needs_them():

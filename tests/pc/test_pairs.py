@@ -368,6 +368,15 @@ def test_the_prospective_index_is_what_its_definition_says():
         assert_allclose(arrays[f"base/{activation}/0.01"][s], index, rtol=1e-9)
 
 
+def test_the_index_of_states_at_rest_does_not_depend_on_how_they_come_there():
+    line = "--layers=3 --width=4 --seeds=3,4 --rates=0.01"
+    _, expected = measured("prospective_index", f"{line} --T=3000 --gamma=0.3")
+    for options in ("--T=300 --solver=layerwise", "--T=3000 --gamma=0.3 --tolerance=1e-9"):
+        _, found = measured("prospective_index", f"{line} {options}")
+        for name in ("base/linear/0.01", "base/sigmoid/0.01"):  # the other study ends after 100 steps, as published
+            assert_allclose(found[name], expected[name], rtol=1e-6)
+
+
 def test_inference_foretells_what_learning_leads_to():
     """Published: at least 0.9 in linear nets, about 1 in sigmoid nets; with the states held w' >= 0.97, w* = 1."""
     _, arrays = measured("prospective_index", "--seeds=0,1,2")

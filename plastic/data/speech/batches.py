@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from plastic import require, xp
+from plastic.data.sources import generator_states, restore_generators, taken_in
 from plastic.data.speech.augmentation import augment
 from plastic.data.speech.features import log_mel, standardise
 from plastic.data.speech.recordings import Recordings
@@ -52,7 +53,7 @@ class Batches:
             raise PlasticError(f"batch_size {batch_size} is not possible with {len(recordings)} training recordings")
         self.recordings, self.rate, self.batch_size, self.n_mels = recordings, rate, batch_size, n_mels
         self.generators, self.noise = list(generators), list(noise)
-        self.per_epoch = len(recordings) // batch_size
+        self.per_epoch, self.taken = len(recordings) // batch_size, 0
         labels = recordings.labels
         self._by_class = np.argsort(labels, kind="stable")
         _, self._first, self._count = np.unique(labels[self._by_class], return_index=True, return_counts=True)
@@ -69,19 +70,20 @@ class Batches:
             (x, labels): spectrograms (batch, frames, n_mels) in the working precision and int64 (batch,), both with the
             replicas first where there are several generators.
         """
+        self.taken += 1
         x, labels = zip(*map(self._draw, self.generators), strict=True)
         if len(self.generators) == 1:
             return xp.asarray(x[0]), xp.asarray(labels[0])
         return xp.asarray(np.stack(x)), xp.asarray(np.stack(labels))
 
     def state(self) -> dict[str, Any]:
-        """Return the generators as they are between two batches."""
-        return {"generators": [generator.bit_generator.state for generator in self.generators]}
+        """Return the batches taken, and the generators as they are between two of them."""
+        return {"taken": self.taken, "generators": generator_states(self.generators)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was asked for."""
-        for generator, bits in zip(self.generators, state["generators"], strict=True):
-            generator.bit_generator.state = bits
+        self.taken = taken_in(state)
+        restore_generators(self.generators, state["generators"])
 
     def _draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         chosen = self._sample(rng)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plastic import xp
-from plastic.data.sources import generator_states, restore_generators
+from plastic.data.sources import generator_states, restore_generators, taken_in
 
 
 class Passes:
@@ -40,7 +40,7 @@ class Passes:
     def restore(self, state):
         """Go back to where `state` was taken."""
         restore_generators(self.generators, state["generators"])
-        self.taken = state["taken"]
+        self.taken = taken_in(state)
         self._begin(max(0, self.taken - 1) // self.per_epoch)  # the pass of the last batch, as in `state`
 
     def _begin(self, number):
