@@ -81,6 +81,12 @@ def pairs(tree: Tree, other: Tree) -> list[tuple[Array, Array]] | None:
 
     It costs less than `leaves` of both, as it spells no paths: an optimizer walks the gradients in every step.
 
+    Args:
+        tree, other: the trees.
+
+    Returns:
+        [(leaf of the tree, leaf of the other), ...], or None.
+
     Example:
         >>> pairs({"W": 1.0, "b": 2.0}, {"W": 3.0, "b": 4.0}), pairs({"W": 1.0}, [3.0])
         ([(1.0, 3.0), (2.0, 4.0)], None)
@@ -197,6 +203,13 @@ def _is_beginning(shape, whole):
 
 def replica(tree: Tree, k: int | slice) -> Tree:
     """Return a tree of some replicas along the first axis: views, and arrays of no axes, which all share, as they are.
+
+    Args:
+        tree: the tree.
+        k: the number of a replica, whose arrays lose the axis, or a slice.
+
+    Returns:
+        The tree; of a `Flat` one it is one over a part of its vector.
 
     Example:
         >>> replica({"W": xp.zeros((3, 2, 4)), "t": xp.zeros(())}, 1)["W"].shape

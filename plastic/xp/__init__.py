@@ -177,8 +177,12 @@ def synchronize() -> None:
 
 
 def number(array: Array) -> Any:
-    """Return an array of no axes as a Python number, whose arithmetic costs a tenth; on a GPU, where that would wait
-    for the device, the array itself.
+    """Return an array of no axes as a Python number; on a GPU, where that would wait for the device, as it is.
+
+    Arithmetic with a Python number costs a tenth of that with an array.
+
+    Args:
+        array: of no axes.
 
     Example:
         >>> 2 ** number(asarray(3.0))
@@ -309,6 +313,9 @@ def turns(replicas: int, bytes_of_one: int) -> list[slice]:
     Args:
         replicas: how many there are.
         bytes_of_one: what a replica works on, over and over.
+
+    Returns:
+        Slices of the replicas, one for each turn.
 
     Example:
         >>> turns(3, 1), turns(3, 10**12)[-1]

@@ -323,6 +323,18 @@ def test_a_replica_is_a_network_whose_parameters_are_views(backend, learn_tau):
 # states
 
 
+@pytest.mark.parametrize("equal", [False, "leaky"])
+def test_a_state_may_go_on_with_another_network_of_its_sizes(backend, equal):
+    """Nothing of the constants and activations of the network before is left in it."""
+    rng = np.random.default_rng(15)
+    nets = [Network.from_layers(**draw(rng, equal=equal, memoryless=bool(equal))) for _ in range(2)]
+    given, state, fresh = drawn(rng, (2, 2), 6, 3), State(nets[0], 3), State(nets[1], 3)
+    take(nets[0], state, given[:3])
+    for name, array in state.tree.items():
+        fresh.tree[name][...] = array
+    close(take(nets[1], state, given[3:]), take(nets[1], fresh, given[3:]))
+
+
 @pytest.mark.parametrize(("batch", "rows"), [(5, [0, 1, 2, 0, 1]), (7, [0, 1, 2] * 2 + [0]), (2, [0, 1]), (1, [0])])
 @pytest.mark.parametrize("lead", [(), (2,)])
 def test_a_resized_state_takes_rows_again_from_the_first_or_drops_the_last(backend, batch, rows, lead):
