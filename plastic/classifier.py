@@ -92,9 +92,9 @@ class Tally:
     Example:
         >>> tally = Tally((), "errors")
         >>> tally.add({"errors": 3}, 20)
-        >>> tally.add({"errors": 1}, 20)
+        >>> tally.add({"errors": 2}, 20)
         >>> float(tally.means()["errors"])
-        0.1
+        0.125
     """
 
     def __init__(self, shape: tuple[int, ...], *names: str) -> None:

@@ -69,7 +69,7 @@ def save(fig: Any, path: system.Path) -> None:
     legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and len(each.get_texts()) > _LONGEST]
     fig.set_figwidth(fig.get_figwidth() + sum(each.get_window_extent().width for each in legends) / fig.dpi)
     image = io.BytesIO()
-    fig.savefig(image, format=form, dpi=150)  # the layout leaves nothing outside, nor much space around
+    fig.savefig(image, format=form, dpi=150, bbox_inches="tight")  # a title can be wider than its panel
     files.write(path, image.getvalue())
 
 

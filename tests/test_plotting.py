@@ -188,6 +188,19 @@ def test_save_writes_a_png_of_150_dpi_and_nothing_else(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
 
 
+def test_save_cuts_nothing_off(tmp_path):
+    """A title wider than its panel, as the names of runs make them, ends within the picture."""
+    from matplotlib import image
+
+    fig, axis = plotting.figure()
+    axis.plot([0, 1])
+    axis.set_title("a title that is a good deal wider than the panel that it stands over, as names of runs are")
+    plotting.save(fig, tmp_path / "a.png")
+    picture = image.imread(tmp_path / "a.png")
+    for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+        assert np.all(edge == 1)
+
+
 def test_save_into_a_missing_folder_is_a_clear_error(tmp_path):
     fig, _ = plotting.figure()
     with pytest.raises(PlasticError, match=r"cannot write .*nowhere.*: No such file"):

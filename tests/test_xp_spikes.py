@@ -116,15 +116,16 @@ def test_the_product_is_sparse_where_that_pays(monkeypatch, shape, density, colu
 def test_a_loop_takes_the_sparse_product_where_that_pays(monkeypatch):
     made = []
     refilled = spikes._refilled
-    monkeypatch.setattr(spikes, "_refilled", lambda *given: made.append(1) or refilled(*given))
+    monkeypatch.setattr(spikes, "_refilled", lambda *given: made.append(refilled(*given)) or made[-1])
     W = np.ones((100, 100), "float32")
     xp.spike_multiplier(W, (8, 100))
     assert not made
     times = xp.spike_multiplier(W, (128, 100))
-    assert made == [1]
-    for density in (0.01, 0.9):  # the second is dense: the matrix is left as the first made it
-        z = draw((128, 100), density)
+    ((matrix, _, _),) = made
+    few, many = (draw((128, 100), density) for density in (0.01, 0.9))
+    for z in (few, many):
         close(times(z), z, W)
+        assert matrix.nnz == few.sum()  # as the first left it
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -144,3 +145,5 @@ def test_weights_that_are_not_finite_show_where_there_are_no_spikes(way, bad):
 def test_what_does_not_fit(backend, shape, transpose):
     with pytest.raises(PlasticError, match=r"M has shape .*rows, and no other leading axes"):
         xp.spike_product(xp.zeros((40, 7), dtype=bool), xp.zeros(shape), transpose)
+    with pytest.raises(PlasticError, match=r"M has shape .*rows, and no other leading axes"):
+        xp.spike_product(xp.zeros((1, 40, 7), dtype=bool), xp.zeros((2, *shape)[-3:]), transpose)

@@ -179,14 +179,14 @@ def torch_device():
     return f"cuda:{xp.cuda.Device().id}"
 
 
-def measure(work, device):
+def measure(work, device, rounds):
     """Return the median times in ms of ours and of PyTorch, None where it is not there, alternating after a warm-up."""
     functions = [work.step] if device is None else [work.step, work.twin(device)]
     for function in functions * WARM_UP:
         function()
     xp.synchronize()
     times, start = [[] for _ in functions], time.monotonic()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for kept, function in zip(times, functions, strict=True):
             kept.append(timing.milliseconds(function))
         if time.monotonic() - start > SECONDS:
@@ -202,7 +202,7 @@ def table(small):
     yield "|---|---|---|---|"
     for name, make in CASES.items():
         try:
-            ours, theirs = measure(make(small), device)
+            ours, theirs = measure(make(small), device, 1 if small else ROUNDS)
         except Exception as error:
             traceback.print_exc()
             yield f"| {name} | failed: {type(error).__name__} | | |"

@@ -1,10 +1,10 @@
-"""e-prop on a batch of evidence accumulation, 100 neurons, 2250 ms, beside its NumPy floor and its twin in JAX.
+"""e-prop on a batch of evidence accumulation, 100 neurons, 2250 ms, beside a NumPy floor and twins in JAX and PyTorch.
 
 The floor of the gradient is the work that array calls cannot avoid in a sweep back in time: in every step the two
 recursions, for the membrane and for the adaptation, a product and a sum each, of which the pseudo-derivatives are read
 and mu is written; BPTT has one product of matrices more. That of the simulation is two recursions in every step, a
-comparison, and the product of the spikes with the recurrent weights. Products over batch and time have no floor: they
-cost what the spikes are.
+comparison, and the dense product of the spikes with the recurrent weights. Products over batch and time have no floor:
+they cost what the spikes are.
 
 Run `pytest tests/benchmarks -s` to see the ratios. Nothing is asserted about time, but about memory there is.
 """
@@ -15,6 +15,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import timing
+import torch_twins
 import twin_eprop
 
 from plastic.eprop import bptt_gradients, eprop_gradients, inputs, lsnn, online_gradients, predict, signals, simulate
@@ -133,15 +134,18 @@ def test_prediction(benchmark, batch):
 
 @BATCHES
 def test_iteration(benchmark, batch):
-    """A training iteration without the optimizer: simulation and gradient. The record is that of the one before."""
+    """A training iteration: simulation and gradient, written over the record of the one before; PyTorch's has Adam."""
     network, stimuli = make(batch)
     record = simulate(network, stimuli.x)
 
     def ours():
         gradient(eprop_gradients, network, stimuli, simulate(network, stimuli.x, out=record))
 
-    peers = twin(network, stimuli).get("iteration")
-    timing.compare(benchmark, f"iteration of e-prop, batch {batch}", ours, peers=peers)
+    peers = twin(network, stimuli).get("iteration", {})
+    if torch_twins.torch is not None:
+        constants = {"window": WINDOW, "target": RATE, "strength": 1.0}
+        peers["PyTorch"] = torch_twins.eprop(network, stimuli.x, stimuli.labels, "cpu", **constants)
+    timing.compare(benchmark, f"iteration of e-prop, batch {batch}", ours, peers=peers, rounds=7)
 
 
 def test_online_against_adjoint(benchmark):

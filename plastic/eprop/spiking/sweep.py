@@ -25,6 +25,9 @@ added:
 and c^t is then the total derivative dE/dz^t of eq. 1, but for the path through the neuron's own adaptation. The
 readout filter moves to lam for W_out too: G_out = sum of z^t lam^t.
 
+No array of mu is kept: the sweep hands over one part of the time after another, from the last on, whose arrays fit the
+cache, and the products with spikes, most of which are sparse, take it at once.
+
 `unmasked` neurons: q = psi c + psi_unmasked P. `done`: mu and P are set to 0 after the step that began with a reset,
 and nothing comes from before it.
 """
@@ -132,7 +135,6 @@ def _sweep(net, record, lam, B, R, recurrence=None, total=None):
             mu = now
             if record.done is not None:
                 mu, P = (each * (1 - record.done[..., t, :, None]) for each in (mu, P))
-        mu = mu.copy()
         yield part, mus[..., : part.stop - part.start, :, :]
 
 
