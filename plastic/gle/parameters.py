@@ -43,7 +43,8 @@ class Parameters(parameters.Flat):
     def __init__(self, flat: Array, sizes: tuple[int, ...], bias: bool, learn_tau: bool) -> None:
         self.flat, self.form = flat, (sizes, bias, learn_tau)
         runs = runs_of(sizes)
-        shapes = [(*[count][: count - 1], sizes[first], sizes[first + 1]) for first, count in runs]
+        several = [(count,) if count > 1 else () for _, count in runs]
+        shapes = [(*count, *sizes[first : first + 2]) for count, (first, _) in zip(several, runs, strict=True)]
         n = sum(sizes[1:])
         lengths = [math.prod(shape) for shape in shapes] + [n] * (bias + learn_tau)
         ends = list(itertools.accumulate(lengths, initial=0))
