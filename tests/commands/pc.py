@@ -215,7 +215,7 @@ LINES = [
         "prospective_index",
         ("--layers=3", "--width=4", "--T=6", "--seeds=3,4"),
         {
-            "--layers=1": "layers is 1; it must be at least 2",
+            "--layers=1": "layers is 1; it must be from 2 to",
             "--activations=linear,cosine": "linear, sigmoid, tanh, relu, leaky",
         },
         seeds="--seeds",
