@@ -541,6 +541,19 @@ def test_learned_time_constants_are_those_of_the_network(backend):
                 assert_allclose(found, np.broadcast_to(expected, (9, batch)))
 
 
+def test_time_constants_that_were_learned_count_in_the_next_step(backend):
+    rng = np.random.default_rng(16)
+    host = draw(rng, learn_tau=True)
+    net, given = Network.from_layers(**host), drawn(rng, (2, 2), 6, 3)
+    state = State(net, 3)
+    take(net, state, given[:3])
+    net.tau_m[...] = net.tau_m * 2
+    other = Network.from_layers(**host | {"tau_m": 2 * host["tau_m"]})
+    fresh = State(other, 3)
+    fresh.take(state)
+    close(take(net, state, given[3:]), take(other, fresh, given[3:]))
+
+
 # making a network
 
 
