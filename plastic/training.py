@@ -117,7 +117,8 @@ def fit(
         found = Progress.of(counters, steps, health.shape)
         found.require_arrays(arrays, state)
         health.diverged = found.diverged
-        found.require_rows(health.rows(found.metrics, health.alive()), table, evaluate_every)
+        rows = [run.columns | row for row in health.rows(found.metrics, health.alive())]
+        found.require_rows(rows, table, evaluate_every)
         found.restore(source)
         return found
 

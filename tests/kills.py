@@ -87,13 +87,13 @@ class Killed:
         """Start a command line in a fork; return its number."""
         os.environ.update(self.variables | {"PLASTIC_RESULTS": str(self.results)})
         which = self.chance.choice(self.by)
+        (self.place / "stderr").write_text("")  # a process may be killed before it opens its own
         sys.stdout.flush()
         child = os.fork()
         if child:
             return child
         code = 1
         try:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
             for number, name in ((1, "stdout"), (2, "stderr")):
                 os.dup2(os.open(self.place / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
             calls = armed(kill_at, which)
@@ -114,7 +114,7 @@ class Killed:
     def _end(self, child):
         """Wait for a process; return whether it has got to its end. Raises `Found` where it misbehaves."""
         _, status = os.waitpid(child, 0)
-        told = (self.place / "stderr").read_text() if (self.place / "stderr").exists() else ""
+        told = (self.place / "stderr").read_text()
         if os.WIFSIGNALED(status):
             if os.WTERMSIG(status) != signal.SIGKILL and told:
                 raise Found(f"{self.line}: died of signal {os.WTERMSIG(status)}: {told}")
@@ -168,6 +168,7 @@ def held(folder):
 
 def tried(family, kills, seed, by, place):
     """Kill runs of a family's commands that train, one after the other; return {command: kills}. Raises `Found`."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # what comes before a command line is looked at is Python's
     chance, made, done = random.Random(f"{family} {seed}"), {}, {}
     lines = [line for line in importlib.import_module(f"commands.{family}").LINES if line.trains]
     for line in itertools.cycle(lines):

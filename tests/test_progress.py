@@ -220,6 +220,34 @@ def test_arrays_that_no_training_has_saved(cut, name, array):
     assert name in refused(run, source)
 
 
+def test_a_part_may_be_set_apart_by_a_column_of_its_replicas(tmp_path):
+    columns = [{"rule": "a", "seed": 3}, {"rule": "b", "seed": 3}]
+
+    def trained(run, stop_at=None):
+        for part in run.parts(columns):
+            state = {"w": xp.zeros((1, 3), dtype=xp.float_dtype)}
+
+            def step(batch, number, part=part, state=state):
+                if (part.index, number) == (1, stop_at):
+                    raise KeyboardInterrupt
+                state["w"] += xp.sum(batch[0])
+                return state["w"][:, 0]
+
+            clock = {"steps": 6, "evaluate_every": 2, "replicas": [{"replica": 0, "seed": 3}]}
+            training.fit(part, state, batches(), step, evaluate=lambda w=state["w"]: {"loss": w[:, 0]}, **clock)
+
+    with runs.Run.create(tmp_path, "fake", "train", {}) as whole:
+        trained(whole)
+    cut = runs.Run.create(tmp_path, "fake", "train", {})
+    with pytest.raises(KeyboardInterrupt):
+        trained(cut, stop_at=4)
+    cut.close()
+    with runs.Run.resume(cut.folder) as again:
+        trained(again)
+    for name in ("metrics.csv", "checkpoint-0.h5", "checkpoint-1.h5"):
+        assert (cut.folder / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
 def test_more_steps_than_the_run_has_now(cut):
     run, source = cut
     assert "step is 8; it must be from 0 to 6" in refused(run, source, steps=6)

@@ -29,6 +29,7 @@ class Run:
     """
 
     checkpoint = "checkpoint.h5"
+    columns: dict[str, Any] = {}  # noqa: RUF012  of metrics.csv, that set a part of a grid apart
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
     _resumption: "Resumption | None" = None

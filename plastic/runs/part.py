@@ -45,8 +45,7 @@ class Part(Run):
         places = range(len(table.get("step", [])))
         for name, value in self.columns.items():
             places = [place for place in places if name in table and table[name][place] == value]
-        own = table.keys() - self.columns.keys()
-        return {name: [table[name][place] for place in places] for name in own}
+        return {name: [column[place] for place in places] for name, column in table.items()}
 
     def _loaded(self, rows, mark):
         """Do nothing either: other parts may have added rows since this one was saved, and may yet be refused."""
