@@ -440,7 +440,7 @@ def test_documented_commands(function, line, expected):
         ("--size_tab", ["--size_tab"]),
         ("--size_tab=none", ["--size_tab", "'none'"]),
         ("--size_tab 10 x", ["unexpected 'x'", "--size_tab"]),
-        ("--size_tab=10 20", ["unexpected '20'", "--size_tab"]),
+        ("--size_tab=10 20", ["unexpected '20' after --size_tab, which takes integers"]),
         ("--size_tab='(10, (20, 30))'", ["--size_tab"]),
         ("--names=a,,b", ["--names", "words"]),
         ("--names=,", ["--names", "words"]),
