@@ -10,6 +10,9 @@
         grads, output = pc.step(net, state, x)
         optimizer.step(net.parameters, grads, moments)
 
+    state = pc.FreeState(net, x, y, free=missing, priors={0: pc.Gaussian(1.0)})     the input is inferred, too
+    pc.infer(net, state, x, 100)                   or pc.langevin, which samples it
+
 `plastic.pc.handcoded` has rules on nets of states: GeneRec, Almeida-Pineda and others.
 
 Song, Millidge, Salvatori, Lukasiewicz, Xu, Bogacz: Inferring neural activity before plasticity as a foundation for
@@ -18,9 +21,12 @@ learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
 
 from plastic.pc import handcoded
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
+from plastic.pc.free import FreeState
 from plastic.pc.inference import infer, step
+from plastic.pc.langevin import langevin
 from plastic.pc.linear import equilibrium
 from plastic.pc.networks import Network, activities, network, predict
+from plastic.pc.priors import Gaussian, Laplace
 from plastic.pc.rules import bp, fixed_prediction, pc, repeated_bp, tp, zil
 from plastic.pc.states import State
 
@@ -38,6 +44,9 @@ __all__ = [
     "RULES",
     "STEPS",
     "ConvolutionalNetwork",
+    "FreeState",
+    "Gaussian",
+    "Laplace",
     "Network",
     "State",
     "activities",
@@ -47,6 +56,7 @@ __all__ = [
     "fixed_prediction",
     "handcoded",
     "infer",
+    "langevin",
     "network",
     "pc",
     "predict",

@@ -78,7 +78,7 @@ def infer(
     """
     require.whole("steps", steps, least=0)
     require_target(state, loss)
-    require_solver(solver, tolerance, state.optimizer, loss)
+    require_solver(solver, tolerance, state, loss)
     state._take(net, x)
     state._look(loss)
     relax(state, steps, solver, tolerance, loss)

@@ -40,6 +40,7 @@ class State:
     Attributes:
         x, mu, eps: states, predictions and errors of the hidden layers side by side, (..., batch, n_1 + .. + n_{L-1}).
         x_layers, eps_layers: the same, a view (..., batch, n_l) for each layer.
+        moving: all that inference moves, here x; of a `FreeState` the input and x side by side.
         top, eps_top: mu_L, and the error of the output, -dL/dmu_L, both (..., batch, n_L).
         F: the energy, of the replica shape. gamma: the rate as it is now. before: the energy before the last step.
         moments: the state of the optimizer of the states.
@@ -84,38 +85,44 @@ class State:
         self.adapts = discount != 1 or amplifier != 1
         self._net, self._shape, self._dtype = net, x.shape, x.dtype
         self.y = y
-        self._lay_out(net, x.shape[-2])
+        self._lay_out(net, x)
         self._take(net, x)
         self._begin()
         count = self._states.shape[-1] * x.shape[-2]
         self.scale = (_squares(_flat(self._states, self._order)) / count + float(kind.tiny)) ** 0.5
         self.optimizer = optimizer
-        self.moments = None if optimizer is None else optimizer.init(self.x)
+        self.moments = None if optimizer is None else optimizer.init(self.moving)
 
     def __repr__(self) -> str:
         gamma = f"gamma {self.gamma:g}" if isinstance(self.gamma, numbers.Real) else "gamma of each replica"
         return f"State of {self.x.shape[-2]} samples, {self.x.shape[-1]} hidden units, {gamma}"
 
-    def _lay_out(self, net, batch):
-        """Make the arrays, and their views of layers and of groups of layers that have one activation."""
+    def _lay_out(self, net, x, n_0=0):
+        """Make the arrays, and their views of layers and of groups of layers that have one activation.
+
+        n_0: the units of the input, where that moves too; its columns are then the first of `moving` and `_gradient`.
+        """
         self._order = net.order()
         ends = list(itertools.accumulate(net.sizes[1:], initial=0))
         *hidden, top = self.columns = [slice(*pair) for pair in itertools.pairwise(ends)]
         below = slice(top.start)
 
         def zeros(units):
-            return xp.zeros_in(self._order, (*net.replicas, batch, units), net.dtype)
+            return xp.zeros_in(self._order, (*net.replicas, x.shape[-2], units), net.dtype)
 
         def layers(array):
             return [array[..., each] for each in hidden]
 
-        self._states, self._predictions, self._errors = (zeros(top.stop) for _ in range(3))  # of all layers: x_L = y
+        whole, self._predictions, self._errors = zeros(n_0 + top.stop), zeros(top.stop), zeros(top.stop)
+        self._states = whole[..., n_0:]  # of all layers: x_L = y
+        self.moving = whole[..., : n_0 + top.start]
         self.x, self.mu, self.eps = (each[..., below] for each in (self._states, self._predictions, self._errors))
         self.top, self.eps_top = (each[..., top] for each in (self._predictions, self._errors))
         if self.y is not None:
             self._states[..., top] = self.y
         self._flat = _flat(self._errors, self._order)
-        self.back = zeros(top.start)
+        self._gradient = zeros(n_0 + top.start)
+        self.back = self._gradient[..., n_0:]
         self.r = self.x if net.after else zeros(top.start)
         self.a = zeros(top.start) if net.after else self.mu
         self.delta = zeros(top.start) if net.after else self.eps
@@ -209,7 +216,7 @@ class State:
             xp.multiply(each.eps, each.q, out=each.delta)
 
     def gradient(self, fresh: bool = True) -> Array:
-        """Return dF/dx of all hidden layers side by side, by the errors as they were last computed.
+        """Return dF/dx of all that moves, the hidden layers side by side, by the errors as they were last computed.
 
         Args:
             fresh: whether f' is computed anew; otherwise it is what it was (of states before the activation).
@@ -224,17 +231,21 @@ class State:
                     each.take_slopes()
                 each.back *= each.q
         xp.subtract(self.eps, self.back, out=self.back)
-        return self.back
+        return self._gradient
 
     def _move(self):
         """Take a step of the states, all layers at once, by the errors as they were last computed; adapt the rate."""
         if self.optimizer is None:
-            self.gradient()
-            self.back *= self.gamma
-            self.x -= self.back
+            self._descend()
         else:
-            self.optimizer.step(self.x, self.gradient(), self.moments, lr=self.gamma)
+            self.optimizer.step(self.moving, self.gradient(), self.moments, lr=self.gamma)
         self._adapt()
+
+    def _descend(self):
+        """Take a step against the gradient."""
+        change = self.gradient()
+        change *= self.gamma
+        self.moving -= change
 
     def _adapt(self):
         """Let the rate follow the energy before this step: down where that has risen, up where it has fallen."""
