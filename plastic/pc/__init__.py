@@ -5,6 +5,9 @@
     grads, output = pc.pc(net, x, y, T=128)        or pc.bp, pc.fixed_prediction, pc.zil, pc.tp
     optimizer.step(net.parameters, grads, optimizer.init(net.parameters))
 
+    net = pc.residual((784, *[64] * 99, 10), generator)                             a hundred layers
+    grads, output = pc.pc(net, x, y, T=4, solver="errors")
+
     state = pc.State(net, x, y, gamma=0.1)         weights that move during inference: incremental predictive coding
     for _ in range(T):
         grads, output = pc.step(net, state, x)
@@ -27,10 +30,11 @@ from plastic.pc.langevin import langevin
 from plastic.pc.linear import equilibrium
 from plastic.pc.networks import Network, activities, network, predict
 from plastic.pc.priors import Gaussian, Laplace
+from plastic.pc.residual import ResidualNetwork, residual
 from plastic.pc.rules import bp, fixed_prediction, pc, repeated_bp, tp, zil
 from plastic.pc.states import State
 
-NETWORKS = {"network": network, "convolutional": convolutional}
+NETWORKS = {"network": network, "residual": residual, "convolutional": convolutional}
 """Constructors by name, (sizes, generator, *, constants), `convolutional` with channels first."""
 
 RULES = {"pc": pc, "bp": bp, "fixed_prediction": fixed_prediction, "zil": zil, "tp": tp}
@@ -48,6 +52,7 @@ __all__ = [
     "Gaussian",
     "Laplace",
     "Network",
+    "ResidualNetwork",
     "State",
     "activities",
     "bp",
@@ -61,6 +66,7 @@ __all__ = [
     "pc",
     "predict",
     "repeated_bp",
+    "residual",
     "step",
     "tp",
     "zil",

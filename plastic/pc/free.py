@@ -79,6 +79,8 @@ class FreeState(State):
         super().__init__(net, x, y, **constants)
         self._layers = [self.x_0, *self.x_layers]
         self._slopes = [self.back_0, *self.back_layers]
+        if not isinstance(priors, dict | None):
+            raise PlasticError(f"priors is {priors!r}; it must be {{layer: prior}}, {{0: Laplace(0.1)}} for instance")
         for place, prior in (priors or {}).items():
             self._require_prior(place, prior)
         self.priors = dict(priors or {})

@@ -2,6 +2,7 @@
 
 steps       x <- x - gamma dF/dx, all layers at once, gamma as in `plastic.pc.inference`
 layerwise   sweeps from the top layer down, see `plastic.pc.layerwise`; one costs about 2.5 steps
+errors      steps of the errors, see `plastic.pc.errorwise`; one costs about 1.5 steps, and reaches all layers
 anderson    the map x <- x - gamma dF/dx at a constant gamma, accelerated by `plastic.fixed_points`
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 from plastic import require, xp
 from plastic.errors import PlasticError
 from plastic.fixed_points import Anderson
+from plastic.pc.errorwise import Errors
 from plastic.pc.free import FreeState
 from plastic.pc.layerwise import Sweeps
 from plastic.pc.states import Loss, State
@@ -44,7 +46,7 @@ def require_solver(solver: Any, tolerance: Any, state: State | None = None, loss
         raise PlasticError(f"solver is {solver!r}, but the states have an optimizer, which makes steps; take 'steps'")
     if solver == "layerwise" and loss is not None:
         raise PlasticError("solver is 'layerwise', which is for half the squared error, but another loss is given")
-    if isinstance(state, FreeState) and (solver == "layerwise" or not state.is_smooth):
+    if isinstance(state, FreeState) and (solver != "anderson" or not state.is_smooth):
         what = "a prior has a kink" if solver == "anderson" else "inputs are free, or there are priors"
         raise PlasticError(f"solver is {solver!r}, but {what}; take 'steps'")
 
@@ -72,6 +74,15 @@ def _layerwise(state, steps, tolerance, loss):
             return
 
 
+def _errors(state, steps, tolerance, loss):
+    errors, tolerance = Errors(state, loss), max(tolerance, _rounding(state))
+    for _ in range(steps):
+        before = errors.step()
+        if largest(state.x - before) <= tolerance and not errors.is_taken_back:
+            break
+    state._look(loss)
+
+
 def _anderson(state, steps, tolerance, loss):
     x, tolerance = state.moving, max(tolerance, _rounding(state))
     anderson = Anderson(x)
@@ -85,7 +96,12 @@ def _anderson(state, steps, tolerance, loss):
     state._look(loss)
 
 
-SOLVERS: dict[str, Callable[..., None]] = {"steps": _steps, "layerwise": _layerwise, "anderson": _anderson}
+SOLVERS: dict[str, Callable[..., None]] = {
+    "steps": _steps,
+    "layerwise": _layerwise,
+    "errors": _errors,
+    "anderson": _anderson,
+}
 """Ways to rest by name."""
 
 

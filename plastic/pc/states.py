@@ -131,6 +131,8 @@ class State:
         self.predicted = [*layers(self.a), self.top]
         self.deltas = [*layers(self.delta), self.eps_top]
         self.groups = [_Group(self, *each) for each in groups(net)]
+        n = net.sizes[1]  # of all hidden layers, where there are skip connections
+        self._above, self._below = slice(n, top.start), slice(top.start - n)
 
     @property
     def F(self) -> Array:
@@ -164,16 +166,22 @@ class State:
         self._down = [each.down(*pair) for each, *pair in zip(above, self.deltas[1:], self.back_layers, strict=True)]
         self._upward, self._downward = (list(itertools.chain(*each)) for each in (self._up, self._down))
 
-    def _begin(self, loss=None):
-        """Set the states to the feed-forward activities, where hidden errors are 0, as those of a new state are."""
+    def _begin(self, loss=None, errors=None):
+        """Set the states to those that have the errors given, [eps_1, .., eps_{L-1}].
+
+        Without, these are 0: the states are the feed-forward activities, as those of a new state.
+        """
         for k, phi in enumerate(self._net.phi):
             if self._net.after:
                 phi.value(self.predicted[k], out=self.mu_layers[k])
-                self.x_layers[k][...] = self.mu_layers[k]
-            else:
-                self.x_layers[k][...] = self.mu_layers[k]
+            self.x_layers[k][...] = self.mu_layers[k]
+            if errors is not None:
+                self.x_layers[k] += errors[k]
+            if not self._net.after:
                 phi.value(self.x_layers[k], out=self.r_layers[k])
             perform(self._up[k])
+            if self._net.skips and k + 1 < len(self.mu_layers):
+                self.mu_layers[k + 1] += self.x_layers[k]
         self._compare(loss)
 
     def _look(self, loss=None):
@@ -183,6 +191,8 @@ class State:
             for each in self.groups:
                 each.phi.value(each.x, out=each.r)
         perform(self._upward)
+        if net.skips:
+            self.mu[..., self._above] += self.x[..., self._below]
         if net.after:
             for each in self.groups:
                 each.phi.value(each.a, out=each.mu)
@@ -204,6 +214,19 @@ class State:
             self._L, err = loss(self.top)
             _require_loss(self._L, err, self.top)
             xp.multiply(err, -1, out=self.eps_top)
+
+    def _propagate(self):
+        """Set `deltas` to the errors of backpropagation at the states as they are.
+
+        Where the states lie after the activation, `back` are those by the states, and `deltas` by what they come from.
+        """
+        self._take_slopes()
+        q = self.q_layers
+        for k in reversed(range(len(self.x_layers))):
+            perform(self._down[k])
+            xp.multiply(self.back_layers[k], q[k], out=self.deltas[k])
+            if self._net.skips and k + 1 < len(self.x_layers):
+                self.deltas[k] += self.deltas[k + 1]
 
     def _take_slopes(self):
         """Compute f' at the states as they are."""
@@ -230,6 +253,8 @@ class State:
                 if fresh:
                     each.take_slopes()
                 each.back *= each.q
+        if self._net.skips:
+            self.back[..., self._below] += self.eps[..., self._above]
         xp.subtract(self.eps, self.back, out=self.back)
         return self._gradient
 
@@ -320,7 +345,7 @@ def require_target(state: State, loss: Loss | None) -> None:
 def _require_alike(net, other):
     """Require a network that differs from another in its weights alone."""
     require_network(net)
-    for name in ("sizes", "replicas", "phi", "after", "dtype"):
+    for name in ("sizes", "replicas", "phi", "after", "skips", "dtype"):
         if getattr(net, name) != getattr(other, name):
             raise PlasticError(f"the state is that of a network with {name} {getattr(other, name)}, not of {net}")
 
