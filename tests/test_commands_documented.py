@@ -20,6 +20,7 @@ from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
 from plastic.pc.experiments import published
 from plastic.runs.figure import figure
+from plastic.sweep import __main__ as sweep_command
 from plastic.verify.__main__ import verify
 
 PUBLISHED = """
@@ -88,6 +89,7 @@ PROGRAMS = {
     "plastic.pc": pc.COMMANDS | {"list": published.list_published},
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
     "plastic.verify": verify,
+    "plastic.sweep": sweep_command.sweep,
 }
 
 PLACEHOLDERS = {"FOLDER": "folder", "NAME": "glyphs", "FILE": "file.npz", "FILE.npz": "file.npz", "N": "1"}
@@ -434,6 +436,8 @@ def test_the_readme_shows_commands():
 @pytest.mark.parametrize("line", dict.fromkeys(readme_commands()))
 def test_a_command_of_the_readme_is_right(line, toy):
     assert line.split()[0] in PROGRAMS, f"this test knows no program {line.split()[0]}"
+    if line.startswith("plastic.sweep "):
+        return sweep_command.main([*shlex.split(line)[1:], *([] if "--dry_run" in line else ["--dry_run"])])
     if {"--help", "-h"} & set(shlex.split(line)):
         return
     function, values = parsed(line)
