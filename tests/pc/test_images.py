@@ -18,7 +18,7 @@ from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc import Network, predict, rules
 from plastic.pc.__main__ import COMMANDS
-from plastic.pc.experiments import best_rate, drift, forgetting, images, options, replicas
+from plastic.pc.experiments import best_rate, drift, forgetting, images, learning, options, replicas
 from plastic.pc.experiments.passes import Passes
 
 TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
@@ -129,7 +129,7 @@ def test_published_rates_are_of_sums_over_the_batch(rule, batch):
     network = replicas.networks((9, 4, 10), functions.sigmoid, (3, 5), rates, xavier_uniform)
     x, y = rng.random((2, 1, batch, 9)), rng.random((2, 1, batch, 10))
     before = [layer.W.copy() for layer in network.layers]
-    vital = replicas.step_of(network, options.Inference(6, 0.1, 1.0).rules()[rule], rates)((x, y), 1)
+    vital = replicas.step_of(network, learning.updates_of(rule, options.Inference(6, 0.1, 1.0)), rates)((x, y), 1)
     assert_array_equal(vital, np.abs(network.layers[-1].W).max(axis=(-2, -1)))
     constants = {"T": 6, "gamma": 0.1, "discount": 1.0} if rule == "pc" else {}
     for s, (r, rate) in itertools.product(range(2), enumerate(rates)):
@@ -573,3 +573,24 @@ def test_the_interval_is_that_of_the_mean():
     assert_allclose(mean, values.mean(axis=0))
     assert_allclose(high - mean, values.std(axis=0) / 20, rtol=0.15)  # 68 %: a standard error to either side
     assert_allclose(mean - low, values.std(axis=0) / 20, rtol=0.15)
+
+
+# rules
+
+
+def test_every_rule_trains_on_images_and_some_are_equal():
+    """Z-IL gives the gradients of BP, and so do fixed predictions with gamma = 1 and enough steps."""
+    line = LINES["smalldata"].replace("--T=5", "--T=3 --gamma=1").replace("--per_class=3,6", "--per_class=6")
+    folder, lines = command(f"{line} --rules=pc,ipc,fixed_prediction,zil,bp,repeated_bp")
+    assert [text.split(", ", 1)[1].split(":")[0] for text in lines[:6]] == [
+        "PC", "iPC", "fixed prediction", "Z-IL", "BP", "repeated BP"
+    ]  # fmt: skip
+    weights = {
+        rule: plastic.load(folder, part={"rule": rule}).network.layers
+        for rule in ("pc", "ipc", "fixed_prediction", "zil", "bp", "repeated_bp")
+    }
+    for rule in ("fixed_prediction", "zil"):
+        for one, other in zip(weights[rule], weights["bp"], strict=True):
+            assert_allclose(one.W, other.W, rtol=1e-8, atol=1e-12)
+    for rule in ("pc", "ipc", "repeated_bp"):
+        assert not np.allclose(weights[rule][0].W, weights["bp"][0].W, atol=1e-6)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plastic.errors import Diverged, PlasticError
+from plastic.pc.experiments.learning import NAMES
 
 SUMMARIES = {"mean": np.mean, "min": np.min}
 
@@ -84,11 +85,11 @@ def lost_parts(run):
 def _reached(metrics, summary, is_lost, rule, **where):
     place = "".join(f"{axis} {value:g}, " for axis, value in where.items())
     if is_lost:
-        return f"{place}{rule.upper()}: diverged at every rate"
+        return f"{place}{NAMES[rule]}: diverged at every rate"
     chosen = best(metrics, summary, rule=rule, **where)
     held = best(metrics, summary, "validation_error", "held_out_error", rule=rule, **where)
     error, other = (f"{np.mean(each['values']):.3f} ({_named(each)})" for each in (chosen, held))
-    return f"{place}{rule.upper()}: {summary} test error {error}; {other} if held out"
+    return f"{place}{NAMES[rule]}: {summary} test error {error}; {other} if held out"
 
 
 def _named(chosen):

@@ -5,6 +5,7 @@ import functools
 from plastic import functions, require
 from plastic.initializers import xavier_normal
 from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic.pc.experiments.learning import require_rules
 from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
 
 GRIDS = {
@@ -42,12 +43,13 @@ def depth(run, *, search: Search, depths: Counts = None, epochs: int = 64, per_c
     """
     depths, rates = of_grid(run, GRIDS[search.grid], depths=depths, rates=search.rates)
     require.counts(epochs=epochs, per_class=per_class)
+    require_rules(search.rules, inference)
     samples = images.load(search.dataset, per_class)
     run.expect(len(run.seeds) * len(rates) * max(depths) * WIDTH**2, depths=depths)
     images.warn_of_few_steps(inference, max(depths))
     draw = functools.partial(xavier_normal, gain=GAIN)
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "per_class": per_class}
-    for part in run.parts([{"rule": rule, "depth": value} for value in depths for rule in replicas.RULES]):
+    for part in run.parts([{"rule": rule, "depth": value} for value in depths for rule in search.rules]):
         sizes = (samples.train[0].shape[1], *[WIDTH] * (part.columns["depth"] - 1), images.CLASSES)
         net = replicas.networks(sizes, functions.leaky, run.seeds, rates, draw)
         images.train(part, samples, net, inference, **given)

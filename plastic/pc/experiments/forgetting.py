@@ -6,6 +6,7 @@ from plastic import functions, require, xp
 from plastic.errors import PlasticError
 from plastic.initializers import xavier_normal
 from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic.pc.experiments.learning import require_rules
 from plastic.pc.experiments.options import Inference, Search, of_grid
 from plastic.pc.experiments.passes import Passes
 
@@ -62,13 +63,14 @@ def forgetting(
     """
     rates, iterations = of_grid(run, GRIDS[search.grid], rates=search.rates, iterations=iterations)
     require.counts(iterations=iterations, per_class=per_class, batch_size=batch_size)
+    require_rules(search.rules, inference)
     samples = images.load(search.dataset, per_class)
     known = _of_all(run.seeds, samples, "train", per_class, shared_outputs)
     tests = _of_all(run.seeds, samples, "test", len(samples.test[1]), shared_outputs)
     _require_equally_long(known, batch_size)
     sizes = (samples.train[0].shape[1], *HIDDEN, PER_TASK)
     measured = {"epochs": iterations, "rates": rates, "errors": ERRORS}
-    for part in run.parts([{"rule": rule} for rule in replicas.RULES]):
+    for part in run.parts([{"rule": rule} for rule in search.rules]):
         net = replicas.networks(sizes, functions.sigmoid, run.seeds, rates, xavier_normal, COUNTED[last_output])
         orders = [each.shuffle for each in run.generators()]
         source = Passes(lambda number: known[number // EVERY % TASKS], batch_size, orders)

@@ -2,6 +2,7 @@
 
 from plastic import require
 from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic.pc.experiments.learning import require_rules
 from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
 
 GRIDS = {
@@ -41,10 +42,11 @@ def smalldata(
     """
     per_class, rates = of_grid(run, GRIDS[search.grid], per_class=per_class, rates=search.rates)
     require.counts(epochs=epochs)
+    require_rules(search.rules, inference)
     samples = images.load(search.dataset, max(per_class))
     images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE}
-    for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in replicas.RULES]):
+    for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in search.rules]):
         count, net = part.columns["per_class"], images.small(samples, run.seeds, rates)
         tested = count if same_test else None
         images.train(part, samples, net, inference, per_class=count, test_per_class=tested, **given)

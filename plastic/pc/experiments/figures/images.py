@@ -1,15 +1,13 @@
 """Figures of the grids on images: errors by depth, batch size, number of images and rate, and over time."""
 
-import itertools
-
 import numpy as np
 
 from plastic import plotting
 from plastic.pc.experiments.best_rate import SUMMARIES, best, curves, interval
+from plastic.pc.experiments.learning import NAMES
 
-NAMES = {"pc": "predictive coding", "bp": "backpropagation"}
+LONG_NAMES = NAMES | {"pc": "predictive coding", "bp": "backpropagation"}
 _SUMMARIES = {"mean": "mean test error over the epochs", "min": "least test error"}
-CNN_RULES = {"pc": "PC, weights move in every step", "bp": "BP, repeated", "bp_published": "BP, rectified output"}
 
 
 def depth(runs):
@@ -62,7 +60,7 @@ def cnn(runs):
     pairs = [(label, run, rule) for label, run in zip(labels, runs, strict=True) for rule in run.option("rules")]
     for index, (label, run, rule) in enumerate(pairs):
         chosen = best(run.metrics(), "min", rule=rule)
-        name = f"{CNN_RULES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
+        name = f"{NAMES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
         epochs = np.arange(chosen["curve"].shape[1])
         plotting.curves(axis, epochs, {name if len(runs) == 1 else f"{label}, {name}": chosen["curve"]}, start=index)
     axis.set(xlabel="epoch", ylabel="test error", title="Convolutional networks: mean and range of the seeds")
@@ -134,9 +132,11 @@ def _over_time(runs, columns):
 def _rules_of(runs, short=False):
     """Yield (metrics, rule, label) for every run and rule, in the order of colours."""
     labels = plotting.labels(runs, [run.option("grid") for run in runs])
-    for (run, label), rule in itertools.product(zip(runs, labels, strict=True), NAMES):
-        name = rule.upper() if short else NAMES[rule]
-        yield run.metrics(), rule, name if len(runs) == 1 else f"{label}, {name}"
+    for run, label in zip(runs, labels, strict=True):
+        metrics = run.metrics()
+        for rule in dict.fromkeys(part["rule"] for part in run.config["parts"]):
+            name = NAMES[rule] if short else LONG_NAMES[rule]
+            yield metrics, rule, name if len(runs) == 1 else f"{label}, {name}"
 
 
 def _curve(axis, some, label, look):
