@@ -96,12 +96,13 @@ ERRORS = ("test_error", "validation_error", "held_out_error")
 
 def _grid(command, words, part, wrong, **more):
     """A grid over seeds and rates on the tiny images."""
+    figures = more.pop("figures", (command,))
     return Line(
         "pc",
         command,
         (*SHARED, *words),
         data=tiny,
-        figures=(command,),
+        figures=figures,
         arrays=False,
         part=part,
         parts=tuple(part),
@@ -128,8 +129,12 @@ LINES = [
         | {
             "--depths=0,2": "depths is (0, 2)",
             "--depths=2,2": "depths is (2, 2)",
+            "--rules=pc,tp": "rules are pc, tp, but tp is for linear networks, and activation is leaky",
+            "--task=generation": "--task takes classification | regression",
+            "--init=orthogonal": "--init takes xavier-uniform | xavier-normal",
             f"--depths={10**11}": "are free",
         },
+        figures=("depth", "depth_curves"),
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -147,7 +152,15 @@ LINES = [
         "smalldata",
         ("--per_class=3,6", "--epochs=2", "--no_same_test"),
         {"rule": "pc", "per_class": 3},
-        EPOCHS | SIGMOID | {"--per_class=0": "per_class is (0,)"},
+        EPOCHS
+        | SIGMOID
+        | {
+            "--per_class=0": "per_class is (0,)",
+            "--per_class=13": "per_class is 13, but toy.npz has 12 training samples of class",
+            "--width=0": "width is 0; it must be at least 1",
+            "--loss_coefficient=0": "loss_coefficient is 0; it must be above 0",
+            "--loss_coefficient=1 --solver=layerwise": "solver is layerwise, which is for half the squared error",
+        },
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -158,7 +171,14 @@ LINES = [
         {"rule": "pc"},
         IMAGES
         | SIGMOID
-        | {"--iterations=0": "iterations is 0", "--per_class=0": "per_class is 0", "--batch_size=0": "batch_size"},
+        | {"--iterations=0": "iterations is 0", "--per_class=0": "per_class is 0", "--batch_size=0": "batch_size"}
+        | {
+            "--interval=0": "interval is 0; it must be at least 1",
+            "--width=0": "width is 0",
+            "--blocked_errors": "blocked_errors is for outputs of each task's own; give --separate_outputs too",
+            "--blocked_errors --separate_outputs --solver=layerwise": "solver is layerwise, which is for half the",
+        },
+        figures=("forgetting", "forgetting_split"),
         network=tasks,
         longer=(("--iterations=3",), ("--iterations=6",)),
         seeds="--seeds",

@@ -73,7 +73,7 @@ def drift(
         run.fill(start=start)
     epochs = 0 if run.dry_run else pretraining_epochs
     known = before(start, samples, run.seeds, pretraining_rate, epochs, signed_targets)
-    measured = {"epochs": iterations, "rates": rates, "errors": images.ERRORS}
+    measured = {"epochs": iterations, "rates": rates, "when_diverged": images.DIVERGED}
     for part in run.parts([{"rule": rule} for rule in search.rules]):
         net = images.small(samples, run.seeds, rates)
         for layer, W in zip(net.layers, known, strict=True):

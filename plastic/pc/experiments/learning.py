@@ -2,6 +2,7 @@
 
 import functools
 
+from plastic import xp
 from plastic.errors import PlasticError
 from plastic.pc import RULES
 from plastic.pc.experiments.options import require_some_of
@@ -28,18 +29,32 @@ CONSTANTS = {"pc": ("T", "gamma", "discount", "tolerance", "solver"), "fixed_pre
 ON_IMAGES = ("pc", "ipc", "fixed_prediction", "zil", "bp", "repeated_bp", "tp")
 
 
-def require_rules(rules, inference, phi="sigmoid", known=ON_IMAGES):
-    """Require different rules among those that are known, which fit the activation `phi` and the way of inference."""
+def require_rules(rules, inference, phi="sigmoid", known=ON_IMAGES, loss=None):
+    """Require different rules among those that are known, which fit the activation, the way of inference, the loss."""
     require_some_of("rules", rules, known)
     if "tp" in rules and phi != "linear":
         raise PlasticError(f"rules are {', '.join(rules)}, but tp is for linear networks, and activation is {phi}")
     if inference.solver != "steps" and "pc" not in rules:
         raise PlasticError(f"solver is {inference.solver}, which only pc has, but rules are {', '.join(rules)}")
+    if inference.solver == "layerwise" and loss is not None:
+        raise PlasticError(
+            "solver is layerwise, which is for half the squared error of all outputs, but another is asked"
+        )
     if inference.tolerance > 0 and not {"pc", "fixed_prediction"} & set(rules):
         raise PlasticError(
             f"tolerance is {inference.tolerance:g}, for inference to end at rest before weights move, but rules are "
             f"{', '.join(rules)}"
         )
+
+
+def squared(coefficient):
+    """Return the loss that is the squared error times a coefficient; None where it is 1/2, as rules have it anyway."""
+
+    def loss(output, y):
+        err = output - y
+        return coefficient * xp.sum(err * err, axis=(-2, -1)), 2 * coefficient * err
+
+    return None if coefficient == 0.5 else loss
 
 
 def updates_of(rule, inference, loss=None):

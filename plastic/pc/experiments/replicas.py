@@ -15,6 +15,8 @@ from plastic.pc.networks import Network, predict
 
 RULES = ("pc", "bp")
 SEEDS = (1, 2, 3)  # as many as published
+LUMA = (0.299, 0.587, 0.114)
+"""How bright red, green and blue are (ITU-R 601-2)."""
 
 
 def networks(sizes, phi, seeds, rates, draw, counted=None):
@@ -48,11 +50,11 @@ def step_of(net, updates, rates):
     return step
 
 
-def train(part, net, inference, source, evaluate, *, epochs, rates, errors, loss=None):
+def train(part, net, inference, source, evaluate, *, epochs, rates, when_diverged, loss=None):
     """Train the networks of a part of a grid by its rule, and evaluate and save them after every epoch.
 
-    part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}. errors: their
-    names; a replica that has diverged has the error 1 in metrics.csv from then on, as published. loss: see
+    part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}.
+    when_diverged: what of this a replica that has diverged has in metrics.csv from then on. loss: see
     `learning.updates_of`.
     """
     step = step_of(net, updates_of(part.columns["rule"], inference, loss), rates)
@@ -66,7 +68,7 @@ def train(part, net, inference, source, evaluate, *, epochs, rates, errors, loss
         evaluate=lambda: evaluate(net),
         replicas=[{"replica": k, "seed": seed, "rate": rate} for k, (seed, rate) in pairs],
         shape=(len(part.seeds), len(rates)),
-        when_diverged=dict.fromkeys(errors, 1.0),
+        when_diverged=when_diverged,
     )
 
 
@@ -76,4 +78,11 @@ def restore(arrays, *, phi=functions.sigmoid, counted=None, **_):
     predict(x) takes images (batch, ...) of the host to outputs (seeds, rates, batch, classes).
     """
     net = Network([Affine(xp.asarray(arrays[f"layers/{k}/W"])) for k in range(len(arrays))], phi, counted=counted)
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(np.reshape(x, (len(x), -1)))))
+    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(flat(np.asarray(x, dtype=net.dtype)))))
+
+
+def flat(x):
+    """Return images (n, ...) as rows; those in three colours (n, rows, columns, 3) in grey, as published."""
+    if x.ndim == 4 and x.shape[-1] == len(LUMA):
+        x = x @ np.array(LUMA, dtype=x.dtype)
+    return x.reshape(len(x), -1)
