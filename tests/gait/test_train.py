@@ -10,7 +10,7 @@ import pytest
 from command_lines import clusters, error_of, kept, on_backend, printed, table
 
 import plastic
-from plastic import classifier, data, runs
+from plastic import classifier, data, runs, xp
 from plastic.gait.__main__ import COMMANDS
 from plastic.optimizers import Adam
 
@@ -238,6 +238,66 @@ def test_a_layer_draws_from_the_seed_and_its_place(toy):
     one, two = (weights(command(f"--dataset={toy}", *FROZEN, "--nb_layers=3", f"--seed={s}")[0]) for s in (5, 6))
     np.testing.assert_array_equal(one[1], two[0])
     np.testing.assert_array_equal(one[2], two[1])
+
+
+# --validation
+
+
+@pytest.mark.parametrize("seeds", ["--seeds=4", "--seeds=4,9"])
+def test_the_best_epoch_by_the_validation_set_is_tested_once(toy, seeds):
+    """A rate that is too large: the best epoch is not the last one, and every epoch differs."""
+    words = (f"--dataset={toy}", seeds, "--batch_size=27", "--learning_rate=0.02", "--validation=0.1", "--dtype=float64")
+    folder, said = command(*words, "--nb_epochs=6")
+    metrics = runs.Run(folder).metrics()
+    assert "validation_accuracy" in metrics and not any(name.startswith("test") for name in metrics)
+    count = len(seeds.split(","))
+    found = np.array(metrics["validation_accuracy"]).reshape(-1, count)
+    best = [list(column).index(max(column)) for column in found.T]
+    assert any(epoch < 6 for epoch in best)
+    arrays = runs.Run(folder).arrays()
+    assert arrays["best_epoch"].tolist() == best
+    trained, dataset = plastic.load(folder), data.load(toy, dtype="float64", validation=0.1)
+    for name, (x, labels) in (("validation", dataset.validation), ("test", dataset.test)):
+        right = trained.predict(x).reshape(count, len(x), 10).argmax(axis=-1) == labels
+        expected = arrays["test_accuracy"] if name == "test" else found.max(axis=0)
+        np.testing.assert_allclose(right.mean(axis=-1), expected, rtol=1e-12)
+    epochs = ", ".join(map(str, best))
+    assert said.startswith(f"test accuracy {100 * arrays['test_accuracy'].mean():.2f} % (training ")
+    assert said.endswith(f", tested once, at the best epoch by the validation set ({epochs})")
+    # another run that ends there leaves the same parameters
+    if count == 1 and best[0]:
+        short, _ = command(*words, f"--nb_epochs={best[0]}")
+        kept = runs.Run(folder).read_checkpoint()[0]["best/layers/0/W"]
+        np.testing.assert_array_equal(runs.Run(short).read_checkpoint()[0]["best/layers/0/W"], kept)
+        np.testing.assert_array_equal(weights(short)[0], kept)
+
+
+def test_the_best_epoch_survives_a_resume(toy):
+    words = (f"--dataset={toy}", "--batch_size=27", "--learning_rate=0.02", "--validation=0.1")
+    whole, said = command(*words, "--nb_epochs=6")
+    parts, _ = command(*words, "--nb_epochs=2")
+    assert command(f"--resume={parts}", "--nb_epochs=6") == (parts, said) and kept(parts) == kept(whole)
+
+
+def test_held_out_samples_are_not_trained_on(toy, tmp_path):
+    """Whatever the held-out samples are, the weights after training are the same."""
+    arrays = dict(np.load(toy))
+    held = [np.flatnonzero(arrays["y_train"] == label)[-3:] for label in range(10)]
+    arrays["x_train"][np.concatenate(held)] *= -0.5
+    np.savez(tmp_path / "other.npz", **arrays)
+    words = ("--batch_size=27", "--nb_epochs=2", "--validation=0.1")
+    one, two = (command(f"--dataset={path}", *words)[0] for path in (toy, tmp_path / "other.npz"))
+    for a, b in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert table(one)[-1]["validation_mse"] != table(two)[-1]["validation_mse"]
+
+
+def test_load_takes_the_best_epoch(toy):
+    first, _ = command(f"--dataset={toy}", "--batch_size=27", "--learning_rate=0.02", "--validation=0.1", "--nb_epochs=6")
+    second, _ = command(f"--dataset={toy}", *FROZEN, f"--load={first}")
+    W = plastic.load(first).network.layers[0].W
+    np.testing.assert_array_equal(weights(second)[0], xp.asnumpy(W).astype(float))
+    assert np.abs(weights(first)[0] - weights(second)[0]).max() > 0  # which is not the last
 
 
 # --load
