@@ -63,7 +63,8 @@ class Best:
             The metrics.
         """
         if self.tree:
-            error, least = self._error(metrics[self.column]).reshape(self.lead), self.tree["best_error"]
+            least = self.tree["best_error"]
+            error = self._error(metrics[self.column]).reshape(self.lead).astype(least.dtype)
             better = error < least
             least[...] = xp.where(better, error, least)
             for kept, now in self._pairs():

@@ -178,12 +178,14 @@ def test_several_lag_nets_are_curves_of_their_own():
     assert len(looks) == 12 and len(set(looks[:9])) == 9  # a tenth shares what matplotlib tells of its dashes
 
 
-@pytest.mark.parametrize("line, name", [(CURVES, "mnist1d"), (WORDS, "gsc")])
+@pytest.mark.parametrize(
+    "line, name", [(CURVES, "mnist1d"), (f"{CURVES} --validation=0", "mnist1d"), (WORDS, "gsc")]
+)
 def test_what_the_figure_of_sequences_shows(line, name):
     """Accuracy and loss over the epochs, means of the seeds, in a band of a standard deviation."""
     folder, _ = command(line, "--seeds=1,2,3")
     figure, rows = drawn(folder)["accuracy"], numbers(table(folder))
-    sets = {"mnist1d": ("test", "validation"), "gsc": ("validation",)}[name]
+    sets = ("validation",) if "--validation=0" not in line.split() else ("test",)
     left, right = (curves_of(axis) for axis in figure.axes)
     assert left.keys() == {*sets, "train"} and right.keys() == set(sets)
     for each in (*sets, "train"):
@@ -201,7 +203,7 @@ def test_what_the_figure_of_sequences_shows(line, name):
 def test_several_architectures_in_one_figure():
     """On the test set; a run that is shorter ends earlier."""
     lines = [f"--architecture={each} --max_epochs={2 + place}" for place, each in enumerate(ARCHITECTURES)]
-    folders = [command(CURVES, each, "--seeds=1,2")[0] for each in lines]
+    folders = [command(CURVES, each, "--seeds=1,2 --validation=0")[0] for each in lines]
     assert printed("figure", *folders, "--out=fig8.png") == ["fig8.png"]  # words, as a b c
     assert_picture("fig8.png")
     for axis, what, scale in zip(drawn(*folders)["accuracy"].axes, ("accuracy", "loss"), (100, 1), strict=True):

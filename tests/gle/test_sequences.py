@@ -17,6 +17,7 @@ from plastic.gle.experiments import gsc, mnist1d
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import uniform_layers
 from plastic.optimizers import Adam, Plateau
+from plastic.validation import best_of
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ def lagged(x):
     return out
 
 
-@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.02 --validation=8", 0.02)])
+@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.02 --validation=0.2", 0.02)])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_mnist1d_by_hand(architecture, words, rate):
     """A loop over epochs, batches and steps gives metrics.csv and the weights."""
@@ -131,25 +132,33 @@ def test_mnist1d_by_hand(architecture, words, rate):
     layers = uniform_layers(generator.init, (*sizes[architecture], 10))
     default = 2.5e-3 if "42k" in architecture else 5e-3
     hand = ByHand(curve_network(architecture, layers), (rate or default) / 5, 2, 0.5)
-    sets = tiny_curves("MNIST-1D-360", "float64", 8 if rate else 0)
+    sets = tiny_curves("MNIST-1D-360", "float64", 0.2 if rate else 0)
     see = lagged if architecture == "static_lagnet" else lambda x: x[..., None]
-    held = {"test": sets.test} | ({"validation": sets.validation} if rate else {})
-    expected, accuracy = [], 0
+    name, (x, labels) = ("validation", sets.validation) if rate else ("test", sets.test)
+    expected, accuracy, best = [], 0, (-1, None)
     hand.state = gle.State(hand.network, 10)
     for epoch in range(4):
         if epoch > 0:
             order = generator.shuffle.permutation(len(sets.train[0]))[:30].reshape(3, 10)
             accuracy = np.mean([hand.learn(see(sets.train[0][chosen]), sets.train[1][chosen]) for chosen in order])
-        scores = {name: hand.score(see(x), labels, 1000) for name, (x, labels) in held.items()}
-        row = {}
-        for name, (loss, part) in scores.items():
-            row |= {f"{name}_loss": loss, f"{name}_accuracy": part}
+        loss, part = hand.score(see(x), labels, 1000)
+        row = {f"{name}_loss": loss, f"{name}_accuracy": part}
         expected.append(row | {"train_accuracy": accuracy, "learning_rate": hand.lr})
+        if part > best[0]:
+            best = part, epoch, hand.network.parameters.flat.copy()
         if epoch > 0:
-            hand.plateau(scores["validation" if rate else "test"][0])
+            hand.plateau(loss)
     assert_metrics(folder, expected)
-    deviation = "(seeds: 1, standard deviation 0.00)"
-    assert line == f"test accuracy {100 * expected[-1]['test_accuracy']:.2f} % {deviation}"
+    last, said = hand.network.parameters.flat.copy(), "(seeds: 1, standard deviation 0.00)"
+    if rate:
+        hand.network.parameters.flat[...] = best[2]
+        loss, part = hand.score(see(sets.test[0]), sets.test[1], 1000)
+        found = runs.Run(folder).arrays()
+        np.testing.assert_allclose(np.ravel([found["test_loss"], found["test_accuracy"]]), [loss, part], rtol=1e-7)
+        np.testing.assert_allclose(plastic.load(folder).network.parameters.flat, best[2], rtol=0, atol=1e-6)
+        said += f", tested once, at the best epoch by the validation set ({best[1]})"
+        hand.network.parameters.flat[...] = last
+    assert line == f"test accuracy {100 * part:.2f} % {said}"
     arrays, _ = runs.Run(folder).read_checkpoint()
     for k, layer in enumerate(hand.network.layers):
         np.testing.assert_allclose(arrays[f"layers/{k}/W"], layer.W, rtol=0, atol=1e-6)
@@ -227,9 +236,8 @@ def test_the_smallest_rates_are_lowered_for_words():
 def test_a_batch_larger_than_the_set_is_refused_before_the_set_is_made(monkeypatch, tmp_path):
     monkeypatch.setattr(mnist1d.data, "load", LOAD)
     monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "datasets"))
-    for words in ("--batch_size=4001", "--batch_size=100 --validation=3950"):
-        assert "batch_size" in tiny.refused("mnist1d", words)
-        assert list(tmp_path.iterdir()) == []
+    assert "batch_size" in tiny.refused("mnist1d --batch_size=4001")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_name_of_a_data_set_is_taken_in_any_case():
@@ -238,13 +246,14 @@ def test_the_name_of_a_data_set_is_taken_in_any_case():
     assert runs.Run(folder).options["dataset"] == "FSDD"
 
 
-def test_the_validation_set_is_the_end_of_the_training_set(monkeypatch):
+def test_the_validation_set_takes_the_place_of_the_test_set(monkeypatch):
     asked = []
     monkeypatch.setattr(mnist1d.data, "load", lambda *a, **k: (asked.append((a, k)), tiny_curves(*a, **k))[1])
     folder, _ = command(CURVES, "--max_epochs=1 --dtype=float64")
-    assert asked == [(("MNIST-1D-360",), {"dtype": "float64", "validation": 8})]
-    assert "validation_loss" in table(folder)[0]
-    assert "validation_loss" not in table(command(CURVES, "--max_epochs=1 --validation=0")[0])[0]
+    assert asked == [(("MNIST-1D-360",), {"dtype": "float64", "validation": 0.2})]
+    for words, name in (("", "validation"), ("--validation=0", "test")):
+        columns = [each for each in table(command(CURVES, "--max_epochs=1", words)[0])[0] if each.endswith("_loss")]
+        assert columns == [f"{name}_loss"]
 
 
 def test_the_first_seed_splits_the_recordings(monkeypatch):
@@ -321,7 +330,7 @@ def test_mnist1d_on_the_real_curves(datasets, monkeypatch):
     """An epoch on all 4,000, of the smallest network; the accuracy printed is what `predict` gives from rest."""
     monkeypatch.setattr(mnist1d.data, "load", LOAD)
     monkeypatch.setenv("PLASTIC_DATASETS", str(datasets))
-    folder, (line,) = command("mnist1d --architecture=static_lagnet --max_epochs=1 --batch_size=200 --validation=400")
+    folder, (line,) = command("mnist1d --architecture=static_lagnet --max_epochs=1 --batch_size=200 --validation=0.1")
     assert [path.name for path in datasets.glob("*.h5")] == ["mnist-1d-360.h5"]
     x, labels = LOAD("MNIST-1D-360", folder=datasets).test
     outputs = plastic.load(folder).predict(x)
@@ -358,7 +367,7 @@ def test_loaded_networks_of_mnist1d_predict(architecture, seeds):
     xp.use(dtype="float64")
     trained, (arrays, _) = plastic.load(folder), runs.Run(folder).read_checkpoint()
     x, _ = tiny_curves("MNIST-1D-360", "float64").test
-    assert_predicts(trained, arrays, bool(seeds), x, lagged(x) if "lag" in architecture else x[..., None],
+    assert_predicts(trained, best_of(arrays), bool(seeds), x, lagged(x) if "lag" in architecture else x[..., None],
                     lambda layers: curve_network(architecture, layers))  # fmt: skip
     assert trained.config == runs.Run(folder).config
 

@@ -82,12 +82,10 @@ def gsc(
     sets = {name: getattr(found, name) for name in ("validation", "test")}
     sets = {name: (fixed(each, found.rate, n_mels), xp.asarray(each.labels)) for name, each in sets.items()}
     source = Batches(found.train, found.rate, batch_size, n_mels, [each.data for each in generators], found.noise)
-    held = {"validation": sets["validation"]}
-    sequence_classifier.train(run, learner, source, held, watched="validation", epochs=max_epochs)
+    sequence_classifier.train(run, learner, source, ("validation", sets["validation"]), epochs=max_epochs)
     accuracies = xp.asnumpy(learner.score(*sets["test"])["accuracy"])
     run.save_arrays({"test_accuracy": accuracies})
-    diverged = {int(replica) for replica in run.config.get("details", {}).get("diverged", {})}
-    return [sequence_classifier.spread([each for k, each in enumerate(np.atleast_1d(accuracies)) if k not in diverged])]
+    return [sequence_classifier.spread(np.delete(np.atleast_1d(accuracies), run.diverged))]
 
 
 def network(layers):

@@ -70,15 +70,15 @@ class SequenceClassifier:
         self.dynamics.take(state)
         return outputs
 
-    def score(self, x, labels):
+    def measure(self, x, labels):
         """Return the mean cross-entropy of all steps and the accuracy, {"loss", "accuracy"}, on sequences x (N, ..)."""
+        outputs = self.present(self.prepare(x))
+        loss = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1))
+        return {"loss": loss, "accuracy": accuracy(xp.sum(outputs, axis=-3), labels)}
 
-        def measure(x, labels):
-            outputs = self.present(self.prepare(x))
-            loss = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1))
-            return {"loss": loss, "accuracy": accuracy(xp.sum(outputs, axis=-3), labels)}
-
-        return classifier.means(measure, x, labels, chunk=self.chunk)
+    def score(self, x, labels):
+        """Return what `measure` gives, a chunk of the sequences at a time."""
+        return classifier.means(self.measure, x, labels, chunk=self.chunk)
 
     def _blocks(self):
         """Blocks of the replicas that take turns, each learning from all steps of a batch; [None] where there are none.
@@ -120,13 +120,13 @@ class Turn:
             self.optimizer.step(network.parameters, grads, self.moments, lr)
 
 
-def train(run, learner, source, sets, watched, epochs):
+def train(run, learner, source, judged, epochs, best=None):
     """Train a `SequenceClassifier` on a source of batches (x, labels), and evaluate it after each epoch.
 
-    The metrics are loss and accuracy on the sets, {"test": (x, labels)}, the accuracy while learning, and the learning
-    rate, which the loss on the set `watched` lowers. x is as `prepare` takes it.
+    The metrics are loss and accuracy on the set `judged`, ("test", (x, labels)) for instance, the accuracy while
+    learning, and the learning rate, which that loss lowers. x is as `prepare` takes it. best: a `Best` or None.
     """
-    trained = False
+    trained, (name, (x, labels)) = False, judged
 
     def step(batch, number):
         nonlocal trained
@@ -134,17 +134,16 @@ def train(run, learner, source, sets, watched, epochs):
         return learner.take(batch, anew=(number - 1) % source.per_epoch == 0)
 
     def evaluate():
-        scores = {name: learner.score(x, labels) for name, (x, labels) in sets.items()}
-        metrics = {f"{name}_{what}": value for name, score in scores.items() for what, value in score.items()}
-        counts, rates = learner.counts, learner.rates
+        score, counts, rates = learner.score(x, labels), learner.counts, learner.rates
+        metrics = {f"{name}_{what}": value for what, value in score.items()}
         metrics["train_accuracy"] = (counts["right"] / xp.maximum(counts["seen"], 1))[..., 0]
         metrics["learning_rate"] = rates["lr"][..., 0].copy()
         if trained:
-            learner.schedule.step(rates, scores[watched]["loss"][..., None])
-        return metrics
+            learner.schedule.step(rates, score["loss"][..., None])
+        return best.note(metrics) if best else metrics
 
-    steps, advice = epochs * source.per_epoch, "try a smaller learning_rate"
-    training.fit(run, learner.tree, source, step, steps=steps, evaluate=evaluate, advice=advice)
+    state, steps = learner.tree | (best.tree if best else {}), epochs * source.per_epoch
+    training.fit(run, state, source, step, steps=steps, evaluate=evaluate, advice="try a smaller learning_rate")
 
 
 def layers_of(arrays):
