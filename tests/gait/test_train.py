@@ -242,11 +242,13 @@ def test_a_layer_draws_from_the_seed_and_its_place(toy):
 
 # --validation
 
+UNSTEADY = ("--batch_size=27", "--learning_rate=0.02", "--validation=0.1")
+"""A rate that is too large: the best epoch is not the last one."""
+
 
 @pytest.mark.parametrize("seeds", ["--seeds=4", "--seeds=4,9"])
 def test_the_best_epoch_by_the_validation_set_is_tested_once(toy, seeds):
-    """A rate that is too large: the best epoch is not the last one, and every epoch differs."""
-    words = (f"--dataset={toy}", seeds, "--batch_size=27", "--learning_rate=0.02", "--validation=0.1", "--dtype=float64")
+    words = (f"--dataset={toy}", seeds, *UNSTEADY, "--dtype=float64")
     folder, said = command(*words, "--nb_epochs=6")
     metrics = runs.Run(folder).metrics()
     assert "validation_accuracy" in metrics and not any(name.startswith("test") for name in metrics)
@@ -273,7 +275,7 @@ def test_the_best_epoch_by_the_validation_set_is_tested_once(toy, seeds):
 
 
 def test_the_best_epoch_survives_a_resume(toy):
-    words = (f"--dataset={toy}", "--batch_size=27", "--learning_rate=0.02", "--validation=0.1")
+    words = (f"--dataset={toy}", *UNSTEADY)
     whole, said = command(*words, "--nb_epochs=6")
     parts, _ = command(*words, "--nb_epochs=2")
     assert command(f"--resume={parts}", "--nb_epochs=6") == (parts, said) and kept(parts) == kept(whole)
@@ -293,7 +295,7 @@ def test_held_out_samples_are_not_trained_on(toy, tmp_path):
 
 
 def test_load_takes_the_best_epoch(toy):
-    first, _ = command(f"--dataset={toy}", "--batch_size=27", "--learning_rate=0.02", "--validation=0.1", "--nb_epochs=6")
+    first, _ = command(f"--dataset={toy}", *UNSTEADY, "--nb_epochs=6")
     second, _ = command(f"--dataset={toy}", *FROZEN, f"--load={first}")
     W = plastic.load(first).network.layers[0].W
     np.testing.assert_array_equal(weights(second)[0], xp.asnumpy(W).astype(float))

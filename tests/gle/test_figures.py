@@ -178,9 +178,7 @@ def test_several_lag_nets_are_curves_of_their_own():
     assert len(looks) == 12 and len(set(looks[:9])) == 9  # a tenth shares what matplotlib tells of its dashes
 
 
-@pytest.mark.parametrize(
-    "line, name", [(CURVES, "mnist1d"), (f"{CURVES} --validation=0", "mnist1d"), (WORDS, "gsc")]
-)
+@pytest.mark.parametrize("line, name", [(CURVES, "mnist1d"), (f"{CURVES} --validation=0", "mnist1d"), (WORDS, "gsc")])
 def test_what_the_figure_of_sequences_shows(line, name):
     """Accuracy and loss over the epochs, means of the seeds, in a band of a standard deviation."""
     folder, _ = command(line, "--seeds=1,2,3")

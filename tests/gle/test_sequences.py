@@ -249,7 +249,7 @@ def test_the_name_of_a_data_set_is_taken_in_any_case():
 def test_the_validation_set_takes_the_place_of_the_test_set(monkeypatch):
     asked = []
     monkeypatch.setattr(mnist1d.data, "load", lambda *a, **k: (asked.append((a, k)), tiny_curves(*a, **k))[1])
-    folder, _ = command(CURVES, "--max_epochs=1 --dtype=float64")
+    command(CURVES, "--max_epochs=1 --dtype=float64")
     assert asked == [(("MNIST-1D-360",), {"dtype": "float64", "validation": 0.2})]
     for words, name in (("", "validation"), ("--validation=0", "test")):
         columns = [each for each in table(command(CURVES, "--max_epochs=1", words)[0])[0] if each.endswith("_loss")]

@@ -216,7 +216,7 @@ def _measure(net, classes):
 
 
 def _evaluate(net, rule, samples, first, tally):
-    """Return accuracy and mean squared error in training and on the set to judge by, and each layer's cosine with BP."""
+    """Return accuracy and mean squared error in training and on the judging set, and each layer's cosine with BP."""
     name, judged = samples.judged
     sets = {"train": tally.means(), name: classifier.means(_measure(net, samples.classes), *judged)}
     cosines = check.cosine(rule(net, *first)[0], rules.bp(net, *first)[0])

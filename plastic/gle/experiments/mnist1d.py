@@ -67,9 +67,8 @@ def mnist1d(
     if learning_rate is not None:
         require.number("learning_rate", learning_rate, above=0)
     require.number("validation", validation, least=0, below=1)
-    count, *_ = data.sizes(_SET)
-    if batch_size > count:
-        raise PlasticError(f"batch_size is {batch_size}, but there are {count} training samples")
+    if (known := data.sizes(_SET)) is not None and batch_size > known[0]:
+        raise PlasticError(f"batch_size is {batch_size}, but there are {known[0]} training samples")
 
     generators = run.generators()
     layers = seeds.stacked([uniform_layers(each.init, sizes(architecture)) for each in generators])
@@ -77,7 +76,8 @@ def mnist1d(
     rate, schedule = (learning_rate or _RATES[architecture]) * 72 / _STEPS, Plateau(patience=2, factor=0.5)
     net = network(architecture, layers)
     learner = SequenceClassifier(net, steps_first, schedule, rate, batch=batch_size, chunk=_CHUNK)
-    source = Batches(*samples.train, batch_size, [each.shuffle for each in generators])
+    x, labels = samples.train
+    source = Batches(x, labels, batch_size, [each.shuffle for each in generators])
     best = Best({"layers": net.layers}, net.lead, samples, "accuracy")
     sequence_classifier.train(run, learner, source, samples.judged, epochs=max_epochs, best=best)
     tested = best.test(run, learner.measure, chunk=_CHUNK)
