@@ -28,7 +28,7 @@ LINES = [
             "--learning_rate=0.003",
         ),
         data=clusters,
-        figures=("learning_curves", "cosines", "singular_values"),
+        figures=("learning_curves", "confusion", "cosines", "singular_values"),
         network=network,
         longer=(("--nb_epochs=1",), ("--nb_epochs=3",)),
         seeds="--seeds",

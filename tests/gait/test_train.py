@@ -161,7 +161,7 @@ def test_gait_is_bp_where_weights_are_orthogonal(toy):
 def test_the_run_folder_as_documented(toy):
     folder, _ = command("--algorithm=GAIT", f"--dataset={toy}", "--seeds=1,2", *TINY, plot=True)
     assert folder.parent == pathlib.Path("results/gait") and folder.name.startswith("train-GAIT-toy-")
-    png = {"learning_curves.png", "cosines.png", "singular_values.png"}
+    png = {"learning_curves.png", "confusion.png", "cosines.png", "singular_values.png"}
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
         "config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", *png
     }  # fmt: skip
@@ -418,7 +418,7 @@ def test_many_layers_are_drawn_in_their_order_without_a_warning(toy):
     from plastic.gait.experiments import figures
 
     folder, _ = command(f"--dataset={toy}", "--nb_layers=40", "--batch_size=100", "--nb_epochs=1", plot=True)
-    assert len(list(folder.glob("*.png"))) == 3
+    assert len(list(folder.glob("*.png"))) == 4
     for draw in (figures.cosines, figures.singular_values):
         labels = [line.get_label() for line in draw([runs.Run(folder)]).axes[0].get_lines()]
         assert labels == [f"layer {number}" for number in range(1, 42)]

@@ -26,8 +26,8 @@ def assert_picture(path):
     assert min(image.shape[:2]) > 200 and image.min() < 0.5 < image.max(), path  # not one colour
 
 
-PICTURES = {"lagline": ["lagline"], "lagnet": ["learning", "spectra", "traces"], "mnist1d": ["accuracy"],
-            "gsc": ["accuracy"]}  # fmt: skip
+PICTURES = {"lagline": ["lagline"], "lagnet": ["learning", "spectra", "traces"], "mnist1d": ["accuracy", "confusion"],
+            "gsc": ["accuracy", "confusion"]}  # fmt: skip
 
 
 @pytest.mark.parametrize("words", ["", "--seeds=5,1"])

@@ -13,11 +13,11 @@ import plastic
 from plastic import functions, gle, parameters, runs, xp
 from plastic.data.speech.batches import Batches
 from plastic.data.speech.features import log_mel, standardise
+from plastic.evaluations import best_of
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import uniform_layers
 from plastic.optimizers import Adam, Plateau
-from plastic.validation import best_of
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from plastic import plotting
+from plastic.evaluations import confusion
 
 
 def learning_curves(runs):
@@ -56,7 +57,12 @@ def singular_values(runs):
     return fig
 
 
-ALL = {"learning_curves": learning_curves, "cosines": cosines, "singular_values": singular_values}
+ALL = {
+    "learning_curves": learning_curves,
+    "confusion": confusion,
+    "cosines": cosines,
+    "singular_values": singular_values,
+}
 """The figures by the names of their files."""
 
 

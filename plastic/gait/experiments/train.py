@@ -10,14 +10,14 @@ import numpy as np
 from plastic import check, classifier, data, parameters, require, runs, training, xp
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
-from plastic.functions import accuracy, mean_squared_error, one_hot
+from plastic.evaluations import Evaluations, best_of, told
+from plastic.functions import accuracy, confusion, mean_squared_error, one_hot
 from plastic.gait import feedback, regulariser, rules
 from plastic.gait.experiments import figures
 from plastic.gait.network import InvertibleNetwork, predict, random_layer, require_no_growth
 from plastic.initializers import legacy_generator
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
-from plastic.validation import Best, best_of, told
 
 _TOWER = (784, 500, 200, 10)
 
@@ -63,7 +63,7 @@ def train(
 ):
     """Train an invertible network to classify images by BP, TP, GAIT-prop, FA or DFA (Ahmad et al. 2020).
 
-    The run folder, results/gait/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and three figures.
+    The run folder, results/gait/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and four figures.
     The metrics are the accuracy and the true mean squared error on the test set; the same in training, running means
     over the batches since the last evaluation, each before its update; and for each layer the cosine between the update
     of the rule and that of backpropagation, both without regulariser, on the first training batch. (The published code
@@ -73,7 +73,7 @@ def train(
     seed of the last hidden layer, so these two start equal. lambda above 1 has its Gram matrix in float64 in either
     precision. As published, the test set is measured at each evaluation; with --validation=0.1 the validation set is,
     and the test set once, with the parameters of the best epoch, which arrays.h5 has (test_accuracy, test_mse,
-    best_epoch).
+    test_confusion, best_epoch). The confusion matrix of the last evaluation is in the checkpoint.
 
     Args:
         algorithm: BP (backpropagation), TP (target propagation), GAIT (GAIT-prop), FA or DFA ((direct) feedback
@@ -120,8 +120,8 @@ def train(
     rule = _rule(algorithm, net, samples.classes, [each.init for each in generators], gamma)
     optimizer, grads = Adam.without_correction(learning_rate), parameters.zeros_like(net.parameters)
     tally = classifier.Tally(net.replicas, "accuracy", "mse")
-    best = Best(net.parameters, net.replicas, samples, "accuracy")
-    state = net.parameters | {"moments": optimizer.init(net.parameters), "tally": tally.totals} | best.tree
+    evaluations = Evaluations(net.parameters, net.replicas, samples.classes, "accuracy", best=bool(validation))
+    state = net.parameters | {"moments": optimizer.init(net.parameters), "tally": tally.totals} | evaluations.tree
     shuffles = [each.shuffle for each in generators] if shuffle else ()
     source = Batches(x, one_hot(labels, samples.classes), batch_size, shuffles)
     every, first = eval_every or source.per_epoch, (x[:batch_size], source.y[:batch_size])
@@ -142,12 +142,12 @@ def train(
         source,
         step,
         steps=nb_epochs * source.per_epoch,
-        evaluate=lambda: best.note(_evaluate(net, rule, samples, first, tally)),
+        evaluate=lambda: evaluations.note(_evaluate(net, rule, samples, first, tally)),
         evaluate_every=every,
         checkpoint_every=source.per_epoch,
         advice="try a smaller learning_rate, or a smaller orthogonal_reg",
     )
-    tested = best.test(run, _measure(net, samples.classes))
+    tested = evaluations.test(run, _measure(net, samples.classes), samples.test)
     run.save_arrays(_singular_values(net))
     return [_report(run, tested)]
 
@@ -206,11 +206,12 @@ def _sums(a, y):
 
 
 def _measure(net, classes):
-    """Return the function (x, labels) -> accuracy and mean squared error."""
+    """Return the function (x, labels) -> accuracy, mean squared error and confusion matrix."""
 
     def measure(x, labels):
         a = predict(net, x, classes=classes)
-        return {"accuracy": accuracy(a, labels), "mse": mean_squared_error(a, one_hot(labels, classes))}
+        found = {"accuracy": accuracy(a, labels), "mse": mean_squared_error(a, one_hot(labels, classes))}
+        return found | {"confusion": confusion(a, labels)}
 
     return measure
 

@@ -7,6 +7,7 @@ from plastic.data import speech
 from plastic.data.speech.batches import Batches, fixed
 from plastic.data.speech.features import mel_filters, stretch
 from plastic.errors import PlasticError
+from plastic.evaluations import Evaluations
 from plastic.gle.experiments import figures, seeds, sequence_classifier
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import Network, uniform_layers
@@ -82,10 +83,12 @@ def gsc(
     sets = {name: getattr(found, name) for name in ("validation", "test")}
     sets = {name: (fixed(each, found.rate, n_mels), xp.asarray(each.labels)) for name, each in sets.items()}
     source = Batches(found.train, found.rate, batch_size, n_mels, [each.data for each in generators], found.noise)
-    sequence_classifier.train(run, learner, source, ("validation", sets["validation"]), epochs=max_epochs)
-    accuracies = xp.asnumpy(learner.score(*sets["test"])["accuracy"])
-    run.save_arrays({"test_accuracy": accuracies})
-    return [sequence_classifier.spread(np.delete(np.atleast_1d(accuracies), run.diverged))]
+    judged, classes = ("validation", sets["validation"]), len(found.classes)
+    evaluations = Evaluations({"layers": net.layers}, net.lead, classes, "accuracy", best=False)
+    sequence_classifier.train(run, learner, source, judged, evaluations, epochs=max_epochs)
+    tested = {name: xp.asnumpy(value) for name, value in learner.score(*sets["test"]).items()}
+    run.save_arrays({f"test_{name}": value for name, value in tested.items()})
+    return [sequence_classifier.spread(np.delete(np.atleast_1d(tested["accuracy"]), run.diverged))]
 
 
 def network(layers):

@@ -8,12 +8,12 @@ import numpy as np
 from plastic import classifier, data, require, runs, xp
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
+from plastic.evaluations import Evaluations, best_of, told
 from plastic.gle.experiments import figures, seeds, sequence_classifier
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.lag_features import lag_features
 from plastic.gle.networks import Network, uniform_layers
 from plastic.optimizers import Plateau
-from plastic.validation import Best, best_of, told
 
 _SET, _DT, _STEPS, _CLASSES = "MNIST-1D-360", 0.2, 360, 10
 _RATES = {"plastic_e2e": 5e-3, "plastic_e2e_42k": 2.5e-3, "static_lagnet": 5e-3}  # for 72 steps
@@ -78,9 +78,9 @@ def mnist1d(
     learner = SequenceClassifier(net, steps_first, schedule, rate, batch=batch_size, chunk=_CHUNK)
     x, labels = samples.train
     source = Batches(x, labels, batch_size, [each.shuffle for each in generators])
-    best = Best({"layers": net.layers}, net.lead, samples, "accuracy")
-    sequence_classifier.train(run, learner, source, samples.judged, epochs=max_epochs, best=best)
-    tested = best.test(run, learner.measure, chunk=_CHUNK)
+    evaluations = Evaluations({"layers": net.layers}, net.lead, _CLASSES, "accuracy", best=bool(validation))
+    sequence_classifier.train(run, learner, source, samples.judged, evaluations, epochs=max_epochs)
+    tested = evaluations.test(run, learner.measure, samples.test, chunk=_CHUNK)
     accuracies = tested["test_accuracy"] if tested else [row["test_accuracy"] for row in seeds.last_rows(run)]
     return [sequence_classifier.spread(accuracies) + told(tested)]
 

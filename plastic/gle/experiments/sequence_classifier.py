@@ -7,7 +7,7 @@ a sequence begins in what the one before left, as published.
 import numpy as np
 
 from plastic import affine, classifier, parameters, training, xp
-from plastic.functions import accuracy, softmax, softmax_cross_entropy
+from plastic.functions import accuracy, confusion, softmax, softmax_cross_entropy
 from plastic.gle.dynamics import predict, step
 from plastic.gle.state import State
 from plastic.optimizers import Adam
@@ -71,10 +71,10 @@ class SequenceClassifier:
         return outputs
 
     def measure(self, x, labels):
-        """Return the mean cross-entropy of all steps and the accuracy, {"loss", "accuracy"}, on sequences x (N, ..)."""
+        """Return what sequences x (N, ..) give: {"loss": mean cross-entropy of all steps, "accuracy", "confusion"}."""
         outputs = self.present(self.prepare(x))
-        loss = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1))
-        return {"loss": loss, "accuracy": accuracy(xp.sum(outputs, axis=-3), labels)}
+        loss, total = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1)), xp.sum(outputs, axis=-3)
+        return {"loss": loss, "accuracy": accuracy(total, labels), "confusion": confusion(total, labels)}
 
     def score(self, x, labels):
         """Return what `measure` gives, a chunk of the sequences at a time."""
@@ -120,11 +120,11 @@ class Turn:
             self.optimizer.step(network.parameters, grads, self.moments, lr)
 
 
-def train(run, learner, source, judged, epochs, best=None):
+def train(run, learner, source, judged, evaluations, epochs):
     """Train a `SequenceClassifier` on a source of batches (x, labels), and evaluate it after each epoch.
 
     The metrics are loss and accuracy on the set `judged`, ("test", (x, labels)) for instance, the accuracy while
-    learning, and the learning rate, which that loss lowers. x is as `prepare` takes it. best: a `Best` or None.
+    learning, and the learning rate, which that loss lowers. x is as `prepare` takes it. evaluations: what they leave.
     """
     trained, (name, (x, labels)) = False, judged
 
@@ -140,9 +140,9 @@ def train(run, learner, source, judged, epochs, best=None):
         metrics["learning_rate"] = rates["lr"][..., 0].copy()
         if trained:
             learner.schedule.step(rates, score["loss"][..., None])
-        return best.note(metrics) if best else metrics
+        return evaluations.note(metrics)
 
-    state, steps = learner.tree | (best.tree if best else {}), epochs * source.per_epoch
+    state, steps = learner.tree | evaluations.tree, epochs * source.per_epoch
     training.fit(run, state, source, step, steps=steps, evaluate=evaluate, advice="try a smaller learning_rate")
 
 
