@@ -63,7 +63,8 @@ def drawn(*folders):
     draw = COMMANDS[found[0].experiment].experiment.draw
     figures = {name: function(found) for name, function in draw.items()}
     for axis in (axis for figure in figures.values() for axis in figure.axes):
-        place = axis.get_subplotspec()
+        if (place := axis.get_subplotspec()) is None:
+            continue  # a bar of colours
         assert axis.get_title() or not place.is_first_row()
         assert axis.get_xlabel() or not place.is_last_row()
         assert axis.get_ylabel() or not place.is_first_col()

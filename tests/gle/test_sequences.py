@@ -11,13 +11,13 @@ from gle.tiny import ARCHITECTURES, CURVES, LOAD, WORDS, command, stretched, tin
 
 import plastic
 from plastic import functions, gle, parameters, runs, xp
-from plastic.data.speech.batches import Batches
-from plastic.data.speech.features import log_mel, standardise
+from plastic.data.speech.batches import Balanced, Batches
+from plastic.data.speech.features import log_mel, mfcc, standardise
 from plastic.evaluations import best_of
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import uniform_layers
-from plastic.optimizers import Adam, Plateau
+from plastic.optimizers import SGD, Adam, Plateau
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +36,10 @@ class ByHand:
     State, once begun, goes on from sequence to sequence; the first rows are taken again where a batch is larger.
     """
 
-    def __init__(self, network, lr, patience, factor):
+    def __init__(self, network, lr, patience, factor, optimizer=Adam):
         self.network, self.lr, self.patience, self.factor = network, lr, patience, factor
-        self.state, self.grads, self.adam = None, parameters.zeros_like(network.parameters), Adam(lr)
-        self.moments = self.adam.init(network.parameters)
+        self.state, self.grads, self.optimizer = None, parameters.zeros_like(network.parameters), optimizer(lr)
+        self.moments = self.optimizer.init(network.parameters)
         self.best, self.bad = np.inf, 0
 
     def learn(self, x, labels):
@@ -49,7 +49,7 @@ class ByHand:
         for t in range(x.shape[1]):
             err = softmax(self.state.output) - np.eye(self.network.sizes[-1])[labels]
             total = total + gle.step(self.network, self.state, x[:, t], err, out=self.grads)[1]
-            self.adam.step(self.network.parameters, self.grads, self.moments, lr=self.lr)
+            self.optimizer.step(self.network.parameters, self.grads, self.moments, lr=self.lr)
         return np.mean(total.argmax(axis=-1) == labels)
 
     def score(self, x, labels, chunk):
@@ -103,12 +103,17 @@ def curve_network(architecture, layers):
     return gle.Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], 0.2)
 
 
-def word_network(layers):
+PUBLISHED = [2.4, 0.6, 1.2, 1.8, 2.4], [2.4, 0.1, 0.1, 0.1, 0.1]
+
+
+def word_network(layers, constants=PUBLISHED, prospective=True):
     """The network for spoken words as it is published: five groups of neurons in each of three hidden layers."""
-    n = layers[0].W.shape[-1] // 5
-    tau_m, tau_r = (np.repeat(tau, n) for tau in ([2.4, 0.6, 1.2, 1.8, 2.4], [2.4, 0.1, 0.1, 0.1, 0.1]))
+    n = layers[0].W.shape[-1] // len(constants[0])
+    tau_m, tau_r = (np.repeat(tau, n) for tau in constants)
     phi = [functions.linear, functions.tanh, functions.tanh, functions.linear]
-    return gle.Network.from_layers(layers, phi, [tau_m] * 3 + [2.4], [tau_r] * 3 + [2.4], 0.05)
+    outer = [[each[0]] for each in constants]
+    every = [tau_m] * 3 + outer[0], [tau_r] * 3 + outer[1]
+    return gle.Network.from_layers(layers, phi, *every, 0.05, prospective=prospective)
 
 
 def lagged(x):
@@ -169,36 +174,52 @@ def test_mnist1d_by_hand(architecture, words, rate):
 PARAMETERS = {"plastic_e2e": 14956, "plastic_e2e_42k": 42040, "static_lagnet": 4930}  # as published
 
 
-def test_gsc_by_hand():
-    """A loop over epochs, batches and steps gives metrics.csv, the weights, and the accuracy on the test set."""
-    words = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
-    folder, (line,) = command(WORDS, words)
+OTHER = "--optim=sgd --lr-scheduler=step --lr-scheduler-step-size=2 --features=mfcc --no-prospective_errors"
+GROUPS = "--tau_m=0.6,1.2 --tau_r=0.2,0.05 --sampling=random"
+
+
+@pytest.mark.parametrize("words", ["", OTHER, GROUPS])
+def test_gsc_by_hand(words):
+    """A loop over epochs, batches and steps gives metrics.csv, the weights, and accuracy and matrix of the test set."""
+    common = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
+    folder, (line,) = command(WORDS, common, words)
     xp.use(dtype="float64")
     generator, speech = xp.generator(4), tiny_words("FSDD", seed=4)
     layers = uniform_layers(generator.init, (6, 10, 10, 10, 3))
-    hand = ByHand(word_network(layers), 0.1 * 0.05 * 625 / 800, 0, 0.1)
+    other, groups = words == OTHER, ([0.6, 1.2], [0.2, 0.05]) if words == GROUPS else PUBLISHED
+    hand = ByHand(word_network(layers, groups, not other), 0.1 * 0.05 * 625 / 800, 0, 0.1, SGD if other else Adam)
     hand.state = gle.State(hand.network, 6)
-    source = Batches(speech.train, 8000, 6, 6, [generator.data], speech.noise)
+    kind = "mfcc" if other else "mel"
+    source = Batches(speech.train, 8000, 6, 6, [generator.data], speech.noise, kind)
 
-    def score(recordings):
-        x = standardise(log_mel(recordings.samples, 8000, 6)).astype(float)
-        return hand.score(stretched(x), recordings.labels, 6)
+    def heard(recordings):
+        x = standardise((mfcc if other else log_mel)(recordings.samples, 8000, 6)).astype(float)
+        chosen = np.arange(len(x))
+        if words == GROUPS:
+            chosen = Balanced(recordings.labels).draw(generator.task, len(x))
+        return stretched(x[chosen]), recordings.labels[chosen], 6
 
+    validation, test = heard(speech.validation), heard(speech.test)
     expected, accuracy = [], 0
     for epoch in range(4):
         if epoch > 0:
             batches = [source.next() for _ in range(3)]
             accuracy = np.mean([hand.learn(stretched(x), labels) for x, labels in batches])
-        loss, part = score(speech.validation)
+        loss, part = hand.score(*validation)
         row = {"validation_loss": loss, "validation_accuracy": part}
         expected.append(row | {"train_accuracy": accuracy, "learning_rate": hand.lr})
-        if epoch > 0:
+        if epoch > 0 and other:
+            hand.lr *= 0.1 if epoch % 2 == 0 else 1
+        elif epoch > 0:
             hand.plateau(loss)
     assert_metrics(folder, expected)
-    assert expected[-1]["learning_rate"] < expected[0]["learning_rate"]  # so that it learned by a lowered rate
-    _, on_test = score(speech.test)
+    if words != GROUPS:  # these learned by a lowered rate
+        assert expected[-1]["learning_rate"] < expected[0]["learning_rate"]
+    _, on_test = hand.score(*test)
     assert line == f"test accuracy {100 * on_test:.2f} % (seeds: 1, standard deviation 0.00)"
-    np.testing.assert_allclose(runs.Run(folder).arrays()["test_accuracy"], on_test)
+    arrays = runs.Run(folder).arrays()
+    np.testing.assert_allclose([arrays["test_accuracy"], np.trace(arrays["test_confusion"])], on_test)
+    np.testing.assert_allclose(arrays["test_confusion"].sum(axis=1), np.bincount(test[1], minlength=3) / len(test[1]))
     found = plastic.load(folder).network.parameters.flat
     np.testing.assert_allclose(found, hand.network.parameters.flat, rtol=0, atol=1e-9)
 
@@ -258,10 +279,15 @@ def test_the_validation_set_takes_the_place_of_the_test_set(monkeypatch):
 
 def test_the_first_seed_splits_the_recordings(monkeypatch):
     asked = []
-    monkeypatch.setattr(gsc.speech, "load", lambda name, seed: (asked.append((name, seed)), tiny_words(name, seed))[1])
-    for words in ("", "--dataset=GSC --seed=7", "--seeds=9,2"):
+
+    def load(name, seed, full):
+        asked.append((name, seed, full))
+        return tiny_words(name, seed)
+
+    monkeypatch.setattr(gsc.speech, "load", load)
+    for words in ("", "--dataset=GSC --seed=7", "--seeds=9,2", "--dataset=GSC --full"):
         command(WORDS, words, "--max_epochs=1")
-    assert asked == [("FSDD", 115), ("GSC", 7), ("FSDD", 9)]
+    assert asked == [("FSDD", 115, False), ("GSC", 7, False), ("FSDD", 9, False), ("GSC", 115, True)]
 
 
 TURNS = {"one": [slice(0, 3)], "two": [slice(0, 1), slice(1, 3)], "three": [slice(k, k + 1) for k in range(3)]}
@@ -353,7 +379,7 @@ def test_gsc_on_real_recordings(monkeypatch, datasets, request):
         return dataclasses.replace(recordings, labels=recordings.labels[rows], rows=recordings.rows[rows])
 
     sets = {name: part(getattr(real, name), keep) for name, keep in (("train", 6), ("validation", 3), ("test", 3))}
-    monkeypatch.setattr(gsc.speech, "load", lambda name, seed: dataclasses.replace(real, **sets))
+    monkeypatch.setattr(gsc.speech, "load", lambda name, **_: dataclasses.replace(real, **sets))
     words = "gsc --dataset=FSDD --hidden=40 --max_epochs=6 --batch_size=20 --learning_rate=0.02 --results=results"
     _, (line,) = command(words)
     assert float(line.split()[2]) > 20  # of ten outputs, three of them used

@@ -15,18 +15,18 @@ from plastic.parameters import Affine
 
 
 class SequenceClassifier:
-    """A network that learns from batches of sequences, by Adam with a rate that is lowered on a plateau.
+    """A network that learns from batches of sequences, by an optimizer whose rate is lowered by a schedule.
 
     network: a `Network`, with a leading replica axis where there are several seeds.
     prepare: prepare(x) gives the input of all steps, (..., T, batch, n_0).
-    schedule: a `Plateau`.    learning_rate: at first.
+    schedule: a `Plateau`, or `Stairs`.    learning_rate: at first.    optimizer: `Adam` or `SGD`.
     batch, chunk: sequences in a batch of training and of evaluation.
     """
 
-    def __init__(self, network, prepare, schedule, learning_rate, batch, chunk):
+    def __init__(self, network, prepare, schedule, learning_rate, batch, chunk, optimizer=Adam):
         self.network, self.prepare, self.schedule, self.chunk = network, prepare, schedule, chunk
         self.dynamics, self.grads = State(network, batch), parameters.zeros_like(network.parameters)
-        self.optimizer, lead = Adam(learning_rate), (*network.lead, 1)
+        self.optimizer, lead = optimizer(learning_rate), (*network.lead, 1)
         self.moments, self.rates = self.optimizer.init(network.parameters), schedule.init(learning_rate, lead)
         self.counts = {name: xp.zeros(lead, dtype=xp.float_dtype) for name in ("right", "seen")}
         self.turns = [Turn(self, which) for which in self._blocks()]
@@ -40,9 +40,10 @@ class SequenceClassifier:
     def learn(self, x, labels):
         """Present sequences x (..., T, batch, n_0) with their labels (..., batch); return the summed outputs."""
         total, lr = xp.zeros_like(self.dynamics.output), self.rates["lr"][..., None]
-        steps = self.moments["t"].copy()
+        clock = {name: self.moments[name].copy() for name in ("t",) if name in self.moments}
         for turn in self.turns:
-            self.moments["t"][...] = steps  # which all replicas count
+            for name, steps in clock.items():
+                self.moments[name][...] = steps  # of Adam, which all replicas count
             turn.learn(*(turn.of(each) for each in (x, labels, total, lr)))
         return total
 
