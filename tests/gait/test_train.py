@@ -2,6 +2,7 @@
 by tests/test_commands.py."""
 
 import json
+import os
 import pathlib
 import re
 
@@ -320,6 +321,39 @@ def test_load_takes_all_replicas_and_another_precision(toy):
     first, _ = command(f"--dataset={toy}", *TINY, "--seeds=1,2")
     second, _ = command(f"--dataset={toy}", *FROZEN, "--seeds=3,4", f"--load={first}")
     np.testing.assert_array_equal(weights(first)[0], weights(second)[0])
+
+
+def test_load_without_a_value_takes_the_newest_run_with_the_same_options(toy):
+    """Other options, or no checkpoint, are passed over; lengths may differ. The run says which it was."""
+    words = (f"--dataset={toy}", "--batch_size=30", "--learning_rate=0.003")
+    first, second = (command(*words, f"--nb_epochs={epochs}")[0] for epochs in (1, 2))
+    other, _ = command(*words, "--nb_epochs=1", "--seed=5")
+    for folder, age in ((first, 30), (second, 10), (other, 0)):
+        at = os.stat(folder / "config.json").st_mtime - age
+        os.utime(folder / "config.json", (at, at))
+    third, _ = command(*words, "--nb_epochs=3", "--load")
+    assert runs.Run(third).options["load"] == str(second)
+    assert table(third)[0]["test_mse"] == table(second)[-1]["test_mse"]
+    (second / "checkpoint.h5").unlink()
+    (third / "config.json").write_text("{}")
+    assert runs.Run(command(*words, "--nb_epochs=4", "--load")[0]).options["load"] == str(first)
+    assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--linear")
+    assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--results=elsewhere")
+
+
+@pytest.mark.parametrize("word", ["--no-load", "--load=false", "--load=none"])
+def test_load_can_be_refused(toy, word):
+    folder, _ = command(f"--dataset={toy}", *TINY, word)
+    assert runs.Run(folder).options["load"] is None
+
+
+@pytest.mark.parametrize("words, left", [((), 20), (("--shuffle",), None), (("--batch_size=30",), None)])
+def test_samples_that_are_never_trained_on_are_said(toy, capsys, words, left):
+    """Of 300 samples in batches of 40, in file order."""
+    given = {word.partition("=")[0]: word for word in (f"--dataset={toy}", "--batch_size=40", "--nb_epochs=1", *words)}
+    command(*given.values())
+    told = f"note: the last {left} of 300 training samples fill no batch of 40 and are never trained on"
+    assert capsys.readouterr().err.startswith(told) if left else capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("words", [("--nb_layers=2",), ("--tower", "--widths=16,10"), ("--seeds=1,2",)])

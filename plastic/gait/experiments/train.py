@@ -1,19 +1,19 @@
 """The published task: images to classes, by one of the rules on a square or a tower network."""
 
 import functools
-import os
 import pathlib
 from typing import Literal
 
 import numpy as np
 
-from plastic import check, classifier, data, parameters, require, runs, training, xp
+from plastic import check, classifier, data, parameters, require, runs, terminal, training, xp
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
 from plastic.evaluations import Evaluations, best_of, told
 from plastic.functions import accuracy, confusion, mean_squared_error, one_hot
 from plastic.gait import feedback, regulariser, rules
 from plastic.gait.experiments import figures
+from plastic.gait.experiments.start import assign, newest, require_run
 from plastic.gait.network import InvertibleNetwork, predict, random_layer, require_no_growth
 from plastic.initializers import legacy_generator
 from plastic.optimizers import Adam
@@ -59,7 +59,7 @@ def train(
     shuffle: bool = False,
     eval_every: int | None = None,
     validation: float = 0.0,
-    load: str | None = None,
+    load: bool | str | None = None,
 ):
     """Train an invertible network to classify images by BP, TP, GAIT-prop, FA or DFA (Ahmad et al. 2020).
 
@@ -90,12 +90,15 @@ def train(
         tower: layers that narrow (784, 500, 200, 10) rather than square ones.
         widths: other widths for the tower, input side first, not growing.
         gamma: how far a GAIT target moves from the activity.
-        batch_size: samples per batch; by default a thousandth of the training set, as published.
-        shuffle: a new order of the samples in every epoch; by default the file's order, as published.
+        batch_size: samples per batch; by default a thousandth of the training set, as published. What does not fill a
+            batch is left out of an epoch.
+        shuffle: a new order of the samples in every epoch; by default the file's order, as published, in which the
+            samples that are left out are always the last ones and are never trained on. That is said at the start.
         eval_every: steps between two evaluations; by default an epoch (the published code takes 10 steps).
         validation: share of the training samples, 0.1 for instance, that is held out as a validation set: of each class
             the last ones.
-        load: a run folder whose parameters the training starts from, with fresh moments.
+        load: a run folder whose parameters the training starts from, with fresh moments; without a value the newest run
+            with the same options, but for the lengths nb_epochs and eval_every.
     """
     require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
     require.number("learning_rate", learning_rate, above=0)
@@ -103,7 +106,8 @@ def train(
     require.number("gamma", gamma, above=0, most=1)
     require.number("validation", validation, least=0, below=1)
     _require_widths(widths, tower)
-    _require_run(load)
+    if isinstance(load, str):
+        require_run(load)
     wanted = _Widths(tower, widths or _TOWER, nb_layers)
     if (known := data.sizes(dataset)) is not None:
         wanted.require_data(*known, batch_size)
@@ -112,10 +116,13 @@ def train(
     batch_size = wanted.require_data(len(x), x.shape[1], samples.classes, batch_size)
     run.fill(batch_size=batch_size, classes=samples.classes, n_inputs=x.shape[1])
     run.expect(wanted.entries(x.shape[1]) * len(run.seeds), **wanted.options)
+    if isinstance(load, bool):
+        load = newest(run) if load else None
+        run.fill(load=load)
 
     net = _network(wanted, run.seeds, orthogonal_init or orthogonal_reg == 0, linear, x.shape[1])
     if load is not None and not run.resuming:
-        _load(net, load)
+        assign(net, load)
     generators = run.generators()
     rule = _rule(algorithm, net, samples.classes, [each.init for each in generators], gamma)
     optimizer, grads = Adam.without_correction(learning_rate), parameters.zeros_like(net.parameters)
@@ -124,6 +131,11 @@ def train(
     state = net.parameters | {"moments": optimizer.init(net.parameters), "tally": tally.totals} | evaluations.tree
     shuffles = [each.shuffle for each in generators] if shuffle else ()
     source = Batches(x, one_hot(labels, samples.classes), batch_size, shuffles)
+    if (left := len(x) % batch_size) and not shuffle:
+        terminal.warn(
+            f"note: the last {left} of {len(x)} training samples fill no batch of {batch_size} and are never trained "
+            "on, as published; --shuffle takes all in turn"
+        )
     every, first = eval_every or source.per_epoch, (x[:batch_size], source.y[:batch_size])
 
     def step(batch, number):
@@ -194,11 +206,6 @@ def _require_widths(widths, tower):
     require_no_growth(widths)
 
 
-def _require_run(load):
-    if load is not None and not os.path.exists(os.path.join(load, "checkpoint.h5")):
-        raise PlasticError(f"load is {load!r}, which is no run folder with a checkpoint.h5")
-
-
 def _sums(a, y):
     """Return how many outputs (..., batch, classes) are right by the one-hot targets, and the sum of squared errors."""
     right = xp.argmax(a, axis=-1) == xp.argmax(y, axis=-1)
@@ -257,15 +264,6 @@ def published_layers(widths, seed, square, orthogonal):
     if square:
         seeds[-1] = seeds[-2]
     return [random_layer(s, legacy_generator(each), orthogonal) for s, each in zip(widths, seeds, strict=True)]
-
-
-def _load(net, folder):
-    arrays, _ = runs.Run(folder).read_checkpoint()
-    layers = {path: array for path, array in best_of(arrays).items() if path.startswith("layers/")}
-    try:
-        parameters.assign(net.parameters, layers)
-    except PlasticError as error:
-        raise PlasticError(f"load: the network of {folder} is another one: {error}") from None
 
 
 def _singular_values(net):
