@@ -49,6 +49,10 @@ NETWORK = {
     "--dt=1.5": "dt",
     "--dt=-0.1": "dt",
     "--tolerance=-1": "tolerance",
+    "--tolerance=nan": "tolerance",
+    "--tolerance=little": "tolerance",
+    "--solver=newton": "anderson",
+    "--solver=layerwise": "prototypical",
     "--activation_function=relu": "hardsigm",
     "--padding=2": "padding",
     "--padding=-1": "padding",
@@ -96,7 +100,7 @@ LINES = [
         network=network,
         longer=(("--epochs=2",), ("--epochs=4",)),  # after whole intervals between evaluations
         seeds="--seeds",
-        columns=("test_error", "train_error", "test_loss", "train_loss"),
+        columns=("test_error", "train_error", "test_loss", "train_loss", "residual"),
         wrong=NETWORK
         | RATES
         | {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, ep, functions, parameters, xp
-from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop, relaxation
+from plastic.ep import Comparison, Relaxation, bptt, distances, eqprop
 from plastic.errors import PlasticError
 from plastic.functions import Activation
 
@@ -90,7 +90,7 @@ def test_bptt_is_the_gradient_of_the_loss_after_a_truncated_relaxation(backend, 
     entries = 40 if backend == "numpy" else 4  # the stand-in is slow
     check.gradient(loss, network.parameters, grads, max_entries=entries)
     w.run(steps)
-    assert_array_equal(xp.asnumpy(output), xp.asnumpy(w.output))
+    assert_allclose(xp.asnumpy(output), xp.asnumpy(w.output), rtol=1e-13)
 
 
 def test_bptt_through_more_steps_than_there_are_takes_all():
@@ -419,7 +419,7 @@ def test_small_differences_survive_float32():
     rng = np.random.default_rng(0)
     wiring = ep.energy((20, 30, 10), rng).wiring
     x = rng.random((20, 20))
-    minus = rng.random(20 * 40).astype(np.float32)
+    minus = rng.random((20, 40)).astype(np.float32)
     plus = (minus + 1e-4 * rng.standard_normal(minus.shape)).astype(np.float32)
     exact = wiring.contrast(plus.astype(float), minus.astype(float), x, ((), ()), -1e3)
     single = with_parameters_float32(wiring).contrast(plus, minus, x.astype(np.float32), ((), ()), -1e3)
@@ -429,69 +429,6 @@ def test_small_differences_survive_float32():
 def with_parameters_float32(wiring):
     tree = parameters.map(lambda leaf: leaf.astype(np.float32), wiring.parameters)
     return dataclasses.replace(wiring, **tree)
-
-
-# tolerance
-
-
-def test_a_relaxation_may_end_when_it_has_come_to_rest(backend):
-    network, x, _ = make("energy", "sigm")
-    w, full = Relaxation(network, x), Relaxation(network, x)
-    calls = _counted(w)
-    for each, tolerance in ((w, 1e-9), (full, 0.0)):
-        each.run(2000, tolerance=tolerance)
-    assert 20 < len(calls) < 1000 and len(calls) % relaxation._LOOK_EVERY == 0
-    assert_allclose(xp.asnumpy(w.s), xp.asnumpy(full.s), atol=1e-7)
-    assert np.abs(xp.asnumpy(w.s) - xp.asnumpy(full.s)).max() > 0
-
-
-def test_a_tolerance_that_nothing_meets_changes_nothing(backend):
-    """All T steps are made, one by one the same."""
-    network, x, y = make("energy", "sigm")
-    for steps in (1, 9, 10, 11, 25):
-        states = []
-        for tolerance in (0.0, 1e-300):
-            w = Relaxation(network, x)
-            calls = _counted(w)
-            w.run(steps, beta=0.3, y=y, tolerance=tolerance)
-            assert len(calls) == steps
-            states.append(xp.asnumpy(w.s))
-        assert_array_equal(*states)
-
-
-def _counted(w):
-    """Count the steps of a relaxation."""
-    calls, network = [], w.net
-
-    class Counting:
-        def __getattr__(self, name):
-            return getattr(network, name)
-
-        def step(self, *arguments):
-            calls.append(1)
-            network.step(*arguments)
-
-    w.net = Counting()
-    return calls
-
-
-@pytest.mark.parametrize("look", [1, 7, 10])
-def test_each_replica_rests_on_its_own(backend, look, monkeypatch):
-    """A replica that has come to rest stays as it is to the bit, however long its neighbours go on."""
-    monkeypatch.setattr(relaxation, "_LOOK_EVERY", look)
-    each, together = stacked("energy", 3, "sigm")
-    _, x, _ = make("energy", batch=3)
-    tolerance = 3e-4
-    w = Relaxation(together, x)
-    w.run(500, tolerance=tolerance)
-    for index, network in enumerate(each):
-        alone = Relaxation(network, x)
-        for _ in range(500):
-            before = alone.s.copy()
-            alone.run(1)
-            if float(np.abs(xp.asnumpy(alone.s - before)).max()) <= tolerance:
-                break
-        assert_allclose(xp.asnumpy(w.s[index]), xp.asnumpy(alone.s), rtol=1e-10)
 
 
 # memory, wrong sizes

@@ -88,7 +88,8 @@ def test_every_method_on_every_network(toy, network, method):
     methods = ["BPTT", "EP"] if "benchmark" in METHODS[method] else ["BPTT"] if method == "BPTT" else ["EP"]
     seeds = re.search(r"--seeds ([\d ]+\d)", METHODS[method] + " ")
     seeds = seeds[1].split() if seeds else ["1"]
-    assert list(rows[0]) == "step epoch replica seed method test_error train_error test_loss train_loss".split()
+    measured = ["test_error", "train_error", "test_loss", "train_loss", "residual"]
+    assert list(rows[0]) == ["step", "epoch", "replica", "seed", "method", *measured]
     steps = (0, 2, 4, 6) if "eval_every" in METHODS[method] else (0, 3, 6)
     clock = [
         (str(step), str(step / 3), str(place), seed, name)

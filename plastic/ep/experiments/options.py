@@ -161,16 +161,20 @@ class Phases:
         T: steps of the free phase.
         Kmax: steps of the nudged phase.
         beta: strength of the nudge.
-        tolerance: a relaxation ends when no state changes by more than this in a step; 0 makes all steps.
+        tolerance: a sample is left as it is when none of its states changes by more than this in a step; 0 makes all
+            steps.
+        solver: how states come to rest: the published steps; anderson, accelerated; or layerwise, for prototypical and
+            convolutional networks.
     """
 
     T: int = 100
     Kmax: int = 25
     beta: float = 1.0
     tolerance: float = 0.0
+    solver: Literal["steps", "anderson", "layerwise"] = "steps"
 
-    def require(self) -> None:
-        """Raise PlasticError where the two rules cannot run."""
+    def require(self, network: NetworkOptions) -> None:
+        """Raise PlasticError where the two rules cannot run on such a network."""
         require.whole("T", self.T, most=10**9)
         require.whole("Kmax", self.Kmax, most=10**9)
         if self.Kmax > self.T:
@@ -181,10 +185,17 @@ class Phases:
                 f"beta is {self.beta:g}; a nudge below {rounding:.1g}, the rounding of {xp.float_dtype}, moves no state"
             )
         require.number("tolerance", self.tolerance, least=0)
+        if self.solver == "layerwise" and not (network.discrete or network.C_tab):
+            raise PlasticError("solver layerwise is for prototypical networks (discrete, or with C_tab); take anderson")
+
+    @property
+    def ending(self) -> dict[str, Any]:
+        """How relaxations end, as the rules take it."""
+        return {"tolerance": self.tolerance, "solver": self.solver}
 
     def rules(self, network: NetworkOptions, nudging: str) -> dict[str, functools.partial]:
         """Return both rules, {"BPTT", "EP"}, as in training: BPTT goes back Kmax + 1 steps, but Kmax in maps."""
-        common: dict[str, Any] = {"T": self.T, "tolerance": self.tolerance}
+        common: dict[str, Any] = {"T": self.T, **self.ending}
         steps = self.Kmax + (0 if network.C_tab else 1)
         eqprop = functools.partial(rules.eqprop, K=self.Kmax, centered=nudging == "centered", **common)
         return {"BPTT": functools.partial(rules.bptt, steps=steps, **common), "EP": eqprop}

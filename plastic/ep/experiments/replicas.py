@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from plastic import parameters, xp
-from plastic.ep import rules
 from plastic.ep.dynamics import Network
 from plastic.ep.relaxation import Relaxation
 from plastic.types import Array, Tree
@@ -73,13 +72,19 @@ class _Group:
         return float(beta[0 if self.seed is ... else self.seed])
 
 
-def predict(network: Network, x: Array, T: int, tolerance: float) -> Array:
-    """Return the outputs of all replicas, (batch, n_L) of one; maps are relaxed a replica at a time."""
+def relaxed(network: Network, x: Array, T: int, **ending: Any) -> tuple[Array, Array]:
+    """Return the outputs of all replicas after T free steps, (batch, n_L) of one, and their residuals.
+
+    A residual is the largest change of a state in one more step. Maps are relaxed a replica at a time.
+    """
     tree = network.parameters
-    if "convolutions" not in tree or tree["convolutions"][0].W.ndim == 4:
-        return rules.predict(network, x, T=T, tolerance=tolerance)
-    each = (network.with_parameters(_replica(tree, k)) for k in range(len(tree["convolutions"][0].W)))
-    return xp.stack([rules.predict(one, x, T=T, tolerance=tolerance) for one in each])
+    if "convolutions" in tree and tree["convolutions"][0].W.ndim > 4:
+        each = (network.with_parameters(_replica(tree, k)) for k in range(len(tree["convolutions"][0].W)))
+        outputs, residuals = zip(*(relaxed(one, x, T, **ending) for one in each), strict=True)
+        return xp.stack(outputs), xp.stack(residuals)
+    w = Relaxation(network, x)
+    w.run(T, **ending)
+    return w.output.copy(), w.residual()
 
 
 def _replica(tree, index):

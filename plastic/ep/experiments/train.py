@@ -9,13 +9,13 @@ from plastic.data.sources import Batches, Drawn, Repeated, Together
 from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
-from plastic.ep.experiments.replicas import Replicas, predict
+from plastic.ep.experiments.replicas import Replicas, relaxed
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.optimizers import SGD
 
 
-def restore(arrays, *, T, tolerance, input_shape, **options):
+def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
@@ -29,7 +29,8 @@ def restore(arrays, *, T, tolerance, input_shape, **options):
     def outputs(x):
         if not np.ndim(x) or not len(x) or np.size(x[0]) != np.prod(input_shape):
             raise PlasticError(f"x has shape {np.shape(x)}; samples of shape {input_shape} are needed")
-        return xp.asnumpy(predict(network, xp.asarray(np.reshape(x, (len(x), *input_shape))), T, tolerance))
+        x = xp.asarray(np.reshape(x, (len(x), *input_shape)))
+        return xp.asnumpy(relaxed(network, x, T, tolerance=tolerance, solver=solver)[0])
 
     return network, outputs
 
@@ -62,7 +63,8 @@ def train(
     Sizes, channels and learning rates are given from the output backwards, as in the paper. Without options it is an
     epoch of the energy-based network with one hidden layer on MNIST, in a quarter of a minute. The run folder,
     results/ep/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and a figure of the errors. The
-    training error is that of each batch before its update, as published.
+    training error is that of each batch before its update, as published; the residual in metrics.csv is the largest
+    change of a state in one more free step, over the test set.
 
     Quirks of the published code that are kept: the output of the energy-based net has no rho' in its dynamics
     (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets Kmax. Dropped: there, --discrete
@@ -81,7 +83,7 @@ def train(
         eval_every: steps between two evaluations; by default an epoch.
     """
     network = network.complete()
-    phases.require()
+    phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     optimizer = SGD(network.rates(lr_tab))
     samples = images.load(network)
@@ -149,16 +151,22 @@ def _source(samples, outputs, batch_size, generators, random_sign):
 
 
 def _measured(network, samples, phases, chunk, train):
-    """Return the columns of metrics.csv: error in per cent and loss on the test set, and in training by the tally."""
+    """Return the columns of metrics.csv: error in per cent and loss on the test set, and in training by the tally.
+
+    The residual is the largest change of a state in one more free step, over the test set.
+    """
+    residuals = []
 
     def measure(x, labels):
-        output = predict(network, x, phases.T, phases.tolerance)
+        output, residual = relaxed(network, x, phases.T, **phases.ending)
+        residuals.append(residual)
         wrong, loss = _scores(output, one_hot(labels, output.shape[-1]))
         return {"error": 100 * (wrong / len(x)), "loss": loss}
 
     running = {"error": 100 * train["errors"], "loss": train["loss"]}
     sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": running}
-    return {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
+    columns = {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
+    return columns | {"residual": xp.max(xp.stack(residuals), axis=0)}
 
 
 def _report(method, test_error, train_error):

@@ -1,11 +1,49 @@
-"""What both wirings share: the gradient of a tied weight, and the requirements of their parameters."""
+"""What both wirings share: where layers lie, the gradient of a tied weight, the requirements of parameters."""
 
-from typing import Any
+import itertools
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 from plastic import affine, require, xp
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.types import Array
+
+Rows: TypeAlias = Array | tuple[Array, Array]
+"""What belongs to all layers, (..., batch, N), in one array or in two, those of the halves."""
+
+
+Pieces: TypeAlias = list[tuple[slice, Sequence[int]]]
+"""The columns and the numbers, from 0, of layers that move together."""
+
+
+def halves_of(widths: Sequence[int]) -> Pieces:
+    """Return the columns and the numbers, from 0, of the layers in two halves, which send to each other alone.
+
+    The second half has the output and every other layer below it; the output is last.
+    """
+    last = len(widths) - 1
+    numbers = range((last + 1) % 2, last, 2), range(last % 2, last + 1, 2)
+    first = sum(widths[k] for k in numbers[0])
+    return [(slice(0, first), numbers[0]), (slice(first, None), numbers[1])]
+
+
+def columns_of(widths: Sequence[int]) -> list[slice]:
+    """Return the columns of each layer in an array of all layers, where each half is in one piece."""
+    order = [k for _, numbers in halves_of(widths) for k in numbers]
+    ends = itertools.accumulate((widths[k] for k in order), initial=0)
+    found = dict(zip(order, itertools.starmap(slice, itertools.pairwise(ends)), strict=True))
+    return [found[k] for k in range(len(widths))]
+
+
+def view(rows: Rows, columns: slice) -> Array:
+    """Return columns of an array of all layers, or of its two halves (first, second), as a view."""
+    if not isinstance(rows, tuple):
+        return rows[..., columns]
+    first = rows[0].shape[-1]
+    if columns.stop <= first:
+        return rows[0][..., columns]
+    return rows[1][..., columns.start - first : columns.stop - first]
 
 
 def tied_gradient(r_below: Array, r: Array, delta_below: Array, delta: Array, out: Array | None = None) -> Array:

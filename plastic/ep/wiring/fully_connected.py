@@ -8,18 +8,33 @@ With r_k the row vectors (batch, n_k) that layer k = 1..L sends, r_0 those of th
 so that what goes up through W_k comes down through its transpose, and nothing goes into the input. A `skip` connection
 leads from the input to the output: a_L gets r_0 W_skip + b_skip too.
 
-All layers of a network lie side by side in one *flat* array (..., P), P = batch (n_1 + .. + n_L): the first layer's
-(batch, n_1) in row order, then the second's, ... What is elementwise runs over all layers in one pass, and each layer
-is a contiguous matrix, given by `split`. Leading axes are those of replicas, and in a trajectory the time before P.
+All layers of a network lie side by side in one array (..., batch, N), N = n_1 + .. + n_L: a row holds what belongs to a
+sample, and each layer is a matrix of some columns, given by `split`; what is elementwise runs over all layers in one
+pass. Layers .., L-3, L-1 come first, then .., L-2, L: these halves send to each other alone (`halves`), and what a
+layer receives lies side by side, so that it is one product,
+
+    a_k = [r_{k-1}, r_{k+1}] [W_k; W_{k+1}^T] + b_k
+
+Leading axes are those of replicas, and in a trajectory the time before the batch.
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from plastic import affine, require, xp
-from plastic.ep.wiring.connections import require_chain, require_connections, tied_gradient
+from plastic.ep.wiring.connections import (
+    Pieces,
+    Rows,
+    columns_of,
+    halves_of,
+    require_chain,
+    require_connections,
+    tied_gradient,
+    view,
+)
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
@@ -102,21 +117,23 @@ class FullyConnected:
         require.rows("x", x, self.inputs, self.dtype)
         return x
 
-    def split(self, flat: Array) -> list[Array]:
-        """Return the layers of a flat array (..., P) as views (..., batch, n_k)."""
-        widths = [layer.W.shape[-1] for layer in self.layers]
-        batch = flat.shape[-1] // sum(widths)
-        ends = [batch * end for end in itertools.accumulate(widths, initial=0)]
-        return [
-            flat[..., start:end].reshape(*flat.shape[:-1], batch, n)
-            for start, end, n in zip(ends[:-1], ends[1:], widths, strict=True)
-        ]
+    def split(self, rows: Rows) -> list[Array]:
+        """Return the layers of an array (..., batch, N), or of its halves, as views (..., batch, n_k)."""
+        return [view(rows, columns) for columns in self._columns]
+
+    @functools.cached_property
+    def halves(self) -> Pieces:
+        """The columns and the numbers, from 0, of the layers .., L-3, L-1, and those of the layers .., L-2, L."""
+        return halves_of([n for (n,) in self.shapes])
+
+    @functools.cached_property
+    def _columns(self):
+        return columns_of([n for (n,) in self.shapes])
 
     def zeros(self, r_0: Array) -> Array:
-        """Return the flat array of zeros for inputs r_0 (..., batch, n_0), with all replica axes."""
+        """Return the array (..., batch, N) of zeros for inputs r_0 (..., batch, n_0), with all replica axes."""
         leading = require.replicas(network=self.leading, x=r_0.shape[:-2])
-        units = sum(layer.W.shape[-1] for layer in self.layers)
-        return xp.zeros((*leading, r_0.shape[-2] * units), dtype=r_0.dtype)
+        return xp.zeros((*leading, r_0.shape[-2], sum(n for (n,) in self.shapes)), dtype=r_0.dtype)
 
     def switches(self, batch: int) -> list[Array]:
         """Return the pooling switches for a batch, a list of arrays: there are none here."""
@@ -127,7 +144,7 @@ class FullyConnected:
 
         Args:
             r_0: what the input sends, (..., batch, n_0).
-            out: the flat array (..., P) that r_0 W_1 and all biases are written into.
+            out: the array (..., batch, N) that r_0 W_1 and all biases are written into.
             switches: the pooling switches; there are none here.
         """
         first, *others = self.split(out)
@@ -139,25 +156,56 @@ class FullyConnected:
             others[-1] += r_0 @ self.skip.W
             others[-1] += self.skip.b
 
-    def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function of no arguments that writes the coupling, without the drive, of flat r into flat a.
+    def workspace(self, batch: int) -> Any:
+        """Return what the couplings of a batch need: [W_k; W_{k+1}^T] for each layer.
 
-        `switches` are the pooling switches; there are none here.
+        A product with such an array costs less than two, and less than one with a transposed view.
         """
-        r_of, a_of = self.split(r), self.split(a)
+        towards = map(self._towards, range(len(self.layers)))
+        rows = [sum(W.shape[-2] for W in each) for each in towards]
+        shapes = [(*self.leading, n, layer.W.shape[-1]) for n, layer in zip(rows, self.layers, strict=True)]
+        workspace = [xp.empty(shape, dtype=self.dtype) for shape in shapes]  # contiguous, as `concatenate` alone is not
+        self.renew(workspace)
+        return workspace
+
+    def renew(self, workspace: Any) -> None:
+        """Write the weights as they are now into a workspace."""
+        for k, stack in enumerate(workspace):
+            xp.concatenate(self._towards(k), axis=-2, out=stack)
+
+    def _towards(self, k):
+        """Return the weights from the layers below and above to layer number k, from 0."""
         W = self.weights
-        products = [(r_of[k - 1], W[k], a_of[k]) for k in range(1, len(W))]
-        products.append((r_of[1], affine.transposed(W[1]), a_of[0]))
-        more = [
-            (r_of[k + 1], affine.transposed(W[k + 1]), xp.empty_like(a_of[k]), a_of[k]) for k in range(1, len(W) - 1)
-        ]
+        return W[k : k + 1] * (k > 0) + [affine.transposed(each) for each in W[k + 1 : k + 2]]
+
+    def coupling(
+        self,
+        r: Rows,
+        a: Rows,
+        switches: Sequence[Array],
+        receivers: Sequence[int] | None = None,
+        workspace: Any = None,
+    ) -> Callable[[], None]:
+        """Return a function of no arguments that writes the coupling, without the drive, of r into a.
+
+        Args:
+            r: what the layers send, read whenever the function is called.
+            a: what they receive.
+            switches: the pooling switches; there are none here.
+            receivers: numbers of the layers, from 0, that receive; others are left alone. None for all.
+            workspace: what `workspace` gave, or None for a new one.
+        """
+        stacks = self.workspace(0) if workspace is None else workspace
+        columns, last = self._columns, len(self.layers) - 1
+        products = []
+        for k in range(last + 1) if receivers is None else receivers:
+            lowest, highest = columns[k - 1 if k > 0 else 1], columns[k + 1 if k < last else k - 1]
+            sent = view(r, slice(lowest.start, highest.stop))
+            products.append((sent, stacks[k], view(a, columns[k])))
 
         def couple() -> None:
             for sent, weights, out in products:
                 xp.matmul(sent, weights, out=out)
-            for sent, weights, buffer, out in more:
-                xp.matmul(sent, weights, out=buffer)
-                out += buffer
 
         return couple
 
@@ -171,12 +219,12 @@ class FullyConnected:
             W_k: r_{k-1}^T delta_k + delta_{k-1}^T r_k,    W_1: r_0^T delta_1,    b_k: delta_k
 
         Args:
-            delta, r: flat trajectories (..., time, P).
+            delta, r: trajectories (..., time, batch, N).
             r_0: what the input sends, (..., batch, n_0).
             switches: the pooling switches; there are none here.
             out: a tree of the parameters to write into.
         """
-        total = self.split(xp.sum(delta, axis=-2))
+        total = self.split(xp.sum(delta, axis=-3))
         deltas, sent = ([affine.rows(layer) for layer in self.split(each)] for each in (delta, r))
         outs = [Affine(None)] * len(self.layers) if out is None else out["layers"]
         grads = [_input_gradient(r_0, total[0], outs[0])]
@@ -196,15 +244,14 @@ class FullyConnected:
         which lose digits, do not occur.
 
         Args:
-            plus, minus: what the layers send, flat (..., P).
+            plus, minus: what the layers send, (..., batch, N).
             r_0: what the input sends, (..., batch, n_0).
             switches: (those of plus, those of minus); there are none here.
             scale: a number, or one for each replica, (..., 1, 1).
             out: a tree of the parameters to write into.
         """
-        difference = (plus - minus)[..., None, :]
-        mean = (0.5 * (plus + minus))[..., None, :]
-        return self.gradients(scale * difference, mean, r_0, out=out)
+        difference, mean = scale * (plus - minus), 0.5 * (plus + minus)
+        return self.gradients(difference[..., None, :, :], mean[..., None, :, :], r_0, out=out)
 
 
 def _input_gradient(r_0: Array, total: Array, out: Affine) -> Affine:
