@@ -292,6 +292,22 @@ def test_ep_is_what_the_paper_writes(seed, widths, batch, kind, activation, clam
         assert_allclose(a, b, rtol=1e-9, atol=1e-12, err_msg=path)
 
 
+@pytest.mark.parametrize("replicas", [(), (2,)])
+def test_what_layers_receive_does_not_depend_on_blocks(backend, replicas):
+    """a_k = r_{k-1} W_k + r_{k+1} W_{k+1}^T, for layers of one block of columns, of three, and of none."""
+    sizes, rng = (5, 64, 192, 96, 30), np.random.default_rng(0)
+    generators = [np.random.default_rng(seed) for seed in range(*replicas)] if replicas else rng
+    wiring = ep.prototypical(sizes, generators).wiring
+    r = xp.asarray(rng.standard_normal((*replicas, 3, sum(sizes[1:]))))
+    a = xp.empty_like(r)
+    wiring.coupling(r, a, [])()
+    sent, W = [xp.asnumpy(each) for each in wiring.split(r)], [xp.asnumpy(each) for each in wiring.weights]
+    for k, received in enumerate(wiring.split(a)):
+        below = sent[k - 1] @ W[k] if k > 0 else 0
+        above = sent[k + 1] @ W[k + 1].swapaxes(-1, -2) if k + 1 < len(W) else 0
+        assert_allclose(xp.asnumpy(received), below + above, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_coupling_is_symmetric_and_its_gradients_are_those_of_its_form(backend, kind):
     """<delta, coupling(r)> = <coupling(delta), r> at fixed switches, and `gradients` is its derivative in W."""

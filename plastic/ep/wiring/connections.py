@@ -1,4 +1,4 @@
-"""What both wirings share: where layers lie, the gradient of a tied weight, the requirements of parameters."""
+"""What both wirings share: places of layers, matrices in blocks, gradients of tied weights, what parameters need."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from plastic import affine, require, xp
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.types import Array
+
+_UNPACKED = 10**6  # products of numbers in a product of matrices that OpenBLAS makes without packing, at most
 
 Rows: TypeAlias = Array | tuple[Array, Array]
 """What belongs to all layers, (..., batch, N), in one array or in two, those of the halves."""
@@ -44,6 +46,22 @@ def view(rows: Rows, columns: slice) -> Array:
     if columns.stop <= first:
         return rows[0][..., columns]
     return rows[1][..., columns.start - first : columns.stop - first]
+
+
+def block_width(rows: int, n: int, m: int) -> int:
+    """Return the width of the blocks of columns in which to multiply a few rows with a matrix (n, m), as in x W.
+
+    OpenBLAS with AVX-512 multiplies small operands as they are, while it packs larger ones first, which with few rows
+    takes as long as the product. Elsewhere blocks cost nothing, but on a GPU, where the matrix is left whole.
+    """
+    if xp.backend() == "cupy":
+        return m
+    return next((width for width in (64, 32) if m % width == 0 and rows * n * width <= _UNPACKED), m)
+
+
+def blocks_of(W: Array, width: int) -> Array:
+    """Return a matrix (..., n, m) in blocks of columns, a view (..., m / width, n, width)."""
+    return W.reshape(*W.shape[:-1], W.shape[-1] // width, width).swapaxes(-3, -2)
 
 
 def tied_gradient(r_below: Array, r: Array, delta_below: Array, delta: Array, out: Array | None = None) -> Array:

@@ -28,6 +28,8 @@ from plastic import affine, require, xp
 from plastic.ep.wiring.connections import (
     Pieces,
     Rows,
+    block_width,
+    blocks_of,
     columns_of,
     halves_of,
     require_chain,
@@ -157,21 +159,25 @@ class FullyConnected:
             others[-1] += self.skip.b
 
     def workspace(self, batch: int) -> Any:
-        """Return what the couplings of a batch need: [W_k; W_{k+1}^T] for each layer.
+        """Return what the couplings of a batch need: [W_k; W_{k+1}^T] for each layer, in blocks of columns.
 
         A product with such an array costs less than two, and less than one with a transposed view.
         """
-        towards = map(self._towards, range(len(self.layers)))
-        rows = [sum(W.shape[-2] for W in each) for each in towards]
-        shapes = [(*self.leading, n, layer.W.shape[-1]) for n, layer in zip(rows, self.layers, strict=True)]
-        workspace = [xp.empty(shape, dtype=self.dtype) for shape in shapes]  # contiguous, as `concatenate` alone is not
+        workspace = []
+        for k, layer in enumerate(self.layers):
+            n, m = sum(W.shape[-2] for W in self._towards(k)), layer.W.shape[-1]
+            width = block_width(batch, n, m)
+            workspace.append(xp.empty((*self.leading, m // width, n, width), dtype=self.dtype))
         self.renew(workspace)
         return workspace
 
     def renew(self, workspace: Any) -> None:
         """Write the weights as they are now into a workspace."""
         for k, stack in enumerate(workspace):
-            xp.concatenate(self._towards(k), axis=-2, out=stack)
+            first = 0
+            for W in self._towards(k):
+                stack[..., first : first + W.shape[-2], :] = blocks_of(W, stack.shape[-1])
+                first += W.shape[-2]
 
     def _towards(self, k):
         """Return the weights from the layers below and above to layer number k, from 0."""
@@ -195,13 +201,14 @@ class FullyConnected:
             receivers: numbers of the layers, from 0, that receive; others are left alone. None for all.
             workspace: what `workspace` gave, or None for a new one.
         """
-        stacks = self.workspace(0) if workspace is None else workspace
         columns, last = self._columns, len(self.layers) - 1
+        stacks = self.workspace(view(a, columns[0]).shape[-2]) if workspace is None else workspace
         products = []
         for k in range(last + 1) if receivers is None else receivers:
             lowest, highest = columns[k - 1 if k > 0 else 1], columns[k + 1 if k < last else k - 1]
             sent = view(r, slice(lowest.start, highest.stop))
-            products.append((sent, stacks[k], view(a, columns[k])))
+            received = blocks_of(view(a, columns[k]), stacks[k].shape[-1])
+            products.append((sent[..., None, :, :], stacks[k], received))
 
         def couple() -> None:
             for sent, weights, out in products:
