@@ -115,13 +115,28 @@ class Relaxation:
         weights = wiring.weights
         if len(weights) != len(self._weights) or any(a is not b for a, b in zip(weights, self._weights, strict=True)):
             self._weights, self._parts = weights, {}
+        self.r_0 = self.net.sent(x)
+        self.s[...] = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Take the parameters as they are now; the states stay."""
+        wiring = self.net.wiring
         if self._workspace is None:
             self._workspace = wiring.workspace(self.s.shape[-2])
         else:
             wiring.renew(self._workspace)
-        self.r_0 = self.net.sent(x)
-        self.s[...] = 0
         wiring.drive(self.r_0, self.drive, self.switches)
+
+    def make_step(self, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step of the dynamics, all layers at once, without the checks of `run`; a is then what they received.
+
+        Args:
+            beta: what `nudge_strength` gives.
+            y: where to, (..., batch, n_L), or None.
+        """
+        (whole,) = self.parts([], self.s, self.drive, self.switches)
+        self.net.step(whole, beta, y)
 
     def parts(self, pieces: Pieces, s: Array, drive: Array, switches: list[Array]) -> list[Part]:
         """Return what a step moves, one part after the other.
@@ -228,10 +243,9 @@ class Relaxation:
         shape = (*self.leading, steps, *self.s.shape[-2:])
         s, a = (xp.empty(shape, dtype=self.s.dtype) for _ in range(2))
         switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in self.switches]
-        (whole,) = self.parts([], self.s, self.drive, self.switches)
         for t in range(steps):
             s[..., t, :, :] = self.s
-            self.net.step(whole, beta, y)
+            self.make_step(beta, y)
             a[..., t, :, :] = self.a
             for history, switch in zip(switches, self.switches, strict=True):
                 history[t] = switch

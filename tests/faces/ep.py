@@ -21,6 +21,12 @@ def _other_network(net, x):
     return ep.Relaxation(ep.energy((x.shape[-1], 5, 3), np.random.default_rng(0)), x)
 
 
+def _nudged(net, x, y):
+    state = ep.Relaxation(net, x)
+    state.run(5)
+    return ep.step(net, state, y, beta=0.1)
+
+
 MISUSE = {
     f"{rule}, {name} {value!r}": lambda net, x, y, rule=rule, right=right, name=name, value=value: ep.RULES[rule](
         net, x, y, **right | {name: value}
@@ -88,6 +94,11 @@ MISUSE = {
     "relaxation, solver": lambda net, x, y: ep.Relaxation(net, x).run(2, solver="newton"),
     "relaxation, labels": lambda net, x, y: ep.Relaxation(net, x).record(2, beta=0.1, y=xp.argmax(y, axis=-1)),
     "relaxation, begin on another batch": lambda net, x, y: ep.Relaxation(net, x).begin(x[:2]),
+    "step of another network": lambda net, x, y: ep.step(net, _other_network(net, x), y, beta=0.1),
+    "step from no state": lambda net, x, y: ep.step(net, x, y, beta=0.1),
+    "step, beta 0": lambda net, x, y: ep.step(net, ep.Relaxation(net, x), y, beta=0),
+    "step, labels": lambda net, x, y: ep.step(net, ep.Relaxation(net, x), xp.argmax(y, axis=-1), beta=0.1),
+    "step, out of another shape": lambda net, x, y: ep.step(net, ep.Relaxation(net, x), y, beta=0.1, out={}),
     "comparison, K above T": lambda net, x, y: ep.Comparison(net, x, y, T=3, K=4, beta=0.1),
     "comparison, K 0": lambda net, x, y: ep.Comparison(net, x, y, T=3, K=0, beta=0.1),
     "comparison, T 3.0": lambda net, x, y: ep.Comparison(net, x, y, T=3.0, K=2, beta=0.1),
@@ -125,6 +136,7 @@ def _case(network, sizes, inputs, constants, wrong, refused=(), **more):
         outputs=sizes[-1],
         constants=constants,
         predict={"T": 12},
+        steps={"step": _nudged},
         misuse=MISUSE
         | dict(refused)
         | {f"{name} {value!r}": make(name, value) for name, values in wrong.items() for value in values},
@@ -134,6 +146,7 @@ def _case(network, sizes, inputs, constants, wrong, refused=(), **more):
 
 PHI = {"phi": ("tahn", None, 1, ["tanh", "tanh"])}
 DT = {"dt": (0, -0.1, 1.5, float("nan"), None, True, "0.2", [0.2], np.array([0.2]))}
+ANGLE = {"angle": (-1, 180.5, float("nan"), "tied", True, [90])}
 CLAMP = {"clamp": ("no", None, 2)}
 MAPS = {
     "size": (0, 5.0, None, (6, 6), 3),
@@ -149,10 +162,11 @@ CASES = [
         (6, 5, 4, 3),
         6,
         {"dt": 0.5},
-        PHI | DT | CLAMP | {"consistent": ("no", None, 2)},
+        PHI | DT | CLAMP | ANGLE | {"consistent": ("no", None, 2)},
         refused=LAYERWISE,
     ),
-    _case("prototypical", (6, 5, 3), 6, {"phi": "tanh"}, PHI | DT),
+    _case("prototypical", (6, 5, 3), 6, {"phi": "tanh"}, PHI | DT | ANGLE),
+    _case("prototypical", (6, 5, 3), 6, {"phi": "tanh", "angle": 60.0}, {}),
     _case(
         "convolutional",
         (4, 3),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from plastic import parameters, xp
+from plastic.ep.continual import step
 from plastic.ep.dynamics import Network
 from plastic.ep.relaxation import Relaxation
 from plastic.types import Array, Tree
@@ -43,6 +44,24 @@ class Replicas:
             pairs.append((output, targets))
         return pairs
 
+    def relax(self, x: Array, y: Array, *, T: int, **ending: Any) -> list[tuple[Array, Array]]:
+        """Make the free phase on a batch, for the nudged steps of continual EP. Arguments and result as of `learn`."""
+        pairs = []
+        for group in self._groups:
+            some, group.targets = x[group.seed], y[group.seed]
+            if group.work is None:
+                group.work = Relaxation(group.network, some)
+            else:
+                group.work.begin(some)
+            group.work.run(T, **ending)
+            pairs.append((group.work.output.copy(), group.targets))
+        return pairs
+
+    def nudge(self, beta: float | np.ndarray) -> None:
+        """Write the gradients of one nudged step of continual EP."""
+        for group in self._groups:
+            step(group.network, group.work, group.targets, beta=group.strength(beta), out=group.grads)
+
     def _grouped(self, methods, seeds):
         for number, method in enumerate(methods):
             for seed in range(seeds) if "convolutions" in self.network.parameters else [...]:
@@ -62,6 +81,7 @@ class _Group:
     network: Network
     grads: Tree
     work: Relaxation | None = None
+    targets: Any = None
 
     def strength(self, beta):
         """Return beta as the rule takes it."""

@@ -12,7 +12,7 @@ from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, fo
 from plastic.ep.experiments.replicas import Replicas, relaxed
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
-from plastic.optimizers import SGD
+from plastic.optimizers import SGD, Adam
 
 
 def restore(arrays, *, T, tolerance, solver, input_shape, **options):
@@ -52,8 +52,10 @@ def train(
     images: Images,
     training_method: Literal["EP", "eqprop", "BPTT"] = "EP",
     nudging: Literal["one-sided", "random-sign", "centered"] = "one-sided",
+    cep: bool = False,
     benchmark: bool = False,
-    lr_tab: tuple[float, ...] = (0.05, 0.1),
+    optim: Literal["sgd", "adam"] = "sgd",
+    lr_tab: tuple[float, ...] | None = None,
     epochs: int = 1,
     test_batch_size: int = 1000,
     eval_every: int | None = None,
@@ -76,8 +78,11 @@ def train(
         training_method: EP (also spelt eqprop) or BPTT.
         nudging: one-sided as published; random-sign (the sign of beta is drawn for each batch); or centered (two
             nudged phases, with beta and -beta).
+        cep: continual EP: the weights move in every nudged step, by what it has changed (Ernoult et al. 2020).
         benchmark: train by BPTT and by EP, from the same initial weights.
-        lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first.
+        optim: sgd, as published; or adam (Kingma and Ba 2015).
+        lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first. By
+            default 0.05 0.1, and with adam 0.001 for each.
         epochs: epochs to train.
         test_batch_size: test samples relaxed at once.
         eval_every: steps between two evaluations; by default an epoch.
@@ -85,30 +90,42 @@ def train(
     network = network.complete()
     phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
-    optimizer = SGD(network.rates(lr_tab))
+    if cep:
+        _require_continual(training_method, nudging, benchmark)
+    if lr_tab is None:
+        lr_tab = (0.001,) * network.connections if optim == "adam" else (0.05, 0.1)
+    optimizer = {"sgd": SGD, "adam": Adam}[optim](network.rates(lr_tab))
     samples = images.load(network)
     shape = samples.train[0].shape[1:]
-    run.fill(size_tab=network.size_tab, dt=network.dt, input_shape=shape)
+    run.fill(size_tab=network.size_tab, dt=network.dt, lr_tab=lr_tab, input_shape=shape)
 
     generators = run.generators()
     networks = [network.build(each.init, shape) for each in generators]
     replicas = Replicas(networks, ("BPTT", "EP") if benchmark else (training_method,), run.seeds)
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
     every, tally = eval_every or source.per_epoch, classifier.Tally((len(replicas.columns),), "errors", "loss")
-    rule = phases.rules(network, nudging)
+    rule, tree = phases.rules(network, nudging), replicas.network.parameters
+    moments = optimizer.init(tree)
 
     def step(batch, number):
         if (number - 1) % every == 0:
             tally.forget()
         beta = phases.beta * source.sources["signs"].next()
-        sums, count = _sums(replicas.learn(*batch, rule, beta))
+        if cep:
+            pairs = replicas.relax(*batch, T=phases.T, **phases.ending)
+            for _ in range(phases.Kmax):
+                replicas.nudge(beta)
+                optimizer.step(tree, replicas.grads, moments)
+        else:
+            pairs = replicas.learn(*batch, rule, beta)
+            optimizer.step(tree, replicas.grads, moments)
+        sums, count = _sums(pairs)
         tally.add(sums, count)
-        optimizer.step(replicas.network.parameters, replicas.grads, {})
         return sums["loss"]
 
     training.fit(
         run,
-        {"parameters": replicas.network.parameters, "online": tally.totals},
+        {"parameters": tree, "moments": moments, "online": tally.totals},
         source,
         step,
         steps=epochs * source.per_epoch,
@@ -126,6 +143,14 @@ def train(
     return [
         _report(method, **curves[method][1]) if method in left else f"{method}: diverged" for method in sorted(curves)
     ]
+
+
+def _require_continual(training_method, nudging, benchmark):
+    """Raise PlasticError where weights cannot move in every nudged step."""
+    if training_method == "BPTT" or benchmark:
+        raise PlasticError("cep is a way of EP, which BPTT has not; leave out --training_method=BPTT and --benchmark")
+    if nudging == "centered":
+        raise PlasticError("cep has one nudged phase, but nudging=centered has two; take one-sided or random-sign")
 
 
 def _sums(pairs):

@@ -8,12 +8,20 @@ With r_k the row vectors (batch, n_k) that layer k = 1..L sends, r_0 those of th
 so that what goes up through W_k comes down through its transpose, and nothing goes into the input. A `skip` connection
 leads from the input to the output: a_L gets r_0 W_skip + b_skip too.
 
+With `feedback`, the way down has weights U_k (n_k, n_{k-1}) of its own in the place of W_k^T, for k = 2 .. L. There is
+no Phi then: the states follow a vector field. Its learning rule (Scellier et al. 2018; Ernoult et al. 2020) is the part
+of the change of dPhi/dtheta that the layer which receives has made,
+
+    dW_k = r_{k-1}^T (change of r_k),    dU_k = r_k^T (change of r_{k-1})
+
+so that where U_k = W_k^T, dW_k + dU_k^T is the change of dPhi/dW_k.
+
 All layers of a network lie side by side in one array (..., batch, N), N = n_1 + .. + n_L: a row holds what belongs to a
 sample, and each layer is a matrix of some columns, given by `split`; what is elementwise runs over all layers in one
 pass. Layers .., L-3, L-1 come first, then .., L-2, L: these halves send to each other alone (`halves`), and what a
 layer receives lies side by side, so that it is one product,
 
-    a_k = [r_{k-1}, r_{k+1}] [W_k; W_{k+1}^T] + b_k
+    a_k = [r_{k-1}, r_{k+1}] [W_k; W_{k+1}^T or U_{k+1}] + b_k
 
 Leading axes are those of replicas, and in a trajectory the time before the batch.
 """
@@ -24,7 +32,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plastic import affine, require, xp
+from plastic import affine, parameters, require, xp
 from plastic.ep.wiring.connections import (
     Pieces,
     Rows,
@@ -49,6 +57,7 @@ class FullyConnected:
     Args:
         layers: W_k (..., n_{k-1}, n_k) and b_k (..., 1, n_k), the input side first, two or more of them.
         skip: W (..., n_0, n_L) and b (..., 1, n_L), or None.
+        feedback: U_k (..., n_k, n_{k-1}) for k = 2 .. L, Affine without biases; None for W_k^T.
 
     Raises:
         PlasticError: if the shapes do not fit together, or the precisions differ.
@@ -56,6 +65,7 @@ class FullyConnected:
 
     layers: list[Affine]
     skip: Affine | None = None
+    feedback: list[Affine] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.layers, list | tuple) or len(self.layers) < 2:
@@ -69,6 +79,20 @@ class FullyConnected:
         if self.skip is not None:
             require_chain(self.inputs, self.skip.W.shape[-2], "skip", "inputs")
             require_chain(self.outputs, self.skip.W.shape[-1], "the output of skip")
+        if self.feedback is not None:
+            self._require_feedback()
+
+    def _require_feedback(self) -> None:
+        """Raise PlasticError unless there is a feedback weight of the right shape for each layer but the first."""
+        found: Any = self.feedback if isinstance(self.feedback, list | tuple) else [self.feedback]
+        for place, U in enumerate(found):
+            if not isinstance(U, Affine) or U.b is not None:
+                raise PlasticError(f"feedback/{place} is {U!r}; it must be an Affine without a bias")
+            require.array(f"feedback/{place}/W", U.W)
+        shapes = [(U.W.shape, U.W.dtype.name) for U in found]
+        wanted = [(affine.transposed(layer.W).shape, self.dtype.name) for layer in self.layers[1:]]
+        if shapes != wanted:
+            raise PlasticError(f"feedback holds weights of {shapes}, but {wanted} are needed")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.layout}"
@@ -77,17 +101,19 @@ class FullyConnected:
     def layout(self) -> str:
         """The widths from the input on, as in 784-512-10."""
         skip = "" if self.skip is None else f" and {self.inputs}-{self.outputs}"
-        return "-".join(map(str, (self.inputs, *(n for (n,) in self.shapes)))) + skip
+        untied = "" if self.feedback is None else ", untied"
+        return "-".join(map(str, (self.inputs, *(n for (n,) in self.shapes)))) + skip + untied
 
     @property
     def parameters(self) -> dict[str, Tree]:
         """The tree of all parameters."""
-        return {"layers": self.layers} if self.skip is None else {"layers": self.layers, "skip": self.skip}
+        tree = {"layers": self.layers, "skip": self.skip, "feedback": self.feedback}
+        return {name: part for name, part in tree.items() if part is not None}
 
     @property
     def weights(self) -> list[Array]:
-        """The weights, the input side first."""
-        return [layer.W for layer in self.layers]
+        """The weights, the input side first, and then those of the feedback."""
+        return [layer.W for layer in (*self.layers, *(self.feedback or []))]
 
     @property
     def inputs(self) -> int:
@@ -181,8 +207,10 @@ class FullyConnected:
 
     def _towards(self, k):
         """Return the weights from the layers below and above to layer number k, from 0."""
-        W = self.weights
-        return W[k : k + 1] * (k > 0) + [affine.transposed(each) for each in W[k + 1 : k + 2]]
+        below = [self.layers[k].W] if k > 0 else []
+        if k + 1 == len(self.layers):
+            return below
+        return [*below, affine.transposed(self.layers[k + 1].W) if self.feedback is None else self.feedback[k].W]
 
     def coupling(
         self,
@@ -216,7 +244,18 @@ class FullyConnected:
 
         return couple
 
-    adjoint_coupling = coupling  # Phi is symmetric
+    def adjoint_coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
+        """Return a function that writes the adjoint of the coupling; without `feedback` that is the coupling itself."""
+        return self._reversed.coupling(r, a, switches)
+
+    @functools.cached_property
+    def _reversed(self):
+        """The wiring in which signals go the other way: with U_k^T up and W_k^T down."""
+        if self.feedback is None:
+            return self
+        up = [Affine(affine.transposed(U.W), layer.b) for U, layer in zip(self.feedback, self.layers[1:], strict=True)]
+        down = [Affine(affine.transposed(layer.W), None) for layer in self.layers[1:]]
+        return FullyConnected([self.layers[0], *up], feedback=down)
 
     def gradients(
         self, delta: Array, r: Array, r_0: Array, switches: Sequence[Array] = (), out: Tree = None
@@ -224,6 +263,8 @@ class FullyConnected:
         """Return the sum over batch and time of d/dtheta of delta . dPhi/dr, a tree of the shape of the parameters.
 
             W_k: r_{k-1}^T delta_k + delta_{k-1}^T r_k,    W_1: r_0^T delta_1,    b_k: delta_k
+
+        With `feedback`, the second term belongs to U_k: r_k^T delta_{k-1}.
 
         Args:
             delta, r: trajectories (..., time, batch, N).
@@ -233,14 +274,23 @@ class FullyConnected:
         """
         total = self.split(xp.sum(delta, axis=-3))
         deltas, sent = ([affine.rows(layer) for layer in self.split(each)] for each in (delta, r))
-        outs = [Affine(None)] * len(self.layers) if out is None else out["layers"]
-        grads = [_input_gradient(r_0, total[0], outs[0])]
+        out = parameters.map(lambda _: None, self.parameters) if out is None else out
+        grads: dict[str, Tree] = {"layers": [_input_gradient(r_0, total[0], out["layers"][0])]}
         for k in range(1, len(self.layers)):
-            W = tied_gradient(sent[k - 1], sent[k], deltas[k - 1], deltas[k], out=outs[k].W)
-            grads.append(Affine(W, affine.bias_gradient(total[k], out=outs[k].b)))
-        if self.skip is None:
-            return {"layers": grads}
-        return {"layers": grads, "skip": _input_gradient(r_0, total[-1], Affine(None) if out is None else out["skip"])}
+            to = out["layers"][k]
+            if self.feedback is None:
+                W = tied_gradient(sent[k - 1], sent[k], deltas[k - 1], deltas[k], out=to.W)
+            else:
+                W = affine.weight_gradient(sent[k - 1], deltas[k], out=to.W)
+            grads["layers"].append(Affine(W, affine.bias_gradient(total[k], out=to.b)))
+        if self.skip is not None:
+            grads["skip"] = _input_gradient(r_0, total[-1], out["skip"])
+        if self.feedback is not None:
+            grads["feedback"] = [
+                Affine(affine.weight_gradient(sent[k + 1], deltas[k], out=to.W), None)
+                for k, to in enumerate(out["feedback"])
+            ]
+        return grads
 
     def contrast(
         self, plus: Array, minus: Array, r_0: Array, switches: Any, scale: Any, out: Tree = None
