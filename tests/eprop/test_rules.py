@@ -1,6 +1,7 @@
 """The rules against each other, and against finite differences of networks whose spikes are smooth."""
 
 import dataclasses
+import itertools
 import tracemalloc
 
 import hypothesis
@@ -23,8 +24,10 @@ from plastic.eprop import (
     online_gradients,
     signals,
     simulate,
+    traces_after,
 )
 from plastic.eprop.spiking import simulation, sweep
+from plastic.errors import PlasticError
 
 RULES = {"eprop": eprop_gradients, "online": online_gradients, "bptt": bptt_gradients}
 
@@ -552,6 +555,131 @@ def test_replicas_equal_separate_runs(backend, T, decays, variant, readout):
         expected = all_rules(network, simulate(network, own, done=done), err[index], R[index], B[index])
         for name, tree in expected.items():
             compare(parameters.map(lambda leaf, index=index: leaf[index], found[name]), tree, 1e-11)
+
+
+# chunks of a sequence
+
+
+def cut(T, at):
+    """Slices that cut T steps at some places."""
+    edges = [0, *sorted({place for place in at if 0 < place < T}), T]
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
+
+
+def in_chunks(rule, network, x, err, R, places, done=None, state=None, **more):
+    """The sum of a rule's gradients over chunks, and the traces that the last one leaves."""
+    total, traces = None, None
+    for part in places:
+        record = simulate(network, x[..., part, :, :], state=state, done=None if done is None else done[..., part, :])
+        varies = R is not None and R.shape[-3] > 1
+        signal = R[..., part, :, :] if varies else R
+        grads = rule(network, record, err[..., part, :, :], signal, traces=traces, **more)
+        total = grads if total is None else parameters.map(lambda a, b: a + b, total, grads)
+        state, traces = record.state, traces_after(network, record, traces)
+    return total, traces
+
+
+@hypothesis.given(
+    seed=st.integers(0, 10_000),
+    cell=st.fixed_dictionaries(SIZES | CELLS | {"n_ref": st.integers(1, 4)}),
+    trial=st.fixed_dictionaries(TRIALS),
+    at=st.lists(st.integers(1, 11), max_size=4),
+)
+def test_gradients_of_chunks_add_up_to_that_of_the_whole(seed, cell, trial, at):
+    """To 1e-12, by either form of e-prop, wherever the sequence is cut; and the traces do not depend on the cuts."""
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(seed)
+    network, T, batch = draw(rng, **cell), trial["T"], trial["batch"]
+    x = rng.random((T, batch, cell["n_in"])) < 0.5
+    state = draw_state(rng, network, batch) if trial["begun"] else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] else None
+    record = simulate(network, x, state=state, done=done)
+    err, R = rng.standard_normal(record.output.shape), draw_R(rng, trial["kind"], T, batch, cell["n"])
+    B = draw_feedback(rng, network, trial["feedback"])
+    whole, left = online_gradients(network, record, err, R, feedback=B), traces_after(network, record)
+    for rule in (eprop_gradients, online_gradients):
+        found, traces = in_chunks(rule, network, x, err, R, cut(T, at), done, state, feedback=B)
+        compare(found, whole)
+        compare(traces, left)
+
+
+def test_the_traces_of_a_chunk_are_those_of_every_synapse(backend):
+    """After each step, those that `eligibility_traces` carries forward; eps_a is moved on by one more step."""
+    rng = np.random.default_rng(3)
+    network = on_device(draw(rng, beta="one", decays="one"))
+    x = on_device(rng.random((9, 2, 3)) < 0.6)
+    record = simulate(network, x)
+    e_so_far = 0.0
+    for t, trace in enumerate(eligibility_traces(network, record)):
+        found = traces_after(network, simulate(network, x[: t + 1]))
+        eps_a = network.neurons.rho * trace.eps_a + trace.e
+        compare([found.eps_v, found.eps_a, found.ebar], [trace.eps_v, eps_a, trace.ebar])
+        e_so_far = e_so_far + np.abs(xp.asnumpy(trace.e)).sum()
+    assert e_so_far > 0 and xp.asnumpy(found.eps_a).any()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_chunks_of_replicas(variant):
+    """Replicas with constants and readouts of their own."""
+    xp.use(dtype="float64")
+    networks, together, x, err, R, B, done = replicas(8, "each", variant, "varying", True, True)
+    places = cut(8, [3, 5])
+    found, traces = in_chunks(eprop_gradients, together, x, err, R, places, done, feedback=B)
+    compare(found, in_chunks(online_gradients, together, x, err, R, places, done, feedback=B)[0], 1e-11)
+    for index, network in enumerate(networks):
+        own = x if variant == "shared" else x[index]
+        expected, left = in_chunks(eprop_gradients, network, own, err[index], R[index], places, done, feedback=B[index])
+        compare(parameters.map(lambda leaf, index=index: leaf[index], found), expected, 1e-11)
+        compare(parameters.map(lambda leaf, index=index: leaf[index], traces), left, 1e-11)
+
+
+def test_without_traces_a_chunk_forgets():
+    xp.use(dtype="float64")
+    network, x, err, _ = setting()
+    whole = eprop_gradients(network, simulate(network, x), err)
+    first = simulate(network, x[:8])
+    second = simulate(network, x[8:], state=first.state)
+    halves = eprop_gradients(network, first, err[:8]), eprop_gradients(network, second, err[8:])
+    assert differ(parameters.map(lambda a, b: a + b, *halves), whole) > 0.01
+
+
+def test_traces_are_of_this_network_and_batch():
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(0)
+    network = draw(rng)
+    record = simulate(network, rng.random((5, 2, 3)))
+    traces = traces_after(network, record)
+    assert repr(traces) == "SpikingTraces of 7 x 4 synapses, batch 2"
+    of_three = traces_after(network, simulate(network, rng.random((5, 3, 3))))
+    for wrong, message in ((of_three, "traces.zbar has shape"), (record.state, "traces is a SpikingState")):
+        for call in (eprop_gradients, online_gradients):
+            with pytest.raises(PlasticError, match=message):
+                call(network, record, record.output, traces=wrong)
+        with pytest.raises(PlasticError, match=message):
+            traces_after(network, record, wrong)
+    compare(traces, traces_after(network, record))  # nothing was changed
+
+
+def test_memory_of_chunks_does_not_grow_with_the_stream():
+    """A stream of 40 chunks takes the memory of one of 4, whose arrays are those of a chunk and of every synapse."""
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(0)
+    network = draw(rng, n_in=30, n=30, beta="one", decays="one")
+    x = rng.random((50, 4, 30)) < 0.1
+
+    def peak(chunks):
+        state = traces = None
+        tracemalloc.start()
+        for _ in range(chunks):
+            record = simulate(network, x, state=state)
+            eprop_gradients(network, record, record.output, traces=traces)
+            state, traces = record.state, traces_after(network, record, traces)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    peak(1)
+    assert peak(40) < 1.2 * peak(4)
 
 
 # lengths of stretches, backends, precision, memory

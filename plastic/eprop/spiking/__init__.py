@@ -29,9 +29,10 @@ Sequences are (..., T, batch, n), so that all time steps are rows of one product
 carry leading replica axes; a constant is a number or (..., 1, n).
 """
 
+from plastic.eprop.spiking.chunks import SpikingTraces, eprop, require_traces, traces_after
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork, decay
 from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, predict, simulate
-from plastic.eprop.spiking.sweep import bptt, eprop, ideal_learning_signals
+from plastic.eprop.spiking.sweep import bptt, ideal_learning_signals
 from plastic.eprop.spiking.traces import Traces, eligibility_traces, factorised_gradients, online
 
 Record = SpikingRecord
@@ -42,6 +43,7 @@ __all__ = [
     "SpikingNetwork",
     "SpikingRecord",
     "SpikingState",
+    "SpikingTraces",
     "Traces",
     "bptt",
     "decay",
@@ -51,5 +53,7 @@ __all__ = [
     "ideal_learning_signals",
     "online",
     "predict",
+    "require_traces",
     "simulate",
+    "traces_after",
 ]
