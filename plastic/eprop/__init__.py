@@ -39,6 +39,7 @@ from plastic.eprop.spiking import (
     factorised_gradients,
     ideal_learning_signals,
 )
+from plastic.eprop.wiring import Wiring
 
 STEPS: dict[str, Callable[..., Any]] = {}
 """No rule of this family moves weights within the dynamics."""
@@ -57,6 +58,7 @@ __all__ = [
     "SpikingState",
     "SpikingTraces",
     "Traces",
+    "Wiring",
     "bptt",
     "bptt_gradients",
     "decay",

@@ -237,6 +237,7 @@ CHANGES = (
     "--learning_rate=0.01", "--n_batch=5", "--tau_a=100", "--thr=0.5", "--tau_v=10", "--tau_out=10", "--reg_f=2",
     "--reg_rate=20", "--n_ref=2", "--dampening_factor=0.5", "--beta=1", "--n_in=12", "--n_regular=2", "--n_adaptive=2",
     "--t_cue=10", "--t_delay=6", "--t_recall=10", "--input_f0=200", "--seed=2", "--n_iter=6",
+    "--surrogate=arctan", "--sharpness=0.5",
 )  # fmt: skip
 
 

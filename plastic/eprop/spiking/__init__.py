@@ -22,8 +22,11 @@ its diagonal counts as 0. The readout filters what the spikes send, y^t = kappa 
 | gain | 1, or 1 - alpha | 1 |
 | n_ref | 1 for no refractoriness | 1 |
 
-Two variants: with `unmasked` the adaptation is driven by s^{t-1} = [u^{t-1} > 0] whether or not the neuron was
-refractory (the published code for speech); `done` resets neurons before a step (the published code for games).
+The pseudo-derivative may have other forms (`surrogates`). Three variants: `relative` neurons measure distances in
+adapted thresholds, u = (v - A) / A with A = theta + beta a (the published class LightALIF; its a = rho a + (1 - rho) z
+is this one with (1 - rho) times its beta); with `unmasked` the adaptation is driven by s^{t-1} = [u^{t-1} > 0] whether
+or not the neuron was refractory (the published code for speech); `done` resets neurons before a step (the published
+code for games).
 
 Sequences are (..., T, batch, n), so that all time steps are rows of one product. All parameters, and the constants, may
 carry leading replica axes; a constant is a number or (..., 1, n).

@@ -28,8 +28,9 @@ readout filter moves to lam for W_out too: G_out = sum of z^t lam^t.
 No array of mu is kept: the sweep hands over one part of the time after another, from the last on, whose arrays fit the
 cache, and the products with spikes, most of which are sparse, take it at once.
 
-`unmasked` neurons: q = psi c + psi_unmasked P. `done`: mu and P are set to 0 after the step that began with a reset,
-and nothing comes from before it.
+`unmasked` neurons: q = psi c + psi_unmasked P. `relative` neurons (LightALIF), whose u = (v - A) / A = v / A - 1 has
+du/dv = 1 / A and du/da = -beta v / A^2, have beta v^t / A^t in place of beta in P, and in e above. `done`: mu and P are
+set to 0 after the step that began with a reset, and nothing comes from before it.
 """
 
 from collections.abc import Callable, Iterator
@@ -158,7 +159,7 @@ def sweep(
                 q += record.psi_unmasked[..., t, :, :] * P_t
             if beta is not None:
                 P_t *= rho
-                P_t -= beta * q
+                P_t -= beta * q if record.v_over_A is None else beta * record.v_over_A[..., t, :, :] * q
             mu = xp.add(V_t, q, out=mus[..., k, :, :])
             xp.multiply(mu, alpha, out=V_t)
             if record.done is not None:

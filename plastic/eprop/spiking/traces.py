@@ -42,6 +42,7 @@ def eligibility_traces(net: SpikingNetwork, record: SpikingRecord) -> Iterator[T
 
         eps_v^t = alpha eps_v^{t-1} + gain p^t          p^t: x^t, or z^{t-1}
         e^t = psi^t (eps_v^t - beta eps_a^t)            eps_a^{t+1} = rho eps_a^t + e^t
+            (of `relative` neurons beta v^t / A^t in place of beta)
         ebar^t = kappa ebar^{t-1} + g_out e^t
 
     Args:
@@ -95,7 +96,10 @@ def _traces(net, record, carried=None):
             eps_v *= alpha
             eps_v += gain * xp.concatenate([x, z], axis=-1)[..., None]
             eps_v *= others
-            slope = eps_v if beta is None else eps_v - beta * eps_a
+            if record.v_over_A is None:
+                slope = eps_v if beta is None else eps_v - beta * eps_a
+            elif beta is not None:
+                slope = eps_v - beta * record.v_over_A[..., t, :, None, :] * eps_a
             e[...] = psi[..., t, :, None, :] * slope
             ebar *= kappa
             ebar += g_out * e
