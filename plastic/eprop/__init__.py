@@ -15,7 +15,7 @@ of spiking neurons. Nature Communications 11, 3625, 2020.
 from collections.abc import Callable
 from typing import Any
 
-from plastic.eprop import ctc, inputs, signals, transcripts
+from plastic.eprop import bidirectional, ctc, inputs, signals, transcripts
 from plastic.eprop.gradients import bptt_gradients, eprop_gradients, online_gradients, predict, simulate
 from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState
 from plastic.eprop.networks import NETWORKS, lif, lsnn, lstm
@@ -47,6 +47,7 @@ __all__ = [
     "SpikingRecord",
     "SpikingState",
     "Traces",
+    "bidirectional",
     "bptt",
     "bptt_gradients",
     "ctc",
