@@ -20,6 +20,7 @@ from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
 from plastic.pc.experiments import published
 from plastic.runs.figure import figure
+from plastic.verify.__main__ import verify
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -86,6 +87,7 @@ PROGRAMS = {
     "plastic.gle": gle.COMMANDS,
     "plastic.pc": pc.COMMANDS | {"list": published.list_published},
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
+    "plastic.verify": verify,
 }
 
 PLACEHOLDERS = {"FOLDER": "folder", "NAME": "glyphs", "FILE": "file.npz", "FILE.npz": "file.npz", "N": "1"}

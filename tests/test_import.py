@@ -48,7 +48,7 @@ def test_this_test_sees_a_heavy_import():
 
 
 @pytest.mark.parametrize("words", [["--help"], ["wrong"]], ids=str)
-@pytest.mark.parametrize("family", [*plastic.FAMILIES, "data"])
+@pytest.mark.parametrize("family", [*plastic.FAMILIES, "data", "verify"])
 def test_help_and_refusals_are_light(family, words):
     """Fire, which writes the help, is all that the help needs; what it imports itself is its own affair."""
     lines = (

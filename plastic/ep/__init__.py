@@ -21,7 +21,7 @@ from plastic.ep.rules import bptt, eqprop, predict
 from plastic.ep.wiring import Convolutional, FullyConnected
 
 NETWORKS = {"toy": toy, "energy": energy, "prototypical": prototypical, "convolutional": convolutional}
-RULES = {"eqprop": eqprop, "bptt": bptt}
+RULES: dict = {"eqprop": eqprop, "bptt": bptt}
 STEPS: dict = {}
 
 __all__ = [
