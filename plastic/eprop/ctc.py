@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from plastic import require, xp
+from plastic.eprop import signals
 from plastic.errors import PlasticError
 from plastic.functions import softmax
 from plastic.types import Array
@@ -160,7 +161,7 @@ def _checked(output, labels, lengths):
     T, batch, K = output.shape[-3:]
     if len(labels) != batch:
         raise PlasticError(f"there are labels of {len(labels)} sequences; the output has {batch}")
-    lengths = sequence_lengths(lengths, T, batch)
+    lengths = signals.sequence_lengths(lengths, T, batch)
     for row, each in enumerate(labels):
         found = np.asarray(each)
         if found.ndim != 1 or (
@@ -172,28 +173,3 @@ def _checked(output, labels, lengths):
                 f"sequence {row} has {lengths[row]} frames, but its labels need {frames_needed(each)} at least"
             )
     return lengths
-
-
-def sequence_lengths(lengths: Any, T: int, batch: int) -> np.ndarray:
-    """Return the lengths of sequences in a batch, on the host.
-
-    Args:
-        lengths: frames of each sequence, (batch,), from 1 to T; None is T.
-        T, batch: frames and sequences of the batch.
-
-    Returns:
-        int64 (batch,).
-
-    Raises:
-        PlasticError: if they are no such numbers.
-
-    Example:
-        >>> sequence_lengths(None, 3, 2).tolist()
-        [3, 3]
-    """
-    if lengths is None:
-        return np.full(batch, T)
-    found = np.asarray(lengths)
-    if found.shape != (batch,) or found.dtype.kind not in "iu" or not 1 <= found.min() <= found.max() <= T:
-        raise PlasticError(f"lengths must be {batch} whole numbers from 1 to {T}, the frames of each sequence")
-    return found.astype(np.int64)

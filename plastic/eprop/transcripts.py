@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from plastic import require, xp
-from plastic.eprop.ctc import sequence_lengths
+from plastic.eprop.signals import sequence_lengths
 from plastic.errors import PlasticError
 from plastic.types import Array
 
