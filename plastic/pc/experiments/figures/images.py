@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 
 from plastic import plotting
-from plastic.pc.experiments.best_rate import SUMMARIES, best, curves, interval
+from plastic.bootstrap import interval
+from plastic.pc.experiments.best_rate import SUMMARIES, best, curves
 
 NAMES = {"pc": "predictive coding", "bp": "backpropagation"}
 _SUMMARIES = {"mean": "mean test error over the epochs", "min": "least test error"}
