@@ -19,6 +19,7 @@ from plastic.gle import __main__ as gle
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
 from plastic.pc.experiments import published
+from plastic.report.__main__ import report
 from plastic.runs.figure import figure
 from plastic.verify.__main__ import verify
 
@@ -88,6 +89,7 @@ PROGRAMS = {
     "plastic.pc": pc.COMMANDS | {"list": published.list_published},
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
     "plastic.verify": verify,
+    "plastic.report": report,
 }
 
 PLACEHOLDERS = {"FOLDER": "folder", "NAME": "glyphs", "FILE": "file.npz", "FILE.npz": "file.npz", "N": "1"}
