@@ -13,6 +13,7 @@ FAMILIES = {
     "data": "the data sets that they learn from",
     "sweep": "any command over grids of its options, over processes or a cluster",
     "verify": "check every rule on this machine: what to run first",
+    "report": "one page for all runs below a folder",
 }
 
 

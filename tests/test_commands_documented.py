@@ -19,6 +19,7 @@ from plastic.gle import __main__ as gle
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
 from plastic.pc.experiments import published
+from plastic.report.__main__ import report
 from plastic.runs.figure import figure
 from plastic.sweep import __main__ as sweep_command
 from plastic.verify.__main__ import verify
@@ -90,6 +91,7 @@ PROGRAMS = {
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
     "plastic.verify": verify,
     "plastic.sweep": sweep_command.sweep,
+    "plastic.report": report,
 }
 
 PLACEHOLDERS = {"FOLDER": "folder", "NAME": "glyphs", "FILE": "file.npz", "FILE.npz": "file.npz", "N": "1"}
