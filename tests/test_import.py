@@ -9,7 +9,8 @@ import pytest
 
 import plastic
 
-HEAVY = ["matplotlib", "requests", "fire", "cupy", "h5py", "scipy", "tqdm", "threadpoolctl", "filelock", "http.client", "jinja2"]
+HEAVY = ["matplotlib", "requests", "fire", "cupy", "h5py", "scipy", "tqdm", "threadpoolctl", "filelock"]
+HEAVY += ["http.client", "jinja2", "joblib", "soundfile"]
 ABOVE = ["plastic.cli"]  # the command line knows Fire; it and the commands (`__main__`) are imported by nobody
 
 
