@@ -568,14 +568,6 @@ def test_a_rate_at_the_edge_of_the_grid_is_told():
     assert [edge(1, 2, 3), edge(2, 1, 3), edge(3, 2, 1), edge(1)] == ["smallest", "", "largest", ""]
 
 
-def test_the_interval_is_that_of_the_mean():
-    values = np.random.default_rng(0).standard_normal((400, 2))
-    mean, low, high = best_rate.interval(values)
-    assert_allclose(mean, values.mean(axis=0))
-    assert_allclose(high - mean, values.std(axis=0) / 20, rtol=0.15)  # 68 %: a standard error to either side
-    assert_allclose(mean - low, values.std(axis=0) / 20, rtol=0.15)
-
-
 # rules
 
 

@@ -51,15 +51,6 @@ def best(metrics, summary, select="test_error", report="test_error", **where):
     return {"rate": float(rates[index]), "edge": edge, "values": values, "curve": curve}
 
 
-def interval(values, draws=1000, seed=0):
-    """Return (mean, low, high): the mean over the first axis and its 68 % bootstrap interval, as published."""
-    values = np.asarray(values)
-    picks = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
-    means = values[picks].mean(axis=1)
-    low, high = np.percentile(means, [16, 84], axis=0)
-    return values.mean(axis=0), low, high
-
-
 def report(run, summaries, measure="error"):
     """Return lines that say what the rule of each part of a grid reaches at its best rate.
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from plastic import plotting
+from plastic.bootstrap import interval
 from plastic.errors import PlasticError
-from plastic.pc.experiments.best_rate import SUMMARIES, best, curves, interval
+from plastic.pc.experiments.best_rate import SUMMARIES, best, curves
 from plastic.pc.experiments.learning import NAMES
 
 LONG_NAMES = NAMES | {"pc": "predictive coding", "bp": "backpropagation"}
