@@ -209,7 +209,7 @@ ROWS = (
         "",
         "smalldata --per_class=60,600 --width=8 --rates=0.01,0.005,0.001,0.0005,0.0001 --seeds=1 --T=5000 "
         "--tolerance=0.001",
-        "hours",
+        "minutes",
         "of an older format, in which inference goes on until gamma is a thousandth: here until it is at "
         "rest; --width=32 too",
     ),

@@ -10,6 +10,7 @@ from plastic.initializers import xavier_normal
 from plastic.pc.experiments import figures, images, pairs
 from plastic.pc.experiments.erratic import BLOCK, LAYERS, SPREAD, Walk, columns, walked
 from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
+from plastic.pc.experiments.passes import Passes
 
 GRIDS = {
     "paper": {"rates": (0.1, 0.05, 0.01, 0.005, 0.001, 5e-4, 1e-4), "seeds": 31},
@@ -70,7 +71,7 @@ def consistency(
         for name, rule in rules.items():
             drawn = _of_images(known, seeds) if of_images else _of_pairs(seeds, samples)
             walk = _measure(_walk(drawn, seeds, rates, rule, iterations, size, measured))
-            found[name].append([xp.asnumpy(each).reshape(len(seeds), len(rates)) for each in walk])
+            found[name].append([xp.asnumpy(each) for each in walk])
     arrays: dict[str, np.ndarray] = {}
     for name, blocks in found.items():
         walk = Walk(*(np.concatenate(each) for each in zip(*blocks, strict=True)))
@@ -109,20 +110,17 @@ def _weights(generators, sizes):
 def _walk(drawn, seeds, rates, rule, iterations, size, measured):
     """Yield the weights before and after every update of the last `measured` of the passes, in batches of a size."""
     W, x, y = drawn
-    orders, R = [xp.generator(seed).shuffle for seed in seeds], len(rates)
-    net = pairs.network([xp.asarray(np.repeat(each, R, axis=0)) for each in W], sigmoid)
-    rate, grads = pairs.column(tuple(rates) * len(seeds)), parameters.zeros_like(net.parameters)
-    for number in range(iterations):
-        order = np.stack([each.permutation(x.shape[1]) for each in orders])
-        shows = number >= iterations - measured
-        if number == iterations - measured:
+    known = xp.asarray(x[:, None]), xp.asarray(y[:, None])
+    source = Passes(lambda number: known, size, [xp.generator(seed).shuffle for seed in seeds])
+    net = pairs.network([xp.asarray(np.repeat(each[:, None], len(rates), axis=1)) for each in W], sigmoid)
+    rate, grads = pairs.column(rates), parameters.zeros_like(net.parameters)
+    first = (iterations - measured) * source.per_epoch
+    for number in range(iterations * source.per_epoch):
+        if number == first:
             yield [layer.W for layer in net.layers]
-        for start in range(0, x.shape[1], size):
-            chosen = np.arange(len(seeds))[:, None], order[:, start : start + size]
-            batch = (xp.asarray(np.repeat(each[chosen], R, axis=0)) for each in (x, y))
-            pairs.learn(net, *batch, rule, rate, grads)
-            if shows:
-                yield [layer.W for layer in net.layers]
+        pairs.learn(net, *source.next(), rule, rate, grads)
+        if number >= first:
+            yield [layer.W for layer in net.layers]
 
 
 def _line(name, arrays):
