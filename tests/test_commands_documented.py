@@ -1,5 +1,6 @@
 """Every command that the papers' code and the README document: each parses as it stands, and runs at a tiny size."""
 
+import collections
 import inspect
 import pathlib
 import re
@@ -237,6 +238,11 @@ def tiny_over(values):
     return {"grid": "quick", "T": 5, "layers": 3, "width": 16} | given
 
 
+def tiny_consistency(values):
+    """Two passes over a random pair: of images there are too few."""
+    return {"grid": "quick", "T": 5, "iterations": 2, "samples": 1, "seeds": (1, 2), "dataset": "random"}
+
+
 def tiny_reversal(values):
     """Three seeds of each rule."""
     return {"T": 5, "trials": 80, "seeds_pc": 3, "seeds_bp": 3}
@@ -296,6 +302,8 @@ TINY = {
     pc.forgetting: tiny_changing,
     pc.drift: tiny_drift,
     pc.alignment_over: tiny_over,
+    pc.machine: lambda values: {"steps": 5},
+    pc.consistency: tiny_consistency,
     pc.reversal: tiny_reversal,
     pc.coin: tiny_coin,
     pc.rl: tiny_rl,
@@ -457,8 +465,40 @@ PAGE = README.parent / "docs" / "prospective_configuration.md"
 COMMANDS_OF_THE_PAPER = [row.command for row in published.ROWS if row.command]
 
 
+FOLDERS = {
+    "cnn_v2": 3,
+    "coin_fig3_new": 2,
+    "concept_drift": 7,
+    "example_122": 13,
+    "fear_conditioning": 4,
+    "forgetting": 14,
+    "less_erratic": 11,
+    "none_batch_new_analysis": 11,
+    "pc_pi_layered": 1,
+    "reversal_task": 7,
+    "search_depth": 5,
+    "simple_dqn_new": 3,
+    "small-arch-small-data": 11,
+    "target_alignment": 24,
+    "teacher_example_122": 1,
+}
+"""Published configurations by folder."""
+
+
 def test_the_page_has_the_table_of_all_configurations():
     assert published.table() in PAGE.read_text(encoding="utf-8")
+    names = [(row.folder, name) for row in published.ROWS for name in row.configurations.split(", ")]
+    assert len(set(names)) == len(names) == 117
+    assert collections.Counter(folder for folder, _ in names) == FOLDERS
+    assert all(row.command or row.about for row in published.ROWS)  # or the reason why there is none
+
+
+def test_the_published_seeds_are_printed_as_an_option_takes_them(capsys):
+    cli.run({"seeds": published.list_seeds, "list": published.list_published}, ["seeds", "4"], prog="plastic.pc")
+    seeds = tuple(map(int, capsys.readouterr().out.split(",")))
+    assert seeds == (1482555873, 698841058, 2283198659, 1855152618)
+    assert parsed(f"plastic.pc depth --seeds={','.join(map(str, seeds))}")[1]["seeds"] == seeds
+    assert len(set(published.SEEDS)) == 100 and max(published.SEEDS) < 2**32
 
 
 @pytest.mark.parametrize("words", dict.fromkeys(COMMANDS_OF_THE_PAPER))
