@@ -1,13 +1,11 @@
-"""The figures of the experiments, drawn from the files of their runs: of one run, or of several as curves of their own.
+"""The figures of the lag line and the lag net, drawn from the files of their runs: of one run, or of several.
 
-Of a run with several seeds, those of the lag line and the lag net show the first.
+Of a run with several seeds they show the first.
 """
 
 import numpy as np
 
 from plastic import plotting
-from plastic.errors import PlasticError
-from plastic.evaluations import confusion
 
 _MODELS = {
     "gle": "GLE",
@@ -191,42 +189,6 @@ def _of_first_seed(run):
     return {name: array if name in common else array[0] for name, array in arrays.items()}
 
 
-def accuracy(runs):
-    """Accuracy and loss over the epochs, mean and standard deviation of the seeds (Fig. 8).
-
-    Of several runs, on the test set, or on the validation set where they know no other.
-    """
-    found, alone = [run.metrics() for run in runs], len(runs) == 1
-    sets = _sets(found)
-    what = "architecture" if runs[0].experiment == "mnist1d" else "dataset"
-    names = plotting.labels(runs, [run.options[what] for run in runs])
-    fig, (left, right) = plotting.figure(columns=2)
-    for place, (metrics, name) in enumerate(zip(found, names, strict=True)):
-        shown = {each: each for each in sets} if alone else {sets[0]: name}
-        learning = {"train_accuracy": "train"} if alone else {}
-        columns = {f"{each}_accuracy": label for each, label in shown.items()} | learning
-        epochs, values = plotting.over_epochs(metrics, columns)
-        if alone:
-            values["train"][:, 0] = float("nan")  # there was none before training
-        percent = {label: 100 * each for label, each in values.items()}
-        plotting.curves(left, epochs, percent, deviation=True, start=place)
-        epochs, losses = plotting.over_epochs(metrics, {f"{each}_loss": label for each, label in shown.items()})
-        plotting.curves(right, epochs, losses, deviation=True, start=place)
-    of = "" if alone else f", {sets[0]} set"
-    left.set(xlabel="epoch", ylabel=f"accuracy (%){of}", ylim=(0, 100), title="Classification")
-    right.set(xlabel="epoch", ylabel=f"cross-entropy of all steps{of}", title="Loss")
-    return fig
-
-
-def _sets(found):
-    """Return the sets whose accuracy and loss are shown of runs with these metrics, test before validation."""
-    known = [name for name in ("test", "validation") if all(f"{name}_accuracy" in metrics for metrics in found)]
-    if not known:
-        raise PlasticError("the runs have no accuracy in common: some were tested in every epoch, some only validated")
-    return known if len(found) == 1 else known[:1]
-
-
 OF_LAGLINE = {"lagline": lag_line}
 OF_LAGNET = {"traces": lag_net_traces, "spectra": lag_net_spectra, "learning": lag_net_learning}
-OF_SEQUENCES = {"accuracy": accuracy, "confusion": confusion}
 """The figures of the experiments by the names of their files."""
