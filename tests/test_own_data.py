@@ -79,7 +79,6 @@ GAIT = {
 
 FEW_HELD_OUT = "validation is 0.2, which would hold out 0 of the [12] training samples of class"
 GLE = {
-    "colours": "has samples of shape .*; plastic_e2e takes sequences",
     "one training sample of a class": FEW_HELD_OUT,
     "one sample of each class": FEW_HELD_OUT,
     "two samples of each class": FEW_HELD_OUT,
