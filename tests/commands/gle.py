@@ -106,7 +106,7 @@ LINES = [
         "gle",
         "lagnet",
         ("--t=30", "--dt=0.05", "--start_learning_step=200", "--update_every=60", "--learning_rate_gle=0.2"),
-        figures=("traces", "spectra", "learning"),
+        figures=("traces", "spectra", "phases", "learning"),
         network=three_nets,
         seeds="--seeds",
         columns=("loss_gle", "w0_gle", "w1_gle", "loss_am", "w0_am", "w1_am"),

@@ -204,7 +204,7 @@ ON_BACKENDS = {
     "gsc": f"{WORDS} --lr_scheduler_patience=0",
     "gsc, SGD": f"{WORDS} --optim=sgd --lr_scheduler=step --lr_scheduler_step_size=1",
 }
-TIMES = ("time", "input", "loss/", "mean_error", "spectrum/", "test_accuracy")
+TIMES = ("time", "input", "loss/", "mean_error", "spectrum/", "phase/", "early/", "test_accuracy")
 """What begins so in arrays.h5 is of the host, in float64."""
 
 

@@ -28,7 +28,7 @@ def assert_picture(path):
 
 PICTURES = {
     "lagline": ["lagline"],
-    "lagnet": ["learning", "spectra", "traces"],
+    "lagnet": ["learning", "phases", "spectra", "traces"],
     "mnist1d": ["accuracy", "baselines", "confusion", "stream"],
     "gsc": ["accuracy", "baselines", "confusion"],
 }
@@ -124,7 +124,7 @@ def test_what_the_figures_of_the_lag_net_show():
     """Of the first seed: outputs, errors, their spectra before learning, weights, and means of the loss."""
     folder, _ = command(NET, "--t=60 --seeds=6,5 --dtype=float64")
     a = {name: each if name in COMMON else each[0] for name, each in runs.Run(folder).arrays().items()}
-    traces, spectra, learning = drawn(folder).values()
+    traces, spectra, phases, learning = drawn(folder).values()
     axes = np.array(traces.axes).reshape(4, 2)
     # half of the 200 steps before learning, in their middle; as many at the end but for a hundred, of 1,200
     for place, part in enumerate((slice(50, 150), slice(1000, 1100))):
@@ -145,12 +145,19 @@ def test_what_the_figures_of_the_lag_net_show():
     omega = 2 * np.pi * np.arange(30) / (200 * 0.05)
     for k in range(2):
         e, lam = (np.fft.rfft(a[name][:200, k])[:30] for name in ("error/gle", "error/am"))
-        for line, values in zip(axes[0, k].get_lines(), (e, lam), strict=True):
+        for line, values in zip(axes[0, k].get_lines()[:2], (e, lam), strict=True):
             np.testing.assert_allclose(line.get_data(), [omega, np.abs(values) / 100], rtol=1e-9, atol=1e-15)
         there = np.abs(lam) > 0.1 * np.abs(lam).max()
         phase = np.angle(e) - np.angle(lam)
         phase = (phase + np.pi) % (2 * np.pi) - np.pi
         np.testing.assert_allclose(axes[1, k].get_lines()[0].get_data(), [omega[there], phase[there]], atol=1e-9)
+    for axis, (before, column) in zip(phases.axes, [(b, k) for b in ("", "early/") for k in range(2)], strict=True):
+        for line, name in zip(axis.get_lines(), ("gle", "am"), strict=False):
+            amplitudes = a[f"{before}spectrum/{name}"][:, column]
+            there = (omega > 0) & (amplitudes > 0.1 * amplitudes.max())
+            np.testing.assert_allclose(line.get_data(), [omega[there], a[f"{before}phase/{name}"][there, column]])
+        marks = [line.get_xdata()[0] for line in axis.get_lines() if line.get_linestyle() == ":"]
+        assert marks == [0.49, 1.07, 1.98] and axis.get_xscale() == "log"
     left, right = learning.axes
     assert [line.get_ydata()[0] for line in left.get_lines()[:2]] == [-0.5, 1.0]
     for index, name in enumerate(("gle", "am")):
@@ -167,7 +174,7 @@ def test_several_lag_nets_are_curves_of_their_own():
     words = ("", "--boundary=textbook", "--small_weights", "--small_weights --seed=1")
     folders = [command(NET, "--t=60", each)[0] for each in words]
     firsts = ["published", "textbook", *(f"published, small weights ({folder.name[-8:]})" for folder in folders[2:])]
-    traces, spectra, learning = drawn(*folders).values()
+    traces, spectra, _, learning = drawn(*folders).values()
     arrays = [runs.Run(folder).arrays() for folder in folders]
     outputs, errors = curves_of(traces.axes[0]), curves_of(traces.axes[4])
     amplitudes, phases = curves_of(spectra.axes[0]), curves_of(spectra.axes[2])
