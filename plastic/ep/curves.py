@@ -86,6 +86,8 @@ class Comparison:
         beta = require.scalar("beta", beta)
         require.nonzero("beta", beta)
         w = begin(net, x, y)
+        if net.readout is not None:
+            raise PlasticError("curves are of networks whose last layer is the output, without a softmax readout")
         net.require_differentiable()
         self.net, self._beta, self._K, self._batch = net, beta, K, y.shape[-2]
         self._r_0 = w.r_0
@@ -221,11 +223,13 @@ def sign_agreement(N: Array, D: Array) -> tuple[float, float]:
 def connections(network: Network) -> list[tuple[str, str]]:
     """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
     wiring = network.wiring
+    read = [] if network.readout is None else ["readout/W"]
     if isinstance(wiring, Convolutional):
-        N, M = len(wiring.classifier), len(wiring.convolutions)
-        fully = [("W^fc" if N == 1 else f"W^fc_{i}", f"classifier/{N - 1 - i}/W") for i in range(N)]
+        M = len(wiring.convolutions)
+        paths = read + [f"classifier/{i}/W" for i in reversed(range(len(wiring.classifier)))]
+        fully = [("W^fc" if len(paths) == 1 else f"W^fc_{i}", path) for i, path in enumerate(paths)]
         return fully + [(f"W^conv_{m}", f"convolutions/{M - 1 - m}/W") for m in range(M)]
     if wiring.skip is not None:
         return [("W_01", "layers/1/W"), ("W_0x", "skip/W"), ("W_1x", "layers/0/W")]
-    L = len(wiring.layers)
-    return [(f"W_{k}{k + 1 if k + 1 < L else 'x'}", f"layers/{L - 1 - k}/W") for k in range(L)]
+    paths = read + [f"layers/{k}/W" for k in reversed(range(len(wiring.layers)))]
+    return [(f"W_{k}{k + 1 if k + 1 < len(paths) else 'x'}", path) for k, path in enumerate(paths)]

@@ -78,6 +78,7 @@ NETWORK = {
     "--learning_rule=vf --angle=181": "angle",
     "--learning_rule=vf --angle=nan": "angle",
     f"{CONV} --learning_rule=vf": "fully connected",
+    "--loss=ce": "cel",
     "--bta=1": "beta",
 }
 """What is wrong for each of the three commands."""
@@ -117,6 +118,7 @@ LINES = [
             "--training_method=BTPP": "BPTT",
             "--optim=rmsprop": "adam",
             "--cep --benchmark": "benchmark",
+            "--cep --loss=cel --no-benchmark": "mse",
             "--cep --training_method=BPTT --no-benchmark": "BPTT",
             "--cep --nudging=centered --no-benchmark": "centered",
             "--nudging=both": "one-sided",
@@ -144,6 +146,8 @@ LINES = [
             "--toymodel --size_tab=4,5,6 --batch_size=0": "batch_size",
             f"--toymodel --size_tab=4,5,6 --batch_size={'9' * 30}": "batch_size",
             "--nudging=centered": "nudging",
+            "--loss=cel": "mse",
+            "--toymodel --size_tab=4,5,6 --loss=cel": "toy model",
             "--benchmark": "benchmark",
             "--seeds=1,2": "seeds",
             "--resume=FOLDER": "resume",

@@ -34,6 +34,8 @@ class NetworkOptions:
             connected networks.
         angle: of vf: the angle, about, at which feedback weights begin to the transposes of those of the way up, in
             degrees from 0 to 180.
+        loss: mse, the squared error of the output layer, as published; or cel: the first of size_tab is a softmax
+            readout that takes no part in the dynamics, and its cross-entropy is the loss (Laborieux et al. 2021).
         padding: 1 pads maps by (Fconv - 1) / 2, so that a convolution keeps their size.
         Fconv: rows of a filter.
         Fpool: rows of a pooling window, which is also its stride.
@@ -49,6 +51,7 @@ class NetworkOptions:
     consistent: bool = False
     learning_rule: Literal["ep", "vf"] = "ep"
     angle: float = 0.0
+    loss: Literal["mse", "cel"] = "mse"
     padding: int = 0
     Fconv: int = 5
     Fpool: int = 2
@@ -108,10 +111,16 @@ class NetworkOptions:
         dt: Any = self.dt
         if self.C_tab:
             maps: dict[str, Any] = {"F": self.Fconv, "padding": self._rows_around, "pooling": self.Fpool}
-            return networks.convolutional(self.C_tab[::-1], sizes, generator, size=input_shape[0], phi=phi, **maps)
+            maps |= {"size": input_shape[0], "phi": phi, "loss": self.loss}
+            return networks.convolutional(self.C_tab[::-1], sizes, generator, **maps)
         if self.toymodel:
             return networks.toy(sizes, generator, phi=phi, dt=dt, clamp=self.clamp)
-        own: dict[str, Any] = {"phi": phi, "dt": dt, "angle": self.angle if self.learning_rule == "vf" else None}
+        own: dict[str, Any] = {
+            "phi": phi,
+            "dt": dt,
+            "loss": self.loss,
+            "angle": self.angle if self.learning_rule == "vf" else None,
+        }
         if self.discrete:
             return networks.prototypical(sizes, generator, **own)
         return networks.energy(sizes, generator, clamp=self.clamp, consistent=self.consistent, **own)
@@ -128,12 +137,14 @@ class NetworkOptions:
             raise PlasticError(f"{found}: give one rate each, the output's first")
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
+        count = len(self.sizes) if self.C_tab else self.connections
+        dense, maps = list(lr_tab[:count]), list(lr_tab[count:])
+        tree: dict[str, Any] = {"readout": dense.pop(0)} if self.loss == "cel" else {}
+        if self.C_tab:
+            return tree | {"classifier": dense[::-1], "convolutions": maps[::-1]}
         if self.learning_rule == "vf":
-            return {"layers": list(lr_tab[::-1]), "feedback": list(lr_tab[-2::-1])}
-        if not self.C_tab:
-            return {"layers": list(lr_tab[::-1])}
-        classifier = len(self.sizes)
-        return {"classifier": list(lr_tab[:classifier][::-1]), "convolutions": list(lr_tab[classifier:][::-1])}
+            tree["feedback"] = dense[-2::-1]
+        return tree | {"layers": dense[::-1]}
 
     @property
     def _rows_around(self) -> int:
@@ -151,6 +162,8 @@ class NetworkOptions:
         if len(kinds) > 1 and kinds != ["discrete", "C_tab"]:
             raise PlasticError(f"{' and '.join(kinds)} are two networks; take one")
         require.number("angle", self.angle, least=0, most=180)
+        if self.loss == "cel" and self.toymodel:
+            raise PlasticError("the toy model has no readout: loss cel is for the other networks")
         if self.learning_rule == "vf" and (self.toymodel or self.C_tab):
             raise PlasticError("learning_rule vf is for fully connected networks, without toymodel and C_tab")
         if self.angle and self.learning_rule != "vf":

@@ -7,7 +7,7 @@ from plastic.ep.curves import Comparison, Distance, connections, distances
 from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
-from plastic.errors import Diverged
+from plastic.errors import Diverged, PlasticError
 from plastic.functions import one_hot
 
 _UNITS, _UNITS_OF_MAPS = 5, 8  # traces in a panel, as published
@@ -26,6 +26,10 @@ def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
     phase beside it. float64 is the default, since differences are divided by a small beta.
     """
     network = network.complete(toy=True)
+    if network.loss != "mse":
+        raise PlasticError(
+            f"loss is {network.loss}, but curves are of networks whose last layer is the output: take mse"
+        )
     phases.require(network)
     images.require()
     (generator,) = run.generators()

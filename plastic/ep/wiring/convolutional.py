@@ -90,17 +90,20 @@ class Convolutional:
         require.whole("size", self.size)
         require.whole("padding", self.padding, least=0)
         require.whole("pooling", self.pooling, most=_LARGEST_WINDOW)
-        if not self.convolutions or not self.classifier:
-            raise PlasticError("a convolution and a layer of the classifier are needed")
+        if not self.convolutions:
+            raise PlasticError("a convolution is needed")
         for name, layers, axes in (("convolutions", self.convolutions, 4), ("classifier", self.classifier, 2)):
+            if not layers:
+                continue
             require_connections({f"{name}/{place}": layer for place, layer in enumerate(layers)}, axes)
             for below, above in itertools.pairwise(layers):
                 require_chain(below.W.shape[-1], above.W.shape[-2], "the next layer")
         filters = {layer.W.shape[-4:-2] for layer in self.convolutions}
         if len(filters) > 1 or len(set(*filters)) > 1:
             raise PlasticError(f"the filters have {filters} rows and columns; all must be squares of one size")
-        last_map = self.shapes[len(self.convolutions) - 1]
-        require_chain(math.prod(last_map), self.classifier[0].W.shape[-2], "the classifier")
+        if self.classifier:
+            last_map = self.shapes[len(self.convolutions) - 1]
+            require_chain(math.prod(last_map), self.classifier[0].W.shape[-2], "the classifier")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.layout}"
@@ -132,18 +135,18 @@ class Convolutional:
 
     @property
     def outputs(self) -> int:
-        """The number of outputs, n_N."""
-        return self.classifier[-1].W.shape[-1]
+        """The number of units of the last layer."""
+        return math.prod(self.shapes[-1])
 
     @property
     def dtype(self) -> Any:
         """The precision of the parameters."""
-        return self.classifier[0].W.dtype
+        return self.convolutions[0].W.dtype
 
     @property
     def leading(self) -> tuple[int, ...]:
         """The replica axes of the parameters; a network that runs has none."""
-        return self.classifier[0].W.shape[:-2]
+        return self.convolutions[0].W.shape[:-4]
 
     @property
     def map_sizes(self) -> list[tuple[int, int]]:
