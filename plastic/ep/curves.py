@@ -46,6 +46,7 @@ class Comparison:
 
     Attributes:
         net: the network.
+        K: steps of the nudged phase, and of BPTT.
         residual: for each layer, the largest change in one more free step, an array of the replica shape.
 
     Raises:
@@ -89,7 +90,7 @@ class Comparison:
         if net.readout is not None:
             raise PlasticError("curves are of networks whose last layer is the output, without a softmax readout")
         net.require_differentiable()
-        self.net, self._beta, self._K, self._batch = net, beta, K, y.shape[-2]
+        self.net, self._beta, self.K, self._batch = net, beta, K, y.shape[-2]
         self._r_0 = w.r_0
         w.run(T - K, tolerance=tolerance, solver=solver)
         self._trajectory = w.record(K)
@@ -102,7 +103,7 @@ class Comparison:
         self._end = w.s.copy()
 
     def __repr__(self) -> str:
-        return f"Comparison of EP and BPTT on {self.net}, K {self._K}"
+        return f"Comparison of EP and BPTT on {self.net}, K {self.K}"
 
     @xp.underflow_is_ordinary()
     def neurons(self) -> tuple[list[Array], list[Array]]:
@@ -122,7 +123,7 @@ class Comparison:
         """Yield (NT, DT) for t = 0, 1, .., K - 1, trees of the shape of the parameters."""
         sweep = self.net.sweep(self._trajectory, self._adjoint)
         total = parameters.zeros_like(self.net.parameters)
-        for lag in range(self._K):
+        for lag in range(self.K):
             total, contrast = self._point(lag, sweep, total)
             yield total, contrast
 
@@ -140,7 +141,7 @@ class Comparison:
 
     def _after(self, step):
         """Return the state after nudged step number 0, 1, ..."""
-        return self._end if step == self._K - 1 else self._nudged.s[..., step + 1, :, :]
+        return self._end if step == self.K - 1 else self._nudged.s[..., step + 1, :, :]
 
     def _change(self, step):
         """Return g of a nudged step; of a clamped state that lies at 0 or 1, 0, as published."""

@@ -147,6 +147,8 @@ LINES = [
             f"--toymodel --size_tab=4,5,6 --batch_size={'9' * 30}": "batch_size",
             "--nudging=centered": "nudging",
             "--loss=cel": "mse",
+            "--save=some": "drawn",
+            f"--save=all --T={10**9} --Kmax={10**9}": "GB",
             "--toymodel --size_tab=4,5,6 --loss=cel": "toy model",
             "--benchmark": "benchmark",
             "--seeds=1,2": "seeds",
