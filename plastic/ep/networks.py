@@ -10,7 +10,7 @@ import math
 from plastic import functions, require, xp
 from plastic.ep.dynamics import EnergyNetwork, PrototypicalNetwork
 from plastic.ep.wiring import Convolutional, FullyConnected
-from plastic.ep.wiring.convolutional import map_sizes
+from plastic.ep.wiring.convolutional import map_sizes, rows_and_columns
 from plastic.errors import PlasticError
 from plastic.functions import Activation, sigm
 from plastic.initializers import Generator, replicas, uniform_fan_in
@@ -158,7 +158,7 @@ def convolutional(
     sizes: tuple[int, ...],
     generator: Generator,
     *,
-    size: int = 28,
+    size: int | tuple[int, int] = 28,
     F: int = 5,
     padding: int = 0,
     pooling: int = 2,
@@ -168,12 +168,13 @@ def convolutional(
     """Return a convolutional prototypical network: convolutions with max-pooling, then a fully connected classifier.
 
     It takes images (batch, rows, columns, channels), or their rows (batch, rows columns channels), and has no replicas.
+    Rows and columns that do not fill a pooling window are left out.
 
     Args:
         channels: (C_0, .., C_M), those of the input first, with one convolution or more.
         sizes: widths (n_1, .., n_N) of the classifier, the output last.
         generator: draws the weights.
-        size: rows and columns of the input.
+        size: rows and columns of the input, or one number for both.
         F: rows and columns of a filter.
         padding: rows of zeros around each map.
         pooling: rows and columns of a pooling window, which is also its stride; at most 16.
@@ -198,15 +199,16 @@ def convolutional(
     """
     require.sizes(channels, name="channels")
     require.sizes(sizes, least=1)
-    for name, value in (("size", size), ("F", F), ("pooling", pooling)):
+    for name, value in (("F", F), ("pooling", pooling)):
         require.whole(name, value)
     require.whole("padding", padding, least=0)
     require.generator(generator)
     if isinstance(generator, list | tuple):
         raise PlasticError("generator is a list, but a convolutional network has no replicas; give one generator")
-    last = map_sizes(size, len(channels) - 1, F, padding, pooling)[-1][1]
+    sides = rows_and_columns(size)
+    last = [map_sizes(side, len(channels) - 1, F, padding, pooling)[-1][1] for side in sides]
     kernels = [_affine((F, F, below, above), F * F * below, generator) for below, above in itertools.pairwise(channels)]
-    widths = (channels[-1] * last**2, *sizes)
+    widths = (channels[-1] * math.prod(last), *sizes)
     dense = [_affine(shape, shape[0], generator) for shape in itertools.pairwise(widths)]
     readout = _taken_readout(dense, loss)
     wiring = Convolutional(kernels, dense, size, padding, pooling)

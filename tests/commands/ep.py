@@ -84,7 +84,7 @@ NETWORK = {
 """What is wrong for each of the three commands."""
 
 MAPS = {
-    "--C_tab=3,2 --size_tab=4 --Fconv=3": "C_tab",
+    "--C_tab=3,2 --size_tab=4 --Fconv=3": "C_tab ends in 2",
     "--C_tab=3,1 --size_tab=3 --Fconv=3": "4 classes",
     "--C_tab=3,1 --size_tab=4 --Fconv=11": "Fconv",
     f"{CONV} --Fpool=9": "Fpool",

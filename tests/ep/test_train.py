@@ -602,16 +602,43 @@ def test_what_does_not_fit_a_known_data_set_is_refused_before_it_is_fetched(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("action", ["train", "plotcurves", "recipe"])
-def test_maps_need_square_images(toy, tmp_path_factory, tmp_path, action):
-    place = tmp_path_factory.mktemp("others")
-    wide, flat = images(place, 5, 20), place / "flat.npz"
+def reshaped(toy, path, *shape):
+    """Write the images of a data set to another one, as samples of a shape."""
     with np.load(toy) as arrays:
-        np.savez(flat, **{k: a.reshape(len(a), -1) if k[0] == "x" else a for k, a in arrays.items()})
-    for path in (wide, flat):
-        line = f"--dataset={path} --action={action} --C_tab=3,1 --size_tab=4 --Fconv=3 --batch_size=20"
-        assert "square" in refused(line)
+        np.savez(path, **{k: a.reshape(len(a), *shape) if k[0] == "x" else a for k, a in arrays.items()})
+    return path
+
+
+CONV = "--Fconv=3 --size_tab=4"
+
+
+@pytest.mark.parametrize("action", ["train", "plotcurves", "recipe"])
+def test_maps_need_images_of_their_channels(toy, tmp_path_factory, tmp_path, action):
+    place = tmp_path_factory.mktemp("others")
+    flat, colour = (reshaped(toy, place / f"{len(shape)}.npz", *shape) for shape in ((100,), (5, 10, 2)))
+    first = reshaped(toy, place / "first.npz", 2, 5, 10)
+    for path, told in ((flat, "(100,)"), (colour, "(5, 10, 2)")):
+        line = f"--dataset={path} --action={action} --C_tab=3,1 {CONV} --batch_size=20"
+        assert told in refused(line) and "C_tab ends in 1" in refused(line)
+    assert "move that axis to the end" in refused(f"--dataset={first} --action={action} --C_tab=3,2 {CONV}")
+    narrow = reshaped(toy, place / "narrow.npz", 25, 4)  # 2 columns are left, and then none
+    rates = "--lr_tab=.1,.1,.1" if action == "train" else ""
+    line = f"--dataset={narrow} --action={action} --C_tab=3,2,1 {CONV}"
+    assert "nothing is left after convolution 2" in refused(line, rates)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(5, 20), (20, 5), (5, 10, 2), (10, 5, 2)])
+def test_images_may_be_rectangular_and_in_colour(toy, tmp_path, shape):
+    path = reshaped(toy, tmp_path / "own.npz", *shape)
+    channels = shape[2] if len(shape) > 2 else 1
+    folder, _ = command(f"--dataset={path}", *TINY, f"--C_tab=3,{channels} {CONV} --lr_tab=0.05,0.1")
+    assert_predictions_give_the_metrics(folder, path, table(folder)[-1:])
+    network = plastic.load(folder).network
+    assert network.wiring.input_shape == (*shape[:2], channels)
+    others = f"--dataset={path} --batch_size=5 --T=8 --Kmax=3 --beta=0.5 --C_tab=3,{channels} {CONV}"
+    for action in ("plotcurves", "recipe"):
+        command(others, f"--action={action}")
 
 
 def test_results_that_cannot_be_written(toy, tmp_path):

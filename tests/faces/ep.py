@@ -149,7 +149,7 @@ DT = {"dt": (0, -0.1, 1.5, float("nan"), None, True, "0.2", [0.2], np.array([0.2
 ANGLE = {"angle": (-1, 180.5, float("nan"), "tied", True, [90])}
 CLAMP = {"clamp": ("no", None, 2)}
 MAPS = {
-    "size": (0, 5.0, None, (6, 6), 3),
+    "size": (0, 5.0, None, (6,), (6, 0), (6, 6, 1), "66", 3),
     "F": (0, -1, 3.0, None, 9),
     "padding": (-1, 0.5, None),
     "pooling": (0, 2.0, None, 17, 5),

@@ -97,10 +97,14 @@ class NetworkOptions:
                 raise PlasticError(f"size_tab ends in {self.sizes[-1]}, the inputs, but {name} has {taken[0]}")
         else:
             taken = (*shape, 1) if len(shape) == 2 else shape
-            if len(taken) != 3 or taken[0] != taken[1] or taken[2] != self.C_tab[-1]:
-                wanted = f"C_tab ends in {self.C_tab[-1]}, the channels of the input, and needs square images"
-                raise PlasticError(f"{wanted}; the samples of {name} have shape {shape}")
-            map_sizes(taken[0], len(self.C_tab) - 1, self.Fconv, self._rows_around, self.Fpool)
+            if len(taken) != 3 or taken[2] != self.C_tab[-1]:
+                first = " first: move that axis to the end" if len(taken) == 3 and taken[0] == self.C_tab[-1] else ""
+                wanted = f"C_tab ends in {self.C_tab[-1]}, the channels of images (rows, columns, channels)"
+                raise PlasticError(
+                    f"{wanted}; the samples of {name} have shape {shape}{first and ', channels' + first}"
+                )
+            for side in taken[:2]:
+                map_sizes(side, len(self.C_tab) - 1, self.Fconv, self._rows_around, self.Fpool)
         if classes > self.sizes[0]:
             raise PlasticError(f"size_tab begins with {self.sizes[0]}, the outputs; {name} has {classes} classes")
         return taken
@@ -111,7 +115,7 @@ class NetworkOptions:
         dt: Any = self.dt
         if self.C_tab:
             maps: dict[str, Any] = {"F": self.Fconv, "padding": self._rows_around, "pooling": self.Fpool}
-            maps |= {"size": input_shape[0], "phi": phi, "loss": self.loss}
+            maps |= {"size": input_shape[:2], "phi": phi, "loss": self.loss}
             return networks.convolutional(self.C_tab[::-1], sizes, generator, **maps)
         if self.toymodel:
             return networks.toy(sizes, generator, phi=phi, dt=dt, clamp=self.clamp)
