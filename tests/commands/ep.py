@@ -122,7 +122,8 @@ LINES = [
             "--cep --training_method=BPTT --no-benchmark": "BPTT",
             "--cep --nudging=centered --no-benchmark": "centered",
             "--nudging=both": "one-sided",
-            "--toymodel": "plotcurves",
+            "--toymodel --lr_tab=0.1,0.1": "3 connections",
+            "--toymodel --size_tab=4,8,7,100": "toy model",
             "--test_batch_size=0": "test_batch_size",
             "--epochs=0": "epochs",
             "--eval_every=0": "eval_every",
@@ -162,6 +163,8 @@ LINES = [
         data=images,
         figures=("signs",),
         trains=False,
-        wrong=NETWORK | MAPS | {"--toymodel": "plotcurves", "--nudging=both": "one-sided", "--seeds=1,2": "seeds"},
+        wrong=NETWORK
+        | MAPS
+        | {"--toymodel --discrete": "toymodel", "--nudging=both": "one-sided", "--seeds=1,2": "seeds"},
     ),
 ]

@@ -24,8 +24,10 @@ import plastic
 from plastic import classifier, data, parameters, runs, xp
 from plastic.ep import energy, rules
 from plastic.ep.__main__ import COMMANDS
+from plastic.ep.curves import connections
 from plastic.ep.experiments import figures
 from plastic.ep.experiments import train as train_file
+from plastic.ep.experiments.options import NetworkOptions
 from plastic.ep.experiments.replicas import Replicas
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
@@ -44,6 +46,7 @@ NETWORKS = {
     "consistent": "--size_tab 5 8 100 --lr_tab 0.05 0.1 --consistent --dt 0.5",
     "prototypical": "--size_tab 4 8 100 --lr_tab 0.05 0.1 --discrete",
     "leaky": "--size_tab 4 7 6 100 --lr_tab 0.05 0.1 0.1 --discrete --dt 0.2",
+    "toy": "--size_tab 4 8 100 --lr_tab 0.05 0.02 0.1 --toymodel",
     "vector field": "--size_tab 4 7 6 100 --lr_tab 0.05 0.1 0.1 --discrete --learning-rule vf --angle 45",
     "energy-based vector field": "--size_tab 4 8 100 --lr_tab 0.05 0.1 --learning-rule vf",
     "readout": "--size_tab 4 7 6 100 --lr_tab 0.05 0.1 0.1 --discrete --loss cel",
@@ -115,6 +118,42 @@ def test_every_method_on_every_network(toy, network, method):
         assert (bptt["test_error"], bptt["test_loss"]) == (ep["test_error"], ep["test_loss"])  # the same weights
         assert column(rows, "test_loss", method="BPTT", seed=seed) != column(rows, "test_loss", method="EP", seed=seed)
     assert_predictions_give_the_metrics(folder, toy, rows[-len(methods) * len(seeds) :])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"size_tab": (4, 6, 7, 100)},
+        {"size_tab": (4, 6, 100), "toymodel": True},
+        {"size_tab": (4, 6, 7, 100), "learning_rule": "vf"},
+        {"size_tab": (4, 6, 7, 100), "loss": "cel", "learning_rule": "vf"},
+        {"size_tab": (4, 6, 7, 100), "loss": "cel", "discrete": True},
+        {"size_tab": (4, 6), "C_tab": (3, 2, 1), "Fconv": 3},
+        {"size_tab": (4, 6), "C_tab": (3, 2, 1), "Fconv": 3, "loss": "cel"},
+        {"size_tab": (4,), "C_tab": (3, 2, 1), "Fconv": 3, "loss": "cel"},
+    ],
+    ids=str,
+)
+def test_each_connection_has_its_rate_from_the_output_backwards(options):
+    """An update by gradients of -1 adds the rate; feedback has that of the way up beside it."""
+    network = NetworkOptions(**options).complete()
+    net = network.build(np.random.default_rng(0), network.input_shape((10, 10), 4, "own"))
+    before = parameters.copy(net.parameters)
+    lr_tab = tuple(0.25 * 2.0**k for k in range(network.connections))
+    grads = parameters.map(lambda leaf: 0 * leaf - 1, net.parameters)
+    SGD(network.rates(lr_tab)).step(net.parameters, grads, {})
+    moved = {
+        path: float(xp.asnumpy(xp.max(leaf - old)))
+        for (path, leaf), (_, old) in zip(parameters.leaves(net.parameters), parameters.leaves(before), strict=True)
+    }
+    labels = connections(net)
+    assert len(labels) == len(lr_tab)
+    for (_, path), rate in zip(labels, lr_tab, strict=True):
+        assert moved[path] == pytest.approx(rate, rel=1e-5) == moved[path.replace("/W", "/b")]
+    for path in moved:
+        if path.startswith("feedback"):
+            up = f"layers/{int(path.split('/')[1]) + 1}/W"
+            assert moved[path] == pytest.approx(moved[up], rel=1e-5)
 
 
 def summary(rows, method):

@@ -22,10 +22,10 @@ class NetworkOptions:
 
     Args:
         size_tab: units from the output backwards, the input last; with C_tab those of the classifier. By default
-            10 512 784, in the toy model 10 50 5, and with C_tab 10.
+            10 512 784, in the toy model 10 50 784 or, for random inputs, 10 50 5, and with C_tab 10.
         C_tab: channels from the classifier backwards, as 64 32 1, the input last; makes the network convolutional.
         discrete: the prototypical network.
-        toymodel: the toy model, on random inputs; for plotcurves only.
+        toymodel: the toy model, whose input is connected to the output too; plotcurves gives it random inputs.
         activation_function: sigm (1 / (1 + exp(-4 (v - 1/2)))), hardsigm (v cut to [0, 1]) or tanh.
         dt: length of a step; by default 0.2, and 1 in prototypical and convolutional networks.
         clamp: keep the states of energy-based networks in [0, 1].
@@ -61,17 +61,15 @@ class NetworkOptions:
         """Return those among the options of a run."""
         return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
 
-    def complete(self, toy: bool = False) -> "NetworkOptions":
-        """Return the options with the defaults that depend on others; they must fit a network, with `toy` a toy too."""
+    def complete(self, toy_inputs: int = 784) -> "NetworkOptions":
+        """Return the options with the defaults that depend on others; they must fit a network."""
         sizes, dt = self.size_tab, self.dt
         if sizes is None:
-            sizes = (10,) if self.C_tab else (10, 50, 5) if self.toymodel else (10, 512, 784)
+            sizes = (10,) if self.C_tab else (10, 50, toy_inputs) if self.toymodel else (10, 512, 784)
         if dt is None:
             dt = 1.0 if self.discrete or self.C_tab else 0.2
         filled = dataclasses.replace(self, size_tab=sizes, dt=dt)
         filled._require_one_network()
-        if self.toymodel and not toy:
-            raise PlasticError("toymodel draws curves only: add --action=plotcurves")
         return filled
 
     @property
@@ -132,7 +130,7 @@ class NetworkOptions:
     @property
     def connections(self) -> int:
         """The number of connections, which have a learning rate each."""
-        return len(self.sizes) + len(self.C_tab) - 1
+        return 3 if self.toymodel else len(self.sizes) + len(self.C_tab) - 1
 
     def rates(self, lr_tab: tuple[float, ...]) -> Tree:
         """Return learning rates, one for each connection from the output backwards, as a tree like the parameters."""
@@ -141,6 +139,8 @@ class NetworkOptions:
             raise PlasticError(f"{found}: give one rate each, the output's first")
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
+        if self.toymodel:
+            return {"layers": [lr_tab[2], lr_tab[0]], "skip": lr_tab[1]}
         count = len(self.sizes) if self.C_tab else self.connections
         dense, maps = list(lr_tab[:count]), list(lr_tab[count:])
         tree: dict[str, Any] = {"readout": dense.pop(0)} if self.loss == "cel" else {}
@@ -229,9 +229,9 @@ class Phases:
         return {"tolerance": self.tolerance, "solver": self.solver}
 
     def rules(self, network: NetworkOptions, nudging: str) -> dict[str, functools.partial]:
-        """Return both rules, {"BPTT", "EP"}, as in training: BPTT goes back Kmax + 1 steps, but Kmax in maps."""
+        """Return both rules, {"BPTT", "EP"}: BPTT goes back Kmax + 1 steps, in maps and the toy model Kmax."""
         common: dict[str, Any] = {"T": self.T, **self.ending}
-        steps = self.Kmax + (0 if network.C_tab else 1)
+        steps = self.Kmax + (0 if network.C_tab or network.toymodel else 1)
         eqprop = functools.partial(rules.eqprop, K=self.Kmax, centered=nudging == "centered", **common)
         return {"BPTT": functools.partial(rules.bptt, steps=steps, **common), "EP": eqprop}
 
@@ -239,7 +239,7 @@ class Phases:
 def folder_name(*, dataset: str, seeds: str, training_method: str = "", benchmark: bool = True, **options: Any) -> str:
     """Return the readable part of a run folder's name, from the options: network, method, data set and seeds."""
     network, method = NetworkOptions.of(options), "EP+BPTT" if benchmark else training_method
-    source = "random" if network.toymodel else pathlib.Path(dataset).stem
+    source = "random" if network.toymodel and "nudging" not in options else pathlib.Path(dataset).stem
     return f"{network.kind}-{method}-{source}-{seeds}"
 
 

@@ -33,7 +33,7 @@ def plotcurves(
         save: drawn: of NT and DT, the synapses that are drawn, and all at t = Kmax - 1; or all: whole tensors too, as
             NT_all/W_01, DT_all/W_01, .. of arrays.h5, each (Kmax, units below, units).
     """
-    network = network.complete(toy=True)
+    network = network.complete(toy_inputs=5)
     if network.loss != "mse":
         raise PlasticError(
             f"loss is {network.loss}, but curves are of networks whose last layer is the output: take mse"

@@ -14,6 +14,8 @@ from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.optimizers import SGD, Adam
 
+_RATES = {False: (0.05, 0.1), True: (0.05, 0.05, 0.1)}  # by default, of SGD, without and with toymodel
+
 
 def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
@@ -82,7 +84,7 @@ def train(
         benchmark: train by BPTT and by EP, from the same initial weights.
         optim: sgd, as published; or adam (Kingma and Ba 2015).
         lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first. By
-            default 0.05 0.1, and with adam 0.001 for each.
+            default 0.05 0.1, in the toy model 0.05 0.05 0.1 (W_01, W_0x, W_1x), and with adam 0.001 for each.
         epochs: epochs to train.
         test_batch_size: test samples relaxed at once.
         eval_every: steps between two evaluations; by default an epoch.
@@ -93,7 +95,7 @@ def train(
     if cep:
         _require_continual(network, training_method, nudging, benchmark)
     if lr_tab is None:
-        lr_tab = (0.001,) * network.connections if optim == "adam" else (0.05, 0.1)
+        lr_tab = (0.001,) * network.connections if optim == "adam" else _RATES[network.toymodel]
     optimizer = {"sgd": SGD, "adam": Adam}[optim](network.rates(lr_tab))
     samples = images.load(network)
     shape = samples.train[0].shape[1:]
