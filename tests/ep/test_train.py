@@ -156,6 +156,27 @@ def test_each_connection_has_its_rate_from_the_output_backwards(options):
             assert moved[path] == pytest.approx(moved[up], rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--optim adam --benchmark",
+        "--cep --optim adam --discrete --learning-rule vf --angle 30 --nudging random-sign --seeds 1 2",
+        "--loss cel --optim adam --discrete",
+    ],
+)
+def test_a_longer_run_is_one_that_goes_on(toy, words):
+    """Moments, signs and weights go on where they were: nothing differs from a run of that length."""
+    line = (f"--dataset={toy}", *QUICK, "--size_tab=4,8,100", words)
+    whole, _ = command(*line, "--epochs=2")
+    half, _ = command(*line, "--epochs=1")
+    command(f"--resume={half}", "--epochs=2")
+    found, expected = parameters_of(half), parameters_of(whole)
+    assert found.keys() == expected.keys()
+    for path, array in expected.items():
+        np.testing.assert_array_equal(found[path], array, err_msg=path)
+    assert table(half) == table(whole)
+
+
 def summary(rows, method):
     """What the command must print of a method: means over its seeds at each evaluation."""
     steps = dict.fromkeys(row["step"] for row in rows)
