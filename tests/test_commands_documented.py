@@ -147,7 +147,7 @@ def tiny_gait(values):
 
 def tiny_ep_training(values):
     """The options of training by `plastic.ep`, cut down to an epoch."""
-    return tiny_ep(values) | {"epochs": 1}
+    return tiny_ep(values) | {"epochs": 1} | ({"size_tab": (10, 6, PIXELS**2)} if values.get("toymodel") else {})
 
 
 def tiny_ep(values):
