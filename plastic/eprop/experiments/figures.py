@@ -104,16 +104,61 @@ def synapse(runs):
     return fig
 
 
+def earned(runs):
+    """Mean reward of new episodes and of those of training over the batches, and the goal."""
+    fig, axis = plotting.figure(**_SEVERAL if len(runs) > 1 else {"width": 5.5})
+    for index, run in enumerate(runs):
+        options = run.options
+        name = f"{_RULES[options['rule']]}, {options['feedback']} feedback, seed {options['seed']}, "
+        labels = {"reward": "new episodes", "training_reward": "training batch"}
+        if len(runs) > 1:
+            labels = {"reward": f"{name}new episodes"}
+        iterations, values = plotting.over_epochs(run.metrics(), labels)
+        plotting.curves(axis, iterations, values, start=index if len(runs) > 1 else 0)
+    for number, goal in enumerate(sorted({float(plotting.arrays_of(run)["goal"]) for run in runs})):
+        axis.axhline(goal, color="0.4", linewidth=1, linestyle=":", label=None if number else "goal")
+    plotting.legend(axis)
+    axis.set(xlabel="batch of episodes", ylabel="mean reward", ylim=(-0.02, 1.02), title="Learning by rewards")
+    return fig
+
+
+def episode(runs):
+    """Rasters of inputs and neurons, the policy, the value, and learning signals; each run has a column."""
+    fig, columns = _columns(runs, [5] * len(runs), 1.5)
+    for axes, run in zip(columns, runs, strict=True):
+        arrays = plotting.arrays_of(run)
+        if arrays["x"].dtype == bool:
+            _raster(axes[0], arrays["x"], "input neuron")
+        else:
+            axes[0].imshow(arrays["x"].T, aspect="auto", origin="lower", cmap="Greys", interpolation="nearest")
+            axes[0].set(ylabel="input current")
+            axes[0].grid(False)
+        _raster(axes[1], arrays["z"], "neuron")
+        steps, actions = arrays["steps"], arrays["actions"]
+        for k in range(arrays["probability"].shape[1]):
+            axes[2].plot(arrays["probability"][:, k], label=f"action {k}", **plotting.look(k))
+            chosen = steps[actions == k]
+            axes[2].plot(chosen, np.full(len(chosen), 1.05), "|", color=plotting.COLOURS[k])
+        axes[2].set(ylabel="policy", ylim=(-0.05, 1.1))
+        plotting.legend(axes[2])
+        axes[3].plot(arrays["value"], **plotting.look(0))
+        axes[3].set(ylabel="value")
+        _map(axes[4], arrays["L"], "neuron", "learning signal")
+        axes[4].set(xlabel="time (ms)")
+    return fig
+
+
 PATTERN = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
 EVIDENCE = PATTERN | {"learning": errors, "trial": functools.partial(decision_trial, ("left", "right"))}
 STORE_RECALL = EVIDENCE | {"trial": functools.partial(decision_trial, ("zero", "one"))}
+REWARD = {"learning": earned, "trial": episode, "synapse": synapse}
 """The figures by the names of their files."""
 
 
 _SEVERAL = {"width": 6.0, "height": 4.5}
 """Inches of a panel that has room for the legend of several runs."""
 
-_RULES = {"bptt": "BPTT", "eprop": "e-prop", "online": "e-prop online"}
+_RULES = {"bptt": "BPTT", "eprop": "e-prop", "online": "e-prop online", "no_traces": "no traces"}
 
 
 def _names(runs):
@@ -141,4 +186,15 @@ def _raster(axis, spikes, label):
     times, neurons = np.nonzero(spikes)
     axis.plot(times, neurons, "|", color="black", markersize=2.5, markeredgewidth=0.6)
     axis.set(ylabel=label, ylim=(-1, spikes.shape[1]), xlim=(0, spikes.shape[0]))
+    axis.grid(False)
+
+
+def _map(axis, values, label, bar):
+    """Draw values (T, n) as a map, white at 0, clipped at their 99.5th percentile, so that no peak hides the rest."""
+    most = np.quantile(np.abs(values), 0.995) or np.abs(values).max() or 1.0
+    image = axis.imshow(
+        values.T, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest"
+    )
+    axis.figure.colorbar(image, ax=axis, label=bar)
+    axis.set(ylabel=label)
     axis.grid(False)
