@@ -95,7 +95,7 @@ def decides(trained, run):
     assert trained.network.sizes == (8, 6, 2)
 
 
-FIGURES = ("learning", "trial", "synapse")
+FIGURES = ("learning", "trial", "synapse", "traces")
 WRONG_DECISIONS = {
     "--tau_v=0": "tau_v", "--tau_v=-20": "tau_v", "--tau_v=1e17": "tau_v", "--tau_a=0": "tau_a", "--tau_a=-1": "tau_a",
     "--tau_out=0": "tau_out", "--tau_out=-1e-9": "tau_out", "--n_ref=0": "n_ref is 0", "--n_ref=-1": "n_ref",
@@ -183,7 +183,7 @@ LINES = [
         "eprop",
         "verify",
         ("--seeds=1,2",),
-        arrays=False,
+        figures=("gradients", "trial"),
         trains=False,
         wrong={
             "BPTT": "factorization_vs_BPTT", "factorisation_vs_BPTT": "factorization_vs_BPTT",

@@ -1,6 +1,8 @@
 """The figures of pattern generation and of decisions: how training went, one trial of the first seed, one synapse."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -56,28 +58,53 @@ def pattern_trial(runs):
     return fig
 
 
-def decision_trial(answers, runs):
-    """Rasters of inputs, LIF and ALIF neurons, the probability of the two `answers`, and eight learning signals."""
+def decision_trial(answers, populations, runs):
+    """Rasters of inputs and neurons, the probability of the two `answers`, and the learning signals of all neurons.
+
+    populations: the names of the four populations of the input. Cues and the recall are shaded.
+    """
     trials = [plotting.arrays_of(run) for run in runs]
-    populations = []
+    kinds = []
     for arrays in trials:
         n = int(arrays["n_regular"])
-        kinds = ("LIF", arrays["z"][:, :n]), ("ALIF", arrays["z"][:, n:])
-        populations.append([(name, z) for name, z in kinds if z.shape[1]])
-    fig, columns = _columns(runs, [3 + len(kinds) for kinds in populations], 1.7)
-    for axes, arrays, kinds in zip(columns, trials, populations, strict=True):
+        both = ("LIF", arrays["z"][:, :n]), ("ALIF", arrays["z"][:, n:])
+        kinds.append([(name, z) for name, z in both if z.shape[1]])
+    fig, columns = _columns(runs, [3 + len(each) for each in kinds], 1.7)
+    for axes, run, arrays, each in zip(columns, runs, trials, kinds, strict=True):
         _raster(axes[0], arrays["x"], "input neuron")
-        for axis, (name, z) in zip(axes[1:], kinds, strict=False):
+        _name_populations(axes[0], populations, arrays["x"].shape[1])
+        for axis, (name, z) in zip(axes[1:], each, strict=False):
             _raster(axis, z, f"{name} neuron")
         for k, name in enumerate(answers):
             axes[-2].plot(arrays["probability"][:, k], label=name, **plotting.look(k))
         axes[-2].axhline(0.5, color="0.4", linewidth=1, linestyle=":")
         axes[-2].set(ylabel="softmax output", ylim=(-0.05, 1.05))
+        for start, stop, colour in _bands(run, arrays):
+            for axis in axes[:-1]:
+                axis.axvspan(start, stop, color=colour, alpha=0.12, linewidth=0)
         plotting.legend(axes[-2])
-        for k in range(min(8, arrays["L"].shape[1])):
-            axes[-1].plot(arrays["L"][:, k], color=plotting.COLOURS[k], linewidth=1)
-        axes[-1].set(xlabel="time (ms)", ylabel="learning signals")
+        _map(axes[-1], arrays["L"], "neuron", "learning signal")
+        axes[-1].set(xlabel="time (ms)")
     return fig
+
+
+def _bands(run, arrays):
+    """Return (start, stop, colour) of what is shown: each cue in the colour of its answer, and the recall in grey."""
+    options, T = run.options, len(arrays["x"])
+    spacing = options.get("t_cue_spacing", options["t_cue"])
+    ends = [(k + 1) * spacing for k in range(len(arrays["cues"]))]
+    cues = [
+        (end - options["t_cue"], end, plotting.look(int(cue))["color"])
+        for end, cue in zip(ends, arrays["cues"], strict=True)
+    ]
+    return [*cues, (T - options["t_recall"], T, "0.5")]
+
+
+def _name_populations(axis, names, n_in):
+    """Write the names of populations of equal size to the right of a raster."""
+    for k, name in enumerate(names):
+        place = (k + 0.5) * n_in / len(names) - 0.5
+        axis.text(1.01, place, name, transform=axis.get_yaxis_transform(), va="center", fontsize="small")
 
 
 _TERMS = {
@@ -122,6 +149,47 @@ def earned(runs):
     return fig
 
 
+def compared(runs):
+    """The two gradients of each verification of the first seed side by side as maps; runs lie below one another."""
+    rows = [(run, name) for run in runs for name in _verifications(run)]
+    fig, axes = plotting.figure(rows=len(rows), columns=3, width=3.4, height=3.2)
+    for (left, middle, right), (run, name) in zip(np.reshape(axes, (len(rows), 3)), rows, strict=True):
+        arrays = plotting.arrays_of(run)
+        pair = [
+            np.concatenate([arrays[f"{name}/{way}/{part}"] for part in ("W_in", "W_rec")]) for way in ("one", "two")
+        ]
+        for axis, values, title in zip((left, middle), pair, _WAYS[name], strict=True):
+            _map(axis, values.T, "presynaptic (inputs, then neurons)", "gradient")
+            axis.set(xlabel="postsynaptic neuron", title=title)
+        _map(right, (pair[0] - pair[1]).T, "presynaptic", "difference")
+        right.set(xlabel="postsynaptic neuron", title="their difference")
+    return fig
+
+
+def verified(runs):
+    """Rasters of inputs and neurons, learning signals and traces, of the first verification of each run."""
+    fig, columns = _columns(runs, [4] * len(runs), 1.7)
+    for axes, run in zip(columns, runs, strict=True):
+        arrays, name = plotting.arrays_of(run), _verifications(run)[0]
+        _raster(axes[0], arrays[f"{name}/x"], "input neuron")
+        _raster(axes[1], arrays[f"{name}/z"], "neuron")
+        _map(axes[2], arrays[f"{name}/L"], "neuron", "learning signal")
+        _map(axes[3], arrays[f"{name}/e"], "synapse", "trace $e$")
+        axes[3].set(xlabel="time (ms)")
+        axes[0].set_title(name, fontsize="medium")
+    return fig
+
+
+def _verifications(run):
+    return [name for name in _WAYS if f"{name}/x" in plotting.arrays_of(run)]
+
+
+_WAYS = {
+    "factorization_vs_BPTT": ("sum of dE/dz e", "BPTT"),
+    "hardcoded_vs_autodiff": ("e-prop online", "e-prop by the sweep"),
+}
+
+
 def episode(runs):
     """Rasters of inputs and neurons, the policy, the value, and learning signals; each run has a column."""
     fig, columns = _columns(runs, [5] * len(runs), 1.5)
@@ -148,10 +216,24 @@ def episode(runs):
     return fig
 
 
-PATTERN = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
-EVIDENCE = PATTERN | {"learning": errors, "trial": functools.partial(decision_trial, ("left", "right"))}
-STORE_RECALL = EVIDENCE | {"trial": functools.partial(decision_trial, ("zero", "one"))}
-REWARD = {"learning": earned, "trial": episode, "synapse": synapse}
+def traces(runs):
+    """Filtered eligibility traces of the recurrent synapses that the trial would change most; each run has a column."""
+    fig, columns = _columns(runs, [1] * len(runs), 4.0)
+    for (axis,), run in zip(columns, runs, strict=True):
+        _map(axis, plotting.arrays_of(run)["traces/ebar"], "synapse, by the neuron it leads to", r"trace $\bar{e}$")
+        axis.set(xlabel="time (ms)")
+    return fig
+
+
+_Figures = dict[str, Callable[..., Any]]
+_OF_ONE: _Figures = {"synapse": synapse, "traces": traces}
+_LEFT_RIGHT = functools.partial(decision_trial, ("left", "right"), ("left", "right", "recall", "noise"))
+_ZERO_ONE = functools.partial(decision_trial, ("zero", "one"), ("zero", "one", "store", "recall"))
+PATTERN: _Figures = {"learning": loss, "trial": pattern_trial, **_OF_ONE}
+EVIDENCE: _Figures = {"learning": errors, "trial": _LEFT_RIGHT, **_OF_ONE}
+STORE_RECALL: _Figures = {"learning": errors, "trial": _ZERO_ONE, **_OF_ONE}
+REWARD: _Figures = {"learning": earned, "trial": episode, **_OF_ONE}
+VERIFY: _Figures = {"gradients": compared, "trial": verified}
 """The figures by the names of their files."""
 
 
@@ -190,8 +272,9 @@ def _raster(axis, spikes, label):
 
 
 def _map(axis, values, label, bar):
-    """Draw values (T, n) as a map, white at 0, clipped at their 99.5th percentile, so that no peak hides the rest."""
-    most = np.quantile(np.abs(values), 0.995) or np.abs(values).max() or 1.0
+    """Draw values (T, n) as a map, white at 0, clipped where 1 % of those that are not 0 are larger."""
+    some = np.abs(values[values != 0])
+    most = np.quantile(some, 0.99) if some.size else 1.0
     image = axis.imshow(
         values.T, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest"
     )
