@@ -15,7 +15,7 @@ of spiking neurons. Nature Communications 11, 3625, 2020.
 from collections.abc import Callable
 from typing import Any
 
-from plastic.eprop import inputs, signals
+from plastic.eprop import bidirectional, ctc, inputs, signals, transcripts
 from plastic.eprop.gradients import (
     bptt_gradients,
     eprop_gradients,
@@ -59,8 +59,10 @@ __all__ = [
     "SpikingTraces",
     "Traces",
     "Wiring",
+    "bidirectional",
     "bptt",
     "bptt_gradients",
+    "ctc",
     "decay",
     "eligibility_traces",
     "eprop",
@@ -77,4 +79,5 @@ __all__ = [
     "signals",
     "simulate",
     "traces_after",
+    "transcripts",
 ]

@@ -107,7 +107,7 @@ def test_replicas_have_wirings_of_their_own():
         (lambda: Wiring(signs={"W_rec": np.ones((5, 1))}), "shape"),
         (lambda: Wiring(signs={"W_rec": np.ones((2, 6, 1))}), "replica"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "wiring",
 )
 def test_a_wiring_that_does_not_fit_is_refused(make, message):
     xp.use(dtype="float64")

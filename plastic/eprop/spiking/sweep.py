@@ -192,8 +192,40 @@ def _signals(record, lam, B, R):
     return signals
 
 
+def of_cells(net: SpikingNetwork, record: SpikingRecord, L: Array, recurrent: bool, to_input: bool) -> tuple[Tree, Any]:
+    """Return ({"W_in", "W_rec": gradients}, dE/dx or None), of cells whose readout is elsewhere.
+
+        dE/dx^t = gain mu^t W_in^T
+
+    net, record: the cells, and the record of their simulation.
+    L: learning signals at the spikes, dE/dz of each step by itself (..., T, batch, n).
+    recurrent: add the path through the spikes into the next step, for BPTT. to_input: whether dE/dx is wanted.
+    """
+    back = xp.ascontiguousarray(affine.transposed(net.W_in * net.neurons.gain))
+    dx: Any = xp.empty((*L.shape[:-1], net.sizes[0]), dtype=L.dtype) if to_input else None
+
+    def parts():
+        def signals(part):
+            return L[..., part, :, :].copy()
+
+        for part, mu, V, P in sweep(net, record, signals, net.recurrence() if recurrent else None):
+            if to_input:
+                dx[..., part, :, :] = (affine.rows(mu) @ back).reshape(*mu.shape[:-1], -1)
+            yield part, mu, V, P
+
+    G_in, G_rec, _, _ = _of_synapses(net, record, parts())
+    return {"W_in": G_in, "W_rec": G_rec}, dx
+
+
 def _gradients(net, record, parts, lam, err):
     """Return the gradients that lam and the parts of a sweep give by products with spikes, and its last V and P."""
+    G_in, G_rec, V, P = _of_synapses(net, record, parts)
+    grads = {"W_in": G_in, "W_rec": G_rec, "W_out": _product(record.z, lam), "b_out": bias_gradient(net, err)}
+    return grads, V, P
+
+
+def _of_synapses(net, record, parts):
+    """Return the gradients of W_in and W_rec, and the last V and P."""
     n, dtype = record.psi.shape[-1], record.psi.dtype
     alive = None if record.done is None else 1 - record.done[..., None]
     G_in: Any = 0.0
@@ -209,10 +241,7 @@ def _gradients(net, record, parts, lam, err):
             before = record.z_before[..., None, :, :]
             before = before if alive is None else before * alive[..., :1, :, :]
             G_rec = G_rec + _product(before, mu[..., :1, :, :])
-    G_in = G_in * net.neurons.gain
-    G_rec = G_rec * net.neurons.gain * (1 - xp.eye(n, dtype=dtype))
-    grads = {"W_in": G_in, "W_rec": G_rec, "W_out": _product(record.z, lam), "b_out": bias_gradient(net, err)}
-    return grads, V, P
+    return G_in * net.neurons.gain, G_rec * net.neurons.gain * (1 - xp.eye(n, dtype=dtype)), V, P
 
 
 def _product(pre, post):
