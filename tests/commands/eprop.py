@@ -185,7 +185,8 @@ LINES = [
         wrong={
             "--task=framwise": "framewise", "--model=lsn": "lsnn", "--eprop=symetric": "symmetric",
             "--preproc=mfcc": "mfccs", "--dataset=timit_processed": "TIMIT", "--dataset=TIMIT": "--timit=FOLDER",
-            "--timit=nowhere": "timit", "--reduced_phns": "digits are not folded",
+            "--timit=nowhere": "timit", "--timit=nowhere --dataset=FSDD": "leave one out",
+            "--reduced_phns": "digits are not folded",
             "--n_neuron=5": "n_neuron is 5, but --task=framewise --model=lsnn has no such option",
             "--model=lstm": "n_regular is 3", "--task=ctc --model=lsnn": "truncT is 30",
             "--n_layer=0": "n_layer is 0", "--n_repeat=0": "n_repeat", "--n_ref=0": "n_ref", "--thr=0": "thr",
@@ -204,6 +205,20 @@ LINES = [
             "--no_loss_from_all_layers": "no learning signals for layers unread", "--clean=maybe": "clean",
             "--no_adam --optimizer=adam": "different things", "--n_lstm=4": "n_neuron is 4",
         },
+    ),
+    Line(
+        "eprop",
+        "timit",
+        (
+            "--task=ctc", "--preproc=mfccs", "--n_neuron=3", "--n_layer=2", "--batch=2", "--test_batch=2",
+            "--n_epochs=2", "--beam_width=2", "--eprop=random", "--optimizer=rmsprop",
+        ),
+        data=spoken,
+        variables={"PLASTIC_DATASETS": "{data}"},
+        figures=("learning", "utterance"),
+        network=hears,
+        wrong={"--n_regular=3": "n_regular is 3", "--reg=1": "reg is 1", "--truncT=30": "truncT is 30",
+               "--noise_step_start=1": "noise_step_start is 1", "--noise_epoch_start=-1": "noise_epoch_start"},
     ),
     Line(
         "eprop",

@@ -96,6 +96,8 @@ def timit(
     dataset = dataset or ("TIMIT" if timit is not None else "FSDD")
     if reduced_phns is None:
         reduced_phns = dataset == "TIMIT" and (task, model) == ("framewise", "lstm")
+    if dataset == "FSDD" and timit is not None:
+        raise PlasticError("timit is the folder of TIMIT, but --dataset=FSDD asks for spoken digits; leave one out")
     if dataset == "FSDD" and reduced_phns:
         raise PlasticError("reduced_phns is for --dataset=TIMIT: digits are not folded")
     told = settled(task, model, eprop, clean, cells, readout, learning)
