@@ -226,6 +226,34 @@ class Plateau:
         state["bad"][...] = xp.where(full, 0, state["bad"])
 
 
+@dataclasses.dataclass(frozen=True)
+class Stairs:
+    """A schedule that multiplies the rate by `factor` after every `size` losses, whatever they are.
+
+    Example:
+        >>> stairs = Stairs(size=2, factor=0.5)
+        >>> state = stairs.init(1.0)
+        >>> for _ in range(5):
+        ...     stairs.step(state, xp.asarray(0.0))
+        >>> float(state["lr"])
+        0.25
+    """
+
+    size: int
+    factor: float
+
+    def init(self, lr: Any, shape: tuple[int, ...] = ()) -> dict[str, Array]:
+        """Return the state: {"lr", "seen": losses since it was lowered}, of the replica shape."""
+        return {name: xp.full(shape, value, dtype=xp.float_dtype) for name, value in (("lr", lr), ("seen", 0.0))}
+
+    def step(self, state: dict[str, Array], loss: Array) -> None:
+        """Count one more loss, of the replica shape; `state` changes in place."""
+        state["seen"] += 1
+        full = state["seen"] >= self.size
+        state["lr"][...] = xp.where(full, state["lr"] * self.factor, state["lr"])
+        state["seen"][...] = xp.where(full, 0, state["seen"])
+
+
 def clipped(tree: Tree, largest: float) -> Tree:
     """Return a tree whose norm, that of all its entries together, is at most `largest`.
 

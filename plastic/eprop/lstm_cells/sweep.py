@@ -41,7 +41,7 @@ def sweep(net: LSTMNetwork, record: LSTMRecord, L: Array, recurrent: bool = Fals
     L: learning signals, dE/dh of each step by itself (..., T, batch, n), left unchanged.
     recurrent: add the path through h into the next step: then delta is that of BPTT, and delta W_x^T is dE/dx.
     """
-    (S_i, S_j, S_f, S_o), A, K = _derivatives(net, record)
+    (S_i, S_j, S_f, S_o), A, K = derivatives(net, record)
     n = A.shape[-1]
     delta = xp.empty((*A.shape[:-1], 4 * n), dtype=A.dtype)
     back = affine.transposed(net.W_h)
@@ -110,8 +110,8 @@ def product(pre: Array, post: Array) -> Array:
     return affine.weight_gradient(affine.rows(pre), affine.rows(post))
 
 
-def _derivatives(net, record):
-    """Return ((S_i, S_j, S_f, S_o), A, K) of all steps, each (..., T, batch, n)."""
+def derivatives(net: LSTMNetwork, record: LSTMRecord) -> tuple[tuple[Array, ...], Array, Array]:
+    """Return ((S_i, S_j, S_f, S_o), A, K) of all steps of a `record` of `net`, each (..., T, batch, n)."""
     S_i, S_j, S_f, S_o, A = (xp.empty_like(record.c) for _ in range(5))
     c_before = before(record.c, record.start.c)
     _differentiate(record.i, record.j, record.f, record.o, record.q, c_before, S_i, S_j, S_f, S_o, A)
