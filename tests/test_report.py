@@ -179,11 +179,19 @@ def test_of_several_series_the_best_one_is_named():
 def test_curves_are_thinned_to_their_extremes():
     y = np.zeros(10_000)
     y[[1234, 8765]] = 5, -3
-    kept = curves.thinned(np.arange(10_000), y, y, 100)
+    low, high = np.minimum(y, 0), np.maximum(y, 0)
+    kept = curves.thinned(np.arange(10_000), low, high, 100)
     assert len(kept) <= 100 and {0, 1234, 8765, 9999} <= set(kept.tolist())
     assert np.all(np.diff(kept) > 0)
     assert curves.thinned(np.arange(5), y[:5], y[:5], 10).tolist() == [0, 1, 2, 3, 4]
-    assert curves.points(10) > curves.points(10_000) >= curves.points(10**7) >= 4
+
+
+def test_a_page_has_some_hundred_thousand_points_at_most():
+    assert curves.points([]) == curves.points([10**6]) == curves.points([10] * 40_000) == 400
+    for lengths in ([10**5] * 3000, [51] * 10_000, [3, 10**4] * 3000):
+        most = curves.points(lengths)
+        assert sum(n if n <= most else 2 * most for n in lengths) <= 400_000 and 10 <= most < 400
+    assert curves.points([10**5] * 10**6) == 10
 
 
 def test_the_band_is_over_the_seeds_that_are_there():

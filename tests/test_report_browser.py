@@ -4,12 +4,15 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import urllib.parse
 
 import pytest
 from run_folders import PNG, learning, made
 
 from plastic import report
+from plastic.report import server
+from plastic.report.document import Report
 
 pytest.importorskip("jinja2")
 pytestmark = pytest.mark.browser
@@ -92,7 +95,7 @@ def test_hostile_names_are_text(address):
 
 @pytest.fixture
 def view(address):
-    """A page of Playwright at the address; what it complains of is an error, and so is a dialogue."""
+    """A page of Playwright at the address, which complains of nothing and opens no dialogue."""
     playwright = pytest.importorskip("playwright.sync_api")
     complaints = []
     with playwright.sync_playwright() as started:
@@ -108,6 +111,25 @@ def view(address):
         yield made_page
         browser.close()
     assert complaints == []
+
+
+def test_a_page_that_is_served_follows_the_runs(view, tmp_path):
+    place = tmp_path / "results"
+    with server.server(Report(place), 0) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            view.goto(f"http://127.0.0.1:{listening.server_port}/#q=new")
+            assert view.locator("#count").inner_text() == "0 of 4 runs"
+            made(place, learning([0.9]), name="new", rate=2.0)
+            view.locator("#count", has_text="1 of 5 runs").wait_for(timeout=30_000)
+            view.locator("#follow").uncheck()
+            made(place, learning([0.9]), name="new", rate=3.0)
+            view.locator("#live", has_text="There is news").wait_for(timeout=30_000)
+            assert view.locator("#count").inner_text() == "1 of 5 runs"
+        finally:
+            listening.shutdown()
+            thread.join()
 
 
 def test_all_of_it_by_keyboard_on_a_phone(view):

@@ -61,6 +61,15 @@ def test_it_serves_the_page_and_its_version(port, tmp_path):
     assert not list(tmp_path.rglob("*.html"))
 
 
+def test_several_requests_of_one_connection(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for method in ("HEAD", "GET", "HEAD", "GET"):  # the body of the second would be that of the first
+        connection.request(method, "/version")
+        answer = connection.getresponse()
+        assert answer.status == 200 and len(answer.read()) == (16 if method == "GET" else 0)
+    connection.close()
+
+
 def test_only_who_asks_for_this_machine_is_answered(port, tmp_path):
     made(tmp_path, learning([1.0]), name="secret")
     assert asked(port, hosts=[f"localhost:{port}"])[0] == 200

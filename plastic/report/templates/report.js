@@ -1,6 +1,9 @@
 /* The table, what it shows, and the page of one run or of several side by side. The state is in the address. */
 
 const data = JSON.parse(document.getElementById("data").textContent);
+for (const series of data.items.flatMap((item) => item.series)) {
+  for (const [, , , curve] of series.metrics) if (curve) curve.x ??= series.x;
+}
 const byId = (id) => document.getElementById(id);
 const FIELDS = ["q", "view", "family", "experiment", "status", "metric"];
 const DEFAULTS = { view: "runs", sort: "started", down: "1" };
@@ -246,7 +249,7 @@ function renderDetail() {
   const items = open.map((index) => data.items[index]);
   const title = several() ? `${items.length} runs side by side` : labelOf(items[0]);
   const about = items.map((item) => element("p", {}, ...(several() ? [`${labelOf(item)}: `] : []),
-    element("span", { class: item.status }, item.status), item.note ? ` ${item.note}` : "", element("span", { class: "path" }, item.path)));
+    element("span", { class: item.status }, item.status), item.note ? ` ${item.note}` : "", element("span", { class: "path" }, item.group ? "" : item.path)));
   const facts = items.filter((item) => item.facts.length).map((item) => element("details", {},
     element("summary", {}, several() ? `About ${item.name}` : "About this run"),
     element("dl", {}, ...item.facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]))));
