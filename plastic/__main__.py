@@ -11,6 +11,7 @@ FAMILIES = {
     "gle": "generalized latent equilibrium: credit through space and time (Ellenberger et al. 2024)",
     "pc": "predictive coding, prospective configuration (Song et al. 2024)",
     "data": "the data sets that they learn from",
+    "sweep": "any command over grids of its options, over processes or a cluster",
     "verify": "check every rule on this machine: what to run first",
     "report": "one page for all runs below a folder",
 }

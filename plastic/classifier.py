@@ -21,18 +21,23 @@ class Samples:
         name: of the data set.
         train, test: (x, labels), x (N, ...) in the working precision, labels whole numbers (N,).
         classes: how many there are.
+        validation: (x, labels) held out from training, or None.
     """
 
     name: str
     train: tuple[Array, Array]
     test: tuple[Array, Array]
     classes: int
+    validation: tuple[Array, Array] | None = None
 
     def __repr__(self) -> str:
-        shape = self.train[0].shape[1:]
-        return (
-            f"Samples of {self.name}: {len(self.train[0])} and {len(self.test[0])} of {shape}, {self.classes} classes"
-        )
+        counts = " and ".join(str(len(each[0])) for each in (self.train, self.validation, self.test) if each)
+        return f"Samples of {self.name}: {counts} of {self.train[0].shape[1:]}, {self.classes} classes"
+
+    @property
+    def judged(self) -> tuple[str, tuple[Array, Array]]:
+        """The set that epochs are judged by, its name first: "validation", or, as published, "test"."""
+        return ("test", self.test) if self.validation is None else ("validation", self.validation)
 
     def require(self, split: str, count: int, asked: str) -> None:
         """Require so many samples of every class.
@@ -51,13 +56,14 @@ class Samples:
             raise PlasticError(f"{asked}, but {self.name} has {least} {kind} samples of class {found.argmin()}")
 
 
-def load(dataset: str, flat: bool = True, classes: int | None = None) -> Samples:
+def load(dataset: str, flat: bool = True, classes: int | None = None, validation: float = 0.0) -> Samples:
     """Return the samples of a data set in the working precision.
 
     Args:
         dataset: a name or a file, as for `plastic.data.load`.
         flat: whether each sample becomes a row (n,); otherwise it keeps its shape.
         classes: how many classes there must be; by default any number.
+        validation: the share of the training samples that is held out, as for `plastic.data.load`.
 
     Returns:
         The `Samples`.
@@ -68,13 +74,14 @@ def load(dataset: str, flat: bool = True, classes: int | None = None) -> Samples
     """
     if (known := data.sizes(dataset)) is not None:
         _require_classes(dataset, known[2], classes)
-    found = data.load(dataset, dtype=xp.float_dtype.name)
+    found = data.load(dataset, dtype=xp.float_dtype.name, validation=validation)
     _require_classes(found.name, found.classes, classes)
 
     def put(x, labels):
         return xp.asarray(x.reshape(len(x), -1) if flat else x), xp.asarray(labels)
 
-    return Samples(found.name, put(*found.train), put(*found.test), found.classes)
+    held_out = put(*found.validation) if found.validation else None
+    return Samples(found.name, put(*found.train), put(*found.test), found.classes, held_out)
 
 
 class Tally:

@@ -113,7 +113,7 @@ def _named(typed, key, text, options):
     name = key.replace("-", "_")
     if name in options:
         option = options[name]
-        return option, "true" if text is None and bool in option.kinds else text
+        return option, "true" if text is None and bool in option.kinds and str not in option.kinds else text
     flags = [option.name for option in options.values() if bool in option.kinds]
     denied = name.removeprefix("no").removeprefix("_")
     if name.startswith("no") and denied in flags:
@@ -142,8 +142,13 @@ def _may_follow(option, word):
 
 
 def _take(option, words):
-    """Take the text of an option from the words that follow: one, or as many as read as elements of its tuple."""
+    """Take the text of an option from the words that follow: one, or as many as read as elements of its tuple.
+
+    One that is a flag or a text needs none.
+    """
     if not words or not _may_follow(option, words[0]):
+        if bool in option.kinds:
+            return "true"
         hint = f"; one that starts with '-' is written --{option.name}={words[0]}" if words else ""
         raise PlasticError(f"{option.label} lacks its value: {option.wanted}{hint}")
     taken = [words.popleft()]

@@ -844,3 +844,16 @@ def test_a_reader_that_goes_away_is_no_error(program, argv):
 def test_fire_is_imported_by_a_call_only():
     code = "import sys, plastic.cli; sys.exit('fire' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=pathlib.Path(cli.__file__).parents[1]).returncode == 0
+
+
+def resumed(*, load: bool | str | None = None, other: int = 1):
+    """A flag that may have a text."""
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [(["--load"], True), (["--load", "--other=2"], True), (["--load", "folder"], "folder"), (["--load=a"], "a"),
+     (["--no-load"], False), (["--load=none"], None), (["--load=false"], False)],
+)  # fmt: skip
+def test_a_flag_that_may_have_a_text(words, value):
+    assert cli.parse(resumed, words)["load"] is value or cli.parse(resumed, words)["load"] == value

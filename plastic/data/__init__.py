@@ -123,7 +123,9 @@ def default_folder() -> Path:
     return system.expanded("~/.cache/plastic", "the folder of the data sets (PLASTIC_DATASETS can name another)")
 
 
-def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int = 0, folder: Folder = None) -> Dataset:
+def load(
+    name: str | os.PathLike[str], dtype: Any = "float32", validation: float = 0.0, folder: Folder = None
+) -> Dataset:
     """Return a data set; its first use downloads or makes it.
 
     Args:
@@ -132,15 +134,16 @@ def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int =
             for training or for testing is told on stderr.
         dtype: of x, "float32" or "float64". Images, and the x of an .npz file, are divided by max |x_train|, in this
             precision (MNIST: pixels / 255); generated curves and points have their published scale.
-        validation: so many of the last training samples become the validation set; 0 for none.
+        validation: the share of the training samples that become the validation set, 0.1 for instance: of each class
+            the last ones of the set, so that both have all classes whatever the order. 0 for none.
         folder: where the HDF5 files are, `default_folder()` by default.
 
     Returns:
         The `Dataset`.
 
     Raises:
-        PlasticError: if the name or an option is wrong, the data are not as above, the download failed, or the folder
-            cannot be written.
+        PlasticError: if the name or an option is wrong, the data are not as above, a class has too few samples to be
+            divided, the download failed, or the folder cannot be written.
 
     Example:
         >>> import tempfile
@@ -150,29 +153,23 @@ def load(name: str | os.PathLike[str], dtype: Any = "float32", validation: int =
     """
     name = require(name)
     dtype = _dtype(dtype)
-    _require.whole("validation", validation, least=0)
+    validation = _require.scalar("validation", validation, least=0, below=1)
     source = SOURCES.get(name)
     arrays = _stored(source, folder_of(folder)) if source else npz.read(name)
-    n = len(arrays["x_train"])
-    if validation >= n:
-        raise PlasticError(f"validation is {validation}; take 0 to {n - 1} of the {n} training samples of {name}")
     x, x_test = (arrays[key] for key in ("x_train", "x_test"))
     if source is None or source.scale:
         x, x_test = _scaled(name, x, x_test, dtype)
     else:
         x, x_test = x.astype(dtype), x_test.astype(dtype)
     y, y_test = (arrays[key].astype(np.int64) for key in ("y_train", "y_test"))
-    kept = n - validation
     classes = int(max(y.max(), y_test.max())) + 1
     if source is None:
-        _tell_missing(name, classes, training=y[:kept], test=y_test)
-    return Dataset(
-        name=name,
-        train=(x[:kept], y[:kept]),
-        test=(x_test, y_test),
-        validation=(x[kept:], y[kept:]) if validation else None,
-        classes=classes,
-    )
+        _tell_missing(name, classes, training=y, test=y_test)
+    train, held_out = (x, y), None
+    if validation:
+        held = _held_out(name, y, validation)
+        train, held_out = (x[~held], y[~held]), (x[held], y[held])
+    return Dataset(name=name, train=train, test=(x_test, y_test), validation=held_out, classes=classes)
 
 
 def folder_of(folder: Folder) -> Path:
@@ -209,6 +206,21 @@ def _tell_missing(name: str, classes: int, **labels: np.ndarray) -> None:
             told.append(f"no {split} samples of {', '.join(map(str, missing[:_SHOWN]))}{more}")
     if told:
         store.note(f"{name} has the {classes:,} classes 0 to {classes - 1}, but {', and '.join(told)}")
+
+
+def _held_out(name: str, y: np.ndarray, share: float) -> np.ndarray:
+    """Return which samples, with labels y (N,), are held out: bool (N,), of each class the last ones."""
+    held = np.zeros(len(y), bool)
+    for label in np.unique(y):
+        members = np.flatnonzero(y == label)
+        count = math.floor(share * len(members) + 0.5)
+        if not 0 < count < len(members):
+            raise PlasticError(
+                f"validation is {share:g}, which would hold out {count} of the {len(members)} training samples of "
+                f"class {label} of {name}; at least one is needed on either side"
+            )
+        held[members[len(members) - count :]] = True
+    return held
 
 
 def _dtype(dtype: Any) -> np.dtype:

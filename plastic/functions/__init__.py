@@ -27,6 +27,7 @@ from plastic.functions.activations import (
 from plastic.functions.losses import (
     accuracy,
     classification_error,
+    confusion,
     mean_squared_error,
     one_hot,
     softmax,
@@ -39,6 +40,7 @@ __all__ = [
     "accuracy",
     "activation",
     "classification_error",
+    "confusion",
     "hard_tanh",
     "hardsigm",
     "leaky",

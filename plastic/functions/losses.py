@@ -91,10 +91,32 @@ def accuracy(a: Array, labels: Array) -> Array:
         >>> float(accuracy(xp.asarray([[0.1, 0.9], [0.8, 0.2]]), xp.asarray([1, 1])))
         0.5
     """
-    require.labels(labels, a.shape[-1])
-    if labels.ndim == 0 or labels.ndim > a.ndim - 1 or labels.shape[-1] != a.shape[-2]:
-        raise PlasticError(f"labels have shape {labels.shape}; outputs {a.shape} need ({a.shape[-2]},)")
+    _require_of_samples(labels, a)
     return xp.mean(xp.argmax(a, axis=-1) == labels, axis=-1)
+
+
+def confusion(a: Array, labels: Array) -> Array:
+    """Return the share of samples of each class that has its largest output at each class: the confusion matrix.
+
+    C_ij = the fraction of all samples that are of class i and have their largest output at j; its trace is `accuracy`.
+
+    Args:
+        a: outputs (..., batch, n).
+        labels: whole numbers from 0 to n - 1, (batch,), or (..., batch) with replica axes.
+
+    Returns:
+        C (..., n, n), the class of the label first, in the working precision.
+
+    Raises:
+        PlasticError: if labels are not as for `accuracy`.
+
+    Example:
+        >>> confusion(xp.asarray([[0.1, 0.9], [0.8, 0.2]]), xp.asarray([1, 1])).tolist()
+        [[0.0, 0.0], [0.5, 0.5]]
+    """
+    _require_of_samples(labels, a)
+    true, said = one_hot(labels, a.shape[-1]), one_hot(xp.argmax(a, axis=-1), a.shape[-1])
+    return xp.swapaxes(true, -1, -2) @ said / a.shape[-2]
 
 
 def classification_error(a: Array, y: Array) -> Array:
@@ -143,3 +165,9 @@ def one_hot(labels: Array, classes: int) -> Array:
     require.whole("classes", classes)
     require.labels(labels, classes)
     return (labels[..., None] == xp.arange(classes)).astype(xp.float_dtype)
+
+
+def _require_of_samples(labels, a):
+    require.labels(labels, a.shape[-1])
+    if labels.ndim == 0 or labels.ndim > a.ndim - 1 or labels.shape[-1] != a.shape[-2]:
+        raise PlasticError(f"labels have shape {labels.shape}; outputs {a.shape} need ({a.shape[-2]},)")

@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 from plastic.gait import regulariser
 from plastic.gait.feedback import dfa, dfa_feedback, fa, fa_feedback
-from plastic.gait.network import InvertibleNetwork, divide, forward, inverse, phi, predict, square, tower
+from plastic.gait.inverses import divide, inverse, inverse_pass
+from plastic.gait.network import InvertibleNetwork, forward, phi, predict, square, tower
 from plastic.gait.rules import bp, gait, tp
 
 NETWORKS: dict[str, Callable] = {"square": square, "tower": tower}
@@ -38,6 +39,7 @@ __all__ = [
     "forward",
     "gait",
     "inverse",
+    "inverse_pass",
     "phi",
     "predict",
     "regulariser",

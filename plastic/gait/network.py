@@ -12,9 +12,6 @@ first units of the output.
 
 `net.layers[l - 1]` holds W_l and b_l. Everything may carry leading replica axes: W (R, s, s), b (R, 1, s), a (R, batch,
 s).
-
-A singular W_l has no inverse. To divide by it is like dividing an array by 0: the result is not finite, on every
-backend, and nothing is raised.
 """
 
 import dataclasses
@@ -22,7 +19,6 @@ import itertools
 from typing import Any
 
 from plastic import functions, initializers, require, xp
-from plastic.affine import transposed
 from plastic.errors import PlasticError
 from plastic.initializers import Generator
 from plastic.parameters import Affine
@@ -226,82 +222,6 @@ def activities_of(net: InvertibleNetwork, x: Array, classes: int | None) -> list
         z += layer.b
         activities.append(z if net.linear else phi.value(z))
     return activities
-
-
-@xp.underflow_is_ordinary()
-def inverse(net: InvertibleNetwork, index: int, y: Array, a_below: Array) -> Array:
-    """Return the activity that a layer maps to y: a_{l-1}[:s_l] = (phi^{-1}(y) - b_l) W_l^{-1}.
-
-    Args:
-        net: the network.
-        index: the place of the layer in `net.layers`, l - 1.
-        y: activity (..., batch, s_l) of the layer, or a target of it.
-        a_below: activity (..., batch, n_{l-1}) of the layer below in the forward pass, n_{l-1} = n_0 or s_{l-1}. Its
-            auxiliary units are taken as they are.
-
-    Returns:
-        The activity (..., batch, n_{l-1}) of the layer below; not finite if W_l is singular.
-
-    Raises:
-        PlasticError: if there is no such layer, or y or a_below do not fit it.
-
-    Source: Ahmad et al. 2020.
-
-    Example:
-        >>> import numpy as np
-        >>> net = tower((4, 3), np.random.default_rng(0))
-        >>> a_0, a_1 = forward(net, xp.asarray([[1.0, 2.0, 3.0, 4.0]]))
-        >>> inverse(net, 0, a_1, a_0).round(3).tolist()
-        [[1.0, 2.0, 3.0, 4.0]]
-    """
-    require.whole("index", index, least=0, most=len(net.layers) - 1)
-    layer, dtype = net.layers[index], net.layers[0].W.dtype
-    require.rows("y", y, layer.W.shape[-1], dtype)
-    require.rows("a_below", a_below, net.sizes[index], dtype)
-    if y.shape[-2] != a_below.shape[-2]:
-        raise PlasticError(f"y has {y.shape[-2]} rows, but a_below has {a_below.shape[-2]}")
-    leading = require.replicas(network=net.replicas, y=y.shape[:-2], a_below=a_below.shape[:-2])
-    z = y if net.linear else phi.inverse(y)
-    read = divide(z - layer.b, layer.W)
-    whole = xp.empty((*leading, *a_below.shape[-2:]), dtype=dtype)
-    whole[...] = a_below
-    whole[..., : read.shape[-1]] = read
-    return whole
-
-
-@xp.underflow_is_ordinary()
-def divide(g: Array, W: Array) -> Array:
-    """Return g W^{-1} by LU factorisation in the working precision: no inverse is formed.
-
-    Args:
-        g: rows (..., batch, n).
-        W: a square matrix (n, n), or one for each replica (..., n, n).
-
-    Returns:
-        The quotient (..., batch, n); not finite if W is singular.
-
-    Raises:
-        PlasticError: if W is not square, or g does not fit it.
-
-    Example:
-        >>> divide(xp.asarray([[2.0, 6.0]]), xp.asarray([[2.0, 0.0], [0.0, 3.0]])).tolist()
-        [[1.0, 2.0]]
-    """
-    require.array("W", W)
-    if W.ndim < 2 or W.shape[-1] != W.shape[-2] or W.dtype.kind != "f":
-        raise PlasticError(f"W is {W.dtype} of shape {W.shape}; a square matrix of floating-point numbers is needed")
-    require.rows("g", g, W.shape[-1], W.dtype)
-    leading = require.replicas(W=W.shape[:-2], g=g.shape[:-2])
-    if W.ndim == 2:
-        return quotient(g, W)
-    return quotient(xp.broadcast_to(g, (*leading, *g.shape[-2:])), xp.broadcast_to(W, (*leading, *W.shape[-2:])))
-
-
-def quotient(g: Array, W: Array) -> Array:
-    """Return what `divide` returns for the same g and W, without checking them; W is (n, n) or has the axes of g."""
-    rows = g.reshape(-1, g.shape[-1]) if W.ndim == 2 else g
-    solution = xp.lu_solve(xp.lu_factor(W), transposed(rows), transpose=True)
-    return transposed(solution).reshape(g.shape)
 
 
 def random_layer(width: int, generator: Generator, orthogonal: bool) -> Affine:

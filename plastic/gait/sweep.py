@@ -5,7 +5,8 @@ from typing import Any
 
 from plastic import affine, require, xp
 from plastic.errors import PlasticError
-from plastic.gait.network import InvertibleNetwork, activities_of, phi, quotient, require_input
+from plastic.gait.inverses import quotient
+from plastic.gait.network import InvertibleNetwork, activities_of, phi, require_input
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
 

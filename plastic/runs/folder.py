@@ -115,6 +115,11 @@ class Run:
         several = self.options.get("seeds")
         return (self.options.get("seed", 0),) if several is None else tuple(several)
 
+    @property
+    def diverged(self) -> list[int]:
+        """The replicas that have diverged, by their numbers."""
+        return [int(replica) for replica in self.config.get("details", {}).get("diverged", {})]
+
     def option(self, name: str) -> Any:
         """Return one of the options of the run, for figures and tables; a list is a tuple."""
         value = self.options[name]

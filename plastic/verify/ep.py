@@ -1,11 +1,11 @@
-"""Equilibrium propagation: BPTT by differences in every wiring, and the two rules where they meet."""
+"""Equilibrium propagation: BPTT by differences in every wiring, and the rules where they meet."""
 
 import functools
 
 import numpy as np
 
-from plastic import ep, xp
-from plastic.verify.checks import DIFFERENCES, Check, array, limit, one_hot, replicas, slopes
+from plastic import ep, parameters, xp
+from plastic.verify.checks import DIFFERENCES, ROUNDING, Check, array, limit, one_hot, replicas, slopes
 
 _BATCH, _T = 3, 6
 
@@ -39,6 +39,21 @@ def _at_rest(rule):
     return ep.eqprop(net, x, y, T=500, K=12, beta=0.03, centered=True)[0]
 
 
+def _by_steps():
+    """Return what the nudged steps of continual EP add up to while the weights stand still."""
+    net, x, y = _setting("prototypical")
+    state, total = ep.Relaxation(net, x), parameters.zeros_like(net.parameters)
+    state.run(_T)
+    for _ in range(4):
+        grads, _ = ep.step(net, state, y, beta=0.5)
+        total = parameters.map(lambda a, b: a + b, total, grads)
+    return total
+
+
+def _in_one():
+    return ep.eqprop(*_setting("prototypical"), T=_T, K=4, beta=0.5)[0]
+
+
 CHECKS = (
     *(
         Check(
@@ -56,6 +71,9 @@ CHECKS = (
         lambda: _at_rest("eqprop"),
         lambda: _at_rest("bptt"),
         limit(1e-2),
+    ),
+    Check(
+        "Steps of continual EP with weights that stand still are EP", ("step", "eqprop"), _by_steps, _in_one, ROUNDING
     ),
     *replicas(
         ep.RULES,

@@ -50,32 +50,36 @@ def test_a_damaged_store_is_made_again_from_the_raw_files(kmnist, site, tmp_path
     assert len(site.log) == asked
 
 
-def test_validation_is_the_end_of_the_training_set(kmnist):
+def test_validation_is_the_end_of_each_class(kmnist):
+    """Thirty samples, three of each class in any order: a third of each class is its last one."""
     whole = data.load("KMNIST")
-    for k in (1, 10, 29):
-        split = data.load("KMNIST", validation=k)
+    for share, count in ((1 / 3, 1), (0.2, 1), (0.5, 2), (0.8, 2)):
+        split = data.load("KMNIST", validation=share)
+        members = [np.flatnonzero(whole.train[1] == label) for label in range(10)]
+        held = np.sort(np.concatenate([each[-count:] for each in members]))
+        left = np.sort(np.concatenate([each[:-count] for each in members]))
         for i in range(2):
-            assert len(split.validation[i]) == k
-            np.testing.assert_array_equal(np.concatenate([split.train[i], split.validation[i]]), whole.train[i])
+            np.testing.assert_array_equal(split.validation[i], whole.train[i][held])
+            np.testing.assert_array_equal(split.train[i], whole.train[i][left])
             np.testing.assert_array_equal(split.test[i], whole.test[i])
         assert split.classes == 10
 
 
-@pytest.mark.parametrize("k", [30, 31])
-def test_validation_leaves_a_training_sample(kmnist, k):
-    with pytest.raises(PlasticError, match=f"validation is {k}; take 0 to 29 of the 30"):
-        data.load("KMNIST", validation=k)
+@pytest.mark.parametrize("share", [0.9, 0.1])
+def test_validation_leaves_a_sample_of_each_class_on_either_side(kmnist, share):
+    with pytest.raises(PlasticError, match=rf"validation is {share}, which would hold out [30] of the 3 .* class 0"):
+        data.load("KMNIST", validation=share)
 
 
-@pytest.mark.parametrize("k", [-1, 2.5, True, "ten", None, float("nan")])
-def test_validation_is_a_number_of_samples(tmp_path, k):
+@pytest.mark.parametrize("k", [-0.1, 1, 400, True, "ten", None, float("nan")])
+def test_validation_is_a_share(tmp_path, k):
     with pytest.raises(PlasticError, match=f"validation is {k!r}; it must be "):
         data.load("KMNIST", validation=k, folder=tmp_path / "sets")
     assert not list(tmp_path.iterdir())  # refused before anything is fetched
 
 
 def test_validation_may_be_a_number_of_numpy(kmnist):
-    assert len(data.load("KMNIST", validation=np.int64(3)).validation[0]) == 3
+    assert len(data.load("KMNIST", validation=np.float32(0.4)).validation[0]) == 10
 
 
 def test_the_folder_of_a_call_goes_before_the_environment(kmnist, tmp_path):
@@ -151,8 +155,8 @@ def test_records_are_shown_in_one_line(tmp_path):
     assert repr(catalogue.SOURCES["MNIST"]) == (
         "Source MNIST, handwritten digits: 60,000 + 10,000 samples of shape (28, 28)"
     )
-    assert repr(data.load("XOR", folder=tmp_path, validation=10)) == (
-        "Dataset XOR: 990 training, 10 validation, 200 test samples of shape (2,), 2 classes"
+    assert repr(data.load("XOR", folder=tmp_path, validation=0.1)) == (
+        "Dataset XOR: 900 training, 100 validation, 200 test samples of shape (2,), 2 classes"
     )
 
 

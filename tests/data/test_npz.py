@@ -34,12 +34,11 @@ def load(tmp_path):
 
 
 def test_own_arrays(load, tmp_path):
-    dataset = load(arrays(), dtype="float64", validation=1)
-    assert dataset.name == str(tmp_path / "mine.npz")
-    np.testing.assert_array_equal(dataset.train[0], [[0, -1], [0.25, 0.5]])  # over max |x_train| = 4
-    np.testing.assert_array_equal(dataset.validation[0], [[0.75, 0.25]])
+    dataset = load(arrays(), dtype="float64")
+    assert dataset.name == str(tmp_path / "mine.npz") and dataset.validation is None
+    np.testing.assert_array_equal(dataset.train[0], [[0, -1], [0.25, 0.5], [0.75, 0.25]])  # over max |x_train| = 4
     np.testing.assert_array_equal(dataset.test[0], [[2, 0], [0.25, 0.25]])
-    np.testing.assert_array_equal(dataset.validation[1], np.array([1]), strict=True)
+    np.testing.assert_array_equal(dataset.train[1], np.array([0, 2, 1]), strict=True)
     assert dataset.classes == 4  # the test set has one that the training set has not
 
 
@@ -180,9 +179,11 @@ def test_of_many_classes_without_samples_a_few_are_told(tmp_path, capsys):
     assert "4, 5, 6, 7, 8, 9, 10, 11 and 288 more" in capsys.readouterr().err
 
 
-def test_a_class_that_only_the_validation_set_has_is_told(load, capsys):
-    load(arrays(y_train=np.array([0, 1, 2]), y_test=np.array([0, 1])), validation=1)
-    assert "no training samples of 2, and no test samples of 2" in capsys.readouterr().err
+def test_a_file_sorted_by_class_leaves_all_classes_for_training_and_for_validation(load):
+    y = np.repeat([0, 1, 2], [4, 6, 10])
+    dataset = load(arrays(x_train=np.arange(20.0)[:, None], y_train=y, x_test=np.ones((2, 1))), validation=0.25)
+    np.testing.assert_array_equal(dataset.validation[0][:, 0] * 19, [3, 8, 9, 17, 18, 19])  # 1, 1.5 and 2.5 of them
+    np.testing.assert_array_equal(np.bincount(dataset.train[1]), [3, 4, 7])
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -34,6 +34,44 @@ def test_inverse_undoes_a_layer_and_keeps_auxiliary_units(backend, linear, seeds
     assert_array_equal(xp.asnumpy(gait.inverse(network, 1, activities[2], other))[..., 5:], 1.0)
 
 
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("seeds", [(3,), (3, 4)])
+def test_the_inverse_pass_gives_the_activities_back_and_the_targets_of_tp(backend, linear, seeds):
+    """Of its own output; and of targets, a_l - t_l is the error whose gradients the rule gives."""
+    made = generators(*seeds) if len(seeds) > 1 else np.random.default_rng(seeds[0])
+    network = gait.tower((9, 7, 5, 4), made, linear=linear)
+    for layer in network.layers:
+        layer.b += 0.3
+    rng = np.random.default_rng(0)
+    x, y = xp.asarray(rng.standard_normal((6, 9))), xp.asarray(rng.standard_normal((6, 3)))
+    activities = gait.forward(network, x)
+    for t, a in zip(gait.inverse_pass(network, activities[-1], activities), activities, strict=True):
+        assert_allclose(xp.asnumpy(t), np.broadcast_to(xp.asnumpy(a), t.shape), atol=1e-11)
+    targets = [xp.asnumpy(t) for t in gait.inverse_pass(network, y, activities)]
+    assert_array_equal(targets[-1][..., 3:], xp.asnumpy(activities[-1])[..., 3:])
+    grads, _ = gait.tp(network, x, y)
+    for place, layer in enumerate(network.layers):
+        below, a = (xp.asnumpy(each) for each in activities[place : place + 2])
+        slope = 1.0 if linear else np.where(a >= 0, 1, 0.1)
+        delta = slope * (a - targets[place + 1]) / 6
+        expected = np.swapaxes(below[..., : layer.W.shape[-2]], -1, -2) @ delta
+        assert_allclose(xp.asnumpy(grads["layers"][place].W), expected, atol=1e-11)
+        assert_allclose(xp.asnumpy(grads["layers"][place].b)[..., 0, :], delta.sum(axis=-2), atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    "y, activities, said",
+    [((6, 4), None, "activities must be a list of 4"), ((5, 4), ..., "y has"), ((6, 5), ..., "y has"),
+     ((4,), ..., "y has"), ((6, 0), ..., "y has")],
+)  # fmt: skip
+def test_the_inverse_pass_refuses_what_does_not_fit(y, activities, said):
+    xp.use(dtype="float64")
+    network = gait.tower((9, 7, 5, 4), np.random.default_rng(0))
+    found = gait.forward(network, np.ones((6, 9)))
+    with pytest.raises(PlasticError, match=said):
+        gait.inverse_pass(network, np.ones(y), found[1:] if activities is None else found)
+
+
 def test_forward_by_hand():
     xp.use(dtype="float64")
     layers = [

@@ -2,6 +2,7 @@
 by tests/test_commands.py."""
 
 import json
+import os
 import pathlib
 import re
 
@@ -10,7 +11,7 @@ import pytest
 from command_lines import clusters, error_of, kept, on_backend, printed, table
 
 import plastic
-from plastic import classifier, data, runs
+from plastic import classifier, data, runs, xp
 from plastic.gait.__main__ import COMMANDS
 from plastic.optimizers import Adam
 
@@ -161,7 +162,7 @@ def test_gait_is_bp_where_weights_are_orthogonal(toy):
 def test_the_run_folder_as_documented(toy):
     folder, _ = command("--algorithm=GAIT", f"--dataset={toy}", "--seeds=1,2", *TINY, plot=True)
     assert folder.parent == pathlib.Path("results/gait") and folder.name.startswith("train-GAIT-toy-")
-    png = {"learning_curves.png", "cosines.png", "singular_values.png"}
+    png = {"learning_curves.png", "confusion.png", "cosines.png", "singular_values.png"}
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
         "config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", *png
     }  # fmt: skip
@@ -240,6 +241,68 @@ def test_a_layer_draws_from_the_seed_and_its_place(toy):
     np.testing.assert_array_equal(one[2], two[1])
 
 
+# --validation
+
+UNSTEADY = ("--batch_size=27", "--learning_rate=0.02", "--validation=0.1")
+"""A rate that is too large: the best epoch is not the last one."""
+
+
+@pytest.mark.parametrize("seeds", ["--seeds=4", "--seeds=4,9"])
+def test_the_best_epoch_by_the_validation_set_is_tested_once(toy, seeds):
+    words = (f"--dataset={toy}", seeds, *UNSTEADY, "--dtype=float64")
+    folder, said = command(*words, "--nb_epochs=6")
+    metrics = runs.Run(folder).metrics()
+    assert "validation_accuracy" in metrics and not any(name.startswith("test") for name in metrics)
+    count = len(seeds.split(","))
+    found = np.array(metrics["validation_accuracy"]).reshape(-1, count)
+    best = [list(column).index(max(column)) for column in found.T]
+    assert any(epoch < 6 for epoch in best)
+    arrays = runs.Run(folder).arrays()
+    assert arrays["best_epoch"].tolist() == best
+    trained, dataset = plastic.load(folder), data.load(toy, dtype="float64", validation=0.1)
+    for name, (x, labels) in (("validation", dataset.validation), ("test", dataset.test)):
+        right = trained.predict(x).reshape(count, len(x), 10).argmax(axis=-1) == labels
+        expected = arrays["test_accuracy"] if name == "test" else found.max(axis=0)
+        np.testing.assert_allclose(right.mean(axis=-1), expected, rtol=1e-12)
+    epochs = ", ".join(map(str, best))
+    assert said.startswith(f"test accuracy {100 * arrays['test_accuracy'].mean():.2f} % (training ")
+    assert said.endswith(f", tested once, at the best epoch by the validation set ({epochs})")
+    # another run that ends there leaves the same parameters
+    if count == 1 and best[0]:
+        short, _ = command(*words, f"--nb_epochs={best[0]}")
+        kept = runs.Run(folder).read_checkpoint()[0]["best/layers/0/W"]
+        np.testing.assert_array_equal(runs.Run(short).read_checkpoint()[0]["best/layers/0/W"], kept)
+        np.testing.assert_array_equal(weights(short)[0], kept)
+
+
+def test_the_best_epoch_survives_a_resume(toy):
+    words = (f"--dataset={toy}", *UNSTEADY)
+    whole, said = command(*words, "--nb_epochs=6")
+    parts, _ = command(*words, "--nb_epochs=2")
+    assert command(f"--resume={parts}", "--nb_epochs=6") == (parts, said) and kept(parts) == kept(whole)
+
+
+def test_held_out_samples_are_not_trained_on(toy, tmp_path):
+    """Whatever the held-out samples are, the weights after training are the same."""
+    arrays = dict(np.load(toy))
+    held = [np.flatnonzero(arrays["y_train"] == label)[-3:] for label in range(10)]
+    arrays["x_train"][np.concatenate(held)] *= -0.5
+    np.savez(tmp_path / "other.npz", **arrays)
+    words = ("--batch_size=27", "--nb_epochs=2", "--validation=0.1")
+    one, two = (command(f"--dataset={path}", *words)[0] for path in (toy, tmp_path / "other.npz"))
+    for a, b in zip(weights(one), weights(two), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert table(one)[-1]["validation_mse"] != table(two)[-1]["validation_mse"]
+
+
+def test_load_takes_the_best_epoch(toy):
+    first, _ = command(f"--dataset={toy}", *UNSTEADY, "--nb_epochs=6")
+    second, _ = command(f"--dataset={toy}", *FROZEN, f"--load={first}")
+    W = plastic.load(first).network.layers[0].W
+    np.testing.assert_array_equal(weights(second)[0], xp.asnumpy(W).astype(float))
+    assert np.abs(weights(first)[0] - weights(second)[0]).max() > 0  # which is not the last
+
+
 # --load
 
 
@@ -258,6 +321,39 @@ def test_load_takes_all_replicas_and_another_precision(toy):
     first, _ = command(f"--dataset={toy}", *TINY, "--seeds=1,2")
     second, _ = command(f"--dataset={toy}", *FROZEN, "--seeds=3,4", f"--load={first}")
     np.testing.assert_array_equal(weights(first)[0], weights(second)[0])
+
+
+def test_load_without_a_value_takes_the_newest_run_with_the_same_options(toy):
+    """Other options, or no checkpoint, are passed over; lengths may differ. The run says which it was."""
+    words = (f"--dataset={toy}", "--batch_size=30", "--learning_rate=0.003")
+    first, second = (command(*words, f"--nb_epochs={epochs}")[0] for epochs in (1, 2))
+    other, _ = command(*words, "--nb_epochs=1", "--seed=5")
+    for folder, age in ((first, 30), (second, 10), (other, 0)):
+        at = os.stat(folder / "config.json").st_mtime - age
+        os.utime(folder / "config.json", (at, at))
+    third, _ = command(*words, "--nb_epochs=3", "--load")
+    assert runs.Run(third).options["load"] == str(second)
+    assert table(third)[0]["test_mse"] == table(second)[-1]["test_mse"]
+    (second / "checkpoint.h5").unlink()
+    (third / "config.json").write_text("{}")
+    assert runs.Run(command(*words, "--nb_epochs=4", "--load")[0]).options["load"] == str(first)
+    assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--linear")
+    assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--results=elsewhere")
+
+
+@pytest.mark.parametrize("word", ["--no-load", "--load=false", "--load=none"])
+def test_load_can_be_refused(toy, word):
+    folder, _ = command(f"--dataset={toy}", *TINY, word)
+    assert runs.Run(folder).options["load"] is None
+
+
+@pytest.mark.parametrize("words, left", [((), 20), (("--shuffle",), None), (("--batch_size=30",), None)])
+def test_samples_that_are_never_trained_on_are_said(toy, capsys, words, left):
+    """Of 300 samples in batches of 40, in file order."""
+    given = {word.partition("=")[0]: word for word in (f"--dataset={toy}", "--batch_size=40", "--nb_epochs=1", *words)}
+    command(*given.values())
+    told = f"note: the last {left} of 300 training samples fill no batch of 40 and are never trained on"
+    assert capsys.readouterr().err.startswith(told) if left else capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("words", [("--nb_layers=2",), ("--tower", "--widths=16,10"), ("--seeds=1,2",)])
@@ -356,7 +452,7 @@ def test_many_layers_are_drawn_in_their_order_without_a_warning(toy):
     from plastic.gait.experiments import figures
 
     folder, _ = command(f"--dataset={toy}", "--nb_layers=40", "--batch_size=100", "--nb_epochs=1", plot=True)
-    assert len(list(folder.glob("*.png"))) == 3
+    assert len(list(folder.glob("*.png"))) == 4
     for draw in (figures.cosines, figures.singular_values):
         labels = [line.get_label() for line in draw([runs.Run(folder)]).axes[0].get_lines()]
         assert labels == [f"layer {number}" for number in range(1, 42)]

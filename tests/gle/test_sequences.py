@@ -11,12 +11,13 @@ from gle.tiny import ARCHITECTURES, CURVES, LOAD, WORDS, command, stretched, tin
 
 import plastic
 from plastic import functions, gle, parameters, runs, xp
-from plastic.data.speech.batches import Batches
-from plastic.data.speech.features import log_mel, standardise
+from plastic.data.speech.batches import Balanced, Batches
+from plastic.data.speech.features import log_mel, mfcc, standardise
+from plastic.evaluations import best_of
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import uniform_layers
-from plastic.optimizers import Adam, Plateau
+from plastic.optimizers import SGD, Adam, Plateau
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +36,10 @@ class ByHand:
     State, once begun, goes on from sequence to sequence; the first rows are taken again where a batch is larger.
     """
 
-    def __init__(self, network, lr, patience, factor):
+    def __init__(self, network, lr, patience, factor, optimizer=Adam):
         self.network, self.lr, self.patience, self.factor = network, lr, patience, factor
-        self.state, self.grads, self.adam = None, parameters.zeros_like(network.parameters), Adam(lr)
-        self.moments = self.adam.init(network.parameters)
+        self.state, self.grads, self.optimizer = None, parameters.zeros_like(network.parameters), optimizer(lr)
+        self.moments = self.optimizer.init(network.parameters)
         self.best, self.bad = np.inf, 0
 
     def learn(self, x, labels):
@@ -48,7 +49,7 @@ class ByHand:
         for t in range(x.shape[1]):
             err = softmax(self.state.output) - np.eye(self.network.sizes[-1])[labels]
             total = total + gle.step(self.network, self.state, x[:, t], err, out=self.grads)[1]
-            self.adam.step(self.network.parameters, self.grads, self.moments, lr=self.lr)
+            self.optimizer.step(self.network.parameters, self.grads, self.moments, lr=self.lr)
         return np.mean(total.argmax(axis=-1) == labels)
 
     def score(self, x, labels, chunk):
@@ -102,12 +103,17 @@ def curve_network(architecture, layers):
     return gle.Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], 0.2)
 
 
-def word_network(layers):
+PUBLISHED = [2.4, 0.6, 1.2, 1.8, 2.4], [2.4, 0.1, 0.1, 0.1, 0.1]
+
+
+def word_network(layers, constants=PUBLISHED, prospective=True):
     """The network for spoken words as it is published: five groups of neurons in each of three hidden layers."""
-    n = layers[0].W.shape[-1] // 5
-    tau_m, tau_r = (np.repeat(tau, n) for tau in ([2.4, 0.6, 1.2, 1.8, 2.4], [2.4, 0.1, 0.1, 0.1, 0.1]))
+    n = layers[0].W.shape[-1] // len(constants[0])
+    tau_m, tau_r = (np.repeat(tau, n) for tau in constants)
     phi = [functions.linear, functions.tanh, functions.tanh, functions.linear]
-    return gle.Network.from_layers(layers, phi, [tau_m] * 3 + [2.4], [tau_r] * 3 + [2.4], 0.05)
+    outer = [[each[0]] for each in constants]
+    every = [tau_m] * 3 + outer[0], [tau_r] * 3 + outer[1]
+    return gle.Network.from_layers(layers, phi, *every, 0.05, prospective=prospective)
 
 
 def lagged(x):
@@ -120,7 +126,7 @@ def lagged(x):
     return out
 
 
-@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.02 --validation=8", 0.02)])
+@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.02 --validation=0.2", 0.02)])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_mnist1d_by_hand(architecture, words, rate):
     """A loop over epochs, batches and steps gives metrics.csv and the weights."""
@@ -131,25 +137,33 @@ def test_mnist1d_by_hand(architecture, words, rate):
     layers = uniform_layers(generator.init, (*sizes[architecture], 10))
     default = 2.5e-3 if "42k" in architecture else 5e-3
     hand = ByHand(curve_network(architecture, layers), (rate or default) / 5, 2, 0.5)
-    sets = tiny_curves("MNIST-1D-360", "float64", 8 if rate else 0)
+    sets = tiny_curves("MNIST-1D-360", "float64", 0.2 if rate else 0)
     see = lagged if architecture == "static_lagnet" else lambda x: x[..., None]
-    held = {"test": sets.test} | ({"validation": sets.validation} if rate else {})
-    expected, accuracy = [], 0
+    name, (x, labels) = ("validation", sets.validation) if rate else ("test", sets.test)
+    expected, accuracy, best = [], 0, (-1, None)
     hand.state = gle.State(hand.network, 10)
     for epoch in range(4):
         if epoch > 0:
             order = generator.shuffle.permutation(len(sets.train[0]))[:30].reshape(3, 10)
             accuracy = np.mean([hand.learn(see(sets.train[0][chosen]), sets.train[1][chosen]) for chosen in order])
-        scores = {name: hand.score(see(x), labels, 1000) for name, (x, labels) in held.items()}
-        row = {}
-        for name, (loss, part) in scores.items():
-            row |= {f"{name}_loss": loss, f"{name}_accuracy": part}
+        loss, part = hand.score(see(x), labels, 1000)
+        row = {f"{name}_loss": loss, f"{name}_accuracy": part}
         expected.append(row | {"train_accuracy": accuracy, "learning_rate": hand.lr})
+        if part > best[0]:
+            best = part, epoch, hand.network.parameters.flat.copy()
         if epoch > 0:
-            hand.plateau(scores["validation" if rate else "test"][0])
+            hand.plateau(loss)
     assert_metrics(folder, expected)
-    deviation = "(seeds: 1, standard deviation 0.00)"
-    assert line == f"test accuracy {100 * expected[-1]['test_accuracy']:.2f} % {deviation}"
+    last, said = hand.network.parameters.flat.copy(), "(seeds: 1, standard deviation 0.00)"
+    if rate:
+        hand.network.parameters.flat[...] = best[2]
+        loss, part = hand.score(see(sets.test[0]), sets.test[1], 1000)
+        found = runs.Run(folder).arrays()
+        np.testing.assert_allclose(np.ravel([found["test_loss"], found["test_accuracy"]]), [loss, part], rtol=1e-7)
+        np.testing.assert_allclose(plastic.load(folder).network.parameters.flat, best[2], rtol=0, atol=1e-6)
+        said += f", tested once, at the best epoch by the validation set ({best[1]})"
+        hand.network.parameters.flat[...] = last
+    assert line == f"test accuracy {100 * part:.2f} % {said}"
     arrays, _ = runs.Run(folder).read_checkpoint()
     for k, layer in enumerate(hand.network.layers):
         np.testing.assert_allclose(arrays[f"layers/{k}/W"], layer.W, rtol=0, atol=1e-6)
@@ -160,36 +174,52 @@ def test_mnist1d_by_hand(architecture, words, rate):
 PARAMETERS = {"plastic_e2e": 14956, "plastic_e2e_42k": 42040, "static_lagnet": 4930}  # as published
 
 
-def test_gsc_by_hand():
-    """A loop over epochs, batches and steps gives metrics.csv, the weights, and the accuracy on the test set."""
-    words = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
-    folder, (line,) = command(WORDS, words)
+OTHER = "--optim=sgd --lr-scheduler=step --lr-scheduler-step-size=2 --features=mfcc --no-prospective_errors"
+GROUPS = "--tau_m=0.6,1.2 --tau_r=0.2,0.05 --sampling=random"
+
+
+@pytest.mark.parametrize("words", ["", OTHER, GROUPS])
+def test_gsc_by_hand(words):
+    """A loop over epochs, batches and steps gives metrics.csv, the weights, and accuracy and matrix of the test set."""
+    common = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
+    folder, (line,) = command(WORDS, common, words)
     xp.use(dtype="float64")
     generator, speech = xp.generator(4), tiny_words("FSDD", seed=4)
     layers = uniform_layers(generator.init, (6, 10, 10, 10, 3))
-    hand = ByHand(word_network(layers), 0.1 * 0.05 * 625 / 800, 0, 0.1)
+    other, groups = words == OTHER, ([0.6, 1.2], [0.2, 0.05]) if words == GROUPS else PUBLISHED
+    hand = ByHand(word_network(layers, groups, not other), 0.1 * 0.05 * 625 / 800, 0, 0.1, SGD if other else Adam)
     hand.state = gle.State(hand.network, 6)
-    source = Batches(speech.train, 8000, 6, 6, [generator.data], speech.noise)
+    kind = "mfcc" if other else "mel"
+    source = Batches(speech.train, 8000, 6, 6, [generator.data], speech.noise, kind)
 
-    def score(recordings):
-        x = standardise(log_mel(recordings.samples, 8000, 6)).astype(float)
-        return hand.score(stretched(x), recordings.labels, 6)
+    def heard(recordings):
+        x = standardise((mfcc if other else log_mel)(recordings.samples, 8000, 6)).astype(float)
+        chosen = np.arange(len(x))
+        if words == GROUPS:
+            chosen = Balanced(recordings.labels).draw(generator.task, len(x))
+        return stretched(x[chosen]), recordings.labels[chosen], 6
 
+    validation, test = heard(speech.validation), heard(speech.test)
     expected, accuracy = [], 0
     for epoch in range(4):
         if epoch > 0:
             batches = [source.next() for _ in range(3)]
             accuracy = np.mean([hand.learn(stretched(x), labels) for x, labels in batches])
-        loss, part = score(speech.validation)
+        loss, part = hand.score(*validation)
         row = {"validation_loss": loss, "validation_accuracy": part}
         expected.append(row | {"train_accuracy": accuracy, "learning_rate": hand.lr})
-        if epoch > 0:
+        if epoch > 0 and other:
+            hand.lr *= 0.1 if epoch % 2 == 0 else 1
+        elif epoch > 0:
             hand.plateau(loss)
     assert_metrics(folder, expected)
-    assert expected[-1]["learning_rate"] < expected[0]["learning_rate"]  # so that it learned by a lowered rate
-    _, on_test = score(speech.test)
+    if words != GROUPS:  # these learned by a lowered rate
+        assert expected[-1]["learning_rate"] < expected[0]["learning_rate"]
+    _, on_test = hand.score(*test)
     assert line == f"test accuracy {100 * on_test:.2f} % (seeds: 1, standard deviation 0.00)"
-    np.testing.assert_allclose(runs.Run(folder).arrays()["test_accuracy"], on_test)
+    arrays = runs.Run(folder).arrays()
+    np.testing.assert_allclose([arrays["test_accuracy"], np.trace(arrays["test_confusion"])], on_test)
+    np.testing.assert_allclose(arrays["test_confusion"].sum(axis=1), np.bincount(test[1], minlength=3) / len(test[1]))
     found = plastic.load(folder).network.parameters.flat
     np.testing.assert_allclose(found, hand.network.parameters.flat, rtol=0, atol=1e-9)
 
@@ -227,9 +257,8 @@ def test_the_smallest_rates_are_lowered_for_words():
 def test_a_batch_larger_than_the_set_is_refused_before_the_set_is_made(monkeypatch, tmp_path):
     monkeypatch.setattr(mnist1d.data, "load", LOAD)
     monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "datasets"))
-    for words in ("--batch_size=4001", "--batch_size=100 --validation=3950"):
-        assert "batch_size" in tiny.refused("mnist1d", words)
-        assert list(tmp_path.iterdir()) == []
+    assert "batch_size" in tiny.refused("mnist1d --batch_size=4001")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_name_of_a_data_set_is_taken_in_any_case():
@@ -238,21 +267,27 @@ def test_the_name_of_a_data_set_is_taken_in_any_case():
     assert runs.Run(folder).options["dataset"] == "FSDD"
 
 
-def test_the_validation_set_is_the_end_of_the_training_set(monkeypatch):
+def test_the_validation_set_takes_the_place_of_the_test_set(monkeypatch):
     asked = []
     monkeypatch.setattr(mnist1d.data, "load", lambda *a, **k: (asked.append((a, k)), tiny_curves(*a, **k))[1])
-    folder, _ = command(CURVES, "--max_epochs=1 --dtype=float64")
-    assert asked == [(("MNIST-1D-360",), {"dtype": "float64", "validation": 8})]
-    assert "validation_loss" in table(folder)[0]
-    assert "validation_loss" not in table(command(CURVES, "--max_epochs=1 --validation=0")[0])[0]
+    command(CURVES, "--max_epochs=1 --dtype=float64")
+    assert asked == [(("MNIST-1D-360",), {"dtype": "float64", "validation": 0.2})]
+    for words, name in (("", "validation"), ("--validation=0", "test")):
+        columns = [each for each in table(command(CURVES, "--max_epochs=1", words)[0])[0] if each.endswith("_loss")]
+        assert columns == [f"{name}_loss"]
 
 
 def test_the_first_seed_splits_the_recordings(monkeypatch):
     asked = []
-    monkeypatch.setattr(gsc.speech, "load", lambda name, seed: (asked.append((name, seed)), tiny_words(name, seed))[1])
-    for words in ("", "--dataset=GSC --seed=7", "--seeds=9,2"):
+
+    def load(name, seed, full):
+        asked.append((name, seed, full))
+        return tiny_words(name, seed)
+
+    monkeypatch.setattr(gsc.speech, "load", load)
+    for words in ("", "--dataset=GSC --seed=7", "--seeds=9,2", "--dataset=GSC --full"):
         command(WORDS, words, "--max_epochs=1")
-    assert asked == [("FSDD", 115), ("GSC", 7), ("FSDD", 9)]
+    assert asked == [("FSDD", 115, False), ("GSC", 7, False), ("FSDD", 9, False), ("GSC", 115, True)]
 
 
 TURNS = {"one": [slice(0, 3)], "two": [slice(0, 1), slice(1, 3)], "three": [slice(k, k + 1) for k in range(3)]}
@@ -321,7 +356,7 @@ def test_mnist1d_on_the_real_curves(datasets, monkeypatch):
     """An epoch on all 4,000, of the smallest network; the accuracy printed is what `predict` gives from rest."""
     monkeypatch.setattr(mnist1d.data, "load", LOAD)
     monkeypatch.setenv("PLASTIC_DATASETS", str(datasets))
-    folder, (line,) = command("mnist1d --architecture=static_lagnet --max_epochs=1 --batch_size=200 --validation=400")
+    folder, (line,) = command("mnist1d --architecture=static_lagnet --max_epochs=1 --batch_size=200 --validation=0.1")
     assert [path.name for path in datasets.glob("*.h5")] == ["mnist-1d-360.h5"]
     x, labels = LOAD("MNIST-1D-360", folder=datasets).test
     outputs = plastic.load(folder).predict(x)
@@ -344,7 +379,7 @@ def test_gsc_on_real_recordings(monkeypatch, datasets, request):
         return dataclasses.replace(recordings, labels=recordings.labels[rows], rows=recordings.rows[rows])
 
     sets = {name: part(getattr(real, name), keep) for name, keep in (("train", 6), ("validation", 3), ("test", 3))}
-    monkeypatch.setattr(gsc.speech, "load", lambda name, seed: dataclasses.replace(real, **sets))
+    monkeypatch.setattr(gsc.speech, "load", lambda name, **_: dataclasses.replace(real, **sets))
     words = "gsc --dataset=FSDD --hidden=40 --max_epochs=6 --batch_size=20 --learning_rate=0.02 --results=results"
     _, (line,) = command(words)
     assert float(line.split()[2]) > 20  # of ten outputs, three of them used
@@ -358,7 +393,7 @@ def test_loaded_networks_of_mnist1d_predict(architecture, seeds):
     xp.use(dtype="float64")
     trained, (arrays, _) = plastic.load(folder), runs.Run(folder).read_checkpoint()
     x, _ = tiny_curves("MNIST-1D-360", "float64").test
-    assert_predicts(trained, arrays, bool(seeds), x, lagged(x) if "lag" in architecture else x[..., None],
+    assert_predicts(trained, best_of(arrays), bool(seeds), x, lagged(x) if "lag" in architecture else x[..., None],
                     lambda layers: curve_network(architecture, layers))  # fmt: skip
     assert trained.config == runs.Run(folder).config
 

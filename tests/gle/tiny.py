@@ -17,7 +17,7 @@ ARCHITECTURES = ("plastic_e2e", "plastic_e2e_42k", "static_lagnet")
 
 LINE = "lagline --t_init=2 --t_train=10 --dt=0.02 --batch_size=3 --learning_rate=1e-4"  # 100 and 500 steps
 NET = "lagnet --t=30 --dt=0.05 --start_learning_step=200 --update_every=60 --learning_rate_gle=0.2"  # 600 steps
-CURVES = "mnist1d --max_epochs=3 --batch_size=10 --validation=8"  # 3 batches of 30 steps
+CURVES = "mnist1d --max_epochs=3 --batch_size=10 --validation=0.2"  # 3 batches of 30 steps
 WORDS = "gsc --max_epochs=3 --batch_size=6 --hidden=10 --n_mels=6 --dataset=FSDD"  # 3 batches of 100 steps
 TASKS = {"lagline": LINE, "lagnet": NET, "mnist1d": CURVES, "gsc": WORDS}
 EVERY = {"lagline": 7, "lagnet": 7, "mnist1d": 3, "gsc": 3}
@@ -43,11 +43,11 @@ def fit(run, *arguments, **options):
 
 
 def tiny_curves(name, dtype="float32", validation=0, **_):
-    """38 curves of 30 steps for training and validation, 12 for the test."""
+    """38 curves of 30 steps for training and validation, the last of them, and 12 for the test."""
     assert name == "MNIST-1D-360"
     arrays = generate(samples=50, length=30)
     x, y = (np.concatenate([arrays[f"{axis}_train"], arrays[f"{axis}_test"]]) for axis in "xy")
-    x, kept = x.astype(dtype), 38 - validation
+    x, kept = x.astype(dtype), 38 - round(38 * validation)
     held = (x[kept:38], y[kept:38]) if validation else None
     return data.Dataset(name=name, train=(x[:kept], y[:kept]), test=(x[38:], y[38:]), validation=held, classes=10)
 

@@ -1,5 +1,7 @@
 """Waveforms to log-mel spectrograms as torchaudio's MelSpectrogram makes them, with the HTK scale (Young et al. 2006).
 
+Their cosine transforms over the filters are mel-frequency cepstral coefficients (MFCC, Davis and Mermelstein 1980).
+
 Frames of 64 ms, one every 25 ms: at 16 kHz 1024 samples every 400, at 8 kHz 512 every 200, 41 frames in a second.
 """
 
@@ -44,6 +46,38 @@ def log_mel(waves: np.ndarray, rate: int, n_mels: int = 32) -> np.ndarray:
         out[chunk] = _power(flat[chunk], n, hop, window) @ filters
     np.log2(out + np.float32(_LEAST), out=out)
     return out.reshape(*waves.shape[:-1], *out.shape[1:])
+
+
+def mfcc(waves: np.ndarray, rate: int, n_mels: int = 32) -> np.ndarray:
+    """Return mel-frequency cepstral coefficients: the orthonormal cosine transform of `log_mel` over the filters.
+
+        c_k = a_k sum_j cos(pi k (j + 1/2) / n) log_mel_j,    a_0 = sqrt(1 / n), else a_k = sqrt(2 / n)
+
+    All n coefficients are kept, c_0, the loudness, first.
+
+    Args:
+        waves: waveforms (..., samples).
+        rate: samples per second, a multiple of 1,000.
+        n_mels: filters n, and coefficients.
+
+    Returns:
+        float32 (..., frames, n_mels).
+
+    Raises:
+        PlasticError: as `mel_filters`.
+
+    Example:
+        >>> mfcc(np.zeros((2, 16_000)), 16_000).shape
+        (2, 41, 32)
+    """
+    return log_mel(waves, rate, n_mels) @ _cosines(n_mels)
+
+
+@functools.cache
+def _cosines(n: int) -> np.ndarray:
+    """Return the orthonormal cosine transform (type II) of n numbers as a matrix, float32 (n, n), numbers first."""
+    j, k = np.arange(n)[:, None], np.arange(n)
+    return (np.cos(np.pi * k * (j + 0.5) / n) * np.sqrt(np.where(k == 0, 1, 2) / n)).astype(np.float32)
 
 
 def _power(waves: np.ndarray, n: int, hop: int, window: np.ndarray) -> np.ndarray:
@@ -122,6 +156,27 @@ def standardise(features: np.ndarray) -> np.ndarray:
     n = centred.shape[-2] * centred.shape[-1]
     deviation = np.sqrt(np.square(centred).sum(axis=(-2, -1), keepdims=True) / (n - 1))
     return (centred / np.where(deviation > 0, deviation, 1)).astype(features.dtype)
+
+
+def seen(waves: np.ndarray, rate: int, n_mels: int, kind: str = "mel") -> np.ndarray:
+    """Return the standardised features of waveforms, which a network sees.
+
+    Args:
+        waves, rate, n_mels: as for `log_mel`.
+        kind: "mel" for `log_mel`, "mfcc" for `mfcc`.
+
+    Returns:
+        float32 (..., frames, n_mels).
+
+    Raises:
+        PlasticError: as `mel_filters`, and for another kind.
+    """
+    require.choice("kind", kind, KINDS)
+    return standardise(KINDS[kind](waves, rate, n_mels))
+
+
+KINDS = {"mel": log_mel, "mfcc": mfcc}
+"""The kinds of features by name."""
 
 
 def stretch(features: Array, factor: int) -> Array:

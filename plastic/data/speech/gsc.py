@@ -1,9 +1,10 @@
 """Google Speech Commands v0.02 (Warden 2018, arXiv:1804.03209): ten commands, silence and other words.
 
 105,829 recordings of 35 words by 2,618 speakers, one second or less each, at 16 kHz, CC BY 4.0. The task has twelve
-classes: ten of the words, `unknown` for a sample of the others, and `silence`.
+classes: ten of the words, `unknown` for a sample of the others, and `silence`; the full one has all 35 words.
 """
 
+import dataclasses
 import hashlib
 import math
 import re
@@ -14,8 +15,14 @@ import numpy as np
 
 from plastic.data.download import fetch
 from plastic.data.speech.source import SILENCE, Source, as_arrays
+from plastic.errors import PlasticError
 
 CLASSES = ("unknown", "silence", "yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
+WORDS = (
+    "backward", "bed", "bird", "cat", "dog", "down", "eight", "five", "follow", "forward", "four", "go", "happy",
+    "house", "learn", "left", "marvin", "nine", "no", "off", "on", "one", "right", "seven", "sheila", "six", "stop",
+    "three", "tree", "two", "up", "visual", "wow", "yes", "zero",
+)  # fmt: skip
 _PERCENT = 10  # for validation, for the test, of unknown and of silence
 _HASHES = 2**27  # more than there will ever be recordings of a word
 _MEGABYTES = 2_430
@@ -77,6 +84,28 @@ def split(names: Sequence[str], seed: int) -> dict[str, tuple[np.ndarray, np.nda
     return splits
 
 
+def split_words(names: Sequence[str], seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return which recordings are in which split of the full task: all of them, in the order of the archive.
+
+    Args:
+        names: of the clips, "word/file".
+        seed: has no effect, as nothing is drawn.
+
+    Returns:
+        {"train", "validation", "test": (labels, clip numbers)}, all int64.
+
+    Raises:
+        PlasticError: if a word is none of the 35.
+    """
+    splits: dict[str, list[tuple[int, int]]] = {split: [] for split in ("train", "validation", "test")}
+    for row, name in enumerate(names):
+        word, file = name.split("/")
+        if word not in WORDS:
+            raise PlasticError(f"{name!r} is no recording of one of the 35 words of the data set GSC")
+        splits[split_of(file)].append((WORDS.index(word), row))
+    return {split: as_arrays(entries) for split, entries in splits.items()}
+
+
 def _tenth(n: int) -> int:
     return math.ceil(n * _PERCENT / 100)
 
@@ -98,3 +127,4 @@ SOURCE = Source(
     noise="_background_noise_",
     split=split,
 )
+FULL = dataclasses.replace(SOURCE, classes=WORDS, split=split_words)

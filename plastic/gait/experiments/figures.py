@@ -1,16 +1,21 @@
 """The figures of training: of one run with all its layers, of several runs side by side as curves of their own."""
 
+import functools
+
 import numpy as np
 
 from plastic import plotting
+from plastic.evaluations import confusion
 
 
 def learning_curves(runs):
-    """Accuracy and mean squared error in training and on the test set; over replicas the mean and the range."""
+    """Accuracy and mean squared error in training and on the test set, or on the validation set where there is one.
+
+    Over replicas the mean and the range.
+    """
     fig, (left, right) = plotting.figure(columns=2)
     for axis, measured, scale in ((left, "accuracy", 100), (right, "mse", 1)):
-        sets = {f"{name}_{measured}": label for name, label in (("train", "training (running)"), ("test", "test"))}
-        for start, epochs, curves in _over_epochs(runs, lambda run, sets=sets: sets):
+        for start, epochs, curves in _over_epochs(runs, functools.partial(_sets, measured)):
             plotting.curves(axis, epochs, {label: scale * values for label, values in curves.items()}, start=start)
     left.set(xlabel="epoch", ylabel="accuracy (%)", title="Classification")
     right.set(xlabel="epoch", ylabel="mean squared error", title="Error")
@@ -35,7 +40,8 @@ def singular_values(runs):
     fig, axis = plotting.figure(width=5.5)
     count, everything = 0, []
     for run, name in zip(runs, _names(runs), strict=True):
-        layers = {int(path.rpartition("/")[2]): values for path, values in plotting.arrays_of(run).items()}
+        found = plotting.arrays_of(run).items()
+        layers = {int(path.rpartition("/")[2]): values for path, values in found if path.startswith("singular_values/")}
         for layer, values in sorted(layers.items()):
             for replica, row in enumerate(np.atleast_2d(values)):
                 label = None if replica else f"{name}layer {layer}"
@@ -51,8 +57,19 @@ def singular_values(runs):
     return fig
 
 
-ALL = {"learning_curves": learning_curves, "cosines": cosines, "singular_values": singular_values}
+ALL = {
+    "learning_curves": learning_curves,
+    "confusion": confusion,
+    "cosines": cosines,
+    "singular_values": singular_values,
+}
 """The figures by the names of their files."""
+
+
+def _sets(measured, run):
+    """Return {column: label} of what was measured in training and on the set that epochs are judged by."""
+    metrics, names = run.metrics(), {"train": "training (running)", "test": "test", "validation": "validation"}
+    return {f"{name}_{measured}": label for name, label in names.items() if f"{name}_{measured}" in metrics}
 
 
 def _layers(run):

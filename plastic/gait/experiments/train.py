@@ -1,18 +1,19 @@
 """The published task: images to classes, by one of the rules on a square or a tower network."""
 
 import functools
-import os
 import pathlib
 from typing import Literal
 
 import numpy as np
 
-from plastic import check, classifier, data, parameters, require, runs, training, xp
+from plastic import check, classifier, data, parameters, require, runs, terminal, training, xp
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
-from plastic.functions import accuracy, mean_squared_error, one_hot
+from plastic.evaluations import Evaluations, best_of, told
+from plastic.functions import accuracy, confusion, mean_squared_error, one_hot
 from plastic.gait import feedback, regulariser, rules
 from plastic.gait.experiments import figures
+from plastic.gait.experiments.start import assign, newest, require_run
 from plastic.gait.network import InvertibleNetwork, predict, random_layer, require_no_growth
 from plastic.initializers import legacy_generator
 from plastic.optimizers import Adam
@@ -25,8 +26,9 @@ def restore(arrays, *, n_inputs, linear, classes, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes images (batch, ...) of the host, scaled as in training, to the outputs of the classes (..., batch,
-    classes).
+    classes). The network is that of the best epoch where there was a validation set.
     """
+    arrays = best_of(arrays)
     places = range(sum(path.startswith("layers/") and path.endswith("/W") for path in arrays))
     layers = [Affine(*(xp.asarray(arrays[f"layers/{place}/{name}"]) for name in ("W", "b"))) for place in places]
     net = InvertibleNetwork(layers, n_inputs, linear)
@@ -56,11 +58,12 @@ def train(
     batch_size: int | None = None,
     shuffle: bool = False,
     eval_every: int | None = None,
-    load: str | None = None,
+    validation: float = 0.0,
+    load: bool | str | None = None,
 ):
     """Train an invertible network to classify images by BP, TP, GAIT-prop, FA or DFA (Ahmad et al. 2020).
 
-    The run folder, results/gait/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and three figures.
+    The run folder, results/gait/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and four figures.
     The metrics are the accuracy and the true mean squared error on the test set; the same in training, running means
     over the batches since the last evaluation, each before its update; and for each layer the cosine between the update
     of the rule and that of backpropagation, both without regulariser, on the first training batch. (The published code
@@ -68,7 +71,9 @@ def train(
     mean, not the mean of squares. Both are dropped.)
     As published, layer l = 0, 1, .. draws its weights from seed + l, and the output layer of a square network from the
     seed of the last hidden layer, so these two start equal. lambda above 1 has its Gram matrix in float64 in either
-    precision.
+    precision. As published, the test set is measured at each evaluation; with --validation=0.1 the validation set is,
+    and the test set once, with the parameters of the best epoch, which arrays.h5 has (test_accuracy, test_mse,
+    test_confusion, best_epoch). The confusion matrix of the last evaluation is in the checkpoint.
 
     Args:
         algorithm: BP (backpropagation), TP (target propagation), GAIT (GAIT-prop), FA or DFA ((direct) feedback
@@ -85,37 +90,53 @@ def train(
         tower: layers that narrow (784, 500, 200, 10) rather than square ones.
         widths: other widths for the tower, input side first, not growing.
         gamma: how far a GAIT target moves from the activity.
-        batch_size: samples per batch; by default a thousandth of the training set, as published.
-        shuffle: a new order of the samples in every epoch; by default the file's order, as published.
+        batch_size: samples per batch; by default a thousandth of the training set, as published. What does not fill a
+            batch is left out of an epoch.
+        shuffle: a new order of the samples in every epoch; by default the file's order, as published, in which the
+            samples that are left out are always the last ones and are never trained on. That is said at the start.
         eval_every: steps between two evaluations; by default an epoch (the published code takes 10 steps).
-        load: a run folder whose parameters the training starts from, with fresh moments.
+        validation: share of the training samples, 0.1 for instance, that is held out as a validation set: of each class
+            the last ones.
+        load: a run folder whose parameters the training starts from, with fresh moments; without a value the newest run
+            with the same options, but for the lengths nb_epochs and eval_every.
     """
     require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
     require.number("learning_rate", learning_rate, above=0)
     require.number("orthogonal_reg", orthogonal_reg, least=0)
     require.number("gamma", gamma, above=0, most=1)
+    require.number("validation", validation, least=0, below=1)
     _require_widths(widths, tower)
-    _require_run(load)
+    if isinstance(load, str):
+        require_run(load)
     wanted = _Widths(tower, widths or _TOWER, nb_layers)
     if (known := data.sizes(dataset)) is not None:
         wanted.require_data(*known, batch_size)
-    samples = classifier.load(dataset)
+    samples = classifier.load(dataset, validation=validation)
     x, labels = samples.train
     batch_size = wanted.require_data(len(x), x.shape[1], samples.classes, batch_size)
     run.fill(batch_size=batch_size, classes=samples.classes, n_inputs=x.shape[1])
     run.expect(wanted.entries(x.shape[1]) * len(run.seeds), **wanted.options)
+    if isinstance(load, bool):
+        load = newest(run) if load else None
+        run.fill(load=load)
 
     net = _network(wanted, run.seeds, orthogonal_init or orthogonal_reg == 0, linear, x.shape[1])
     if load is not None and not run.resuming:
-        _load(net, load)
+        assign(net, load)
     generators = run.generators()
     rule = _rule(algorithm, net, samples.classes, [each.init for each in generators], gamma)
     optimizer, grads = Adam.without_correction(learning_rate), parameters.zeros_like(net.parameters)
     tally = classifier.Tally(net.replicas, "accuracy", "mse")
-    state = net.parameters | {"moments": optimizer.init(net.parameters), "tally": tally.totals}
+    evaluations = Evaluations(net.parameters, net.replicas, samples.classes, "accuracy", best=bool(validation))
+    state = net.parameters | {"moments": optimizer.init(net.parameters), "tally": tally.totals} | evaluations.tree
     shuffles = [each.shuffle for each in generators] if shuffle else ()
     source = Batches(x, one_hot(labels, samples.classes), batch_size, shuffles)
-    every = eval_every or source.per_epoch
+    if (left := len(x) % batch_size) and not shuffle:
+        terminal.warn(
+            f"note: the last {left} of {len(x)} training samples fill no batch of {batch_size} and are never trained "
+            "on, as published; --shuffle takes all in turn"
+        )
+    every, first = eval_every or source.per_epoch, (x[:batch_size], source.y[:batch_size])
 
     def step(batch, number):
         if (number - 1) % every == 0:
@@ -133,13 +154,14 @@ def train(
         source,
         step,
         steps=nb_epochs * source.per_epoch,
-        evaluate=functools.partial(_evaluate, net, rule, samples, (x[:batch_size], source.y[:batch_size]), tally),
+        evaluate=lambda: evaluations.note(_evaluate(net, rule, samples, first, tally)),
         evaluate_every=every,
         checkpoint_every=source.per_epoch,
         advice="try a smaller learning_rate, or a smaller orthogonal_reg",
     )
+    tested = evaluations.test(run, _measure(net, samples.classes), samples.test)
     run.save_arrays(_singular_values(net))
-    return [_report(run)]
+    return [_report(run, tested)]
 
 
 class _Widths:
@@ -184,25 +206,27 @@ def _require_widths(widths, tower):
     require_no_growth(widths)
 
 
-def _require_run(load):
-    if load is not None and not os.path.exists(os.path.join(load, "checkpoint.h5")):
-        raise PlasticError(f"load is {load!r}, which is no run folder with a checkpoint.h5")
-
-
 def _sums(a, y):
     """Return how many outputs (..., batch, classes) are right by the one-hot targets, and the sum of squared errors."""
     right = xp.argmax(a, axis=-1) == xp.argmax(y, axis=-1)
     return {"accuracy": xp.sum(right, axis=-1).astype(a.dtype), "mse": mean_squared_error(a, y) * a.shape[-2]}
 
 
-def _evaluate(net, rule, samples, first, tally):
-    """Return accuracy and mean squared error in training and on the test set, and each layer's cosine with BP."""
+def _measure(net, classes):
+    """Return the function (x, labels) -> accuracy, mean squared error and confusion matrix."""
 
     def measure(x, labels):
-        a = predict(net, x, classes=samples.classes)
-        return {"accuracy": accuracy(a, labels), "mse": mean_squared_error(a, one_hot(labels, samples.classes))}
+        a = predict(net, x, classes=classes)
+        found = {"accuracy": accuracy(a, labels), "mse": mean_squared_error(a, one_hot(labels, classes))}
+        return found | {"confusion": confusion(a, labels)}
 
-    sets = {"train": tally.means(), "test": classifier.means(measure, *samples.test)}
+    return measure
+
+
+def _evaluate(net, rule, samples, first, tally):
+    """Return accuracy and mean squared error in training and on the judging set, and each layer's cosine with BP."""
+    name, judged = samples.judged
+    sets = {"train": tally.means(), name: classifier.means(_measure(net, samples.classes), *judged)}
     cosines = check.cosine(rule(net, *first)[0], rules.bp(net, *first)[0])
     metrics = {f"{name}_{measured}": value for name, found in sets.items() for measured, value in found.items()}
     return metrics | {f"cosine_{k + 1}": cosines[f"layers/{k}/W"] for k in range(len(net.layers))}
@@ -242,25 +266,16 @@ def published_layers(widths, seed, square, orthogonal):
     return [random_layer(s, legacy_generator(each), orthogonal) for s, each in zip(widths, seeds, strict=True)]
 
 
-def _load(net, folder):
-    arrays, _ = runs.Run(folder).read_checkpoint()
-    layers = {path: array for path, array in arrays.items() if path.startswith("layers/")}
-    try:
-        parameters.assign(net.parameters, layers)
-    except PlasticError as error:
-        raise PlasticError(f"load: the network of {folder} is another one: {error}") from None
-
-
 def _singular_values(net):
     """Return the singular values of every weight matrix, largest first, {"singular_values/l": values}, l = 1..L."""
     values = [np.linalg.svd(xp.asnumpy(layer.W), compute_uv=False) for layer in net.layers]
     return {f"singular_values/{number}": each for number, each in enumerate(values, 1)}
 
 
-def _report(run):
+def _report(run, tested):
+    """Return the line on a run: what `Best.test` has found, or else the last rows of metrics.csv."""
     metrics = run.metrics()
     last = [step == metrics["step"][-1] for step in metrics["step"]]  # the rows of the replicas that have not diverged
-    train_accuracy, test_accuracy = (
-        100 * np.mean(np.compress(last, metrics[f"{name}_accuracy"])) for name in ("train", "test")
-    )
-    return f"test accuracy {test_accuracy:.2f} % (training {train_accuracy:.2f} %)"
+    train = 100 * np.mean(np.compress(last, metrics["train_accuracy"]))
+    test = tested["test_accuracy"] if tested else np.compress(last, metrics["test_accuracy"])
+    return f"test accuracy {100 * np.mean(test):.2f} % (training {train:.2f} %){told(tested)}"

@@ -7,6 +7,7 @@ import numpy as np
 
 from plastic import plotting
 from plastic.errors import PlasticError
+from plastic.evaluations import confusion
 
 _MODELS = {
     "gle": "GLE",
@@ -227,5 +228,5 @@ def _sets(found):
 
 OF_LAGLINE = {"lagline": lag_line}
 OF_LAGNET = {"traces": lag_net_traces, "spectra": lag_net_spectra, "learning": lag_net_learning}
-OF_SEQUENCES = {"accuracy": accuracy}
+OF_SEQUENCES = {"accuracy": accuracy, "confusion": confusion}
 """The figures of the experiments by the names of their files."""

@@ -7,7 +7,7 @@ a sequence begins in what the one before left, as published.
 import numpy as np
 
 from plastic import affine, classifier, parameters, training, xp
-from plastic.functions import accuracy, softmax, softmax_cross_entropy
+from plastic.functions import accuracy, confusion, softmax, softmax_cross_entropy
 from plastic.gle.dynamics import predict, step
 from plastic.gle.state import State
 from plastic.optimizers import Adam
@@ -15,18 +15,18 @@ from plastic.parameters import Affine
 
 
 class SequenceClassifier:
-    """A network that learns from batches of sequences, by Adam with a rate that is lowered on a plateau.
+    """A network that learns from batches of sequences, by an optimizer whose rate is lowered by a schedule.
 
     network: a `Network`, with a leading replica axis where there are several seeds.
     prepare: prepare(x) gives the input of all steps, (..., T, batch, n_0).
-    schedule: a `Plateau`.    learning_rate: at first.
+    schedule: a `Plateau`, or `Stairs`.    learning_rate: at first.    optimizer: `Adam` or `SGD`.
     batch, chunk: sequences in a batch of training and of evaluation.
     """
 
-    def __init__(self, network, prepare, schedule, learning_rate, batch, chunk):
+    def __init__(self, network, prepare, schedule, learning_rate, batch, chunk, optimizer=Adam):
         self.network, self.prepare, self.schedule, self.chunk = network, prepare, schedule, chunk
         self.dynamics, self.grads = State(network, batch), parameters.zeros_like(network.parameters)
-        self.optimizer, lead = Adam(learning_rate), (*network.lead, 1)
+        self.optimizer, lead = optimizer(learning_rate), (*network.lead, 1)
         self.moments, self.rates = self.optimizer.init(network.parameters), schedule.init(learning_rate, lead)
         self.counts = {name: xp.zeros(lead, dtype=xp.float_dtype) for name in ("right", "seen")}
         self.turns = [Turn(self, which) for which in self._blocks()]
@@ -40,9 +40,10 @@ class SequenceClassifier:
     def learn(self, x, labels):
         """Present sequences x (..., T, batch, n_0) with their labels (..., batch); return the summed outputs."""
         total, lr = xp.zeros_like(self.dynamics.output), self.rates["lr"][..., None]
-        steps = self.moments["t"].copy()
+        clock = {name: self.moments[name].copy() for name in ("t",) if name in self.moments}
         for turn in self.turns:
-            self.moments["t"][...] = steps  # which all replicas count
+            for name, steps in clock.items():
+                self.moments[name][...] = steps  # of Adam, which all replicas count
             turn.learn(*(turn.of(each) for each in (x, labels, total, lr)))
         return total
 
@@ -70,15 +71,15 @@ class SequenceClassifier:
         self.dynamics.take(state)
         return outputs
 
+    def measure(self, x, labels):
+        """Return what sequences x (N, ..) give: {"loss": mean cross-entropy of all steps, "accuracy", "confusion"}."""
+        outputs = self.present(self.prepare(x))
+        loss, total = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1)), xp.sum(outputs, axis=-3)
+        return {"loss": loss, "accuracy": accuracy(total, labels), "confusion": confusion(total, labels)}
+
     def score(self, x, labels):
-        """Return the mean cross-entropy of all steps and the accuracy, {"loss", "accuracy"}, on sequences x (N, ..)."""
-
-        def measure(x, labels):
-            outputs = self.present(self.prepare(x))
-            loss = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1))
-            return {"loss": loss, "accuracy": accuracy(xp.sum(outputs, axis=-3), labels)}
-
-        return classifier.means(measure, x, labels, chunk=self.chunk)
+        """Return what `measure` gives, a chunk of the sequences at a time."""
+        return classifier.means(self.measure, x, labels, chunk=self.chunk)
 
     def _blocks(self):
         """Blocks of the replicas that take turns, each learning from all steps of a batch; [None] where there are none.
@@ -120,13 +121,13 @@ class Turn:
             self.optimizer.step(network.parameters, grads, self.moments, lr)
 
 
-def train(run, learner, source, sets, watched, epochs):
+def train(run, learner, source, judged, evaluations, epochs):
     """Train a `SequenceClassifier` on a source of batches (x, labels), and evaluate it after each epoch.
 
-    The metrics are loss and accuracy on the sets, {"test": (x, labels)}, the accuracy while learning, and the learning
-    rate, which the loss on the set `watched` lowers. x is as `prepare` takes it.
+    The metrics are loss and accuracy on the set `judged`, ("test", (x, labels)) for instance, the accuracy while
+    learning, and the learning rate, which that loss lowers. x is as `prepare` takes it. evaluations: what they leave.
     """
-    trained = False
+    trained, (name, (x, labels)) = False, judged
 
     def step(batch, number):
         nonlocal trained
@@ -134,17 +135,16 @@ def train(run, learner, source, sets, watched, epochs):
         return learner.take(batch, anew=(number - 1) % source.per_epoch == 0)
 
     def evaluate():
-        scores = {name: learner.score(x, labels) for name, (x, labels) in sets.items()}
-        metrics = {f"{name}_{what}": value for name, score in scores.items() for what, value in score.items()}
-        counts, rates = learner.counts, learner.rates
+        score, counts, rates = learner.score(x, labels), learner.counts, learner.rates
+        metrics = {f"{name}_{what}": value for what, value in score.items()}
         metrics["train_accuracy"] = (counts["right"] / xp.maximum(counts["seen"], 1))[..., 0]
         metrics["learning_rate"] = rates["lr"][..., 0].copy()
         if trained:
-            learner.schedule.step(rates, scores[watched]["loss"][..., None])
-        return metrics
+            learner.schedule.step(rates, score["loss"][..., None])
+        return evaluations.note(metrics)
 
-    steps, advice = epochs * source.per_epoch, "try a smaller learning_rate"
-    training.fit(run, learner.tree, source, step, steps=steps, evaluate=evaluate, advice=advice)
+    state, steps = learner.tree | evaluations.tree, epochs * source.per_epoch
+    training.fit(run, state, source, step, steps=steps, evaluate=evaluate, advice="try a smaller learning_rate")
 
 
 def layers_of(arrays):

@@ -60,7 +60,7 @@ def test_labels_go_with_their_waveforms():
     np.testing.assert_array_equal(labels, recordings.labels[chosen])
     waves = recordings.waves(chosen)
     rng = np.random.default_rng(3)
-    batches.Batches(recordings, RATE, 10, 4, [rng])._sample(rng)
+    batches.Balanced(recordings.labels).draw(rng, 10)
     augment(waves, RATE, [], rng)
     np.testing.assert_array_equal(x, standardise(log_mel(waves, RATE, 4)))
 

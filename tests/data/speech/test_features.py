@@ -158,3 +158,23 @@ def test_stretch_on_every_backend(precision):
     assert stretched.dtype == np.dtype(precision)
     expected = np.interp(np.arange(820), np.arange(41) * 20 + 9.5, x[1, 2, :, 3])
     np.testing.assert_allclose(xp.asnumpy(stretched)[1, 2, :, 3], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_mfcc_are_scipys_orthonormal_cosine_transform():
+    from scipy.fft import dct
+
+    waves = np.stack([wave(8000), wave(8000)[::-1]])
+    for n in (5, 32):
+        expected = dct(features.log_mel(waves, 8000, n).astype(float), type=2, norm="ortho", axis=-1)
+        found = features.mfcc(waves, 8000, n)
+        assert (found.shape, found.dtype) == ((2, 41, n), np.float32)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_features_that_a_network_sees():
+    waves = np.stack([wave(8000)])
+    for kind, made in (("mel", features.log_mel), ("mfcc", features.mfcc)):
+        found = features.seen(waves, 8000, 6, kind)
+        np.testing.assert_array_equal(found, features.standardise(made(waves, 8000, 6)))
+    with pytest.raises(PlasticError, match=r"kind is 'mels'; .*mel"):
+        features.seen(waves, 8000, 6, "mels")

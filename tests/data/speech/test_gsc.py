@@ -9,6 +9,7 @@ import pytest
 from plastic.data import speech
 from plastic.data.speech import gsc
 from plastic.data.speech.source import SILENCE
+from plastic.errors import PlasticError
 
 # from validation_list.txt and testing_list.txt of the data set
 OF_VALIDATION = "e95c70e2_nohash_1 3bdf05d3_nohash_0 32ad5b65_nohash_3 541120c7_nohash_0 c6389ab0_nohash_0"
@@ -126,3 +127,23 @@ def test_from_the_archive_to_waveforms(gsc_mirror, gsc_entries, commands, noises
             assert made.classes[label] == (word if word in made.classes else "unknown")
             np.testing.assert_array_equal(wave[: len(samples)], samples / 2**15)
             assert not wave[len(samples) :].any()
+
+
+def test_the_full_task_has_every_recording_under_its_own_word():
+    names = [f"{word}/{k:08x}_nohash_{n}.wav" for k, word in enumerate(gsc.WORDS) for n in range(3)]
+    assert len(gsc.WORDS) == len(set(gsc.WORDS)) == 35 and set(gsc.CLASSES[2:]) < set(gsc.WORDS)
+    seen = []
+    for split, (labels, rows) in gsc.split_words(names, 0).items():
+        for label, row in zip(labels, rows, strict=True):
+            word, file = names[row].split("/")
+            assert gsc.WORDS[label] == word and split_by_fractions(file) == split
+        seen += rows.tolist()
+    assert sorted(seen) == list(range(len(names)))
+    with pytest.raises(PlasticError, match=r"'hello/1_nohash_0\.wav' is no recording of one of the 35 words"):
+        gsc.split_words(["hello/1_nohash_0.wav"], 0)
+
+
+def test_the_full_task_is_of_the_same_file():
+    assert gsc.FULL.file == gsc.SOURCE.file and speech.info("gsc", full=True) == (gsc.WORDS, 16_000)
+    with pytest.raises(PlasticError, match="full is for GSC; FSDD has its 10 classes only"):
+        speech.info("fsdd", full=True)
