@@ -78,6 +78,8 @@ def test_runs_are_found_at_any_depth_and_nothing_else_is(tmp_path):
     deep = made(tmp_path / "sweep" / "a" / "b", learning([1.0, 0.5]))
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "notes.csv").write_text("a\n")
+    (tmp_path / "sweep" / ".lock").touch()  # a sweep has one, and each of its points
+    (tmp_path / "sweep" / "sweep.json").write_text("{}")
     (tmp_path / "link").symlink_to(tmp_path / "sweep")
     (place,) = folders.places(tmp_path)
     assert place.path == deep and place.name == "sweep/a/b/toy/" + deep.name
@@ -281,14 +283,12 @@ def test_folders_that_cannot_be_read_are_listed_with_their_error(tmp_path):
             os.replace(folder / "metrics.csv", tmp_path / "away"),
             (folder / "metrics.csv").symlink_to(tmp_path / "away"),
         ),
-        "begun": lambda folder: [each.unlink() for each in folder.iterdir() if each.name != ".lock"],
     }.items():
         shutil.copytree(whole, tmp_path / name)
-        (tmp_path / name / ".lock").touch()
         spoil(tmp_path / name)
     found = page(tmp_path)
     said = {item["path"]: item["note"] for item in found.data["items"]}
-    assert "No such file" in said["no_config"] and "No such file" in said["begun"]
+    assert "No such file" in said["no_config"]
     assert "edited" in said["edited"] and "shorter" in said["cut"] and "symbolic link" in said["linked"]
     assert found.run(path="edited")["status"] == "unreadable" and found.run(path="cut")["status"] == "finished"
     assert found.run(path=f"toy/{whole.name}")["note"] == ""
