@@ -82,6 +82,7 @@ def test_two_runs_side_by_side(address):
     assert "3 runs side by side" in detail and detail.count('class="curve c') == 3 + 3  # in the chart and its legend
     options = detail.split('aria-label="Options that differ"')[1].split("</table>")[0]
     assert re.findall(r'<th scope="row"[^>]*>(\w+)', options) == ["rate", "seed"]
+    assert "rate=0.5<" in options.split("</thead>")[0] and "rate=0.1<" in options.split("</thead>")[0]
     assert "test_error (%)" in detail and "20.00 %" in detail
 
 

@@ -114,7 +114,16 @@ function renderTable() {
 /* ---- one run, or several side by side ---- */
 
 const several = () => open.length > 1;
-const labelOf = (item) => (item.group ? `${item.name} (${item.members} runs)` : item.name);
+
+/* The name of a run; beside others, also the options in which they differ, where these are few. */
+function labelOf(item) {
+  const name = item.group ? `${item.name} (${item.members} runs)` : item.name;
+  const others = open.map((index) => data.items[index]);
+  const valueOf = (each, option) => each.options.find(([other]) => other === option)?.[1];
+  const differ = item.options.filter(([option, text]) => !["seed", "seeds"].includes(option) && others.some((each) => valueOf(each, option) !== text));
+  return differ.length > 0 && differ.length <= 3 ? `${name}: ${differ.map(([option, text]) => `${option}=${text}`).join(", ")}` : name;
+}
+
 const cell = (tag, text, kind = "") => element(tag, { ...(tag === "th" && { scope: "row" }), class: kind }, text);
 const head = (...titles) => element("thead", {}, element("tr", {}, ...titles.map((each) => element("th", { scope: "col" }, each))));
 const table = (label, heads, body) => element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label },
