@@ -205,15 +205,17 @@ def test_a_linear_network_is_at_rest_after_a_step_more_than_it_has_outputs(after
 
 
 @placements
-def test_the_first_step_goes_along_the_errors_of_backpropagation(after):
+@pytest.mark.parametrize("counted", [None, (0, 1)], ids=["all", "counted"])
+def test_the_first_step_goes_along_the_errors_of_backpropagation(after, counted):
     """By alpha = <g, g> / (<g, g> + |J g|^2), here by differences of the output."""
     xp.use(dtype="float64")
     net, x, y = chain((4, 3, 5, 2), "tanh", after, batch=1)
+    net = Network(net.layers, "tanh", after, counted)
     state = State(net, x, y)
     state._propagate()
     delta = state.back.copy() if after else state.eps.copy()
     state._begin(errors=[1e-6 * delta[:, each] for each in state.columns[:-1]])
-    Jg = (state.top - predict(net, x)) / 1e-6
+    Jg = (state.top - predict(net, x)) / 1e-6 * (1 if counted is None else np.array(counted))
     alpha = np.sum(delta**2) / (np.sum(delta**2) + np.sum(Jg**2))
     found = State(net, x, y)
     Errors(found).step()
