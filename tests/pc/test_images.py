@@ -697,6 +697,8 @@ def test_blocked_errors_are_those_of_the_task_that_is_learned():
 
 
 def test_tasks_that_do_not_fit_the_memory_are_refused(monkeypatch):
+    loaded = samples()
+    monkeypatch.setattr(images, "load", lambda *_: loaded)
     monkeypatch.setattr(system, "free_memory", lambda: 2 * 60 * 9 * 8 - 1)  # two seeds, 60 images of 9 pixels
     error, _ = command_lines.error_of(COMMANDS, LINES["forgetting"].split(), "plastic.pc")
     assert "seeds 3,5, per_class 6 need" in error and "are free" in error
