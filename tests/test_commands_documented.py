@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from plastic import cli, data, runs
-from plastic.data import commands
+from plastic.data import commands, utterances
 from plastic.data.mnist1d import generate
 from plastic.data.speech.recordings import Speech
+from plastic.data.utterances import Corpus, Utterances
 from plastic.ep import __main__ as ep
 from plastic.eprop import __main__ as eprop
 from plastic.gait import __main__ as gait
@@ -66,6 +67,16 @@ PUBLISHED_EPROP = {
         "eprop_impl": "hardcoded",
         "n_batch": 32,
     },
+    "plastic.eprop timit --task framewise --model lstm --eprop=symmetric --preproc=mfccs": {
+        "task": "framewise",
+        "model": "lstm",
+        "eprop": "symmetric",
+        "preproc": "mfccs",
+    },
+    "plastic.eprop timit --task framewise --model lstm": {"task": "framewise", "model": "lstm"},
+    "plastic.eprop timit --task framewise --model lsnn": {"task": "framewise", "model": "lsnn"},
+    "plastic.eprop timit --task ctc": {"task": "ctc"},
+    "plastic.eprop timit --task ctc --model=lsnn": {"task": "ctc", "model": "lsnn"},
 }
 """The lines as they are typed, and what they say."""
 
@@ -147,7 +158,7 @@ def tiny_gait(values):
 
 def tiny_ep_training(values):
     """The options of training by `plastic.ep`, cut down to an epoch."""
-    return tiny_ep(values) | {"epochs": 1}
+    return tiny_ep(values) | {"epochs": 1} | ({"size_tab": (10, 6, PIXELS**2)} if values.get("toymodel") else {})
 
 
 def tiny_ep(values):
@@ -173,6 +184,12 @@ def tiny_pattern(values):
 def tiny_trials(values):
     """The options of one decision per trial, cut down."""
     return tiny_eprop(values) | {"n_regular": 3, "n_adaptive": 3, "t_cue": 5, "t_delay": 5, "t_recall": 5}
+
+
+def tiny_timit(values):
+    """The options of speech recognition, cut down to an epoch of a few cells; see `tiny_speech`."""
+    lstm = values.get("model") == "lstm" or (values.get("task") == "ctc" and "model" not in values)
+    return {"n_epochs": 1, "batch": 2} | ({"n_neuron": 4} if lstm else {"n_regular": 3, "n_adaptive": 2})
 
 
 def tiny_lagline(values):
@@ -219,6 +236,17 @@ def tiny_words(name, seed, full=False):
     """Noise in the place of speech."""
     sets = {split: Noise() for split in ("train", "validation", "test")}
     return Speech(name=name, rate=8000, classes=("a", "b", "c"), noise=[], **sets)
+
+
+def tiny_speech(name, kind, **_):
+    """Noise in the place of utterances."""
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        x, labels = rng.standard_normal((9 * count, 6)), np.tile(np.repeat([0, 1, 2], 3), count)
+        return Utterances(x.astype("f4"), 9 * np.arange(count + 1), labels, [[0, 1]] * count)
+
+    return Corpus(name, ("h#", "a", "b"), np.arange(3), split(4), split(2), split(2))
 
 
 ON_IMAGES = pc.ON_IMAGES
@@ -317,6 +345,7 @@ TINY = {
     eprop.pattern: tiny_pattern,
     eprop.evidence: tiny_trials,
     eprop.store_recall: tiny_trials,
+    eprop.timit: tiny_timit,
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
     gle.mnist1d: tiny_mnist1d,
@@ -351,6 +380,7 @@ def toy(tmp_path, monkeypatch):
     load = data.load  # one function for all families
     monkeypatch.setattr(mnist1d.data, "load", lambda name, **k: (load, tiny_curves)[name == "MNIST-1D-360"](name, **k))
     monkeypatch.setattr(gsc.speech, "load", tiny_words)
+    monkeypatch.setattr(utterances, "load", tiny_speech)
     generator = np.random.default_rng(0)
     path = tmp_path / "toy.npz"
     sets = {name: generator.random((40, PIXELS, PIXELS)) for name in ("x_train", "x_test")}
