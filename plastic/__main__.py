@@ -11,6 +11,9 @@ FAMILIES = {
     "gle": "generalized latent equilibrium: credit through space and time (Ellenberger et al. 2024)",
     "pc": "predictive coding, prospective configuration (Song et al. 2024)",
     "data": "the data sets that they learn from",
+    "sweep": "any command over grids of its options, over processes or a cluster",
+    "verify": "check every rule on this machine: what to run first",
+    "report": "one page for all runs below a folder",
 }
 
 
@@ -38,7 +41,7 @@ def _complaint(words):
     if unknown is None:
         return "one of --help and --version at a time"
     if unknown in FAMILIES:
-        return f"a family is called with a dot: python -m plastic.{unknown}"
+        return f"{unknown} is called with a dot: python -m plastic.{unknown}"
     return f"{unknown!r} is neither --help nor --version; python -m plastic lists the families"
 
 

@@ -14,7 +14,8 @@ def transposed(W: Array) -> Array:
 
 def rows(sequence: Array) -> Array:
     """Return sequences (..., T, batch, n) as rows (..., T batch, n): one product then runs over all of them."""
-    return sequence.reshape(*sequence.shape[:-3], -1, sequence.shape[-1])
+    *leading, T, batch, n = sequence.shape
+    return sequence.reshape(*leading, T * batch, n)
 
 
 def weight_gradient(x: Array, delta: Array, out: Array | None = None) -> Array:

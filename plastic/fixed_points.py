@@ -1,6 +1,6 @@
 """Anderson's acceleration of fixed-point iterations, for each row of a batch (Anderson 1965; Walker and Ni 2011).
 
-A map x <- G(x) with the residual f(x) = G(x) - x is at rest where f = 0. From the last m + 1 points,
+A map x <- G(x) with the residual f(x) = G(x) - x is at rest where f = 0. From the last m + 1 good points,
 
     df_i = f_{i+1} - f_i,    dG_i = G(x_{i+1}) - G(x_i)
     gamma = argmin | f_k - sum over i of gamma_i df_i |
@@ -10,13 +10,19 @@ so that where G is linear, x_{k+1} is the image under G of the point of least re
 span. The least squares of each row are solved by their normal equations, with columns scaled to length 1 and a ridge of
 a few roundings, lest columns that are nearly parallel count.
 
-Safeguard, for each row: a point whose residual is not smaller than that of the last good point is not gone on from.
-The row takes the plain step of the last good point instead, G of it, whatever the residual there, and forgets the
-differences. A contraction is therefore solved as surely as by plain steps.
+Safeguard, of each row for itself: the residual of an accelerated point has to be below that of the last good point, and
+below 0.95 times that of the last good point that was accelerated. One that is not is no good: the row goes on from the
+last good point by plain steps, G of it and once more, whatever residuals they have, before it is accelerated again.
+Residuals of good accelerated points fall geometrically, so a row either comes to rest or goes the way of plain steps in
+the end. Without this, acceleration may run away, or stand still where |f| has a minimum that is not 0; plain steps lead
+over that as the dynamics do. The first two points are plain ones too.
 """
 
 from plastic import require, xp
 from plastic.types import Array
+
+_FALL = 0.95  # of the residual, from one good accelerated point to the next
+_PLAIN = 2  # steps at the beginning, and after a point that is no good
 
 
 class Anderson:
@@ -26,15 +32,15 @@ class Anderson:
             x = anderson.next(x, G(x))
         x = anderson.plain
 
-    Nothing in it waits for the device.
+    Nothing in it waits for the device. For another map, or to begin anew, make another one.
 
     Args:
         like: an array of the shape and precision of x, (..., batch, n), which is not read.
         memory: differences that are kept, m.
 
     Attributes:
-        plain: G of the last good point of each row, where a plain iteration would go on. `next` overwrites it.
-        residual: |f|^2 there, (..., batch, 1).
+        plain: G of the last good point of each row: the best that is known, and where plain steps would go on.
+        f: the residual of that point.
 
     Raises:
         PlasticError: if `memory` is not a whole number above 0.
@@ -44,65 +50,64 @@ class Anderson:
     Example:
         >>> W, b = xp.asarray([[0.5, 0.4], [-0.4, 0.5]]), xp.asarray([[1.0, 0.0]])
         >>> x = xp.zeros_like(b)
-        >>> anderson = Anderson(x, memory=2)
+        >>> anderson = Anderson(x)
         >>> for _ in range(4):
         ...     x = anderson.next(x, x @ W + b)
         >>> float(xp.max(xp.abs(x @ W + b - x))) < 1e-5
         True
     """
 
-    def __init__(self, like: Array, memory: int = 5) -> None:
+    def __init__(self, like: Array, memory: int = 3) -> None:
         require.whole("memory", memory)
         *rows, n = like.shape
-        self._f, self.plain = (xp.zeros(like.shape, dtype=like.dtype) for _ in range(2))
+        self.plain, self.f = (xp.zeros(like.shape, dtype=like.dtype) for _ in range(2))
         self._df, self._dG = (xp.zeros((*rows, memory, n), dtype=like.dtype) for _ in range(2))
         self._products = xp.zeros((*rows, memory, memory), dtype=like.dtype)  # <df_i, df_j>
-        self._is_known = xp.zeros((*rows, memory), dtype=bool)
+        self._last = xp.zeros((*rows, 1), dtype=like.dtype)  # |f|^2 of the last good point
+        self._bound = xp.full((*rows, 1), xp.inf, dtype=like.dtype)  # for that of accelerated ones
+        self._steps = xp.full((*rows, 1), _PLAIN)  # plain ones to come
+        self._count = 0
         kind = xp.finfo(like.dtype)
         self._ridge, self._least = 10 * float(kind.eps) * xp.eye(memory, dtype=like.dtype), float(kind.tiny)
-        self.residual = xp.empty((*rows, 1), dtype=like.dtype)
-        self.begin()
 
     def __repr__(self) -> str:
         *rows, memory, n = self._df.shape
         return f"Anderson of {' x '.join(map(str, rows))} rows of {n}, memory {memory}"
 
-    def begin(self) -> None:
-        """Forget everything: what comes then depends on nothing before."""
-        self._count = 0
-        self._is_known[...] = False
-        self.residual[...] = xp.inf
-
     def next(self, x: Array, G: Array) -> Array:
-        """Return where to look next, (..., batch, n), from a point x and its image G, which do not change.
-
-        The first point of a row, and the one after a plain step, are good whatever their residuals are.
-        """
+        """Return where to look next, (..., batch, n), from a point x and its image G, which do not change."""
         f = G - x
-        residual = xp.einsum("...n,...n->...", f, f)[..., None]
-        good = (residual < self.residual) | (self.residual == xp.inf)
-        self._remember(f, G, good)
-        self._f, self.plain = xp.where(good, f, self._f), xp.where(good, G, self.plain)
-        self.residual = xp.where(good, residual, xp.inf)
-        return self.plain - (self._mixture(f)[..., None, :] @ self._dG)[..., 0, :]
+        residual = (f[..., None, :] @ f[..., None])[..., 0]
+        is_accelerated = self._steps == 0
+        good = ~is_accelerated | (residual < xp.minimum(self._bound, self._last))
+        self._last = xp.where(good, residual, self._last)
+        self._bound = xp.where(is_accelerated & good, _FALL**2 * residual, self._bound)
+        self._steps = xp.where(good, xp.maximum(self._steps - 1, 0), _PLAIN)
+        self._remember(xp.where_rows(good, f, self.f), xp.where_rows(good, G, self.plain))
+        gamma = xp.where(self._steps == 0, self._mixture(), 0)
+        return self.plain - (gamma[..., None, :] @ self._dG)[..., 0, :]
 
-    def _remember(self, f, G, good):
-        """Put the differences to the last good point in the place of the oldest ones; a row that failed has none."""
-        place = self._count % self._df.shape[-2]
-        df = self._df[..., place, :]
-        xp.subtract(f, self._f, out=df)
-        xp.subtract(G, self.plain, out=self._dG[..., place, :])
-        products = (self._df @ df[..., None])[..., 0]
-        self._products[..., place, :] = self._products[..., :, place] = products
-        self._is_known &= good
-        self._is_known[..., place] = good[..., 0] if self._count else False
+    def keep(self, rows: Array) -> None:
+        """Go on with some rows only, given by their numbers, in that order; x has no axes left of batch."""
+        for name in ("plain", "f", "_df", "_dG", "_products", "_last", "_bound", "_steps"):
+            setattr(self, name, getattr(self, name)[rows])
+
+    def _remember(self, f, G):
+        """Take in the last good point; the differences to the one before it take the place of the oldest ones."""
+        if self._count:
+            place = self._count % self._df.shape[-2]
+            df = self._df[..., place, :]
+            xp.subtract(f, self.f, out=df)
+            xp.subtract(G, self.plain, out=self._dG[..., place, :])
+            products = (self._df @ df[..., None])[..., 0]
+            self._products[..., place, :] = self._products[..., :, place] = products
         self._count += 1
+        self.f, self.plain = f, G
 
-    def _mixture(self, f):
-        """Return gamma (..., batch, m): 0 for what is not known."""
+    def _mixture(self):
+        """Return gamma (..., batch, m); differences that are 0, or not there yet, have no part in it."""
         squares = xp.diagonal(self._products, axis1=-2, axis2=-1)
-        usable = self._is_known & (squares > self._least)
-        scale = xp.where(usable, xp.where(usable, squares, 1) ** -0.5, 0)
+        scale = 1 / xp.sqrt(xp.maximum(squares, self._least))
         matrix = scale[..., None, :] * self._products * scale[..., :, None] + self._ridge
-        right = scale[..., None] * (self._df @ f[..., None])
+        right = scale[..., None] * (self._df @ self.f[..., None])
         return scale * xp.linalg.solve(matrix, right)[..., 0]

@@ -146,6 +146,53 @@ class Adam:
 
 
 @dataclasses.dataclass(frozen=True)
+class RMSprop:
+    r"""Gradients divided by the root of their running mean square (Tieleman and Hinton 2012), with or without momentum.
+
+    v <- decay v + (1 - decay) g^2
+    m <- momentum m + g / sqrt(v + eps),    p <- p - lr m
+
+    Args:
+        lr: see the module.
+        decay: of the mean square, from 0 to below 1.
+        momentum: from 0 to below 1.
+        eps: above 0.
+
+    Raises:
+        PlasticError: if a constant is out of range.
+
+    Example:
+        >>> w, optimizer = xp.asarray([1.0, 2.0]), RMSprop(lr=0.25, decay=0.75)
+        >>> optimizer.step(w, xp.asarray([3.0, -4.0]), optimizer.init(w))
+        >>> w.round(3).tolist()
+        [0.5, 2.5]
+    """
+
+    lr: Any = 0.001
+    decay: float = 0.9
+    momentum: float = 0.0
+    eps: float = 1e-10
+
+    def __post_init__(self) -> None:
+        _require_rates(self.lr)
+        require.number("decay", self.decay, least=0, below=1)
+        require.number("momentum", self.momentum, least=0, below=1)
+        require.number("eps", self.eps, above=0)
+
+    def init(self, params: Tree) -> dict[str, Tree]:
+        """Return the state, all zero: {"v": mean squares, "m": velocities}, trees like the parameters."""
+        return _State({"v": parameters.zeros_like(params), "m": parameters.zeros_like(params)})
+
+    @xp.underflow_is_ordinary()
+    def step(self, params: Tree, grads: Tree, state: dict[str, Tree], lr: Any = None) -> None:
+        """Change `params` and `state` by one step along `grads`, a tree of the shape of `params`."""
+        for p, g, rate, v, m in _together(params, grads, state, self.lr if lr is None else lr, "v", "m"):
+            v *= self.decay
+            v += (1 - self.decay) * g * g
+            _descend_with_momentum(p, g / xp.sqrt(v + self.eps), m, rate, self.momentum)
+
+
+@dataclasses.dataclass(frozen=True)
 class Plateau:
     """A schedule that lowers the rate of a replica when its loss has stopped falling.
 
@@ -205,6 +252,33 @@ class Stairs:
         full = state["seen"] >= self.size
         state["lr"][...] = xp.where(full, state["lr"] * self.factor, state["lr"])
         state["seen"][...] = xp.where(full, 0, state["seen"])
+
+
+def clipped(tree: Tree, largest: float) -> Tree:
+    """Return a tree whose norm, that of all its entries together, is at most `largest`.
+
+        g <- g min(1, largest / |g|),    |g|^2 = sum over all leaves and entries of g^2
+
+    Args:
+        tree: gradients, without replica axes.
+        largest: above 0.
+
+    Returns:
+        The tree, scaled where it was larger.
+
+    Raises:
+        PlasticError: if `largest` is no such number.
+
+    Source: Pascanu, Mikolov, Bengio 2013.
+
+    Example:
+        >>> clipped({"W": xp.asarray([3.0]), "b": xp.asarray([4.0])}, 1.25)["b"].tolist()
+        [1.0]
+    """
+    require.number("largest", largest, above=0)
+    norm = xp.sqrt(xp.sum(xp.stack([xp.sum(leaf * leaf) for _, leaf in parameters.leaves(tree)])))
+    scale = largest / xp.maximum(norm, largest)
+    return parameters.map(lambda leaf: leaf * scale, tree)
 
 
 @xp.fuse

@@ -172,7 +172,7 @@ def test_what_is_wrong_for_every_command(line, paths, tmp_path):
     ]
     wrong += [["stray"]] if "which" not in inspect.signature(command_of(line)).parameters else []
     if "seed" in shared:
-        wrong += [["--seed=-1"], ["--seed=1.5"], [f"--seed={2**31}"]]
+        wrong += [["--seed=-1"], ["--seed=1.5"], [f"--seed={2**32}"]]
     if "seeds" in shared:
         wrong += [["--seeds=1,1"], ["--seeds=-1,2"], ["--seeds=()"], ["--seeds=a"]]
     if "resume" in shared:

@@ -19,7 +19,11 @@ from plastic.gle import __main__ as gle
 from plastic.gle.experiments import gsc, mnist1d
 from plastic.pc import __main__ as pc
 from plastic.pc.experiments import published
+from plastic.report.__main__ import report
 from plastic.runs.figure import figure
+from plastic.runs.record import plain
+from plastic.sweep import __main__ as sweep_command
+from plastic.verify.__main__ import verify
 
 PUBLISHED = """
 plastic.gait --algorithm=BP --learning_rate=0.0001 --nb_layers=4 --nb_epochs=100
@@ -86,6 +90,9 @@ PROGRAMS = {
     "plastic.gle": gle.COMMANDS,
     "plastic.pc": pc.COMMANDS | {"list": published.list_published},
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
+    "plastic.verify": verify,
+    "plastic.sweep": sweep_command.sweep,
+    "plastic.report": report,
 }
 
 PLACEHOLDERS = {"FOLDER": "folder", "NAME": "glyphs", "FILE": "file.npz", "FILE.npz": "file.npz", "N": "1"}
@@ -179,17 +186,17 @@ def tiny_lagnet(values):
 
 def tiny_mnist1d(values):
     """The options of MNIST-1D, cut down to an epoch; see `tiny_curves`."""
-    return {"max_epochs": 1, "batch_size": 4} | ({"validation": 4} if values.get("validation") else {})
+    return {"max_epochs": 1, "batch_size": 4} | ({"validation": 0.25} if values.get("validation") else {})
 
 
 def tiny_gsc(values):
     """The options of spoken words, cut down to an epoch of narrow layers; see `tiny_words`."""
-    return {"max_epochs": 1, "batch_size": 4, "hidden": 5, "n_mels": 4}
+    return {"max_epochs": 1, "batch_size": 4, "hidden": 10, "n_mels": 4}
 
 
 def tiny_curves(name, dtype="float32", validation=0):
     """Curves of a few steps in the place of MNIST-1D."""
-    arrays, kept = generate(samples=20, length=12), 16 - validation
+    arrays, kept = generate(samples=20, length=12), 16 - round(16 * (validation or 0))
     x, y = arrays["x_train"].astype(dtype), arrays["y_train"]
     test, held = (arrays["x_test"].astype(dtype), arrays["y_test"]), (x[kept:], y[kept:]) if validation else None
     return data.Dataset(name=name, train=(x[:kept], y[:kept]), test=test, validation=held, classes=10)
@@ -207,7 +214,7 @@ class Noise:
         return np.random.default_rng(0).uniform(-1, 1, (6, 400)).astype("f4")[np.asarray(indices)]
 
 
-def tiny_words(name, seed):
+def tiny_words(name, seed, full=False):
     """Noise in the place of speech."""
     sets = {split: Noise() for split in ("train", "validation", "test")}
     return Speech(name=name, rate=8000, classes=("a", "b", "c"), noise=[], **sets)
@@ -394,7 +401,8 @@ def test_a_published_command_of_gle_says_what_it_says_and_runs(line, toy):
     run = the_one_run(toy)
     assert run.config["status"] == "finished" and run.experiment == line.split()[1]
     published = {name: value for name, value in function.experiment.defaults.items() if name != "dry_run"}
-    assert run.options == published | given | {"plot": False}  # its defaults are the published ones
+    expected = {name: plain(value) for name, value in (published | given | {"plot": False}).items()}
+    assert run.options == expected  # its defaults are the published ones
 
 
 def test_commands_are_found_in_a_page():
@@ -432,6 +440,8 @@ def test_the_readme_shows_commands():
 @pytest.mark.parametrize("line", dict.fromkeys(readme_commands()))
 def test_a_command_of_the_readme_is_right(line, toy):
     assert line.split()[0] in PROGRAMS, f"this test knows no program {line.split()[0]}"
+    if line.startswith("plastic.sweep "):
+        return sweep_command.main([*shlex.split(line)[1:], *([] if "--dry_run" in line else ["--dry_run"])])
     if {"--help", "-h"} & set(shlex.split(line)):
         return
     function, values = parsed(line)
@@ -460,6 +470,29 @@ def test_the_command_of_a_configuration_parses(words):
 @pytest.mark.parametrize("words", dict.fromkeys(COMMANDS_OF_THE_PAPER))
 def test_the_command_of_a_configuration_runs(words, toy):
     run_tiny(f"plastic.pc {words}", toy)
+    assert the_one_run(toy).config["status"] == "finished"
+
+
+CAPABILITIES = README.parent / "results" / "capabilities.md"
+CAPABLE = [
+    line
+    for line in re.findall(r"`python -m (plastic\.[^`]+)`", CAPABILITIES.read_text(encoding="utf-8"))
+    if not line.startswith("plastic.sweep ")
+]
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(CAPABLE))
+def test_the_command_of_a_capability_parses(line):
+    function, _ = parsed(line)
+    assert function in TINY or function in PROGRAMS[line.split()[0]].values()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line", [line for line in dict.fromkeys(CAPABLE) if "--load" not in line and " list" not in line]
+)
+def test_the_command_of_a_capability_runs(line, toy):
+    run_tiny(line, toy)
     assert the_one_run(toy).config["status"] == "finished"
 
 

@@ -42,10 +42,12 @@ def test_packages_hold_modules_only():
     """Other files in them need rules of their own in setup.cfg to be installed: the mark of the type hints, tables."""
     others = [path for path in tracked() if path.startswith("plastic/") and not path.endswith(".py")]
     tables = [f"plastic/pc/experiments/observed/{name}.csv" for name in ("coin", "fear", "reversal")]
-    assert others == ["plastic/gle/experiments/published/fig8.csv", *tables, "plastic/py.typed"]
+    templates = [f"plastic/report/templates/{name}" for name in ("chart.js", "report.css", "report.html", "report.js")]
+    assert others == ["plastic/gle/experiments/published/fig8.csv", *tables, "plastic/py.typed", *templates]
     settings = (ROOT / "setup.cfg").read_text()
-    assert "plastic = py.typed" in settings and "plastic.pc.experiments = observed/*.csv" in settings
-    assert "plastic.gle.experiments = published/*.csv" in settings
+    rules = "plastic = py.typed", "plastic.pc.experiments = observed/*.csv", "plastic.report = templates/*"
+    for rule in (*rules, "plastic.gle.experiments = published/*.csv"):
+        assert rule in settings
 
 
 def test_the_version_is_that_of_the_citation():

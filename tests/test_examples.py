@@ -129,3 +129,5 @@ def test_python_in_the_readme():
     assert 0 < names["straight"] < 1
     assert all(0 < cosine < 1 for cosine in names["cosines"].values()) and len(names["cosines"]) == 3
     assert names["output"].shape == (64, 10) and np.abs(names["output"] - names["y"]).mean() < 0.2
+    changed = names["state"].x_0 != names["x"]
+    assert np.any(changed) and not np.any(changed & (names["x"] != 0))

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import parameters, xp
 from plastic.errors import PlasticError
-from plastic.optimizers import SGD, Adam, Plateau
+from plastic.optimizers import SGD, Adam, Plateau, RMSprop, clipped
 from plastic.parameters import Affine
 
 STEPS = 10
@@ -19,6 +19,8 @@ OPTIMIZERS = {
     "adam_plain": lambda lr: Adam(lr, beta1=0.8, beta2=0.95, eps=1e-3, bias_correction=False),
     "adam_default": Adam,
     "adam_published": Adam.without_correction,
+    "rmsprop": lambda lr: RMSprop(lr, decay=0.8, eps=1e-3),
+    "rmsprop_momentum": lambda lr: RMSprop(lr, decay=0.8, momentum=0.5, eps=1e-3),
 }
 
 
@@ -33,6 +35,10 @@ def trajectory(name, p, gradients, lr):
             p = p - lr * g
         elif name == "momentum":
             m = 0.9 * m + g
+            p = p - lr * m
+        elif name.startswith("rmsprop"):
+            v = 0.8 * v + 0.2 * g**2
+            m = (0.5 if "momentum" in name else 0) * m + g / np.sqrt(v + 1e-3)
             p = p - lr * m
         else:
             t = t + 1
@@ -616,3 +622,15 @@ def test_adam_survives_gradients_that_underflow(precision):
     with np.errstate(all="raise"):
         optimizer.step(w, xp.asarray(np.array([1e-30, 0.0, -1e-38])), optimizer.init(w))
     assert np.all(np.isfinite(xp.asnumpy(w)))
+
+
+def test_clipping_bounds_the_norm_of_the_whole_tree(backend):
+    tree = {"W": xp.asarray([[3.0, 0.0], [0.0, 4.0]]), "rest": [xp.asarray([12.0]), None]}
+    norm = lambda tree: np.sqrt(sum(np.sum(xp.asnumpy(leaf) ** 2) for _, leaf in parameters.leaves(tree)))  # noqa: E731
+    for largest in (0.1, 13.0, 20.0):
+        found = clipped(tree, largest)
+        assert_allclose(norm(found), min(largest, 13), rtol=1e-6)
+        assert_allclose(xp.asnumpy(found["rest"][0]) / norm(found), [12 / 13], rtol=1e-6)
+    assert not xp.asnumpy(clipped({"W": xp.zeros((2, 2))}, 1.0)["W"]).any()
+    with pytest.raises(PlasticError, match="largest"):
+        clipped(tree, 0.0)

@@ -4,7 +4,8 @@
     output = ep.predict(net, x, T=100)
     grads, output = ep.eqprop(net, x, y, T=100, K=12, beta=0.5)
     grads, output = ep.bptt(net, x, y, T=100, steps=12)
-    comparison = ep.Comparison(net, x, y, T=800, K=80, beta=0.001)     # the two, step by step
+    grads, output = ep.step(net, state, y, beta=0.5)                   # one nudged step of continual EP
+    comparison = ep.Comparison(net, x, y, T=800, K=80, beta=0.001)     # both rules, step by step
 
 A network is a wiring (parameters and a symmetric coupling of the states, `plastic.ep.wiring`) with dynamics (one step,
 and its adjoint, `plastic.ep.dynamics`), so that both rules (`plastic.ep.rules`) run on any pair.
@@ -13,6 +14,7 @@ Ernoult, Grollier, Querlioz, Bengio, Scellier: Updates of equilibrium prop match
 an RNN with static input. Advances in Neural Information Processing Systems 32, 2019.
 """
 
+from plastic.ep.continual import step
 from plastic.ep.curves import Comparison, distances
 from plastic.ep.dynamics import EnergyNetwork, Network, PrototypicalNetwork
 from plastic.ep.networks import convolutional, energy, prototypical, toy
@@ -21,8 +23,8 @@ from plastic.ep.rules import bptt, eqprop, predict
 from plastic.ep.wiring import Convolutional, FullyConnected
 
 NETWORKS = {"toy": toy, "energy": energy, "prototypical": prototypical, "convolutional": convolutional}
-RULES = {"eqprop": eqprop, "bptt": bptt}
-STEPS: dict = {}
+RULES: dict = {"eqprop": eqprop, "bptt": bptt}
+STEPS = {"step": step}
 
 __all__ = [
     "NETWORKS",
@@ -43,5 +45,6 @@ __all__ = [
     "eqprop",
     "predict",
     "prototypical",
+    "step",
     "toy",
 ]

@@ -40,8 +40,9 @@ class Comparison:
         T: steps of the free phase, from the all-zero state.
         K: steps of the nudged phase, and of BPTT; at most T.
         beta: strength of the nudge, a number other than 0.
-        tolerance: a replica whose largest change in a step is not above it has come to rest, before the last K steps; 0
+        tolerance: a sample whose largest change in a step is not above it has come to rest, before the last K steps; 0
             makes all steps.
+        solver: how the states come to rest before the last K steps, as for `plastic.ep.eqprop`.
 
     Attributes:
         net: the network.
@@ -67,7 +68,16 @@ class Comparison:
 
     @xp.underflow_is_ordinary()
     def __init__(
-        self, net: Network, x: Array, y: Array, *, T: int, K: int, beta: float, tolerance: float = 0.0
+        self,
+        net: Network,
+        x: Array,
+        y: Array,
+        *,
+        T: int,
+        K: int,
+        beta: float,
+        tolerance: float = 0.0,
+        solver: str = "steps",
     ) -> None:
         require.whole("T", T)
         require.whole("K", K)
@@ -79,7 +89,7 @@ class Comparison:
         net.require_differentiable()
         self.net, self._beta, self._K, self._batch = net, beta, K, y.shape[-2]
         self._r_0 = w.r_0
-        w.run(T - K, tolerance=tolerance)
+        w.run(T - K, tolerance=tolerance, solver=solver)
         self._trajectory = w.record(K)
         self._adjoint = loss_gradient(w, y)
         self._free, self._free_switches = w.s.copy(), [each.copy() for each in w.switches]
@@ -118,9 +128,9 @@ class Comparison:
     def _point(self, lag, sweep, total):
         wiring, sent = self.net.wiring, self.net.sent
         t, _, delta = next(sweep)
-        r = sent(self._trajectory.s[..., t : t + 1, :])
+        r = sent(self._trajectory.s[..., t : t + 1, :, :])
         switches = [each[t : t + 1] for each in self._trajectory.switches]
-        step = wiring.gradients(delta[..., None, :], r, self._r_0, switches)
+        step = wiring.gradients(delta[..., None, :, :], r, self._r_0, switches)
         switches = [each[lag] for each in self._nudged.switches], self._free_switches
         plus, minus = sent(self._after(lag)), sent(self._free)
         contrast = wiring.contrast(plus, minus, self._r_0, switches, -1 / (self._beta * self._batch))
@@ -128,22 +138,22 @@ class Comparison:
 
     def _after(self, step):
         """Return the state after nudged step number 0, 1, ..."""
-        return self._end if step == self._K - 1 else self._nudged.s[..., step + 1, :]
+        return self._end if step == self._K - 1 else self._nudged.s[..., step + 1, :, :]
 
     def _change(self, step):
         """Return g of a nudged step; of a clamped state that lies at 0 or 1, 0, as published."""
         after = self._after(step)
-        g = (after - self._nudged.s[..., step, :]) / self.net.dt
+        g = (after - self._nudged.s[..., step, :, :]) / self.net.dt
         return g * ((after != 0) & (after != 1)) if getattr(self.net, "clamp", False) else g
 
-    def _layers(self, flat):
+    def _layers(self, rows):
         """Return [(layer, its axes of batch and units)], the output first."""
         wiring = self.net.wiring
-        layers = zip(wiring.split(flat), wiring.shapes, strict=True)
+        layers = zip(wiring.split(rows), wiring.shapes, strict=True)
         return [(layer, tuple(range(-1 - len(shape), 0))) for layer, shape in layers][::-1]
 
-    def _over_batch(self, flat):
-        return [xp.sum(layer, axis=axes[0]) for layer, axes in self._layers(flat)]
+    def _over_batch(self, rows):
+        return [xp.sum(layer, axis=axes[0]) for layer, axes in self._layers(rows)]
 
 
 class Distance:

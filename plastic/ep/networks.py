@@ -5,6 +5,7 @@ inputs of its unit in the forward direction, as in the published code.
 """
 
 import itertools
+import math
 
 from plastic import functions, require, xp
 from plastic.ep.dynamics import EnergyNetwork, PrototypicalNetwork
@@ -24,6 +25,7 @@ def energy(
     dt: float = 0.2,
     clamp: bool = True,
     consistent: bool = False,
+    angle: float | None = None,
 ) -> EnergyNetwork:
     """Return an energy-based network.
 
@@ -37,9 +39,12 @@ def energy(
         clamp: keep every state in [0, 1].
         consistent: a factor rho'(s_L) for the output too, so that the network follows the gradient of its energy. The
             published code has none.
+        angle: with a number, feedback weights U_k in the place of W_k^T, of a vector field, which begin at about this
+            angle to W_k^T, in degrees from 0 to 180; see `plastic.ep.wiring.fully_connected`.
 
     Returns:
-        An `EnergyNetwork`; its parameters are {"layers": [Affine(W_k (..., n_{k-1}, n_k), b_k (..., 1, n_k)), ..]}.
+        An `EnergyNetwork`; its parameters are {"layers": [Affine(W_k (..., n_{k-1}, n_k), b_k (..., 1, n_k)), ..]}, and
+        with an angle "feedback": [Affine(U_k (..., n_k, n_{k-1})), ..].
 
     Raises:
         PlasticError: if an argument does not fit.
@@ -53,8 +58,7 @@ def energy(
         EnergyNetwork 784-512-10, sigm, dt 0.2
     """
     _require_hidden(sizes)
-    layers = replicas(lambda each: _layers(sizes, each), generator)
-    return EnergyNetwork(FullyConnected(layers), functions.activation(phi), dt, clamp, consistent)
+    return EnergyNetwork(_wiring(sizes, generator, angle), functions.activation(phi), dt, clamp, consistent)
 
 
 def toy(
@@ -108,6 +112,7 @@ def prototypical(
     *,
     phi: Activation | str = sigm,
     dt: float = 1.0,
+    angle: float | None = None,
 ) -> PrototypicalNetwork:
     """Return a prototypical network.
 
@@ -118,10 +123,12 @@ def prototypical(
         generator: draws the weights; of a list of them, each draws a replica.
         phi: the activation rho of all layers, or its name.
         dt: the length of a step, above 0 and at most 1, which is the paper's map.
+        angle: with a number, feedback weights U_k in the place of W_k^T, of a vector field, which begin at about this
+            angle to W_k^T, in degrees from 0 to 180; see `plastic.ep.wiring.fully_connected`.
 
     Returns:
         A `PrototypicalNetwork`; its parameters are {"layers": [Affine(W_k (..., n_{k-1}, n_k), b_k (..., 1, n_k)),
-        ..]}.
+        ..]}, and with an angle "feedback": [Affine(U_k (..., n_k, n_{k-1})), ..].
 
     Raises:
         PlasticError: if an argument does not fit.
@@ -135,8 +142,7 @@ def prototypical(
         PrototypicalNetwork 784-512-10, sigm, dt 1, replicas (3,)
     """
     _require_hidden(sizes)
-    layers = replicas(lambda each: _layers(sizes, each), generator)
-    return PrototypicalNetwork(FullyConnected(layers), functions.activation(phi), dt)
+    return PrototypicalNetwork(_wiring(sizes, generator, angle), functions.activation(phi), dt)
 
 
 def convolutional(
@@ -198,6 +204,21 @@ def _require_hidden(sizes):
     require.sizes(sizes)
     if len(sizes) < 3:
         raise PlasticError(f"sizes are {tuple(sizes)}, with no hidden layer; at least one is needed")
+
+
+def _wiring(sizes, generator, angle):
+    if angle is None:
+        return FullyConnected(replicas(lambda each: _layers(sizes, each), generator))
+    theta = math.radians(require.scalar("angle", angle, least=0, most=180))
+
+    def draw(generator):
+        layers = _layers(sizes, generator)
+        others = [_affine(layer.W.shape, layer.W.shape[0], generator) for layer in layers[1:]]
+        mixed = [math.cos(theta) * W.W + math.sin(theta) * V.W for W, V in zip(layers[1:], others, strict=True)]
+        return layers, [Affine(U.T.copy()) for U in mixed]
+
+    layers, feedback = replicas(draw, generator)
+    return FullyConnected(layers, feedback=feedback)
 
 
 def _layers(sizes, generator):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from plastic import require, xp
-from plastic.ep.dynamics import Network
+from plastic.ep.dynamics import Network, Part
+from plastic.ep.solvers import settle
+from plastic.ep.wiring import Pieces
 from plastic.errors import PlasticError
-from plastic.types import Array
-
-_LOOK_EVERY = 10  # steps between two looks at whether all replicas have come to rest: each look waits for the device
+from plastic.types import Array, Tree
 
 
 @dataclasses.dataclass(repr=False)
@@ -18,8 +18,8 @@ class Trajectory:
     """Consecutive steps of a relaxation.
 
     Args:
-        s: the state before each step, flat (..., time, P).
-        a: what the layers received in each step, flat (..., time, P).
+        s: the state before each step, (..., time, batch, N).
+        a: what the layers received in each step, (..., time, batch, N).
         switches: the pooling switches of each step, (time, batch, z, z, C) for each convolution.
     """
 
@@ -28,7 +28,7 @@ class Trajectory:
     switches: list[Array]
 
     def __repr__(self) -> str:
-        return f"Trajectory of {self.s.shape[-2]} steps"
+        return f"Trajectory of {self.s.shape[-3]} steps"
 
     def recall_switches(self, t: int, switches: Sequence[Array]) -> None:
         """Read the switches of step t into `switches`."""
@@ -45,12 +45,13 @@ class Relaxation:
 
     Attributes:
         net: the network.
-        s: the state of all layers, flat (..., P); see `plastic.ep.wiring.fully_connected`.
+        s: the state of all layers, (..., batch, N); see `plastic.ep.wiring.fully_connected`.
         r_0: what the input sends. r: what the layers send, rho(s) or s itself.
         a: what the layers receive. drive: the constant part of it, by the input and the biases.
         slope, g: rho' and the change of s, buffers of the dynamics.
         switches: those of max-pooling in the last step, none in fully connected networks.
         output: the view (..., batch, n_L) of s that is the output layer.
+        twin: the network with tanh in the place of sigm, in 2 s - 1, or None; see `plastic.ep.dynamics.prototypical`.
 
     Raises:
         PlasticError: if x does not fit the network.
@@ -71,13 +72,17 @@ class Relaxation:
         x = wiring.input_of(x)
         self.net = net
         self._input_shape = x.shape
-        self._coupled: list[Array] = []
+        self.twin = net.as_tanh
+        self.out: Tree = None  # the gradients that rules have written into, which need no second look
+        self._weights: list[Array] = []  # that the parts of the batch were made with
+        self._parts: dict[int, list[Part]] = {}
         self.s = wiring.zeros(x)
         self.a, self.drive, self.g = (xp.empty_like(self.s) for _ in range(3))
         self.r = net.sent(self.s)
         self.slope = net.phi.slope(self.s, net.phi.value(self.s))
         self.switches = wiring.switches(x.shape[0])
-        self.output, self.a_output, self.g_output = (wiring.split(each)[-1] for each in (self.s, self.a, self.g))
+        self.output = wiring.split(self.s)[-1]
+        self._workspace: Any = None
         self._start(x)
 
     def __repr__(self) -> str:
@@ -86,7 +91,7 @@ class Relaxation:
     @property
     def leading(self) -> tuple[int, ...]:
         """The replica axes, those of the network and of x."""
-        return self.s.shape[:-1]
+        return self.s.shape[:-2]
 
     @xp.underflow_is_ordinary()
     def begin(self, x: Array) -> None:
@@ -108,48 +113,115 @@ class Relaxation:
     def _start(self, x):
         wiring = self.net.wiring
         weights = wiring.weights
-        if len(weights) != len(self._coupled) or any(a is not b for a, b in zip(weights, self._coupled, strict=True)):
-            self.couple = wiring.coupling(self.r, self.a, self.switches)  # it holds the weights that it was made with
-            self._coupled = weights
+        if len(weights) != len(self._weights) or any(a is not b for a, b in zip(weights, self._weights, strict=True)):
+            self._weights, self._parts = weights, {}
         self.r_0 = self.net.sent(x)
         self.s[...] = 0
+        self.renew()
+
+    def renew(self) -> None:
+        """Take the parameters as they are now; the states stay."""
+        wiring = self.net.wiring
+        if self._workspace is None:
+            self._workspace = wiring.workspace(self.s.shape[-2])
+        else:
+            wiring.renew(self._workspace)
         wiring.drive(self.r_0, self.drive, self.switches)
 
+    def make_step(self, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step of the dynamics, all layers at once, without the checks of `run`; a is then what they received.
+
+        Args:
+            beta: what `nudge_strength` gives.
+            y: where to, (..., batch, n_L), or None.
+        """
+        (whole,) = self.parts([], self.s, self.drive, self.switches)
+        self.net.step(whole, beta, y)
+
+    def parts(self, pieces: Pieces, s: Array, drive: Array, switches: list[Array]) -> list[Part]:
+        """Return what a step moves, one part after the other.
+
+        Args:
+            pieces: the columns and the numbers of the layers of each part, in arrays of their own, whose s and drive
+                are to be set; layers send their states then. Without pieces, all layers in the arrays that are given.
+            s: the states of the batch, or of fewer samples, in an array of its own.
+            drive: what they receive from the input.
+            switches: those of max-pooling, which a step writes.
+        """
+        make = self._in_pieces if pieces else self._whole
+        if s is not self.s:
+            return make(pieces, s, drive, switches)
+        if len(pieces) not in self._parts:
+            self._parts[len(pieces)] = make(pieces, s, drive, switches)
+        return self._parts[len(pieces)]
+
+    def _whole(self, pieces, s, drive, switches):
+        rows, wiring = s.shape[-2], self.net.wiring
+        r, a, slope, g = (each[..., :rows, :] for each in (self.r, self.a, self.slope, self.g))
+        r = s if self.r is self.s else r
+        couple = wiring.coupling(r, a, switches, workspace=self._workspace)
+        return [Part(s, r, a, drive, slope, g, wiring.outputs, couple)]
+
+    def _in_pieces(self, pieces, like, _, switches):
+        wiring = self.net.wiring
+        shapes = [like[..., columns].shape for columns, _ in pieces]
+        s, a, *buffers = (tuple(xp.empty(shape, dtype=like.dtype) for shape in shapes) for _ in range(5))
+        r, received = (s, a) if len(pieces) > 1 else (s[0], a[0])
+        return [
+            Part(s[k], s[k], a[k], *(each[k] for each in buffers), wiring.outputs, couple)
+            for k, (_, numbers) in enumerate(pieces)
+            for couple in [wiring.coupling(r, received, switches, numbers, self._workspace)]
+        ]
+
     @xp.underflow_is_ordinary()
-    def run(self, steps: int, *, beta: Any = None, y: Array | None = None, tolerance: float = 0.0) -> None:
+    def run(
+        self, steps: int, *, beta: Any = None, y: Array | None = None, tolerance: float = 0.0, solver: str = "steps"
+    ) -> None:
         """Make steps of the network: free ones, or, with beta and y, nudged ones.
 
         Args:
-            steps: how many, at least 0.
+            steps: how many at most, at least 0.
             beta: the strength of the nudge, a number other than 0, or one for each replica, (..., 1, 1).
             y: where to, (..., batch, n_L).
-            tolerance: a replica whose largest change in a step is not above it has come to rest, and is left as it is.
+            tolerance: a sample whose largest change in a step, looked at every few steps, is not above it has come to
+                rest, and is left as it is; 0 makes all steps.
+            solver: "steps", "layerwise" or "anderson", see `plastic.ep.solvers`.
 
         Raises:
             PlasticError: if one of them is something else, or beta is given without y, or y without beta.
         """
         require.whole("steps", steps, least=0)
-        self.advance(steps, self._nudge(beta, y), y, require.scalar("tolerance", tolerance, least=0))
+        require.choice("solver", solver, self.net.solvers)
+        self.advance(steps, self._nudge(beta, y), y, require.scalar("tolerance", tolerance, least=0), solver)
 
-    def advance(self, steps: int, beta: Any = 0.0, y: Array | None = None, tolerance: float = 0.0) -> None:
+    def advance(
+        self, steps: int, beta: Any = 0.0, y: Array | None = None, tolerance: float = 0.0, solver: str = "steps"
+    ) -> None:
         """Make steps of the network as `run` does, but without its checks: for rules, which have made them.
 
         Args:
-            steps, y, tolerance: as for `run`.
+            steps, y, tolerance, solver: as for `run`.
             beta: what `nudge_strength` gives.
         """
-        if not tolerance:
-            for _ in range(steps):
-                self.net.step(self, beta, y)
-            return
-        moving = xp.ones((*self.s.shape[:-1], 1), dtype=bool)
-        for t in range(1, steps + 1):
-            before = self.s.copy()
-            self.net.step(self, beta, y)
-            self.s[...] = xp.where(moving, self.s, before)
-            moving &= xp.max(xp.abs(self.s - before), axis=-1, keepdims=True) > tolerance
-            if t % _LOOK_EVERY == 0 and not xp.asnumpy(moving).any():
-                return
+        settle(self, steps, beta, y, tolerance, solver)
+
+    def state(self) -> list[Array]:
+        """Return copies of the states of all layers and of the switches."""
+        return [each.copy() for each in (self.s, *self.switches)]
+
+    def restore(self, state: list[Array]) -> None:
+        """Go back to a state that `state` has returned."""
+        for each, value in zip((self.s, *self.switches), state, strict=True):
+            each[...] = value
+
+    @xp.underflow_is_ordinary()
+    def residual(self) -> Array:
+        """Return the largest change of a state in one more free step, of the replica shape. The states stay."""
+        state = self.state()
+        self.advance(1)
+        change = xp.max(xp.abs(self.s - state[0]), axis=(-2, -1))
+        self.restore(state)
+        return change
 
     @xp.underflow_is_ordinary()
     def record(self, steps: int, *, beta: Any = None, y: Array | None = None) -> Trajectory:
@@ -168,13 +240,13 @@ class Relaxation:
         """
         require.whole("steps", steps)
         beta = self._nudge(beta, y)
-        shape = (*self.s.shape[:-1], steps, self.s.shape[-1])
+        shape = (*self.leading, steps, *self.s.shape[-2:])
         s, a = (xp.empty(shape, dtype=self.s.dtype) for _ in range(2))
         switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in self.switches]
         for t in range(steps):
-            s[..., t, :] = self.s
-            self.net.step(self, beta, y)
-            a[..., t, :] = self.a
+            s[..., t, :, :] = self.s
+            self.make_step(beta, y)
+            a[..., t, :, :] = self.a
             for history, switch in zip(switches, self.switches, strict=True):
                 history[t] = switch
         return Trajectory(s, a, switches)

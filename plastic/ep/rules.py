@@ -27,14 +27,16 @@ from plastic.types import Array, Tree
 
 
 @xp.underflow_is_ordinary()
-def predict(net: Network, x: Array, *, T: int, tolerance: float = 0.0) -> Array:
+def predict(net: Network, x: Array, *, T: int, tolerance: float = 0.0, solver: str = "steps") -> Array:
     """Return the outputs of a network after T free steps, s_L(T).
 
     Args:
         net: the network.
         x: inputs (..., batch, n_0); of a convolutional network images (batch, rows, columns, channels), or their rows.
         T: steps of the free phase, from the all-zero state.
-        tolerance: a replica whose largest change in a step is not above it has come to rest; 0 makes all steps.
+        tolerance: a sample whose largest change in a step is not above it has come to rest; 0 makes all steps.
+        solver: how the states come to rest: "steps", as published, "layerwise" (of prototypical networks) or
+            "anderson"; see `plastic.ep.solvers`.
 
     Returns:
         An array (..., batch, n_L).
@@ -53,7 +55,7 @@ def predict(net: Network, x: Array, *, T: int, tolerance: float = 0.0) -> Array:
     """
     require.whole("T", T)
     w = Relaxation(net, x)
-    w.run(T, tolerance=tolerance)
+    w.run(T, tolerance=tolerance, solver=solver)
     return w.output.copy()
 
 
@@ -68,6 +70,7 @@ def eqprop(
     beta: Any,
     centered: bool = False,
     tolerance: float = 0.0,
+    solver: str = "steps",
     out: Tree = None,
     work: Relaxation | None = None,
 ) -> tuple[Tree, Array]:
@@ -85,7 +88,9 @@ def eqprop(
         beta: strength of the nudge, a number other than 0, or an array (..., 1, 1) with one for each replica. For
             random-sign nudging, draw its sign for each batch.
         centered: a second nudged phase, from s* to s^{-beta}: an error of order beta^2 rather than beta.
-        tolerance: a replica whose largest change in a step is not above it has come to rest; 0 makes all steps.
+        tolerance: a sample whose largest change in a step is not above it has come to rest; 0 makes all steps.
+        solver: how the states come to rest: "steps", as published, "layerwise" (of prototypical networks) or
+            "anderson"; see `plastic.ep.solvers`.
         out: a tree of gradients to write into.
         work: a `Relaxation` of this network on a batch of this shape, whose buffers are used.
 
@@ -112,18 +117,19 @@ def eqprop(
     require.choice("centered", centered, (True, False))
     tolerance = require.scalar("tolerance", tolerance, least=0)
     w = begin(net, x, y, out, work)
+    require.choice("solver", solver, net.solvers)
     beta = nudge_strength("beta", beta, w.leading, w.s.dtype)
-    w.advance(T, tolerance=tolerance)
-    output, minus = w.output.copy(), _end(w)
-    free = w.s.copy() if centered else None
-    w.advance(K, beta, y, tolerance)
-    plus = _end(w)
+    w.advance(T, tolerance=tolerance, solver=solver)
+    output, free = w.output.copy(), w.state()
+    w.advance(K, beta, y, tolerance, solver)
+    plus, minus = w.state(), free
     if centered:
-        w.s[...] = free
-        w.advance(K, -beta, y, tolerance)
-        minus = _end(w)
+        w.restore(free)
+        w.advance(K, -beta, y, tolerance, solver)
+        minus = w.state()
     scale = -1 / ((2 if centered else 1) * beta * y.shape[-2])
-    grads = net.wiring.contrast(plus[0], minus[0], w.r_0, (plus[1], minus[1]), scale, out)
+    switches = plus[1:], minus[1:]
+    grads = net.wiring.contrast(net.sent(plus[0]), net.sent(minus[0]), w.r_0, switches, scale, out)
     return grads if out is None else out, output
 
 
@@ -136,6 +142,7 @@ def bptt(
     T: int,
     steps: int,
     tolerance: float = 0.0,
+    solver: str = "steps",
     out: Tree = None,
     work: Relaxation | None = None,
 ) -> tuple[Tree, Array]:
@@ -149,8 +156,9 @@ def bptt(
         y: targets (..., batch, n_L), one-hot rows for classes.
         T: steps of the free phase, from the all-zero state.
         steps: how many of them to go back, the last ones; all, if these are more than T. Memory grows with them.
-        tolerance: a replica whose largest change in a step is not above it has come to rest, before the steps that are
+        tolerance: a sample whose largest change in a step is not above it has come to rest, before the steps that are
             gone back; 0 makes all steps.
+        solver: how the states come to rest before these steps, as for `eqprop`.
         out: a tree of gradients to write into.
         work: a `Relaxation` of this network on a batch of this shape, whose buffers are used.
 
@@ -176,19 +184,20 @@ def bptt(
     require.whole("steps", steps)
     tolerance = require.scalar("tolerance", tolerance, least=0)
     w = begin(net, x, y, out, work)
+    require.choice("solver", solver, net.solvers)
     net.require_differentiable()
     steps = min(steps, T)
-    w.advance(T - steps, tolerance=tolerance)
+    w.advance(T - steps, tolerance=tolerance, solver=solver)
     trajectory = w.record(steps)
     deltas = xp.empty_like(trajectory.s)
     for t, _, delta in net.sweep(trajectory, loss_gradient(w, y)):
-        deltas[..., t, :] = delta
+        deltas[..., t, :, :] = delta
     grads = net.wiring.gradients(deltas, net.sent(trajectory.s), w.r_0, trajectory.switches, out)
     return grads if out is None else out, w.output.copy()
 
 
 def loss_gradient(w: Relaxation, y: Array) -> Array:
-    """Return dL/ds at the end of a relaxation, flat (..., P): (s_L - y) / B on the output, 0 on the other layers.
+    """Return dL/ds at the end of a relaxation, (..., batch, N): (s_L - y) / B on the output, 0 on the other layers.
 
     Args:
         w: the relaxation.
@@ -225,10 +234,7 @@ def begin(net: Network, x: Array, y: Array, out: Tree = None, work: Relaxation |
             f"x has the replica axes {x.shape[:-2]}, but the network has {net.wiring.leading}, and so do its gradients"
         )
     work.require_targets(y)
-    if out is not None:
+    if out is not None and out is not work.out:
         require.tree("out", out, net.parameters)
+        work.out = out
     return work
-
-
-def _end(w):
-    return w.net.sent(w.s.copy()), [switch.copy() for switch in w.switches]

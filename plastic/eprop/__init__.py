@@ -6,7 +6,7 @@
     grads, output = eprop.eprop(net, x, labels, loss=loss)             or eprop.online, eprop.bptt
 
 Below them, `simulate` gives a record, a loss gives err = dE/doutput, and `eprop_gradients`, `online_gradients` or
-`bptt_gradients` the gradient.
+`bptt_gradients` the gradient. `traces_after` hands the traces of one chunk of a sequence to the next.
 
 Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein, Maass: A solution to the learning dilemma for recurrent networks
 of spiking neurons. Nature Communications 11, 3625, 2020.
@@ -15,9 +15,16 @@ of spiking neurons. Nature Communications 11, 3625, 2020.
 from collections.abc import Callable
 from typing import Any
 
-from plastic.eprop import inputs, signals
-from plastic.eprop.gradients import bptt_gradients, eprop_gradients, online_gradients, predict, simulate
-from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState
+from plastic.eprop import bidirectional, ctc, inputs, signals, transcripts
+from plastic.eprop.gradients import (
+    bptt_gradients,
+    eprop_gradients,
+    online_gradients,
+    predict,
+    simulate,
+    traces_after,
+)
+from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState, LSTMTraces
 from plastic.eprop.networks import NETWORKS, lif, lsnn, lstm
 from plastic.eprop.rules import RULES, bptt, eprop, online
 from plastic.eprop.spiking import (
@@ -25,12 +32,14 @@ from plastic.eprop.spiking import (
     SpikingNetwork,
     SpikingRecord,
     SpikingState,
+    SpikingTraces,
     Traces,
     decay,
     eligibility_traces,
     factorised_gradients,
     ideal_learning_signals,
 )
+from plastic.eprop.wiring import Wiring
 
 STEPS: dict[str, Callable[..., Any]] = {}
 """No rule of this family moves weights within the dynamics."""
@@ -42,13 +51,18 @@ __all__ = [
     "LSTMNetwork",
     "LSTMRecord",
     "LSTMState",
+    "LSTMTraces",
     "Neurons",
     "SpikingNetwork",
     "SpikingRecord",
     "SpikingState",
+    "SpikingTraces",
     "Traces",
+    "Wiring",
+    "bidirectional",
     "bptt",
     "bptt_gradients",
+    "ctc",
     "decay",
     "eligibility_traces",
     "eprop",
@@ -64,4 +78,6 @@ __all__ = [
     "predict",
     "signals",
     "simulate",
+    "traces_after",
+    "transcripts",
 ]

@@ -52,21 +52,21 @@ def row_of_constants(name: str, value: Any) -> None:
         raise PlasticError(f"{name} has shape {value.shape}; it must be a number, or (..., 1, n) for n neurons")
 
 
-def state(found: Any, rest: Any) -> None:
+def state(found: Any, rest: Any, name: str = "state") -> None:
     """Require a state of the class, the shapes and the precision of the state at rest; replica axes may be absent.
 
-    found: what the user gave. rest: the state at rest for the same network and input.
+    found: what the user gave. rest: the state at rest for the same network and input. name: what messages call it.
     """
     if type(found) is not type(rest):
-        raise PlasticError(f"state is a {type(found).__name__}; this network goes on from a {type(rest).__name__}")
-    for (name, leaf), (_, wanted) in zip(parameters.leaves(found), parameters.leaves(rest), strict=True):
-        require.array(f"state.{name}", leaf)
+        raise PlasticError(f"{name} is a {type(found).__name__}; this network goes on from a {type(rest).__name__}")
+    for (field, leaf), (_, wanted) in zip(parameters.leaves(found), parameters.leaves(rest), strict=True):
+        require.array(f"{name}.{field}", leaf)
         if leaf.shape[-2:] != wanted.shape[-2:]:
-            raise PlasticError(f"state.{name} has shape {leaf.shape}; that of a state for x is {wanted.shape}")
+            raise PlasticError(f"{name}.{field} has shape {leaf.shape}; with x and this network it is {wanted.shape}")
         if leaf.dtype != wanted.dtype:
-            raise PlasticError(f"state.{name} is {leaf.dtype}, but the network is {wanted.dtype}")
-        if require.replicas(network=wanted.shape[:-2], state=leaf.shape[:-2]) != wanted.shape[:-2]:
-            raise PlasticError(f"state.{name} has replica axes {leaf.shape[:-2]} that neither x nor the network has")
+            raise PlasticError(f"{name}.{field} is {leaf.dtype}, but the network is {wanted.dtype}")
+        if require.replicas(network=wanted.shape[:-2], **{name: leaf.shape[:-2]}) != wanted.shape[:-2]:
+            raise PlasticError(f"{name}.{field} has replica axes {leaf.shape[:-2]} that neither x nor the network has")
 
 
 def like(name: str, value: Any, other: Array) -> None:

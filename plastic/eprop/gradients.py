@@ -16,17 +16,19 @@ from typing import Any
 
 from plastic import parameters, require, xp
 from plastic.eprop import checks, lstm_cells, spiking
-from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState
-from plastic.eprop.spiking import SpikingNetwork, SpikingRecord, SpikingState
+from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState, LSTMTraces
+from plastic.eprop.spiking import SpikingNetwork, SpikingRecord, SpikingState, SpikingTraces
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
 Network = SpikingNetwork | LSTMNetwork
 Record = SpikingRecord | LSTMRecord
 State = SpikingState | LSTMState
+Traces = SpikingTraces | LSTMTraces
 
 KINDS: dict[type, ModuleType] = {SpikingNetwork: spiking, LSTMNetwork: lstm_cells}
-"""The package that knows a kind of network: each has simulate, predict, eprop, online, bptt and Record."""
+"""The package that knows a kind of network: each has simulate, predict, eprop, online, bptt,
+traces_after, require_traces and Record."""
 
 
 @xp.underflow_is_ordinary()
@@ -96,7 +98,13 @@ def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
 
 @xp.underflow_is_ordinary()
 def eprop_gradients(
-    net: Network, record: Record, err: Array, R: Array | None = None, *, feedback: Array | None = None
+    net: Network,
+    record: Record,
+    err: Array,
+    R: Array | None = None,
+    *,
+    feedback: Array | None = None,
+    traces: Traces | None = None,
 ) -> Tree:
     """Return the gradients of e-prop from the record of a simulation, by one sweep back in time (eqs. 4, 23-28).
 
@@ -106,6 +114,7 @@ def eprop_gradients(
         err: dE/doutput (..., T, batch, n_out).
         R: dE/dz of a regulariser of spikes, (..., 1, 1, n) where it is always the same, or (..., T, batch, n).
         feedback: B (..., n, n_out), the matrix that learning signals come down by; None is W_out, symmetric feedback.
+        traces: those that an earlier chunk of the sequence left, of `traces_after`; by default none, as at its start.
 
     Returns:
         A tree like `net.parameters`, to be subtracted: sums over batch and time of what err and R ask for.
@@ -123,12 +132,20 @@ def eprop_gradients(
         >>> eprop.eprop_gradients(net, record, record.output)["W_out"].shape
         (4, 2)
     """
-    return _kind_of(net, record, err).eprop(net, record, err, R, feedback)
+    kind = _kind_of(net, record, err)
+    kind.require_traces(net, record, traces)
+    return kind.eprop(net, record, err, R, feedback, traces)
 
 
 @xp.underflow_is_ordinary()
 def online_gradients(
-    net: Network, record: Record, err: Array, R: Array | None = None, *, feedback: Array | None = None
+    net: Network,
+    record: Record,
+    err: Array,
+    R: Array | None = None,
+    *,
+    feedback: Array | None = None,
+    traces: Traces | None = None,
 ) -> Tree:
     """Return the gradients of e-prop from the record of a simulation, by traces carried forward (eqs. 4, 23-28).
 
@@ -138,6 +155,7 @@ def online_gradients(
         err: dE/doutput (..., T, batch, n_out).
         R: dE/dz of a regulariser of spikes, (..., 1, 1, n) where it is always the same, or (..., T, batch, n).
         feedback: B (..., n, n_out), the matrix that learning signals come down by; None is W_out, symmetric feedback.
+        traces: those that an earlier chunk of the sequence left, of `traces_after`; by default none, as at its start.
 
     Returns:
         A tree like `net.parameters`, to be subtracted, equal to that of `eprop_gradients`.
@@ -155,12 +173,58 @@ def online_gradients(
         >>> eprop.online_gradients(net, record, record.output)["W_rec"].shape
         (4, 4)
     """
-    return _kind_of(net, record, err).online(net, record, err, R, feedback)
+    kind = _kind_of(net, record, err)
+    kind.require_traces(net, record, traces)
+    return kind.online(net, record, err, R, feedback, traces)
+
+
+@xp.underflow_is_ordinary()
+def traces_after(net: Network, record: Record, traces: Traces | None = None) -> Traces:
+    """Return what the eligibility traces are after a chunk of a sequence, so that e-prop can go on from there.
+
+    With the state and the traces of one chunk handed to the next, gradients of chunks add up to that of the whole
+    sequence, and memory is that of a chunk and of three numbers for each synapse and trial. Weights may move between
+    chunks, as they do in a stream without end:
+
+        state = traces = None
+        for x, y in chunks:
+            record = eprop.simulate(net, x, state=state)
+            grads = eprop.eprop_gradients(net, record, signals.regression(record.output, y)[1], traces=traces)
+            state, traces = record.state, eprop.traces_after(net, record, traces)
+            optimizer.step(net.parameters, grads, moments)
+
+    Args:
+        net: the network.
+        record: of `simulate(net, x, state=...)`, the chunk.
+        traces: those before it; None at the start of a sequence.
+
+    Returns:
+        A `SpikingTraces`, of arrays (..., batch, n_in + n, n), or an `LSTMTraces`.
+
+    Raises:
+        PlasticError: if the arguments do not belong together.
+
+    Source: Bellec, Scherr et al. 2020, eqs. 23-28, whose traces are carried forward without end.
+
+    Example:
+        >>> import numpy as np
+        >>> from plastic import eprop
+        >>> net = eprop.lsnn((3, 4, 2), np.random.default_rng(0))
+        >>> record = eprop.simulate(net, xp.ones((5, 1, 3), dtype=bool))
+        >>> eprop.traces_after(net, record)
+        SpikingTraces of 7 x 4 synapses, batch 1
+    """
+    kind = _kind(net)
+    checks.record(record, net, kind.Record)
+    kind.require_traces(net, record, traces)
+    return kind.traces_after(net, record, traces)
 
 
 @xp.underflow_is_ordinary()
 def bptt_gradients(net: Network, record: Record, err: Array, R: Array | None = None) -> Tree:
     """Return the gradients of backpropagation through time from the record of a simulation.
+
+    The state at its start is a constant: over chunks this is truncated BPTT.
 
     Args:
         net: the network.

@@ -25,6 +25,8 @@ def lif(
     thr: float = 0.6,
     gamma: float = 0.3,
     n_ref: int = 5,
+    surrogate: str = "piecewise_linear",
+    sharpness: float = 1.0,
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF neurons with a leaky readout.
 
@@ -39,6 +41,9 @@ def lif(
         thr: threshold theta, above 0.
         gamma: dampening factor of the pseudo-derivative, above 0.
         n_ref: refractory period in ms, the step of the spike counted; 1 for none.
+        surrogate: form of the pseudo-derivative: "piecewise_linear", as published, "exponential", "fast_sigmoid" or
+            "arctan", as NEST defines them.
+        sharpness: of the pseudo-derivative, above 0; NEST's beta.
 
     Returns:
         The `SpikingNetwork`.
@@ -54,7 +59,8 @@ def lif(
     """
     _require_three(sizes)
     require.number("thr", thr, above=0)
-    return _spiking(sizes, generator, Neurons(decay(tau_v, "tau_v"), thr, gamma=gamma, n_ref=n_ref), tau_out)
+    neurons = Neurons(decay(tau_v, "tau_v"), thr, gamma=gamma, n_ref=n_ref, surrogate=surrogate, sharpness=sharpness)
+    return _spiking(sizes, generator, neurons, tau_out)
 
 
 def lsnn(
@@ -69,6 +75,8 @@ def lsnn(
     beta: float | None = None,
     gamma: float = 0.3,
     n_ref: int = 5,
+    surrogate: str = "piecewise_linear",
+    sharpness: float = 1.0,
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF and ALIF neurons (LSNN) with a leaky readout.
 
@@ -86,6 +94,9 @@ def lsnn(
             published 1.7 in units of an input gain of 1: 0.0174 with these time constants.
         gamma: dampening factor of the pseudo-derivative, above 0.
         n_ref: refractory period in ms, the step of the spike counted; 1 for none.
+        surrogate: form of the pseudo-derivative: "piecewise_linear", as published, "exponential", "fast_sigmoid" or
+            "arctan", as NEST defines them.
+        sharpness: of the pseudo-derivative, above 0; NEST's beta.
 
     Returns:
         The `SpikingNetwork`.
@@ -109,7 +120,8 @@ def lsnn(
     require.number("beta", beta, least=0)
     each = np.zeros((1, n))
     each[0, n - n_adaptive :] = beta
-    return _spiking(sizes, generator, Neurons(alpha, thr, rho, xp.asarray(each), gamma, n_ref=n_ref), tau_out)
+    neurons = Neurons(alpha, thr, rho, xp.asarray(each), gamma, n_ref=n_ref, surrogate=surrogate, sharpness=sharpness)
+    return _spiking(sizes, generator, neurons, tau_out)
 
 
 def lstm(

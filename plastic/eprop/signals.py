@@ -8,6 +8,8 @@ regulariser returns (penalty, R): R_j^t = dE_reg/dz_j^t, (..., 1, 1, n) where it
 import numbers
 from typing import Any
 
+import numpy as np
+
 from plastic import require, xp
 from plastic.errors import PlasticError
 from plastic.functions import softmax_cross_entropy
@@ -112,6 +114,61 @@ def decisions(output: Array, window: int | None = None) -> Array:
     return xp.argmax(xp.mean(output[..., -window:, :, :], axis=-3), axis=-1)
 
 
+@xp.underflow_is_ordinary()
+def framewise(output: Array, labels: Array, lengths: Any = None, *, padding: bool = False) -> tuple[Array, Array]:
+    """Return the cross-entropy of softmax(output) in every frame, averaged over frames and batch, and its gradient.
+
+        E = 1 / batch sum over batch of 1 / F sum over its F frames of -log pi_label,    pi = softmax(output^t)
+        err^t = (pi - [k = label]) / (F batch), 0 beyond the sequence
+
+    Args:
+        output: logits (..., T, batch, n_out).
+        labels: whole numbers from 0 to n_out - 1, (T, batch): one for each frame.
+        lengths: F of each sequence, (batch,), from 1 to T; None is T.
+        padding: whether all T frames of all sequences count, as in the published code of LSTM cells.
+
+    Returns:
+        (E, err): E of the replica axes, err of the shape of the output.
+
+    Raises:
+        PlasticError: if labels or lengths do not fit the output.
+
+    Source: Bellec, Scherr et al. 2020, framewise phone recognition (Fig. 2).
+
+    Example:
+        >>> loss, err = framewise(xp.zeros((2, 1, 2)), xp.asarray([[1], [0]]), lengths=[1])
+        >>> err[0, 0].tolist(), bool(err[1].any())
+        ([0.5, -0.5], False)
+    """
+    weights = _weights(output, labels, None if padding else lengths)
+    losses, gradient = softmax_cross_entropy(output, labels)
+    return xp.sum(losses * weights, axis=(-2, -1)), gradient * weights[..., None]
+
+
+def framewise_error(output: Array, labels: Array, lengths: Any = None) -> Array:
+    """Return the fraction of frames whose largest output is not at their label, averaged over frames, then batch.
+
+    Args:
+        output: (..., T, batch, n_out).
+        labels: whole numbers from 0 to n_out - 1, (T, batch): one for each frame.
+        lengths: frames of each sequence, (batch,), from 1 to T; None is T.
+
+    Returns:
+        An array of the replica axes.
+
+    Raises:
+        PlasticError: if labels or lengths do not fit the output.
+
+    Source: Bellec, Scherr et al. 2020, framewise phone recognition (Fig. 2).
+
+    Example:
+        >>> float(framewise_error(xp.asarray([[[0.0, 1.0]], [[0.0, 1.0]]]), xp.asarray([[1], [0]])))
+        0.5
+    """
+    weights = _weights(output, labels, lengths)
+    return xp.sum((xp.argmax(output, axis=-1) != labels) * weights, axis=(-2, -1))
+
+
 def rates(z: Array) -> Array:
     """Return the firing rate of every neuron, av_j, the mean of its spikes over time and batch.
 
@@ -207,6 +264,42 @@ def running_rate_penalty(z: Array, target: float, strength: float) -> tuple[Arra
     totals = xp.sum(slope, axis=-3, keepdims=True)
     later = totals - xp.cumsum(slope, axis=-3) + slope  # from this step to the end of the trial
     return penalty, later + xp.sum(totals, axis=-2, keepdims=True) - xp.cumsum(totals, axis=-2)
+
+
+def sequence_lengths(lengths: Any, T: int, batch: int) -> np.ndarray:
+    """Return the lengths of sequences in a batch, on the host.
+
+    Args:
+        lengths: frames of each sequence, (batch,), from 1 to T; None is T.
+        T, batch: frames and sequences of the batch.
+
+    Returns:
+        int64 (batch,).
+
+    Raises:
+        PlasticError: if they are no such numbers.
+
+    Example:
+        >>> sequence_lengths(None, 3, 2).tolist()
+        [3, 3]
+    """
+    if lengths is None:
+        return np.full(batch, T)
+    found = np.asarray(lengths)
+    if found.shape != (batch,) or found.dtype.kind not in "iu" or not 1 <= found.min() <= found.max() <= T:
+        raise PlasticError(f"lengths must be {batch} whole numbers from 1 to {T}, the frames of each sequence")
+    return found.astype(np.int64)
+
+
+def _weights(output: Any, labels: Any, lengths: Any) -> Array:
+    """Return 1 / (F batch) in the F frames of each sequence and 0 beyond, (T, batch)."""
+    _require_output(output)
+    T, batch = output.shape[-3:-1]
+    require.array("labels", labels)
+    if labels.shape != (T, batch):
+        raise PlasticError(f"labels have shape {labels.shape}; ({T}, {batch}) is needed, a class for each frame")
+    lengths = sequence_lengths(lengths, T, batch)
+    return xp.asarray((np.arange(T)[:, None] < lengths) / (lengths * batch), dtype=output.dtype)
 
 
 def _require_output(output: Any) -> None:

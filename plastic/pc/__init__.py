@@ -5,10 +5,16 @@
     grads, output = pc.pc(net, x, y, T=128)        or pc.bp, pc.fixed_prediction, pc.zil, pc.tp
     optimizer.step(net.parameters, grads, optimizer.init(net.parameters))
 
+    net = pc.residual((784, *[64] * 99, 10), generator)                             a hundred layers
+    grads, output = pc.pc(net, x, y, T=4, solver="errors")
+
     state = pc.State(net, x, y, gamma=0.1)         weights that move during inference: incremental predictive coding
     for _ in range(T):
         grads, output = pc.step(net, state, x)
         optimizer.step(net.parameters, grads, moments)
+
+    state = pc.FreeState(net, x, y, free=missing, priors={0: pc.Gaussian(1.0)})     the input is inferred, too
+    pc.infer(net, state, x, 100)                   or pc.langevin, which samples it
 
 `plastic.pc.handcoded` has rules on nets of states: GeneRec, Almeida-Pineda and others.
 
@@ -18,13 +24,17 @@ learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
 
 from plastic.pc import handcoded
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
+from plastic.pc.free import FreeState
 from plastic.pc.inference import infer, step
+from plastic.pc.langevin import langevin
 from plastic.pc.linear import equilibrium
 from plastic.pc.networks import Network, activities, network, predict
+from plastic.pc.priors import Gaussian, Laplace
+from plastic.pc.residual import ResidualNetwork, residual
 from plastic.pc.rules import bp, fixed_prediction, pc, repeated_bp, tp, zil
 from plastic.pc.states import State
 
-NETWORKS = {"network": network, "convolutional": convolutional}
+NETWORKS = {"network": network, "residual": residual, "convolutional": convolutional}
 """Constructors by name, (sizes, generator, *, constants), `convolutional` with channels first."""
 
 RULES = {"pc": pc, "bp": bp, "fixed_prediction": fixed_prediction, "zil": zil, "tp": tp}
@@ -38,7 +48,11 @@ __all__ = [
     "RULES",
     "STEPS",
     "ConvolutionalNetwork",
+    "FreeState",
+    "Gaussian",
+    "Laplace",
     "Network",
+    "ResidualNetwork",
     "State",
     "activities",
     "bp",
@@ -47,10 +61,12 @@ __all__ = [
     "fixed_prediction",
     "handcoded",
     "infer",
+    "langevin",
     "network",
     "pc",
     "predict",
     "repeated_bp",
+    "residual",
     "step",
     "tp",
     "zil",

@@ -56,7 +56,8 @@ def infer(
         steps: how many steps, 0 or more.
         loss: loss(output) -> (L, err) in place of half the squared error, see `step`.
         tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
-        solver: how they come to rest: "steps", as published, "layerwise" or "anderson"; see `plastic.pc.solvers`.
+        solver: how they come to rest: "steps", as published, "layerwise", "errors" or "anderson"; see
+            `plastic.pc.solvers`.
 
     Returns:
         mu_L at the new states, (..., batch, n_L).
@@ -78,7 +79,7 @@ def infer(
     """
     require.whole("steps", steps, least=0)
     require_target(state, loss)
-    require_solver(solver, tolerance, state.optimizer, loss)
+    require_solver(solver, tolerance, state, loss)
     state._take(net, x)
     state._look(loss)
     relax(state, steps, solver, tolerance, loss)

@@ -8,7 +8,8 @@ each sample, with a prime for what was there in the sweep before,
     x_l <- x_l - alpha p,    alpha = <g, p> / (<p, p> + <J p, J p>),    J p = (f'(x_l) p) W_{l+1}
 
 where alpha leads to the least energy along p if f is linear there. (With the states after the activation, J p is
-f'(a_{l+1}) (p W_{l+1}).) After one sweep an error at the top has reached all layers.
+f'(a_{l+1}) (p W_{l+1}); with a skip connection to the layer above, p is added to it.) After one sweep an error at the
+top has reached all layers.
 
 Safeguard, for each sample: where a sweep has raised the energy, the states go back to what they were before, and take a
 plain step by gamma, x <- x - gamma dF/dx.
@@ -31,9 +32,9 @@ class Sweeps:
 
     def __init__(self, state: State) -> None:
         state._take_slopes()
-        self.state, self.ones = state, _ones(state._errors)
+        self.state, self.ones = state, ones(state._errors)
         self.layers = [_Layer(state, k) for k in reversed(range(len(state.x_layers)))]
-        self.F = self._energies()
+        self.F = energies(state, self.ones)
         self.scale = state.scale.reshape(*self.F.shape[:-2], 1, 1)
 
     def sweep(self) -> Array:
@@ -45,19 +46,15 @@ class Sweeps:
         state, x, before = self.state, self.state.x.copy(), self.F
         for layer in self.layers:
             layer.move()
-        self.F = self._energies()
+        self.F = energies(state, self.ones)
         risen = ~(self.F < state.highest(before, self.scale))
         if xp.asnumpy(risen).any():
             state.x[...] = xp.where(risen, x, state.x)
             state._look()
             state.x -= xp.where(risen, state.gradient(), 0) * state.gamma
             state._look()
-            self.F = self._energies()
+            self.F = energies(state, self.ones)
         return x
-
-    def _energies(self):
-        """Return the energy of each sample, (..., batch, 1)."""
-        return 0.5 * ((self.state._errors * self.state._errors) @ self.ones)
 
 
 class _Layer:
@@ -67,6 +64,7 @@ class _Layer:
         net, above = state._net, state.columns[k + 1]
         is_below_top = k + 1 == len(state.x_layers)
         self.is_after, self.counted = net.after, net.counted if is_below_top else None
+        self.skips = net.skips and not is_below_top
         self.phi, self.phi_above = net.phi[k], None if is_below_top else net.phi[k + 1]
         self.q, self.q_above = state.q_layers[k], None if is_below_top else state.q_layers[k + 1]
         self.x, self.x_above = state.x_layers[k], state._states[..., above]
@@ -80,7 +78,7 @@ class _Layer:
         self.g, self.g_before, self.p = state.back_layers[k], None, xp.empty_like(self.x)
         self.up, self.down = state._up[k], state._down[k]
         self.linear = state._maps[k + 1].linear(self.p if net.after else self.qp, self.Jp)
-        self.ones, self.ones_of_both = _ones(self.x), _ones(both)
+        self.ones, self.ones_of_both = ones(self.x), ones(both)
         self.tiny = float(xp.finfo(self.x.dtype).tiny)
 
     def move(self):
@@ -111,6 +109,8 @@ class _Layer:
         if not self.is_after:
             self.phi.slope(self.x, self.r, out=self.q)
             self.g *= self.q
+        if self.skips:
+            self.g += self.eps_above
         return xp.subtract(self.eps, self.g, out=self.g)
 
     def _send(self):
@@ -118,6 +118,8 @@ class _Layer:
         if not self.is_after:
             xp.multiply(self.p, self.q, out=self.qp)
         perform(self.linear)
+        if self.skips:
+            self.Jp += self.p
         if self.is_after and self.q_above is not None:
             self.Jp *= self.q_above
         if self.counted is not None:
@@ -128,6 +130,8 @@ class _Layer:
         if not self.is_after:
             self.phi.value(self.x, out=self.r)
         perform(self.up)
+        if self.skips:
+            self.mu_above += self.x
         if self.is_after and self.phi_above is not None:
             self.phi_above.value(self.a_above, out=self.mu_above)
             self.phi_above.slope(self.a_above, self.mu_above, out=self.q_above)
@@ -141,6 +145,11 @@ class _Layer:
                 xp.multiply(self.eps_above, self.q_above, out=self.delta_above)
 
 
-def _ones(like):
+def energies(state: State, ones: Array) -> Array:
+    """Return the energy of each sample, (..., batch, 1); ones: those of the errors of all layers, see `ones`."""
+    return 0.5 * ((state._errors * state._errors) @ ones)
+
+
+def ones(like: Array) -> Array:
     """Return the column of ones that sums over the units of arrays (..., batch, n)."""
     return xp.ones((like.shape[-1], 1), dtype=like.dtype)

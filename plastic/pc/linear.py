@@ -69,5 +69,7 @@ def require_linear(net: Network, what: str) -> None:
     odd = [each.name for each in net.phi if each.name != "linear"]
     if odd:
         raise PlasticError(f"{what} is for linear networks, but phi is {odd[0]}")
+    if net.skips:
+        raise PlasticError(f"{what} is for networks without skip connections, but this is a {type(net).__name__}")
     if any(layer.W.ndim - len(net.replicas) != 2 for layer in net.layers):
         raise PlasticError(f"{what} is for fully connected networks, but this one has convolutions")

@@ -23,20 +23,22 @@ def perform(calls: Calls) -> None:
 
 
 class AffineMap:
-    """What leads from a layer to the next: a = r W + b, its adjoint, and the gradient of its parameters.
+    """What leads from a layer to the next: a = scale r W + b, its adjoint, and the gradient of its parameters.
 
     All arrays have the memory order `order`, see `xp.order`.
     """
 
-    def __init__(self, layer: Affine, order: str = "C") -> None:
-        self.W, self.b, self.order = xp.asfortranarray(layer.W) if order == "F" else layer.W, layer.b, order
+    def __init__(self, layer: Affine, order: str = "C", scale: float = 1.0) -> None:
+        W = layer.W if scale == 1 else scale * layer.W
+        self.W, self.b, self.order = xp.asfortranarray(W) if order == "F" else W, layer.b, order
+        self.scale = scale
 
     def linear(self, r: Array, out: Array) -> Calls:
-        """Return the calls that write r W, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
+        """Return the calls that write scale r W, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
         return [product(r, self.W, out, self.order)]
 
     def up(self, r: Array, out: Array) -> Calls:
-        """Return the calls that write r W + b, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
+        """Return the calls that write scale r W + b, of r (..., batch, n_in), into `out` (..., batch, n_out)."""
         calls = self.linear(r, out)
         if self.b is not None:
             b = xp.zeros_in(self.order, out.shape, out.dtype)
@@ -45,14 +47,14 @@ class AffineMap:
         return calls
 
     def down(self, delta: Array, out: Array) -> Calls:
-        """Return the calls that write delta W^T, of delta (..., batch, n_out), into `out` (..., batch, n_in)."""
+        """Return the calls that write scale delta W^T, of delta (..., batch, n_out), into `out` (..., batch, n_in)."""
         return [product(delta, affine.transposed(self.W), out, self.order)]
 
     def gradient(self, r: Array, delta: Array, out: Affine) -> None:
-        """Write -r^T delta / batch, and minus the mean of delta over the batch, into an `Affine`."""
+        """Write -scale r^T delta / batch, and minus the mean of delta over the batch, into an `Affine`."""
         scale = -1 / r.shape[-2]
         affine.weight_gradient(r, delta, out=out.W)
-        out.W *= scale
+        out.W *= scale * self.scale
         if out.b is not None:
             affine.bias_gradient(delta, out=out.b)
             out.b *= scale

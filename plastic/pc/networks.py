@@ -17,7 +17,7 @@ The prediction of a network is mu_L where x_l = mu_l in every hidden layer: the 
 
 import dataclasses
 import itertools
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -56,6 +56,7 @@ class Network:
     phi: Any
     after: bool = False
     counted: Any = None
+    skips: ClassVar[bool] = False  # whether hidden layers add the states below, see `plastic.pc.residual`
 
     def __post_init__(self) -> None:
         self._require_layers()
@@ -180,10 +181,13 @@ def activities(net: Network, x: Array) -> list[Array]:
     require_network(net)
     require.rows("x", x, net.sizes[0], net.dtype)
     lead = require.replicas(network=net.replicas, x=x.shape[:-2])
-    found, r = [], x
+    found: list[Array] = []
+    r = x
     for k, (each, n) in enumerate(zip(net.maps(), net.sizes[1:], strict=True)):
         a = xp.empty((*lead, x.shape[-2], n), dtype=x.dtype)
         perform(each.up(r, a))
+        if net.skips and 0 < k < len(net.phi):
+            a += found[-1]
         if k < len(net.phi):
             r = net.phi[k].value(a)
         found.append(r if net.after and k < len(net.phi) else a)

@@ -15,8 +15,8 @@ from typing import Any
 from plastic import affine, parameters, require, xp
 from plastic.pc import turns
 from plastic.pc.linear import require_linear
-from plastic.pc.maps import perform
 from plastic.pc.networks import Network, activities, require_batch, require_network
+from plastic.pc.reach import warn_of_reach
 from plastic.pc.solvers import LOOK_EVERY, largest, relax, require_solver
 from plastic.pc.states import Loss, State, require_target
 from plastic.types import Array, Tree
@@ -40,8 +40,10 @@ def pc(
 
         x_l <- x_l - gamma (eps_l - f'(x_l) (eps_{l+1} W_{l+1}^T)),    dF/dW_l = -r_{l-1}^T eps_l / batch
 
-    The states settle before the weights move: prospective configuration. T = 1 moves the output layer alone, and fewer
-    than L steps reach the top layers only. (The published code takes a T-th step of the states, which no weight sees.)
+    The states settle before the weights move: prospective configuration. T = 1 moves the output layer alone, fewer
+    than L steps reach the top layers only, and on the way down errors fade: where T and gamma do not carry one to the
+    first layer, a line on stderr says so, once. solver="errors" reaches all layers with T = 2. (The published code
+    takes a T-th step of the states, which no weight sees.)
 
     Args:
         net: a `Network`.
@@ -52,8 +54,8 @@ def pc(
         discount: what gamma is multiplied by after a step before which the energy had risen, above 0, at most 1.
         amplifier: what it is multiplied by after one before which it had fallen, at least 1.
         tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
-        solver: how they come to rest: "steps", as published, "layerwise" (T - 1 sweeps at most, of which a few suffice)
-            or "anderson"; see `plastic.pc.solvers`.
+        solver: how they come to rest: "steps", as published, "layerwise" (T - 1 sweeps at most, of which a few
+            suffice), "errors" (T - 1 steps by the errors, for many layers) or "anderson"; see `plastic.pc.solvers`.
         out: a tree of the shape of the parameters to write the gradients into.
 
     Returns:
@@ -83,6 +85,8 @@ def pc(
         _require_call(net, y, out)
         return turns.take(pc, net, x, y, out, gamma, T=T, tolerance=tolerance, solver=solver, **constants)
     state, output = _begun(net, x, y, out, gamma=gamma, **constants)
+    if solver == "steps" and amplifier == 1:
+        warn_of_reach(net, T, gamma)
     relax(state, T - 1, solver, tolerance)
     return state.weight_gradients(out), output
 
@@ -116,7 +120,7 @@ def bp(net: Network, x: Array, y: Array, *, out: Tree = None) -> tuple[Tree, Arr
         ([[1.0, -0.0]], [[1.0, 1.0]])
     """
     state, output = _begun(net, x, y, out)
-    _propagate(state)
+    state._propagate()
     return state.weight_gradients(out), output
 
 
@@ -133,7 +137,7 @@ def fixed_prediction(
         net: a `Network`.
         x: inputs (..., batch, n_0).
         y: targets (..., batch, n_L).
-        T: steps, at least 1; fewer than L reach the top layers only.
+        T: steps, at least 1; fewer than L reach the top layers only, which is said on stderr, once.
         gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
         tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
         out: a tree of the shape of the parameters to write the gradients into.
@@ -159,6 +163,7 @@ def fixed_prediction(
     require.whole("T", T)
     require.scalar("tolerance", tolerance, least=0)
     state, output = _begun(net, x, y, out, gamma=gamma)
+    warn_of_reach(net, T, gamma, held=True)
     state._take_slopes()
     state.gradient(fresh=False)
     for t in range(1, T):
@@ -304,7 +309,7 @@ def repeated_bp(
     state._take(net, x)
     state._begin(loss)
     output = state.top.copy(order="K")
-    _propagate(state)
+    state._propagate()
     return state.weight_gradients(out), output
 
 
@@ -313,14 +318,6 @@ def _begun(net, x, y, out, **constants):
     _require_call(net, y, out)
     state = State(net, x, y, **constants)
     return state, state.top.copy(order="K")
-
-
-def _propagate(state):
-    """Set the hidden errors to those of backpropagation at the feed-forward activities, where the state is."""
-    state._take_slopes()
-    for k in reversed(range(len(state.x_layers))):
-        perform(state._maps[k + 1].down(state.deltas[k + 1], state.deltas[k]))
-        state.deltas[k] *= state.q_layers[k]
 
 
 def _require_call(net, y, out):

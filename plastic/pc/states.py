@@ -40,6 +40,7 @@ class State:
     Attributes:
         x, mu, eps: states, predictions and errors of the hidden layers side by side, (..., batch, n_1 + .. + n_{L-1}).
         x_layers, eps_layers: the same, a view (..., batch, n_l) for each layer.
+        moving: all that inference moves, here x; of a `FreeState` the input and x side by side.
         top, eps_top: mu_L, and the error of the output, -dL/dmu_L, both (..., batch, n_L).
         F: the energy, of the replica shape. gamma: the rate as it is now. before: the energy before the last step.
         moments: the state of the optimizer of the states.
@@ -84,38 +85,44 @@ class State:
         self.adapts = discount != 1 or amplifier != 1
         self._net, self._shape, self._dtype = net, x.shape, x.dtype
         self.y = y
-        self._lay_out(net, x.shape[-2])
+        self._lay_out(net, x)
         self._take(net, x)
         self._begin()
         count = self._states.shape[-1] * x.shape[-2]
         self.scale = (_squares(_flat(self._states, self._order)) / count + float(kind.tiny)) ** 0.5
         self.optimizer = optimizer
-        self.moments = None if optimizer is None else optimizer.init(self.x)
+        self.moments = None if optimizer is None else optimizer.init(self.moving)
 
     def __repr__(self) -> str:
         gamma = f"gamma {self.gamma:g}" if isinstance(self.gamma, numbers.Real) else "gamma of each replica"
         return f"State of {self.x.shape[-2]} samples, {self.x.shape[-1]} hidden units, {gamma}"
 
-    def _lay_out(self, net, batch):
-        """Make the arrays, and their views of layers and of groups of layers that have one activation."""
+    def _lay_out(self, net, x, n_0=0):
+        """Make the arrays, and their views of layers and of groups of layers that have one activation.
+
+        n_0: the units of the input, where that moves too; its columns are then the first of `moving` and `_gradient`.
+        """
         self._order = net.order()
         ends = list(itertools.accumulate(net.sizes[1:], initial=0))
         *hidden, top = self.columns = [slice(*pair) for pair in itertools.pairwise(ends)]
         below = slice(top.start)
 
         def zeros(units):
-            return xp.zeros_in(self._order, (*net.replicas, batch, units), net.dtype)
+            return xp.zeros_in(self._order, (*net.replicas, x.shape[-2], units), net.dtype)
 
         def layers(array):
             return [array[..., each] for each in hidden]
 
-        self._states, self._predictions, self._errors = (zeros(top.stop) for _ in range(3))  # of all layers: x_L = y
+        whole, self._predictions, self._errors = zeros(n_0 + top.stop), zeros(top.stop), zeros(top.stop)
+        self._states = whole[..., n_0:]  # of all layers: x_L = y
+        self.moving = whole[..., : n_0 + top.start]
         self.x, self.mu, self.eps = (each[..., below] for each in (self._states, self._predictions, self._errors))
         self.top, self.eps_top = (each[..., top] for each in (self._predictions, self._errors))
         if self.y is not None:
             self._states[..., top] = self.y
         self._flat = _flat(self._errors, self._order)
-        self.back = zeros(top.start)
+        self._gradient = zeros(n_0 + top.start)
+        self.back = self._gradient[..., n_0:]
         self.r = self.x if net.after else zeros(top.start)
         self.a = zeros(top.start) if net.after else self.mu
         self.delta = zeros(top.start) if net.after else self.eps
@@ -124,6 +131,8 @@ class State:
         self.predicted = [*layers(self.a), self.top]
         self.deltas = [*layers(self.delta), self.eps_top]
         self.groups = [_Group(self, *each) for each in groups(net)]
+        n = net.sizes[1]  # of all hidden layers, where there are skip connections
+        self._above, self._below = slice(n, top.start), slice(top.start - n)
 
     @property
     def F(self) -> Array:
@@ -157,16 +166,22 @@ class State:
         self._down = [each.down(*pair) for each, *pair in zip(above, self.deltas[1:], self.back_layers, strict=True)]
         self._upward, self._downward = (list(itertools.chain(*each)) for each in (self._up, self._down))
 
-    def _begin(self, loss=None):
-        """Set the states to the feed-forward activities, where hidden errors are 0, as those of a new state are."""
+    def _begin(self, loss=None, errors=None):
+        """Set the states to those that have the errors given, [eps_1, .., eps_{L-1}].
+
+        Without, these are 0: the states are the feed-forward activities, as those of a new state.
+        """
         for k, phi in enumerate(self._net.phi):
             if self._net.after:
                 phi.value(self.predicted[k], out=self.mu_layers[k])
-                self.x_layers[k][...] = self.mu_layers[k]
-            else:
-                self.x_layers[k][...] = self.mu_layers[k]
+            self.x_layers[k][...] = self.mu_layers[k]
+            if errors is not None:
+                self.x_layers[k] += errors[k]
+            if not self._net.after:
                 phi.value(self.x_layers[k], out=self.r_layers[k])
             perform(self._up[k])
+            if self._net.skips and k + 1 < len(self.mu_layers):
+                self.mu_layers[k + 1] += self.x_layers[k]
         self._compare(loss)
 
     def _look(self, loss=None):
@@ -176,6 +191,8 @@ class State:
             for each in self.groups:
                 each.phi.value(each.x, out=each.r)
         perform(self._upward)
+        if net.skips:
+            self.mu[..., self._above] += self.x[..., self._below]
         if net.after:
             for each in self.groups:
                 each.phi.value(each.a, out=each.mu)
@@ -198,6 +215,19 @@ class State:
             _require_loss(self._L, err, self.top)
             xp.multiply(err, -1, out=self.eps_top)
 
+    def _propagate(self):
+        """Set `deltas` to the errors of backpropagation at the states as they are.
+
+        Where the states lie after the activation, `back` are those by the states, and `deltas` by what they come from.
+        """
+        self._take_slopes()
+        q = self.q_layers
+        for k in reversed(range(len(self.x_layers))):
+            perform(self._down[k])
+            xp.multiply(self.back_layers[k], q[k], out=self.deltas[k])
+            if self._net.skips and k + 1 < len(self.x_layers):
+                self.deltas[k] += self.deltas[k + 1]
+
     def _take_slopes(self):
         """Compute f' at the states as they are."""
         for each in self.groups:
@@ -209,7 +239,7 @@ class State:
             xp.multiply(each.eps, each.q, out=each.delta)
 
     def gradient(self, fresh: bool = True) -> Array:
-        """Return dF/dx of all hidden layers side by side, by the errors as they were last computed.
+        """Return dF/dx of all that moves, the hidden layers side by side, by the errors as they were last computed.
 
         Args:
             fresh: whether f' is computed anew; otherwise it is what it was (of states before the activation).
@@ -223,18 +253,24 @@ class State:
                 if fresh:
                     each.take_slopes()
                 each.back *= each.q
+        if self._net.skips:
+            self.back[..., self._below] += self.eps[..., self._above]
         xp.subtract(self.eps, self.back, out=self.back)
-        return self.back
+        return self._gradient
 
     def _move(self):
         """Take a step of the states, all layers at once, by the errors as they were last computed; adapt the rate."""
         if self.optimizer is None:
-            self.gradient()
-            self.back *= self.gamma
-            self.x -= self.back
+            self._descend()
         else:
-            self.optimizer.step(self.x, self.gradient(), self.moments, lr=self.gamma)
+            self.optimizer.step(self.moving, self.gradient(), self.moments, lr=self.gamma)
         self._adapt()
+
+    def _descend(self):
+        """Take a step against the gradient."""
+        change = self.gradient()
+        change *= self.gamma
+        self.moving -= change
 
     def _adapt(self):
         """Let the rate follow the energy before this step: down where that has risen, up where it has fallen."""
@@ -309,7 +345,7 @@ def require_target(state: State, loss: Loss | None) -> None:
 def _require_alike(net, other):
     """Require a network that differs from another in its weights alone."""
     require_network(net)
-    for name in ("sizes", "replicas", "phi", "after", "dtype"):
+    for name in ("sizes", "replicas", "phi", "after", "skips", "dtype"):
         if getattr(net, name) != getattr(other, name):
             raise PlasticError(f"the state is that of a network with {name} {getattr(other, name)}, not of {net}")
 

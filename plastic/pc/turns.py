@@ -1,5 +1,6 @@
 """Replicas of large networks, one after another: arrays of all of them would leave the cache."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,7 @@ def take(
     output = xp.empty((*net.replicas, x.shape[-2], net.sizes[-1]), dtype=x.dtype)
     for replica in np.ndindex(net.replicas):
         layers, room = (parameters.map(lambda leaf, at=replica: leaf[at], tree) for tree in (net.layers, grads))
-        one = Network(layers, net.phi, net.after, net.counted)
+        one = dataclasses.replace(net, layers=layers)
         rate = rates[replica].item()
         _, output[replica] = rule(one, x[replica], y[replica], gamma=rate, out=room, **constants)
     return grads, output

@@ -183,5 +183,5 @@ def _peak_memory() -> str:
 
 def check_seeds(seeds: tuple[int, ...]) -> None:
     """Require different seeds that generators take, one at least."""
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**31:
-        raise PlasticError(f"seeds are {list(seeds)}; they must be different whole numbers from 0 to {2**31 - 1}")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
+        raise PlasticError(f"seeds are {list(seeds)}; they must be different whole numbers from 0 to {2**32 - 1}")

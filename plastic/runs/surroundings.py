@@ -63,6 +63,16 @@ def describe() -> dict[str, Any]:
     }
 
 
+def in_words() -> str:
+    """Return what the process computes on, in a line: device, precision, versions, BLAS and its kernels."""
+    import scipy.linalg  # noqa: F401  it brings a BLAS of its own
+
+    found = _versions()
+    versions = ", ".join(f"{name} {found[name]}" for name in found if name not in ("h5py", "scipy"))
+    blas = sorted({f"{each['library']} {each['version']}, {each['architecture']} kernels" for each in _blas()})
+    return "; ".join([f"{_device_name()}, {xp.float_dtype.name}", versions, *blas])
+
+
 def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Return, in words, what differs between two `describe()` in a way that may change results in the last bits."""
     names = ("revision", "device", "dtype")

@@ -1,4 +1,4 @@
-"""A training step of `plastic.ep` on a batch of 20 against its floor, at the published sizes.
+"""A training step of `plastic.ep` on a batch of 20 against its floor and peers, at the published sizes.
 
     P-1h    784-512-10, prototypical, T 40, K 15          EB-2h   784-512-512-10, energy-based, T 400, K 40
     P-conv  28 x 28, 32 and 64 channels, 10, T 200, K 10
@@ -12,6 +12,9 @@ The floor is the work that no implementation can avoid, each piece done into mem
                    the windows, scattering back) and one pass of the activation over all layers
     BPTT           the recurrent products once more for each step that it goes back
 
+Peers, where they are installed: the same step by hand in JAX (P-1h, EB-2h) or PyTorch (P-conv), with our gradients.
+`test_solver` times a step whose relaxations come to rest sooner beside one with the published T and K.
+
 Run `pytest tests/benchmarks -s` to see the ratios. Nothing is asserted about time.
 """
 
@@ -20,6 +23,7 @@ import itertools
 import numpy as np
 import pytest
 import timing
+import twin_ep
 
 from plastic import ep, parameters
 from plastic.optimizers import SGD
@@ -36,27 +40,63 @@ CASES = {
         5,
     ),
 }
+SOLVED = {
+    "P-1h": {"T": 20, "K": 8, "solver": "layerwise"},
+    "EB-2h": {"T": 60, "K": 30, "solver": "anderson", "tolerance": 1e-5},
+    "P-conv": {"tolerance": 1e-4},
+}
+"""How the phases come to rest sooner, with gradients at least as near to those at rest as the published ones."""
+RATE = 1e-4
 
 
-def make_step(case, rule):
-    """Return a function that makes one step of training."""
-    build, T, K, beta, _ = CASES[case]
+def make_data(case):
+    """Return (network, x, y)."""
     rng = np.random.default_rng(0)
-    network = build(rng)
+    network = CASES[case][0](rng)
     shape = (BATCH, 28, 28, 1) if case == "P-conv" else (BATCH, 784)
     x = rng.random(shape, dtype=np.float32)
-    y = np.eye(10, dtype=np.float32)[rng.integers(0, 10, BATCH)]
+    return network, x, np.eye(10, dtype=np.float32)[rng.integers(0, 10, BATCH)]
+
+
+def make_step(case, rule, **how):
+    """Return a function that makes one step of training, and returns the gradients."""
+    _, T, K, beta, _ = CASES[case]
+    network, x, y = make_data(case)
     tree = network.parameters
-    optimizer, work, out = SGD(1e-4), ep.Relaxation(network, x), parameters.zeros_like(tree)
+    optimizer, work, out = SGD(RATE), ep.Relaxation(network, x), parameters.zeros_like(tree)
 
     def step():
         if rule == "EP":
-            grads, _ = ep.eqprop(network, x, y, T=T, K=K, beta=beta, work=work, out=out)
+            grads, _ = ep.eqprop(network, x, y, **{"T": T, "K": K, "beta": beta} | how, work=work, out=out)
         else:
             grads, _ = ep.bptt(network, x, y, T=T, steps=_back(case, K), work=work, out=out)
         optimizer.step(tree, grads, {})
+        return grads
 
     return step
+
+
+def make_peers(case, rule):
+    """Return {name: function} of the peers that do the same work, after a look at their gradients."""
+    _, T, K, beta, _ = CASES[case]
+    twin = twin_ep.make(*make_data(case), T=T, K=K, beta=beta, lr=RATE) if rule == "EP" else None
+    if twin is None:
+        return {}
+    ours = [leaf for _, leaf in parameters.leaves(make_step(case, rule)())]
+    for found, expected in zip(twin(), ours, strict=True):
+        assert np.linalg.norm(found - expected) < 1e-2 * np.linalg.norm(expected)
+    return {"PyTorch" if case == "P-conv" else "JAX": twin}
+
+
+def flops(case, rule):
+    """Return the operations in the products of a step with the published T and K."""
+    _, T, K, _, _ = CASES[case]
+    steps, back = (T + K, 0) if rule == "EP" else (T, _back(case, K))
+    if case == "P-conv":
+        first, weights = 24 * 24 * 25 * 32, 8 * 8 * 25 * 32 * 64 + 1024 * 10
+    else:
+        first, weights = 784 * 512, 512 * 10 + (512 * 512 if case == "EB-2h" else 0)
+    return 2 * BATCH * (2 * first + (2 * (steps + back) + 2 * max(back, 1)) * weights)
 
 
 def _back(case, K):
@@ -78,6 +118,7 @@ def _dense_floor(sizes, T, K, rule):
     steps, back = (T + K, 0) if rule == "EP" else (T, K + 1)
     s, a = ([_array(BATCH, n) for n in sizes] for _ in range(2))
     W = [_array(n, m) for n, m in itertools.pairwise(sizes)]
+    transposes = [np.ascontiguousarray(each.T) for each in W]
     every, out = _array(BATCH * sum(sizes[1:])), _array(BATCH * sum(sizes[1:]))
     rows = BATCH * 2 * max(back, 1)
     histories, grads = [_array(rows, n) for n in sizes], [np.empty_like(each) for each in W]
@@ -85,10 +126,12 @@ def _dense_floor(sizes, T, K, rule):
     def recur():
         for k in range(1, len(W)):
             np.matmul(s[k], W[k], out=a[k + 1])
-            np.matmul(s[k + 1], W[k].T, out=a[k])
+            np.matmul(s[k + 1], transposes[k], out=a[k])
 
     def floor():
         np.matmul(s[0], W[0], out=a[1])
+        for each, transpose in zip(W[1:], transposes[1:], strict=True):
+            transpose[...] = each.T
         for _ in range(steps):
             recur()
             np.tanh(every, out=out)
@@ -175,5 +218,13 @@ class _Convolution:
 @pytest.mark.parametrize("rule", ["EP", "BPTT"])
 @pytest.mark.parametrize("case", CASES)
 def test_step(benchmark, case, rule):
-    rounds = CASES[case][-1]
-    timing.compare(benchmark, f"{case}, {rule}", make_step(case, rule), make_floor(case, rule), rounds=rounds)
+    ours, floor, peers = make_step(case, rule), make_floor(case, rule), make_peers(case, rule)
+    how = {"peers": peers, "flops": flops(case, rule), "rounds": CASES[case][-1]}
+    timing.compare(benchmark, f"{case}, {rule}", ours, floor, **how)
+
+
+@pytest.mark.parametrize("case", SOLVED)
+def test_solver(benchmark, case):
+    ours, peers = make_step(case, "EP", **SOLVED[case]), {"published T and K": make_step(case, "EP")}
+    words = ", ".join(f"{name} {value}" for name, value in SOLVED[case].items())
+    timing.compare(benchmark, f"{case}, {words}", ours, peers=peers, rounds=CASES[case][-1])

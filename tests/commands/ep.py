@@ -49,6 +49,10 @@ NETWORK = {
     "--dt=1.5": "dt",
     "--dt=-0.1": "dt",
     "--tolerance=-1": "tolerance",
+    "--tolerance=nan": "tolerance",
+    "--tolerance=little": "tolerance",
+    "--solver=newton": "anderson",
+    "--solver=layerwise": "prototypical",
     "--activation_function=relu": "hardsigm",
     "--padding=2": "padding",
     "--padding=-1": "padding",
@@ -69,6 +73,11 @@ NETWORK = {
     "--device_label=0 --device=cpu": "device",
     "--device_label=1 --device=0": "device",
     "--clamp=maybe": "maybe",
+    "--learning_rule=stdp": "vf",
+    "--angle=20": "learning_rule=vf",
+    "--learning_rule=vf --angle=181": "angle",
+    "--learning_rule=vf --angle=nan": "angle",
+    f"{CONV} --learning_rule=vf": "fully connected",
     "--bta=1": "beta",
 }
 """What is wrong for each of the three commands."""
@@ -96,7 +105,7 @@ LINES = [
         network=network,
         longer=(("--epochs=2",), ("--epochs=4",)),  # after whole intervals between evaluations
         seeds="--seeds",
-        columns=("test_error", "train_error", "test_loss", "train_loss"),
+        columns=("test_error", "train_error", "test_loss", "train_loss", "residual"),
         wrong=NETWORK
         | RATES
         | {
@@ -106,6 +115,10 @@ LINES = [
             "--lr_tab=": "lr_tab",
             "--C_tab=3,1 --size_tab=4,8,100 --Fconv=3": "lr_tab",
             "--training_method=BTPP": "BPTT",
+            "--optim=rmsprop": "adam",
+            "--cep --benchmark": "benchmark",
+            "--cep --training_method=BPTT --no-benchmark": "BPTT",
+            "--cep --nudging=centered --no-benchmark": "centered",
             "--nudging=both": "one-sided",
             "--toymodel": "plotcurves",
             "--test_batch_size=0": "test_batch_size",

@@ -101,7 +101,8 @@ WRONG_DECISIONS = {
     "--reg_rate=-1": "reg_rate", "--reg_rate=1001": "1000", "--beta=-1": "beta is -1",
     "--readout_decay=2": "readout_decay",
     "--readout_decay=-0.1": "readout_decay", "--dampening_factor=0": "dampening_factor",
-    "--eprop_impl=hardcode": "hardcoded", "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
+    "--surrogate=triangle": "arctan", "--sharpness=0": "sharpness", "--eprop_impl=hardcode": "hardcoded",
+    "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
     "--tau_a=none": "tau_a", "--n_iter=1.5": "n_iter", "--eprop=2": "eprop", "--learning_rat=1": "learning_rate",
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ def convolutions(trained, run):
     outputs = trained.predict(dataset.test[0])
     assert outputs.shape == (20, 10) and trained.network.shape == (6, 6, 3)
     rows = zip(*(run.metrics()[name] for name in ("rule", "seed", "epoch", "test_error")), strict=True)
-    (error,) = [error for rule, seed, epoch, error in rows if (rule, seed, epoch) == ("pc", 2, 2)]
+    (error,) = [error for rule, seed, epoch, error in rows if (rule, seed, epoch) == ("ipc", 2, 2)]
     np.testing.assert_allclose(np.mean(outputs.argmax(axis=-1) != dataset.test[1]), error, atol=1e-6)
 
 
@@ -81,24 +81,28 @@ INFERENCE = {
     "--grid=large": "grid",
 }
 IMAGES = INFERENCE | {
+    "--rules=pc,hebb": "rules is ('pc', 'hebb'); it must hold different ones of ",
+    "--rules=bp,bp": "rules is ('bp', 'bp')",
     "--rates=0.1,-1": "rates is (0.1, -1.0); it must hold different numbers above 0",
     "--rates=()": "rates is ()",
     "--dataset=MNOST": "did you mean MNIST?",
     "--seeds=1,1": "seeds are [1, 1]; they must be different",
     "--resume=nowhere": "nowhere",
 }
+SIGMOID = {"--rules=pc,tp": "rules are pc, tp, but tp is for linear networks, and activation is sigmoid"}
 EPOCHS = IMAGES | {f"--epochs={10**11}": "never end", "--epochs=0": "epochs is 0; it must be at least 1"}
 ERRORS = ("test_error", "validation_error", "held_out_error")
 
 
 def _grid(command, words, part, wrong, **more):
     """A grid over seeds and rates on the tiny images."""
+    figures = more.pop("figures", (command,))
     return Line(
         "pc",
         command,
         (*SHARED, *words),
         data=tiny,
-        figures=(command,),
+        figures=figures,
         arrays=False,
         part=part,
         parts=tuple(part),
@@ -125,8 +129,12 @@ LINES = [
         | {
             "--depths=0,2": "depths is (0, 2)",
             "--depths=2,2": "depths is (2, 2)",
+            "--rules=pc,tp": "rules are pc, tp, but tp is for linear networks, and activation is leaky",
+            "--task=generation": "--task takes classification | regression",
+            "--init=orthogonal": "--init takes xavier-uniform | xavier-normal",
             f"--depths={10**11}": "are free",
         },
+        figures=("depth", "depth_curves"),
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -135,7 +143,7 @@ LINES = [
         "online",
         ("--batch_sizes=1,7", "--batches=3", "--epochs=2"),
         {"rule": "pc", "batch_size": 1},
-        EPOCHS | {"--batches=0": "batches is 0", "--batch_sizes=0,1": "batch_sizes is (0, 1)"},
+        EPOCHS | SIGMOID | {"--batches=0": "batches is 0", "--batch_sizes=0,1": "batch_sizes is (0, 1)"},
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -144,7 +152,15 @@ LINES = [
         "smalldata",
         ("--per_class=3,6", "--epochs=2", "--no_same_test"),
         {"rule": "pc", "per_class": 3},
-        EPOCHS | {"--per_class=0": "per_class is (0,)"},
+        EPOCHS
+        | SIGMOID
+        | {
+            "--per_class=0": "per_class is (0,)",
+            "--per_class=13": "per_class is 13, but toy.npz has 12 training samples of class",
+            "--width=0": "width is 0; it must be at least 1",
+            "--loss_coefficient=0": "loss_coefficient is 0; it must be above 0",
+            "--loss_coefficient=1 --solver=layerwise": "solver is layerwise, which is for half the squared error",
+        },
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -154,7 +170,15 @@ LINES = [
         ("--iterations=6", "--per_class=6", "--batch_size=8"),
         {"rule": "pc"},
         IMAGES
-        | {"--iterations=0": "iterations is 0", "--per_class=0": "per_class is 0", "--batch_size=0": "batch_size"},
+        | SIGMOID
+        | {"--iterations=0": "iterations is 0", "--per_class=0": "per_class is 0", "--batch_size=0": "batch_size"}
+        | {
+            "--interval=0": "interval is 0; it must be at least 1",
+            "--width=0": "width is 0",
+            "--blocked_errors": "blocked_errors is for outputs of each task's own; give --separate_outputs too",
+            "--blocked_errors --separate_outputs --solver=layerwise": "solver is layerwise, which is for half the",
+        },
+        figures=("forgetting", "forgetting_split"),
         network=tasks,
         longer=(("--iterations=3",), ("--iterations=6",)),
         seeds="--seeds",
@@ -165,6 +189,7 @@ LINES = [
         ("--iterations=66", "--per_class=1", "--test_per_class=2", "--batch_size=8", "--pretraining_epochs=1"),
         {"rule": "pc"},
         IMAGES
+        | SIGMOID
         | {
             "--iterations=0": "iterations is 0",
             "--pretraining_epochs=-1": "pretraining_epochs is -1",
@@ -353,7 +378,7 @@ LINES = [
             "--dataset={data}",
             "--seeds=2,5",
             "--rates=0.01",
-            "--rules=pc,bp_published",
+            "--rules=ipc,bp_published",
             "--epochs=2",
             "--batch_size=15",
             "--channels=2,3",
@@ -364,14 +389,14 @@ LINES = [
         figures=("cnn",),
         arrays=False,
         network=convolutions,
-        part={"rule": "pc", "rate": 0.01, "seed": 2},
+        part={"rule": "ipc", "rate": 0.01, "seed": 2},
         parts=("rule", "rate", "seed"),
         longer=(("--epochs=1",), ("--epochs=3",)),
         columns=ERRORS,
         wrong=EPOCHS
         | {
-            "--rules=pc,tp": "rules is ('pc', 'tp'); it must hold different ones of pc, bp, bp_published",
-            "--rules=pc,pc": "must hold different ones",
+            "--rules=ipc,pc": "rules is ('ipc', 'pc'); it must hold different ones of ipc, repeated_bp, bp_published",
+            "--solver=anderson": "solver is anderson, which only pc has, but rules are ipc, bp_published",
             "--channels=0": "channels is (0,)",
             "--hidden=0": "hidden is 0",
             "--batch_size=31": "batch_size is 31, but there are 30 training images",

@@ -25,7 +25,7 @@ TOY = "--size_tab=5,6,4 --toymodel"
 METHODS = {
     "EP": "--nudging=random-sign",
     "BPTT": "--training_method=BPTT --tolerance=1e-2",
-    "both": "--benchmark --nudging=centered --tolerance=1e-2",
+    "both": "--benchmark --nudging=centered --tolerance=1e-2 --solver=anderson",
 }
 TINY = "--batch_size=5 --T=6 --Kmax=3 --dtype=float64"
 

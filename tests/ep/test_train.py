@@ -44,6 +44,8 @@ NETWORKS = {
     "consistent": "--size_tab 5 8 100 --lr_tab 0.05 0.1 --consistent --dt 0.5",
     "prototypical": "--size_tab 4 8 100 --lr_tab 0.05 0.1 --discrete",
     "leaky": "--size_tab 4 7 6 100 --lr_tab 0.05 0.1 0.1 --discrete --dt 0.2",
+    "vector field": "--size_tab 4 7 6 100 --lr_tab 0.05 0.1 0.1 --discrete --learning-rule vf --angle 45",
+    "energy-based vector field": "--size_tab 4 8 100 --lr_tab 0.05 0.1 --learning-rule vf",
     "one convolution": "--C_tab 3 1 --size_tab 4 --Fconv 3 --lr_tab 0.05 0.1",
     "two convolutions": "--C_tab 3 2 1 --size_tab 4 --Fconv 3 --lr_tab 0.05 0.1 0.1 --discrete",
     "padded, two classifier layers": "--C_tab 3 2 1 --size_tab 4 6 --Fconv 3 --padding 1 --lr_tab .1 .1 .1 .1",
@@ -58,6 +60,8 @@ METHODS = {
     "random sign": "--nudging random-sign --seeds 1 2",
     "centered": "--nudging centered --dtype float64",
     "tolerance": "--tolerance 0.05",
+    "continual": "--cep --seeds 1 2 --nudging random-sign",
+    "adam": "--optim adam --benchmark",
     "two seeds": "--seeds 2 1 --benchmark --dtype float64 --nudging random-sign --eval_every 2",
 }
 
@@ -88,7 +92,8 @@ def test_every_method_on_every_network(toy, network, method):
     methods = ["BPTT", "EP"] if "benchmark" in METHODS[method] else ["BPTT"] if method == "BPTT" else ["EP"]
     seeds = re.search(r"--seeds ([\d ]+\d)", METHODS[method] + " ")
     seeds = seeds[1].split() if seeds else ["1"]
-    assert list(rows[0]) == "step epoch replica seed method test_error train_error test_loss train_loss".split()
+    measured = ["test_error", "train_error", "test_loss", "train_loss", "residual"]
+    assert list(rows[0]) == ["step", "epoch", "replica", "seed", "method", *measured]
     steps = (0, 2, 4, 6) if "eval_every" in METHODS[method] else (0, 3, 6)
     clock = [
         (str(step), str(step / 3), str(place), seed, name)

@@ -41,6 +41,10 @@ def place(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+TESTED = 256
+"""Batches of 4 trials, 1,024 of which are tested."""
+
+
 def assert_same_parameters(found, expected, atol=1e-9):
     assert found.keys() == expected.keys()
     for name, array in expected.items():
@@ -115,7 +119,7 @@ def assert_predictions_give_the_errors(folder, lines, seeds, rows):
         generator = xp.generator(seed)
         validation = [draw(generator.task) for _ in CLOCK][-1]
         assert float(rows[replica - len(seeds)]["validation_error"]) == pytest.approx(error(validation))
-        test = 100 * np.mean([error(draw(generator.noise)) for _ in range(4)])
+        test = 100 * np.mean([error(draw(generator.noise)) for _ in range(TESTED)])
         assert lines[replica] == f"seed {seed}: goal not reached, test error {test:.2f} %"
 
 
@@ -233,6 +237,7 @@ CHANGES = (
     "--learning_rate=0.01", "--n_batch=5", "--tau_a=100", "--thr=0.5", "--tau_v=10", "--tau_out=10", "--reg_f=2",
     "--reg_rate=20", "--n_ref=2", "--dampening_factor=0.5", "--beta=1", "--n_in=12", "--n_regular=2", "--n_adaptive=2",
     "--t_cue=10", "--t_delay=6", "--t_recall=10", "--input_f0=200", "--seed=2", "--n_iter=6",
+    "--surrogate=arctan", "--sharpness=0.5",
 )  # fmt: skip
 
 
@@ -292,7 +297,7 @@ def test_training_ends_where_the_error_of_a_new_batch_and_of_eight_more_is_under
     folder, lines = command(TINY["store_recall"], "--n_iter=30 --stop_crit=0.05")
     assert lines == ["seed 1: goal reached at iteration 12, test error 25.00 %"]
     assert asked == [(1, 0, 1), (1, 3, 1), (1, 3, 8), (1, 4, 8), (1, 5, 8), (1, 6, 1), (1, 9, 1), (1, 9, 8), (1, 10, 8),
-                     (1, 11, 8), (1, 12, 1), (1, 12, 8), ("test", 4)]  # fmt: skip
+                     (1, 11, 8), (1, 12, 1), (1, 12, 8), ("test", TESTED)]  # fmt: skip
     rows = table(folder)
     assert column(rows, "step") == [0, 3, 6, 9, 12] and column(rows, "reached") == [-1, -1, -1, -1, 12]
     assert column(rows, "validation_error") == [1, 0.04, 0.05, 0, 0.049]
@@ -307,7 +312,7 @@ def test_the_goal_can_be_reached_between_two_validations(monkeypatch):
     asked = scripted(monkeypatch, {1: {3: (0.04, 0.06), 5: (1.0, 0.0)}})
     folder, lines = command(TINY["store_recall"], "--n_iter=30 --stop_crit=0.05")
     assert lines == ["seed 1: goal reached at iteration 5, test error 25.00 %"]
-    assert asked == [(1, 0, 1), (1, 3, 1), (1, 3, 8), (1, 4, 8), (1, 5, 8), ("test", 4)]
+    assert asked == [(1, 0, 1), (1, 3, 1), (1, 3, 8), (1, 4, 8), (1, 5, 8), ("test", TESTED)]
     assert column(table(folder), "step") == [0, 3, 6] and column(table(folder), "reached") == [-1, -1, 5]
     at_five, _ = command(TINY["store_recall"], "--n_iter=5 --stop_crit=0")
     assert_same_parameters(parameters_of(folder), parameters_of(at_five), atol=0)
@@ -440,9 +445,9 @@ def test_the_folder_of_decisions(task, words):
     for spike in arrays["z"][:-1, pre]:
         expected.append(np.exp(-1 / 20) * expected[-1] + spike)
     np.testing.assert_allclose(arrays["synapse/eps_v"], expected, rtol=1e-4, atol=1e-6)
-    # the trial is a new one: the fifth batch of the test generator, whose readout the network gives again
+    # the trial is a new one: the batch after those of the test, whose readout the network gives again
     generator = xp.generator(1).noise
-    x = [drawer(folder)(generator).x[:, :1] for _ in range(5)][-1]
+    x = [drawer(folder)(generator).x[:, :1] for _ in range(TESTED + 1)][-1]
     np.testing.assert_array_equal(arrays["x"], x[:, 0])
     y = plastic.load(folder).predict(x)
     np.testing.assert_allclose(arrays["y"], (y[0] if "seeds" in words else y)[:, 0], rtol=1e-4, atol=1e-6)
@@ -700,7 +705,7 @@ def test_a_seed_that_diverged_does_not_keep_the_others_from_ending(monkeypatch):
     assert runs.Run(folder).config["details"]["diverged"] == {"0": 2}
     assert lines[1] == "seed 6: goal reached at iteration 6, test error 25.00 %"
     assert column(table(folder), "step")[-1] == 6, "training went on with no seed left to train"
-    assert asked.count(("test", 4)) == 2
+    assert asked.count(("test", TESTED)) == 2
 
 
 # load and extreme values

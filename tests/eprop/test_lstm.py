@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, parameters, xp
-from plastic.eprop import LSTMNetwork, LSTMState, bptt_gradients, eprop_gradients, lstm, online_gradients, simulate
+from plastic.eprop import (
+    LSTMNetwork,
+    LSTMState,
+    bptt_gradients,
+    eprop_gradients,
+    lstm,
+    online_gradients,
+    simulate,
+    traces_after,
+)
 from plastic.eprop.lstm_cells.sweep import learning_signals, sweep
 from plastic.errors import PlasticError
 from plastic.functions import logistic, softmax_cross_entropy
@@ -221,6 +230,59 @@ def test_gradients_have_the_tree_of_the_parameters(precision, peepholes):
 def _check_like(p, g):
     assert (g.shape, g.dtype) == (p.shape, p.dtype)
     return g
+
+
+# chunks of a sequence
+
+
+def in_chunks(rule, net, x, err, lengths, state, feedback):
+    """The sum of a rule's gradients over chunks of some lengths, and the traces that the last one leaves."""
+    total, traces, start = None, None, 0
+    for length in lengths:
+        part = slice(start, start + length)
+        record = simulate(net, x[..., part, :, :], state=state)
+        grads = rule(net, record, err[..., part, :, :], feedback=feedback, traces=traces)
+        total = grads if total is None else parameters.map(lambda a, b: a + b, total, grads)
+        state, traces, start = record.state, traces_after(net, record, traces), part.stop
+    return total, traces
+
+
+@peepholes
+@pytest.mark.parametrize("biases", [True, False])
+@pytest.mark.parametrize("lengths", [(7,), (1, 6), (3, 1, 3), (1,) * 7], ids=str)
+def test_gradients_of_chunks_add_up_to_that_of_the_whole(backend, peepholes, biases, lengths):
+    net, x, labels, weights, start = make(peepholes, biases=biases)
+    record = simulate(net, x, state=start)
+    err = error_of(record, labels, weights)[1]
+    B = xp.asarray(np.random.default_rng(5).standard_normal(net.readout.W.shape))
+    whole, left = online_gradients(net, record, err, feedback=B), traces_after(net, record)
+    for rule in RULES:
+        found, traces = in_chunks(rule, net, x, err, lengths, start, B)
+        close(found, whole)
+        if peepholes:
+            close(traces, left)
+        else:
+            close(traces.eps, left.eps)
+    with pytest.raises(PlasticError, match="LSTMState"):
+        eprop_gradients(net, record, err, traces=start)
+    with pytest.raises(PlasticError, match=r"traces\.eps_wi has shape"):
+        traces_after(net, record, traces_after(net, simulate(net, x[:, :1])))
+
+
+def test_chunks_of_replicas():
+    """Replicas whose inputs are their own, and replicas that share them."""
+    xp.use(dtype="float64")
+    sizes = {"n_in": 3, "n": 3, "n_out": 3, "batch": 3, "T": 6}
+    nets, xs, *_ = zip(*(make(True, seed, **sizes) for seed in range(3)), strict=True)
+    together = LSTMNetwork(**parameters.stack([net.parameters for net in nets]))
+    rng = np.random.default_rng(8)
+    err, B = rng.standard_normal((3, 6, 3, 3)), rng.standard_normal((3, 3, 3))
+    for x in (np.stack(xs), xs[0]):
+        found = in_chunks(eprop_gradients, together, x, err, (2, 4), None, B)
+        for r in range(3):
+            own = x[r] if x.ndim == 4 else x
+            expected = in_chunks(online_gradients, nets[r], own, err[r], (4, 2), None, B[r])
+            close(parameters.map(lambda leaf, r=r: leaf[r], list(found)), list(expected), 1e-10)
 
 
 # replicas, precision, buffers

@@ -1,6 +1,7 @@
 """The rules against each other, and against finite differences of networks whose spikes are smooth."""
 
 import dataclasses
+import itertools
 import tracemalloc
 
 import hypothesis
@@ -23,8 +24,11 @@ from plastic.eprop import (
     online_gradients,
     signals,
     simulate,
+    traces_after,
 )
 from plastic.eprop.spiking import simulation, sweep
+from plastic.eprop.spiking.surrogates import SURROGATES
+from plastic.errors import PlasticError
 
 RULES = {"eprop": eprop_gradients, "online": online_gradients, "bptt": bptt_gradients}
 
@@ -38,6 +42,8 @@ def draw(rng, n_in=3, n=4, n_out=2, beta="each", gain="1 - alpha", decays="each"
     alpha, rho, theta = constant(0.6, 0.95), constant(0.8, 0.99), constant(0.7, 1.3)
     own = {"each": rng.uniform(0.05, 0.4, (1, n)) * (np.arange(n) % 3 > 0), "one": 0.2, None: None}[beta]
     strength = 0.8 if gain == 1 else 4.0
+    if cell.get("unmasked") or cell.get("surrogate", "piecewise_linear") != "piecewise_linear":
+        cell["relative"] = False
     neurons = Neurons(alpha, theta, rho, own, 0.45, 1.0 if gain == 1 else 1 - alpha, **({"n_ref": 3} | cell))
     W_in, W_rec, W_out = (rng.standard_normal(shape) for shape in ((n_in, n), (n, n), (n, n_out)))
     W_in, W_rec = (strength * (W + 0.4) / np.sqrt(len(W)) for W in (W_in, W_rec))
@@ -99,6 +105,9 @@ CELLS = {
     "decays": st.sampled_from(["each", "one"]),
     "bias": st.booleans(),
     "unmasked": st.booleans(),
+    "relative": st.booleans(),
+    "surrogate": st.sampled_from(list(SURROGATES)),
+    "sharpness": st.sampled_from([1.0, 0.6, 1.7]),
 }
 TRIALS = {
     "feedback": st.sampled_from(["symmetric", "random"]),
@@ -190,10 +199,24 @@ def test_eprop_is_what_the_paper_writes(backend, unmasked, resets, kind):
 # smooth networks
 
 
-def bump(u, gamma):
-    """A smooth spike S of u = (v - theta - beta a) / theta, with dS/dv = psi = (gamma / theta) max(0, 1 - |u|)."""
+def bump(u):
+    """The integral of max(0, 1 - |u|)."""
     u = np.clip(u, -1, 1)
-    return gamma * np.where(u < 0, (1 + u) ** 2 / 2, 1 - (1 - u) ** 2 / 2)
+    return np.where(u < 0, (1 + u) ** 2 / 2, 1 - (1 - u) ** 2 / 2)
+
+
+def smooth_spike(neurons, d, scale):
+    """A smooth spike S(d), d = v - A, and its derivative psi, the surrogate's formula written out.
+
+    scale: theta, or A, which piecewise linear ones are in units of.
+    """
+    gamma, s = neurons.gamma, neurons.sharpness
+    return {
+        "piecewise_linear": (gamma / s * bump(s * d / scale), gamma / scale * np.maximum(0, 1 - s * np.abs(d / scale))),
+        "exponential": (gamma / s * np.sign(d) * (1 - np.exp(-s * np.abs(d))), gamma * np.exp(-s * np.abs(d))),
+        "fast_sigmoid": (gamma * d / (1 + s * np.abs(d)), gamma * (1 + s * np.abs(d)) ** -2.0),
+        "arctan": (gamma / (np.pi**2 * s) * np.arctan(np.pi * s * d), gamma / np.pi / (1 + (np.pi * s * d) ** 2)),
+    }[neurons.surrogate]
 
 
 def smooth(network, x, state, done, free, sent=None, nudge=0.0):
@@ -207,24 +230,24 @@ def smooth(network, x, state, done, free, sent=None, nudge=0.0):
     beta = 0.0 if neurons.beta is None else neurons.beta
     W_rec = network.W_rec * (1 - np.eye(n))
     v, a, z, s, y = state.v, state.a, state.z, state.s, state.y
-    kept = {name: [] for name in ("z", "psi", "psi_unmasked", "y", "sent")}
+    kept = {name: [] for name in ("z", "psi", "psi_unmasked", "y", "sent", "v_over_A")}
     for t in range(len(x)):
         if done is not None:
             v, a, z, s = (array * (1 - done[t, :, None]) for array in (v, a, z, s))
         before = z if sent is None else sent[t]
         a = neurons.rho * a + s
         v = neurons.alpha * v + neurons.gain * (x[t] @ network.W_in + before @ W_rec) - neurons.theta * before
-        u = (v - neurons.theta - beta * a) / neurons.theta
-        S = bump(u, neurons.gamma)
+        A = neurons.theta + beta * a
+        S, psi = smooth_spike(neurons, v - A, A if neurons.relative else neurons.theta)
         s = S if neurons.unmasked else S * free[t]
         z = S * free[t] + (0.0 if isinstance(nudge, float) else nudge[t])
         y = network.kappa * y + network.g_out * z @ network.W_out
-        psi = neurons.gamma / neurons.theta * np.maximum(0, 1 - np.abs(u))
         filtered = y if network.b_out is None else y + network.b_out
-        for name, value in zip(kept, (z, psi * free[t], psi, filtered, before), strict=True):
+        for name, value in zip(kept, (z, psi * free[t], psi, filtered, before, v / A), strict=True):
             kept[name].append(value)
-    z, psi, psi_unmasked, y, sent = (np.stack(values) for values in kept.values())
-    return SpikingRecord(x, z, psi, y, state.z, None, psi_unmasked if neurons.unmasked else None, done), sent
+    z, psi, psi_unmasked, y, sent, v_over_A = (np.stack(values) for values in kept.values())
+    more = {"psi_unmasked": psi_unmasked} if neurons.unmasked else {"v_over_A": v_over_A} if neurons.relative else {}
+    return SpikingRecord(x, z, psi, y, state.z, None, done=done, **more), sent
 
 
 def draw_smooth(seed, cell, T, batch, resets):
@@ -321,15 +344,32 @@ def test_smooth_networks_have_every_path(unmasked, resets):
             assert np.abs(other[name] - full[name]).max() > 0.01 * np.abs(full[name]).max()
 
 
-def test_a_smooth_spike_has_the_pseudo_derivative(backend):
+@pytest.mark.parametrize("surrogate", list(SURROGATES))
+@pytest.mark.parametrize("sharpness", [1.0, 1.7])
+def test_a_smooth_spike_has_the_pseudo_derivative(backend, surrogate, sharpness):
     """psi of the simulation is dS/dv."""
     rng = np.random.default_rng(0)
-    network = draw(rng, n_ref=1, beta=None)
+    network = draw(rng, n_ref=1, beta=None, surrogate=surrogate, sharpness=sharpness)
     neurons = network.neurons
     record = simulate(on_device(network), on_device(rng.standard_normal((20, 2, 3))), keep=("v",))
     v, h = xp.asnumpy(record.kept["v"]), 1e-6
-    above, below = (bump((v + step - neurons.theta) / neurons.theta, neurons.gamma) for step in (h, -h))
+    above, below = (smooth_spike(neurons, v + step - neurons.theta, neurons.theta)[0] for step in (h, -h))
     assert_allclose(xp.asnumpy(record.psi), (above - below) / (2 * h), atol=2e-6)
+
+
+def test_relative_neurons_differ_where_thresholds_adapt():
+    """Without adaptation A is theta, and they are those of the paper; and a wrong slope of A would show."""
+    xp.use(dtype="float64")
+    network, x, err, R = setting()
+    relative = dataclasses.replace(network, neurons=dataclasses.replace(network.neurons, relative=True))
+    for beta, same in ((network.neurons.beta, False), (0.0, True)):
+        first, second = (
+            dataclasses.replace(net, neurons=dataclasses.replace(net.neurons, beta=beta)) for net in (network, relative)
+        )
+        records = [simulate(net, x) for net in (first, second)]
+        assert_array_equal(records[0].z, records[1].z)  # [u > 0] is the same
+        grads = [eprop_gradients(*pair, err, R) for pair in zip((first, second), records, strict=True)]
+        assert (differ(*grads) < 1e-12) == same
 
 
 # where theory says that e-prop is BPTT
@@ -552,6 +592,131 @@ def test_replicas_equal_separate_runs(backend, T, decays, variant, readout):
         expected = all_rules(network, simulate(network, own, done=done), err[index], R[index], B[index])
         for name, tree in expected.items():
             compare(parameters.map(lambda leaf, index=index: leaf[index], found[name]), tree, 1e-11)
+
+
+# chunks of a sequence
+
+
+def cut(T, at):
+    """Slices that cut T steps at some places."""
+    edges = [0, *sorted({place for place in at if 0 < place < T}), T]
+    return [slice(*pair) for pair in itertools.pairwise(edges)]
+
+
+def in_chunks(rule, network, x, err, R, places, done=None, state=None, **more):
+    """The sum of a rule's gradients over chunks, and the traces that the last one leaves."""
+    total, traces = None, None
+    for part in places:
+        record = simulate(network, x[..., part, :, :], state=state, done=None if done is None else done[..., part, :])
+        varies = R is not None and R.shape[-3] > 1
+        signal = R[..., part, :, :] if varies else R
+        grads = rule(network, record, err[..., part, :, :], signal, traces=traces, **more)
+        total = grads if total is None else parameters.map(lambda a, b: a + b, total, grads)
+        state, traces = record.state, traces_after(network, record, traces)
+    return total, traces
+
+
+@hypothesis.given(
+    seed=st.integers(0, 10_000),
+    cell=st.fixed_dictionaries(SIZES | CELLS | {"n_ref": st.integers(1, 4)}),
+    trial=st.fixed_dictionaries(TRIALS),
+    at=st.lists(st.integers(1, 11), max_size=4),
+)
+def test_gradients_of_chunks_add_up_to_that_of_the_whole(seed, cell, trial, at):
+    """To 1e-12, by either form of e-prop, wherever the sequence is cut; and the traces do not depend on the cuts."""
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(seed)
+    network, T, batch = draw(rng, **cell), trial["T"], trial["batch"]
+    x = rng.random((T, batch, cell["n_in"])) < 0.5
+    state = draw_state(rng, network, batch) if trial["begun"] else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] else None
+    record = simulate(network, x, state=state, done=done)
+    err, R = rng.standard_normal(record.output.shape), draw_R(rng, trial["kind"], T, batch, cell["n"])
+    B = draw_feedback(rng, network, trial["feedback"])
+    whole, left = online_gradients(network, record, err, R, feedback=B), traces_after(network, record)
+    for rule in (eprop_gradients, online_gradients):
+        found, traces = in_chunks(rule, network, x, err, R, cut(T, at), done, state, feedback=B)
+        compare(found, whole)
+        compare(traces, left)
+
+
+def test_the_traces_of_a_chunk_are_those_of_every_synapse(backend):
+    """After each step, those that `eligibility_traces` carries forward; eps_a is moved on by one more step."""
+    rng = np.random.default_rng(3)
+    network = on_device(draw(rng, beta="one", decays="one"))
+    x = on_device(rng.random((9, 2, 3)) < 0.6)
+    record = simulate(network, x)
+    e_so_far = 0.0
+    for t, trace in enumerate(eligibility_traces(network, record)):
+        found = traces_after(network, simulate(network, x[: t + 1]))
+        eps_a = network.neurons.rho * trace.eps_a + trace.e
+        compare([found.eps_v, found.eps_a, found.ebar], [trace.eps_v, eps_a, trace.ebar])
+        e_so_far = e_so_far + np.abs(xp.asnumpy(trace.e)).sum()
+    assert e_so_far > 0 and xp.asnumpy(found.eps_a).any()
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_chunks_of_replicas(variant):
+    """Replicas with constants and readouts of their own."""
+    xp.use(dtype="float64")
+    networks, together, x, err, R, B, done = replicas(8, "each", variant, "varying", True, True)
+    places = cut(8, [3, 5])
+    found, traces = in_chunks(eprop_gradients, together, x, err, R, places, done, feedback=B)
+    compare(found, in_chunks(online_gradients, together, x, err, R, places, done, feedback=B)[0], 1e-11)
+    for index, network in enumerate(networks):
+        own = x if variant == "shared" else x[index]
+        expected, left = in_chunks(eprop_gradients, network, own, err[index], R[index], places, done, feedback=B[index])
+        compare(parameters.map(lambda leaf, index=index: leaf[index], found), expected, 1e-11)
+        compare(parameters.map(lambda leaf, index=index: leaf[index], traces), left, 1e-11)
+
+
+def test_without_traces_a_chunk_forgets():
+    xp.use(dtype="float64")
+    network, x, err, _ = setting()
+    whole = eprop_gradients(network, simulate(network, x), err)
+    first = simulate(network, x[:8])
+    second = simulate(network, x[8:], state=first.state)
+    halves = eprop_gradients(network, first, err[:8]), eprop_gradients(network, second, err[8:])
+    assert differ(parameters.map(lambda a, b: a + b, *halves), whole) > 0.01
+
+
+def test_traces_are_of_this_network_and_batch():
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(0)
+    network = draw(rng)
+    record = simulate(network, rng.random((5, 2, 3)))
+    traces = traces_after(network, record)
+    assert repr(traces) == "SpikingTraces of 7 x 4 synapses, batch 2"
+    of_three = traces_after(network, simulate(network, rng.random((5, 3, 3))))
+    for wrong, message in ((of_three, "traces.zbar has shape"), (record.state, "traces is a SpikingState")):
+        for call in (eprop_gradients, online_gradients):
+            with pytest.raises(PlasticError, match=message):
+                call(network, record, record.output, traces=wrong)
+        with pytest.raises(PlasticError, match=message):
+            traces_after(network, record, wrong)
+    compare(traces, traces_after(network, record))  # nothing was changed
+
+
+def test_memory_of_chunks_does_not_grow_with_the_stream():
+    """A stream of 40 chunks takes the memory of one of 4, whose arrays are those of a chunk and of every synapse."""
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(0)
+    network = draw(rng, n_in=30, n=30, beta="one", decays="one")
+    x = rng.random((50, 4, 30)) < 0.1
+
+    def peak(chunks):
+        state = traces = None
+        tracemalloc.start()
+        for _ in range(chunks):
+            record = simulate(network, x, state=state)
+            eprop_gradients(network, record, record.output, traces=traces)
+            state, traces = record.state, traces_after(network, record, traces)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    peak(1)
+    assert peak(40) < 1.2 * peak(4)
 
 
 # lengths of stretches, backends, precision, memory

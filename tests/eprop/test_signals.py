@@ -276,3 +276,43 @@ def test_numbers_of_numpy_keep_the_precision(function):
     xp.use(dtype="float32")
     z = np.random.default_rng(0).random(SHAPE) < 0.4
     assert all(each.dtype == np.float32 for each in function(z, np.float64(0.1), np.float64(2.0)))
+
+
+# a label for every frame
+
+
+@pytest.mark.parametrize("padding", [False, True])
+def test_framewise_averages_over_the_frames_of_each_sequence(padding):
+    xp.use(dtype="float64")
+    output, labels, lengths = readouts(), classes(shape=SHAPE[:2]), np.array([5, 1, 2, 4])
+    y = np.exp(output) / np.exp(output).sum(axis=-1, keepdims=True)
+    each = -np.log(np.take_along_axis(y, labels[..., None], axis=-1)[..., 0])
+    wanted = each.mean() if padding else np.mean([each[:n, k].mean() for k, n in enumerate(lengths)])
+    loss, err = signals.framewise(output, labels, lengths, padding=padding)
+    assert_allclose(loss, wanted, rtol=1e-13)
+    step = 1e-6
+    for place in np.ndindex(output.shape):
+        ahead, behind = output.copy(), output.copy()
+        ahead[place] += step
+        behind[place] -= step
+        slope = [signals.framewise(o, labels, lengths, padding=padding)[0] for o in (ahead, behind)]
+        assert_allclose(err[place], (slope[0] - slope[1]) / (2 * step), atol=1e-9)
+    wrong = output.argmax(axis=-1) != labels
+    found = signals.framewise_error(output, labels, lengths)
+    assert_allclose(found, np.mean([wrong[:n, k].mean() for k, n in enumerate(lengths)]), rtol=1e-13)
+
+
+def test_framewise_keeps_replicas_and_refuses_what_does_not_fit():
+    output, labels = readouts(shape=(2, *SHAPE)), classes(shape=SHAPE[:2])
+    loss, err = signals.framewise(output, labels, [5, 1, 2, 4])
+    alone, its = signals.framewise(output[1], labels, [5, 1, 2, 4])
+    assert loss.shape == (2,) and loss[1] == alone
+    assert_array_equal(err[1], its)
+    for more, named in (
+        ({"labels": labels[0]}, "a class for each frame"),
+        ({"labels": labels + 3}, "labels"),
+        ({"lengths": [5, 1, 2]}, "lengths must be 4"),
+        ({"lengths": [5, 1, 2, 6]}, "from 1 to 5"),
+    ):
+        with pytest.raises(PlasticError, match=named):
+            signals.framewise(**{"output": output[0], "labels": labels, "lengths": None} | more)

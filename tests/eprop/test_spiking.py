@@ -19,7 +19,7 @@ from plastic.errors import PlasticError
 KEPT = ("v", "a", "r", "u")
 
 
-def draw(rng, n_in=3, n=4, n_out=2, beta="each", gain="1 - alpha", decays="each", bias=True, n_ref=3, unmasked=False):
+def draw(rng, n_in=3, n=4, n_out=2, beta="each", gain="1 - alpha", decays="each", bias=True, **cell):
     """A network of host arrays that spikes now and then. decays: "each" neuron has its own, or "one" for all."""
 
     def constant(low, high):
@@ -28,7 +28,9 @@ def draw(rng, n_in=3, n=4, n_out=2, beta="each", gain="1 - alpha", decays="each"
     alpha, rho, theta = constant(0.6, 0.95), constant(0.8, 0.99), constant(0.7, 1.3)
     own = {"each": rng.uniform(0, 0.3, (1, n)) * (np.arange(n) % 3 > 0), "one": 0.2, None: None}[beta]
     strength = 1.0 if gain == 1 else 5.0
-    neurons = Neurons(alpha, theta, rho, own, 0.45, 1.0 if gain == 1 else 1 - alpha, n_ref, unmasked)
+    if cell.get("unmasked") or cell.get("surrogate", "piecewise_linear") != "piecewise_linear":
+        cell["relative"] = False
+    neurons = Neurons(alpha, theta, rho, own, 0.45, 1.0 if gain == 1 else 1 - alpha, **({"n_ref": 3} | cell))
     W_in, W_rec, W_out = (rng.standard_normal(shape) for shape in ((n_in, n), (n, n), (n, n_out)))
     W_in, W_rec = (strength * (W + 0.4) / np.sqrt(len(W)) for W in (W_in, W_rec))
     b_out = rng.standard_normal((1, n_out)) if bias else None
@@ -65,7 +67,7 @@ def literal(network, x, state=None, done=None):
 
     state = SpikingState(*np.zeros((5, batch, n)), np.zeros((batch, n_out))) if state is None else state
     v, a, z, s, r, y = (np.array(getattr(state, name)) for name in ("v", "a", "z", "s", "r", "y"))
-    names = [*KEPT, "z", "s", "psi", "psi_unmasked"]
+    names = [*KEPT, "z", "s", "psi", "psi_unmasked", "v_over_A"]
     found = {name: np.zeros((T, batch, n)) for name in names} | {"y": np.zeros((T, batch, n_out))}
     for b in range(batch):
         for t in range(T):
@@ -79,9 +81,20 @@ def literal(network, x, state=None, done=None):
                 drive += sum(z_before[i] * network.W_rec[i, j] for i in range(n) if i != j)
                 a[b, j] = rho * a[b, j] + s[b, j]
                 v[b, j] = alpha * v[b, j] + gain * drive - theta * z_before[j]
-                u = (v[b, j] - theta - beta * a[b, j]) / theta
+                A = theta + beta * a[b, j]
+                scale = A if neurons.relative else theta
+                u, sharp = (v[b, j] - A) / scale, neurons.sharpness
                 silent = r[b, j] > 0
-                psi = neurons.gamma / theta * max(0.0, 1 - abs(u))
+                psi = (
+                    neurons.gamma
+                    * {
+                        "piecewise_linear": max(0.0, 1 - sharp * abs(u)) / scale,
+                        "exponential": math.exp(-sharp * abs(v[b, j] - A)),
+                        "fast_sigmoid": (1 + sharp * abs(v[b, j] - A)) ** -2,
+                        "arctan": 1 / math.pi / (1 + (sharp * math.pi * (v[b, j] - A)) ** 2),
+                    }[neurons.surrogate]
+                )
+                found["v_over_A"][t, b, j] = v[b, j] / A
                 for name, value in (("v", v[b, j]), ("a", a[b, j]), ("r", r[b, j]), ("u", u)):
                     found[name][t, b, j] = value
                 z[b, j] = u > 0 and not silent
@@ -124,6 +137,10 @@ def compare(network, x, state=None, done=None):
         close(record.psi_unmasked, expected["psi_unmasked"])
     else:
         assert record.psi_unmasked is None
+    if network.neurons.relative:
+        close(record.v_over_A, expected["v_over_A"])
+    else:
+        assert record.v_over_A is None
     assert (record.done is None) == (flag is None)
     return expected
 
@@ -136,6 +153,9 @@ CELLS = {
     "bias": st.booleans(),
     "n_ref": st.integers(1, 4),
     "unmasked": st.booleans(),
+    "relative": st.booleans(),
+    "surrogate": st.sampled_from(["piecewise_linear", "exponential", "fast_sigmoid", "arctan"]),
+    "sharpness": st.sampled_from([1.0, 0.6, 1.7]),
 }
 
 
@@ -548,6 +568,22 @@ def test_a_decay_comes_from_a_time_constant():
 def test_a_time_constant_is_above_0(tau):
     with pytest.raises(PlasticError, match="tau_a is"):
         decay(tau, "tau_a")
+
+
+@pytest.mark.parametrize(
+    ("constants", "message"),
+    [
+        ({"surrogate": "triangle"}, "surrogate"),
+        ({"sharpness": 0.0}, "sharpness"),
+        ({"relative": 2}, "relative"),
+        ({"relative": True, "unmasked": True}, "relative neurons"),
+        ({"relative": True, "surrogate": "arctan"}, "relative neurons"),
+    ],
+    ids=str,
+)
+def test_a_surrogate_is_one_of_those_there_are(constants, message):
+    with pytest.raises(PlasticError, match=message):
+        Neurons(0.9, 1.0, **constants)
 
 
 def test_n_ref_is_1_or_more():

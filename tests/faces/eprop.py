@@ -61,6 +61,14 @@ MISUSE = {
     "state a number": lambda net, x, y: eprop.predict(net, x, state=0),
     "record a network": _simulated(lambda net, x, record, err: eprop.eprop_gradients(net, net, err)),
     "err transposed": _simulated(lambda net, x, record, err: eprop.eprop_gradients(net, record, err[0])),
+    "traces of another batch": _simulated(
+        lambda net, x, record, err: eprop.online_gradients(
+            net, record, err, traces=eprop.traces_after(net, eprop.simulate(net, x[:, :1]))
+        )
+    ),
+    "traces a state": _simulated(
+        lambda net, x, record, err: eprop.eprop_gradients(net, record, err, traces=record.state)
+    ),
     "R of another shape": _simulated(lambda net, x, record, err: eprop.bptt_gradients(net, record, err, err)),
     "a history of another name": lambda net, x, y: eprop.simulate(net, x, keep=("w",)),
     "keep a word": lambda net, x, y: eprop.simulate(net, x, keep="v"),

@@ -41,6 +41,9 @@ WRONG_BATCHES = {
     "amplifier below 1": lambda net, x, y: pc.pc(net, x, y, amplifier=0.9),
     "a step without a target": lambda net, x, y: pc.step(net, pc.State(net, x), x),
     "a step on another batch": lambda net, x, y: pc.step(net, pc.State(net, x, y), x[:1]),
+    "a free input of another width": lambda net, x, y: pc.FreeState(net, x, y, free=np.ones(x.shape[-1] + 1)),
+    "a prior of no layer": lambda net, x, y: pc.FreeState(net, x, y, priors={9: pc.Laplace(1.0)}),
+    "a prior of the input alone": lambda net, x, y: pc.FreeState(net, x, y, priors=pc.Laplace(1.0)),
     "a loss of each sample": lambda net, x, y: pc.step(net, pc.State(net, x), x, lambda o: (xp.sum(o, axis=-1), o)),
 }
 BAD_NETWORKS = {
@@ -55,6 +58,10 @@ BAD_NETWORKS = {
 
 def _made(constants):
     return lambda net, x, y: pc.network((6, 5, 2), np.random.default_rng(0), **constants)
+
+
+def _made_residual(constants):
+    return lambda net, x, y: pc.residual((6, 5, 2), np.random.default_rng(0), **constants)
 
 
 def _made_convolutional(constants):
@@ -95,6 +102,20 @@ CASES = [
         constants={"phi": "linear", "after": True},
         steps=STEPS,
         misuse={"labels for the equilibrium": lambda net, x, y: pc.equilibrium(net, x, xp.argmax(y, axis=-1))},
+    ),
+    Case(
+        pc,
+        "residual",
+        (6, 4, 4, 2),
+        batch(6, 2),
+        INFERRING,
+        outputs=2,
+        constants={"phi": ["tanh", "sigmoid"], "bias": True},
+        steps=STEPS,
+        misuse=WRONG_BATCHES
+        | {name: _made_residual(each) for name, each in BAD_NETWORKS.items() if "after" not in each}
+        | {"hidden layers of two widths": lambda net, x, y: pc.residual((6, 5, 4, 2), np.random.default_rng(0))}
+        | {"target propagation through skips": lambda net, x, y: pc.tp(net, x, y)},
     ),
     Case(
         pc,

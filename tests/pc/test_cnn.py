@@ -22,7 +22,7 @@ def network():
     return convolutional((3, 2), (4,), np.random.default_rng(1), size=3)
 
 
-@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize("rule", ["ipc", "repeated_bp"])
 def test_a_step_is_T_updates_with_the_published_constants_of_sums(rule, batch):
     net, by_hand = network(), network()
     adam = Adam(0.01, eps=1e-8 / 5, weight_decay=cnn.WEIGHT_DECAY / 5)
@@ -32,7 +32,7 @@ def test_a_step_is_T_updates_with_the_published_constants_of_sums(rule, batch):
     of_sums = Adam(0.01, weight_decay=0.01)
     state, others = State(by_hand, *batch, gamma=0.5), of_sums.init(by_hand.parameters)
     for _ in range(3):
-        grads, _ = (step if rule == "pc" else repeated_bp)(by_hand, state, batch[0])
+        grads, _ = (step if rule == "ipc" else repeated_bp)(by_hand, state, batch[0])
         for layer in grads["layers"]:
             layer.W[...] *= 5  # a sum over the batch
             if layer.b is not None:
@@ -61,11 +61,11 @@ def test_outputs_that_are_all_silent_count_as_errors_where_they_are_rectified(ba
     x, _ = batch
     y = np.tile([1.0, 0, 0, 0], (5, 1))
     assert np.all(predict(net, x) < 0)
-    assert cnn.errors(net, "bp", x, y)["test_error"].tolist() == [0]
+    assert cnn.errors(net, "repeated_bp", x, y)["test_error"].tolist() == [0]
     assert cnn.errors(net, "bp_published", x, y)["test_error"].tolist() == [1]
 
 
 def test_both_halves_make_the_whole(batch):
     net, (x, y) = network(), batch
-    found = cnn.errors(net, "pc", x, y)
+    found = cnn.errors(net, "ipc", x, y)
     assert_allclose(found["test_error"], (2 * found["validation_error"] + 3 * found["held_out_error"]) / 5)

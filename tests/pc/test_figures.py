@@ -137,6 +137,43 @@ def test_changing_worlds_show_all_rates_and_the_best_over_time(name, columns, pa
             assert_allclose(y, errors[list(rates).index(chosen)].mean(axis=0))
 
 
+def test_depth_shows_the_curves_of_all_rates(pair):
+    run = pair("depth")[0]
+    for axis, (rule, label) in zip(
+        figures.depth_curves([run]).axes, (("pc", "predictive coding"), ("bp", "backpropagation")), strict=True
+    ):
+        assert axis.get_title() == f"{label}, 3 layers" and axis.get_xlabel() == "epoch"
+        rates, values = best_rate.curves(run.metrics(), "test_error", rule=rule, depth=3)
+        shown = curves(axis)
+        assert len(shown) == 2
+        for rate, each in zip(rates, values, strict=True):
+            assert_allclose(shown[f"$\\eta$ = {rate:g}"][1], each.mean(axis=0))
+
+
+def test_forgetting_shows_the_task_just_learned_and_the_other(pair):
+    run = pair("forgetting")[0]
+    metrics = run.metrics()
+    axes = figures.forgetting_split([run]).axes
+    for rule, label in (("pc", "predictive coding"), ("bp", "backpropagation")):
+        rates, first = best_rate.curves(metrics, "task0_error", rule=rule)
+        _, second = best_rate.curves(metrics, "task1_error", rule=rule)
+        learned = np.concatenate(
+            [first[..., 1:5], second[..., 5:]], axis=-1
+        )  # four iterations of one, one of the other
+        other = np.concatenate([second[..., 1:5], first[..., 5:]], axis=-1)
+        for axis, expected in zip(axes, (learned, other), strict=True):
+            assert_allclose(curves(axis)[label], [rates, expected.mean(axis=(1, 2))])
+
+
+def test_runs_of_different_tasks_are_drawn_apart(pair, tmp_path):
+    run = pair("depth")[0]
+    line = LINES["depth"].format(data=run.option("dataset")) + " --task=regression"
+    other = one_run(line, tmp_path)
+    assert "half the squared error" in figures.depth([other]).axes[0].get_ylabel()
+    with pytest.raises(PlasticError, match="draw them apart"):
+        figures.depth([run, other])
+
+
 def test_interference_shows_the_paths_of_both_outputs(pair):
     run = pair("interference")[0]
     arrays = run.arrays()

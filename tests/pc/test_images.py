@@ -18,7 +18,7 @@ from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc import Network, predict, rules
 from plastic.pc.__main__ import COMMANDS
-from plastic.pc.experiments import best_rate, drift, forgetting, images, options, replicas
+from plastic.pc.experiments import best_rate, drift, forgetting, images, learning, options, replicas
 from plastic.pc.experiments.passes import Passes
 
 TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
@@ -129,7 +129,7 @@ def test_published_rates_are_of_sums_over_the_batch(rule, batch):
     network = replicas.networks((9, 4, 10), functions.sigmoid, (3, 5), rates, xavier_uniform)
     x, y = rng.random((2, 1, batch, 9)), rng.random((2, 1, batch, 10))
     before = [layer.W.copy() for layer in network.layers]
-    vital = replicas.step_of(network, options.Inference(6, 0.1, 1.0).rules()[rule], rates)((x, y), 1)
+    vital = replicas.step_of(network, learning.updates_of(rule, options.Inference(6, 0.1, 1.0)), rates)((x, y), 1)
     assert_array_equal(vital, np.abs(network.layers[-1].W).max(axis=(-2, -1)))
     constants = {"T": 6, "gamma": 0.1, "discount": 1.0} if rule == "pc" else {}
     for s, (r, rate) in itertools.product(range(2), enumerate(rates)):
@@ -341,14 +341,15 @@ def test_the_quirks_of_forgetting():
     found = samples()
     for shared in (True, False):
         permutation = xp.generator(1).data.permutation(10)
-        tasks = forgetting.tasks_of(1, found, "test", 100, shared)
+        tasks = forgetting.tasks_of(1, found, "test", 100, shared, False)
         for task, (chosen, outputs) in enumerate(tasks):
             labels = found.test[1][chosen]
             assert set(labels) == set(range(5 * task, 5 * task + 5)) and len(labels) == 25
             assert_array_equal(outputs, (permutation[labels] if shared else labels) % 5)
 
 
-def test_the_tasks_take_turns_of_four_passes(monkeypatch):
+@pytest.mark.parametrize("interval", [4, 2])
+def test_the_tasks_take_turns(interval, monkeypatch):
     seen = []
 
     def train(part, net, rule, source, evaluate, **_):
@@ -357,14 +358,14 @@ def test_the_tasks_take_turns_of_four_passes(monkeypatch):
 
     monkeypatch.setattr(replicas, "train", train)
     monkeypatch.setattr(best_rate, "report", lambda *_: [])
-    command(LINES["forgetting"])
+    command(f"{LINES['forgetting']} --interval={interval}")
     source, tasks = seen[0], []
     for _ in range(9):
         batches = [source.next()[0] for _ in range(source.per_epoch)]
         tasks.append(np.concatenate(batches, axis=2)[0, 0])
     sets = [{row.tobytes() for row in each} for each in tasks]
-    assert all(sets[k] == sets[0] for k in (1, 2, 3, 8)) and all(sets[k] == sets[4] for k in (5, 6, 7))
-    assert not sets[0] & sets[4] and [batch.shape[2] for batch in batches] == [8, 8, 8, 6]
+    assert all(each == sets[(k // interval % 2) * interval] for k, each in enumerate(sets))
+    assert not sets[0] & sets[interval] and [batch.shape[2] for batch in batches] == [8, 8, 8, 6]
 
 
 def test_tasks_of_different_length_are_refused():
@@ -567,9 +568,149 @@ def test_a_rate_at_the_edge_of_the_grid_is_told():
     assert [edge(1, 2, 3), edge(2, 1, 3), edge(3, 2, 1), edge(1)] == ["smallest", "", "largest", ""]
 
 
-def test_the_interval_is_that_of_the_mean():
-    values = np.random.default_rng(0).standard_normal((400, 2))
-    mean, low, high = best_rate.interval(values)
-    assert_allclose(mean, values.mean(axis=0))
-    assert_allclose(high - mean, values.std(axis=0) / 20, rtol=0.15)  # 68 %: a standard error to either side
-    assert_allclose(mean - low, values.std(axis=0) / 20, rtol=0.15)
+# rules
+
+
+def test_every_rule_trains_on_images_and_some_are_equal():
+    """Z-IL gives the gradients of BP, and so do fixed predictions with gamma = 1 and enough steps."""
+    line = LINES["smalldata"].replace("--T=5", "--T=3 --gamma=1").replace("--per_class=3,6", "--per_class=6")
+    folder, lines = command(f"{line} --rules=pc,ipc,fixed_prediction,zil,bp,repeated_bp")
+    assert [text.split(", ", 1)[1].split(":")[0] for text in lines[:6]] == [
+        "PC", "iPC", "fixed prediction", "Z-IL", "BP", "repeated BP"
+    ]  # fmt: skip
+    weights = {
+        rule: plastic.load(folder, part={"rule": rule}).network.layers
+        for rule in ("pc", "ipc", "fixed_prediction", "zil", "bp", "repeated_bp")
+    }
+    for rule in ("fixed_prediction", "zil"):
+        for one, other in zip(weights[rule], weights["bp"], strict=True):
+            assert_allclose(one.W, other.W, rtol=1e-8, atol=1e-12)
+    for rule in ("pc", "ipc", "repeated_bp"):
+        assert not np.allclose(weights[rule][0].W, weights["bp"][0].W, atol=1e-6)
+
+
+# variants
+
+
+@pytest.mark.parametrize(
+    ("option", "phi", "draw"),
+    [
+        ("--activation=tanh", "tanh", lambda *n: xavier_normal(*n, gain=5 / 3)),
+        ("--activation=relu --init=xavier-uniform", "relu", lambda *n: xavier_uniform(*n, gain=2**0.5)),
+        ("--activation=linear --rules=bp,tp", "linear", xavier_normal),
+    ],
+)
+def test_depth_with_other_activations_and_initial_weights(option, phi, draw):
+    line = LINES["depth"].replace("=0.05,0.01", "=1e-30")
+    network = plastic.load(command(f"{line} {option}")[0], part={"rule": "bp", "depth": 3}).network
+    assert {each.name for each in network.phi} == {phi}
+    generator = xp.generator(5).init
+    for layer, pair in zip(network.layers, itertools.pairwise((9, 64, 64, 10)), strict=True):
+        assert_allclose(layer.W[1, 0], draw(generator, *pair), rtol=1e-6)
+
+
+def test_regression_returns_the_images_themselves():
+    """One hidden layer, one update of the last layer by hand; what diverges is not a number and is never the best."""
+    line = LINES["depth"].replace("--depths=1,3", "--depths=1").replace("0.05,0.01", "1e6,0.01")
+    folder, lines = command(f"{line} --task=regression")
+    found, network = metrics(folder), plastic.load(folder, part={"rule": "pc"}).network
+    assert network.sizes == (9, 9) and "test_error" not in found
+    x = data.load("tiny.npz").test[0]
+    losses = 0.5 * np.sum((predict(network, x) - x) ** 2, axis=-1).mean(axis=-1)
+    last = [k for k in range(len(found["rule"])) if (found["rule"][k], found["epoch"][k]) == ("pc", 2)]
+    values = [found["test_loss"][k] for k in last]
+    assert_allclose(values[1::2], losses[:, 1], rtol=1e-5)
+    assert np.all(np.isnan(values[::2])) and [found["rate"][k] for k in last[:2]] == [1e6, 0.01]
+    assert all("mean test loss" in text and "rate 0.01" in text for text in lines)
+
+
+def test_regression_learns():
+    folder, _ = command(LINES["depth"].replace("--depths=1,3", "--depths=2") + " --task=regression")
+    found = metrics(folder)
+    for rule in ("pc", "bp"):
+        curve = best_rate.best(found, "mean", "test_loss", "test_loss", rule=rule, depth=2)["curve"]
+        assert np.all(curve[:, -1] < curve[:, 0])
+
+
+@pytest.mark.parametrize("name", ["depth", "forgetting"])
+def test_colours_become_grey(name, tmp_path):
+    rng, sets = np.random.default_rng(3), {}
+    for split, count in (("train", 120), ("test", 60)):
+        sets |= {f"x_{split}": rng.random((count, 3, 3, 3)), f"y_{split}": np.arange(count) % 10}
+    sets["x_train"][0] = 1  # white: x is divided by the largest
+    np.savez("colour.npz", **sets)
+    grey = {key: value @ np.array([0.299, 0.587, 0.114]) if key[0] == "x" else value for key, value in sets.items()}
+    np.savez("grey.npz", **grey)
+    folders = [command(LINES[name].replace("tiny", kind))[0] for kind in ("colour", "grey")]
+    errors = [metrics(folder)["test_error"] for folder in folders]
+    assert_allclose(*errors, atol=1e-12)
+    part = {"rule": "pc"} | ({"depth": 3} if name == "depth" else {})
+    outputs = [plastic.load(folder, part=part).predict(some["x_test"]) for folder, some in zip(folders, (sets, grey),
+                                                                                              strict=True)]  # fmt: skip
+    assert_allclose(*outputs, atol=1e-5)
+
+
+def test_small_data_with_other_widths_and_coefficients_of_the_loss():
+    line = LINES["smalldata"].replace("--per_class=3,6", "--per_class=6").replace("--epochs=2", "--epochs=1")
+    plain, doubled, faster = (
+        {rule: plastic.load(folder, part={"rule": rule}).network for rule in ("pc", "bp")}
+        for folder in (
+            command(f"{line} --width=8")[0],
+            command(f"{line} --width=8 --loss_coefficient=1")[0],
+            command(f"{line} --width=8".replace("0.05,0.01", "0.1,0.02"))[0],
+        )
+    )
+    assert plain["pc"].sizes == (9, 8, 8, 10)
+    for one, other, twice in zip(plain["bp"].layers, doubled["bp"].layers, faster["bp"].layers, strict=True):
+        assert not np.allclose(one.W, other.W)
+        assert_allclose(other.W, twice.W, rtol=1e-9)  # a factor of the loss is one of BP's rate
+    pairs = zip(doubled["pc"].layers, faster["pc"].layers, strict=True)
+    assert not any(np.allclose(other.W, twice.W, rtol=1e-4) for other, twice in pairs)
+
+
+def test_tasks_with_outputs_of_their_own():
+    folder, _ = command(f"{LINES['forgetting']} --separate_outputs --last_output --width=6")
+    network = plastic.load(folder, part={"rule": "pc"}).network
+    assert network.sizes == (9, 6, 6, 6, 10) and network.counted is None
+    without = plastic.load(command(f"{LINES['forgetting']} --separate_outputs")[0], part={"rule": "pc"}).network
+    assert without.counted.tolist() == [1] * 9 + [0]
+    found = samples()
+    for task, (chosen, outputs) in enumerate(forgetting.tasks_of(1, found, "test", 100, True, True)):
+        assert_array_equal(outputs, found.test[1][chosen])
+        assert set(outputs) == set(range(5 * task, 5 * task + 5))
+
+
+def test_blocked_errors_are_those_of_the_task_that_is_learned():
+    """With one task alone (an interval as long as training), the outputs of the other never move."""
+    line = f"{LINES['forgetting']} --separate_outputs --interval=9"
+    first = [xavier_normal(xp.generator(3).init, 9, 32)]  # the first draw, to see that others did move
+    for rule in ("pc", "bp"):
+        blocked = plastic.load(command(f"{line} --blocked_errors")[0], part={"rule": rule}).network.layers
+        free = plastic.load(command(f"{line} --last_output")[0], part={"rule": rule}).network.layers
+        generator = xp.generator(3).init
+        start = [xavier_normal(generator, *pair) for pair in itertools.pairwise((9, 32, 32, 32, 10))][-1]
+        assert_allclose(blocked[-1].W[0, 0, :, 5:], start[:, 5:], rtol=1e-6)
+        assert not np.allclose(blocked[-1].W[0, 0, :, :5], start[:, :5])
+        assert not np.allclose(free[-1].W[0, 0, :, 5:], start[:, 5:])
+        assert not np.allclose(blocked[0].W[0, 0], first[0])
+
+
+def test_the_gradient_of_blocked_errors_is_that_of_their_loss():
+    rng = np.random.default_rng(0)
+    output, y = rng.random((2, 3, 10)), np.eye(10)[np.array([[0, 4, 2], [7, 9, 5]])]
+    loss, err = forgetting.of_the_task(output, y)
+    expected = (output - y) * np.repeat(np.array([[1, 0], [0, 1]]), 5, axis=-1)[:, None]
+    assert_allclose(err, expected)
+    assert_allclose(loss, 0.5 * np.sum(expected**2, axis=(-2, -1)))
+
+
+def test_the_interval_between_tasks_and_the_split_of_their_errors():
+    rows = [
+        {"rule": "pc", "rate": 0.1, "seed": 1, "epoch": k, "task0_error": k / 100, "task1_error": k / 10}
+        for k in range(7)
+    ]
+    found = {name: [row[name] for row in rows] for name in rows[0]}
+    rates, errors = forgetting.split(found, "pc", 2)  # tasks 0, 0, 1, 1, 0, 0
+    assert rates.tolist() == [0.1]
+    assert_allclose(errors["resuming"][0, 0], [0.01, 0.02, 0.3, 0.4, 0.05, 0.06])
+    assert_allclose(errors["forgetting"][0, 0], [0.1, 0.2, 0.03, 0.04, 0.5, 0.6])

@@ -64,9 +64,11 @@ DEFAULTS = {
     "teacher": {"iterations": 128, "points": 64, "batch_size": 4, "T": 128, "gamma": 0.1, "discount": 0.8},
     "erratic": {"iterations": 64, "T": 200, "gamma": 0.1, "discount": 0.9, "width": 32, "few_seeds": 5},
     "depth": {"epochs": 64, "per_class": 60, "T": 128, "gamma": 0.1, "discount": 0.5}
-    | {"dataset": "FMNIST", "seeds": (1, 2, 3)},
+    | {"dataset": "FMNIST", "seeds": (1, 2, 3), "rules": ("pc", "bp")}
+    | {"activation": "leaky", "init": "xavier-normal", "task": "classification"},
     "online": {"epochs": 64, "batches": 200, "T": 64, "gamma": 0.1, "discount": 0.5, "seeds": (1, 2, 3)},
-    "smalldata": {"epochs": 64, "T": 64, "gamma": 1.0, "discount": 0.5, "same_test": True, "seeds": (1, 2, 3)},
+    "smalldata": {"epochs": 64, "T": 64, "gamma": 1.0, "discount": 0.5, "same_test": True, "seeds": (1, 2, 3)}
+    | {"width": 32, "loss_coefficient": 0.5, "rules": ("pc", "bp")},
     "forgetting": {
         "per_class": 600,
         "batch_size": 500,
@@ -75,6 +77,10 @@ DEFAULTS = {
         "discount": 0.9,
         "shared_outputs": True,
         "last_output": False,
+        "separate_outputs": False,
+        "blocked_errors": False,
+        "interval": 4,
+        "width": 32,
     },
     "drift": {
         "per_class": 120,
@@ -130,9 +136,9 @@ def test_the_couples_of_erratic_learning():
 
 
 def test_sizes_of_the_networks_and_their_batches():
-    assert (depth.WIDTH, depth.BATCH_SIZE, depth.GAIN) == (64, 60, 0.9999000099990001)
-    assert images.HIDDEN == (32, 32) and forgetting.HIDDEN == (32, 32, 32) and replicas.SEEDS == (1, 2, 3)
-    assert (forgetting.TASKS, forgetting.PER_TASK, forgetting.EVERY) == (2, 5, 4)
+    assert (depth.WIDTH, depth.BATCH_SIZE) == (64, 60)
+    assert images.HIDDEN == (32, 32) and forgetting.LAYERS == 3 and replicas.SEEDS == (1, 2, 3)
+    assert (forgetting.TASKS, forgetting.PER_TASK) == (2, 5)
     assert (drift.BATCH_SIZE_BEFORE, images.CLASSES) == (60, 10)
     assert teacher.SIZES == (2, 2, 1) and trajectory.V == (1.0, 2.0) and trajectory.TARGET == (1.0, 1.0)
     assert interference.TARGET == (0.0, 1.0)

@@ -2,6 +2,7 @@
 
 from plastic.ep.dynamics.energy import EnergyNetwork
 from plastic.ep.dynamics.network import Network
+from plastic.ep.dynamics.part import Part
 from plastic.ep.dynamics.prototypical import PrototypicalNetwork
 
-__all__ = ["EnergyNetwork", "Network", "PrototypicalNetwork"]
+__all__ = ["EnergyNetwork", "Network", "Part", "PrototypicalNetwork"]

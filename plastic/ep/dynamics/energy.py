@@ -16,10 +16,11 @@ at any precision. With `consistent`, g_L = rho'(s_L) a_L - s_L + beta (y - s_L) 
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from plastic import require, xp
-from plastic.ep.dynamics.network import Network, Recorded, Relaxing
+from plastic.ep.dynamics.network import Network, Recorded
+from plastic.ep.dynamics.part import Part
 from plastic.types import Array
 
 
@@ -38,6 +39,8 @@ class EnergyNetwork(Network):
         PlasticError: if one of them is something else.
     """
 
+    solvers: ClassVar[tuple[str, ...]] = ("steps", "anderson")  # steps so short gain nothing from going layer by layer
+
     dt: float = 0.2
     clamp: bool = True
     consistent: bool = False
@@ -54,11 +57,11 @@ class EnergyNetwork(Network):
         """Return rho(s), what states or inputs s send to other layers."""
         return self.phi.value(s)
 
-    def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
-        """Make one step of a relaxation.
+    def step(self, w: Part, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step.
 
         Args:
-            w: the relaxation, whose state moves.
+            w: all layers of a relaxation, whose state moves.
             beta: the strength of the nudge, a number or one for each replica, (..., 1, 1).
             y: where to, (..., batch, n_L); without it there is no nudge.
         """
@@ -91,7 +94,7 @@ class EnergyNetwork(Network):
 
         Args:
             trajectory: consecutive free steps.
-            adjoint: lambda at their end, flat.
+            adjoint: lambda at their end, (..., batch, N).
         """
         dt, rho = self.dt, self.phi.value(trajectory.s)
         slope = self.phi.slope(trajectory.s, rho)
@@ -107,15 +110,15 @@ class EnergyNetwork(Network):
         m, delta, received = adjoint.copy(), xp.empty_like(adjoint), xp.empty_like(adjoint)
         switches = [xp.empty_like(each[0]) for each in trajectory.switches]
         couple = self.wiring.adjoint_coupling(delta, received, switches)
-        for t in reversed(range(trajectory.s.shape[-2])):
+        for t in reversed(range(trajectory.s.shape[-3])):
             trajectory.recall_switches(t, switches)
-            m[...] = adjoint * free[..., t, :] if self.clamp else adjoint
-            xp.multiply(gain[..., t, :], m, out=delta)
+            m[...] = adjoint * free[..., t, :, :] if self.clamp else adjoint
+            xp.multiply(gain[..., t, :, :], m, out=delta)
             delta *= dt
             yield t, adjoint, delta
             couple()
-            received *= slope[..., t, :]
-            adjoint = (1 - dt + dt * bend[..., t, :]) * m + received
+            received *= slope[..., t, :, :]
+            adjoint = (1 - dt + dt * bend[..., t, :, :]) * m + received
 
     def require_differentiable(self) -> None:
         """Raise PlasticError if the activation has no curvature, which `sweep` needs."""

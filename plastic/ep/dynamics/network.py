@@ -3,30 +3,14 @@
 import abc
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from plastic import functions, require
+from plastic.ep.dynamics.part import Part
 from plastic.ep.wiring import Convolutional, FullyConnected
 from plastic.errors import PlasticError
 from plastic.functions import Activation
 from plastic.types import Array, Tree
-
-
-class Relaxing(Protocol):
-    """What a step needs of a relaxation; see `plastic.ep.Relaxation`."""
-
-    s: Array
-    r: Array
-    a: Array
-    drive: Array
-    slope: Array
-    g: Array
-    output: Array
-    a_output: Array
-    g_output: Array
-
-    def couple(self) -> None:
-        """Write what the layers receive from each other into a."""
 
 
 class Recorded(Protocol):
@@ -57,6 +41,9 @@ class Network(abc.ABC):
     phi: Activation
     dt: float = 1.0
 
+    solvers: ClassVar[tuple[str, ...]] = ("steps", "anderson", "layerwise")
+    """How its relaxations may come to rest; see `plastic.ep.solvers`."""
+
     def __post_init__(self) -> None:
         if not isinstance(self.wiring, FullyConnected | Convolutional):
             raise PlasticError(f"wiring is a {type(self.wiring).__name__}, not a FullyConnected or Convolutional")
@@ -69,6 +56,11 @@ class Network(abc.ABC):
 
     def _more(self) -> str:
         return ""
+
+    @property
+    def as_tanh(self) -> "Network | None":
+        """The same network with tanh in the place of sigm, in the variable 2 s - 1; None where there is none."""
+        return None
 
     @property
     def parameters(self) -> dict[str, Tree]:
@@ -84,8 +76,8 @@ class Network(abc.ABC):
         """Return what states or inputs s send to other layers."""
 
     @abc.abstractmethod
-    def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
-        """Make one step of the relaxation w, nudged by beta towards y if there is a y."""
+    def step(self, w: Part, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step of a part w of a relaxation, nudged by beta towards y if there is a y."""
 
     @abc.abstractmethod
     def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:

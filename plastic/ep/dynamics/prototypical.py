@@ -9,14 +9,22 @@ The paper's map, s_k <- rho(u_k), is dt = 1; smaller dt make it leaky, which is 
 connected nets. The map is the gradient of a function of s only where rho is linear. Otherwise EP and BPTT differ even
 at rest and for small beta: a disturbance of the state is multiplied by rho' where it arrives, an adjoint where it
 leaves.
+
+With rho = sigm, rho(u) = (1 + tanh(2 u - 1)) / 2, and fully connected layers, half of the passes over the state can be
+saved: in the variable tau = 2 s - 1 the network has rho = tanh and, U_k being all weights towards layer k,
+
+    2 u_k - 1 = [tau_{k-1}, tau_{k+1}] U_k + (2 drive_k - 1 + the sums of the columns of U_k)
+    tau_L <- tau_L + dt beta ((2 y - 1) - tau_L)                          the nudge
 """
 
 import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from plastic import xp
-from plastic.ep.dynamics.network import Network, Recorded, Relaxing
+from plastic import functions, xp
+from plastic.ep.dynamics.network import Network, Recorded
+from plastic.ep.dynamics.part import Part
+from plastic.ep.wiring import FullyConnected
 from plastic.types import Array
 
 
@@ -33,15 +41,22 @@ class PrototypicalNetwork(Network):
         PlasticError: if one of them is something else.
     """
 
+    @property
+    def as_tanh(self) -> Network | None:
+        """The same network with tanh in the place of sigm, in the variable 2 s - 1; None where there is none."""
+        if self.phi is not functions.sigm or not isinstance(self.wiring, FullyConnected):
+            return None
+        return dataclasses.replace(self, phi=functions.tanh)
+
     def sent(self, s: Array) -> Array:
         """Return what states or inputs s send to other layers: themselves."""
         return s
 
-    def step(self, w: Relaxing, beta: Any = 0.0, y: Array | None = None) -> None:
-        """Make one step of a relaxation.
+    def step(self, w: Part, beta: Any = 0.0, y: Array | None = None) -> None:
+        """Make one step.
 
         Args:
-            w: the relaxation, whose state moves.
+            w: the part of a relaxation that moves; its last columns are the output if there is a y.
             beta: the strength of the nudge, a number or one for each replica, (..., 1, 1).
             y: where to, (..., batch, n_L); without it there is no nudge.
         """
@@ -68,15 +83,15 @@ class PrototypicalNetwork(Network):
 
         Args:
             trajectory: consecutive free steps.
-            adjoint: lambda at their end, flat.
+            adjoint: lambda at their end, (..., batch, N).
         """
         slope = self.phi.slope(trajectory.a, self.phi.value(trajectory.a))
         delta, received = xp.empty_like(adjoint), xp.empty_like(adjoint)
         switches = [xp.empty_like(each[0]) for each in trajectory.switches]
         couple = self.wiring.adjoint_coupling(delta, received, switches)
-        for t in reversed(range(trajectory.s.shape[-2])):
+        for t in reversed(range(trajectory.s.shape[-3])):
             trajectory.recall_switches(t, switches)
-            xp.multiply(adjoint, slope[..., t, :], out=delta)
+            xp.multiply(adjoint, slope[..., t, :, :], out=delta)
             delta *= self.dt
             yield t, adjoint, delta
             couple()

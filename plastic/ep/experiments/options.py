@@ -30,6 +30,10 @@ class NetworkOptions:
         dt: length of a step; by default 0.2, and 1 in prototypical and convolutional networks.
         clamp: keep the states of energy-based networks in [0, 1].
         consistent: rho' in the output dynamics too, so that an energy-based network follows the gradient of its energy.
+        learning_rule: ep, or vf: a vector field, whose feedback has weights of its own (Ernoult et al. 2020); for fully
+            connected networks.
+        angle: of vf: the angle, about, at which feedback weights begin to the transposes of those of the way up, in
+            degrees from 0 to 180.
         padding: 1 pads maps by (Fconv - 1) / 2, so that a convolution keeps their size.
         Fconv: rows of a filter.
         Fpool: rows of a pooling window, which is also its stride.
@@ -43,6 +47,8 @@ class NetworkOptions:
     dt: float | None = None
     clamp: bool = True
     consistent: bool = False
+    learning_rule: Literal["ep", "vf"] = "ep"
+    angle: float = 0.0
     padding: int = 0
     Fconv: int = 5
     Fpool: int = 2
@@ -105,18 +111,25 @@ class NetworkOptions:
             return networks.convolutional(self.C_tab[::-1], sizes, generator, size=input_shape[0], phi=phi, **maps)
         if self.toymodel:
             return networks.toy(sizes, generator, phi=phi, dt=dt, clamp=self.clamp)
+        own: dict[str, Any] = {"phi": phi, "dt": dt, "angle": self.angle if self.learning_rule == "vf" else None}
         if self.discrete:
-            return networks.prototypical(sizes, generator, phi=phi, dt=dt)
-        return networks.energy(sizes, generator, phi=phi, dt=dt, clamp=self.clamp, consistent=self.consistent)
+            return networks.prototypical(sizes, generator, **own)
+        return networks.energy(sizes, generator, clamp=self.clamp, consistent=self.consistent, **own)
+
+    @property
+    def connections(self) -> int:
+        """The number of connections, which have a learning rate each."""
+        return len(self.sizes) + len(self.C_tab) - 1
 
     def rates(self, lr_tab: tuple[float, ...]) -> Tree:
         """Return learning rates, one for each connection from the output backwards, as a tree like the parameters."""
-        connections = len(self.sizes) + len(self.C_tab) - 1
-        if len(lr_tab) != connections:
-            found = f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {connections} connections"
+        if len(lr_tab) != self.connections:
+            found = f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {self.connections} connections"
             raise PlasticError(f"{found}: give one rate each, the output's first")
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
+        if self.learning_rule == "vf":
+            return {"layers": list(lr_tab[::-1]), "feedback": list(lr_tab[-2::-1])}
         if not self.C_tab:
             return {"layers": list(lr_tab[::-1])}
         classifier = len(self.sizes)
@@ -137,6 +150,11 @@ class NetworkOptions:
         kinds = [name for name in ("discrete", "toymodel", "C_tab") if getattr(self, name)]
         if len(kinds) > 1 and kinds != ["discrete", "C_tab"]:
             raise PlasticError(f"{' and '.join(kinds)} are two networks; take one")
+        require.number("angle", self.angle, least=0, most=180)
+        if self.learning_rule == "vf" and (self.toymodel or self.C_tab):
+            raise PlasticError("learning_rule vf is for fully connected networks, without toymodel and C_tab")
+        if self.angle and self.learning_rule != "vf":
+            raise PlasticError(f"angle is {self.angle:g}, but only learning_rule=vf has feedback weights of their own")
         if self.C_tab:
             self._require_maps()
         elif len(self.sizes) < 3:
@@ -161,16 +179,20 @@ class Phases:
         T: steps of the free phase.
         Kmax: steps of the nudged phase.
         beta: strength of the nudge.
-        tolerance: a relaxation ends when no state changes by more than this in a step; 0 makes all steps.
+        tolerance: a sample is left as it is when none of its states changes by more than this in a step; 0 makes all
+            steps.
+        solver: how states come to rest: the published steps; anderson, accelerated; or layerwise, for prototypical and
+            convolutional networks.
     """
 
     T: int = 100
     Kmax: int = 25
     beta: float = 1.0
     tolerance: float = 0.0
+    solver: Literal["steps", "anderson", "layerwise"] = "steps"
 
-    def require(self) -> None:
-        """Raise PlasticError where the two rules cannot run."""
+    def require(self, network: NetworkOptions) -> None:
+        """Raise PlasticError where the two rules cannot run on such a network."""
         require.whole("T", self.T, most=10**9)
         require.whole("Kmax", self.Kmax, most=10**9)
         if self.Kmax > self.T:
@@ -181,10 +203,17 @@ class Phases:
                 f"beta is {self.beta:g}; a nudge below {rounding:.1g}, the rounding of {xp.float_dtype}, moves no state"
             )
         require.number("tolerance", self.tolerance, least=0)
+        if self.solver == "layerwise" and not (network.discrete or network.C_tab):
+            raise PlasticError("solver layerwise is for prototypical networks (discrete, or with C_tab); take anderson")
+
+    @property
+    def ending(self) -> dict[str, Any]:
+        """How relaxations end, as the rules take it."""
+        return {"tolerance": self.tolerance, "solver": self.solver}
 
     def rules(self, network: NetworkOptions, nudging: str) -> dict[str, functools.partial]:
         """Return both rules, {"BPTT", "EP"}, as in training: BPTT goes back Kmax + 1 steps, but Kmax in maps."""
-        common: dict[str, Any] = {"T": self.T, "tolerance": self.tolerance}
+        common: dict[str, Any] = {"T": self.T, **self.ending}
         steps = self.Kmax + (0 if network.C_tab else 1)
         eqprop = functools.partial(rules.eqprop, K=self.Kmax, centered=nudging == "centered", **common)
         return {"BPTT": functools.partial(rules.bptt, steps=steps, **common), "EP": eqprop}

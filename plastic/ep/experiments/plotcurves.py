@@ -26,7 +26,7 @@ def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
     phase beside it. float64 is the default, since differences are divided by a small beta.
     """
     network = network.complete(toy=True)
-    phases.require()
+    phases.require(network)
     images.require()
     (generator,) = run.generators()
     if network.toymodel:
@@ -40,7 +40,7 @@ def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
     net = network.build(generator.init, shape)
     run.begin()
     with np.errstate(all="ignore"):  # told below
-        comparison = Comparison(net, x, y, T=phases.T, K=phases.Kmax, beta=phases.beta, tolerance=phases.tolerance)
+        comparison = Comparison(net, x, y, T=phases.T, K=phases.Kmax, beta=phases.beta, **phases.ending)
         units = _UNITS_OF_MAPS if network.C_tab else _UNITS
         rows, arrays = _neurons(comparison, units, generator.noise)
         few = _FEW_SYNAPSES if network.toymodel or network.C_tab else _SYNAPSES

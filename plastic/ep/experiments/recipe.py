@@ -38,7 +38,7 @@ def recipe(
             nudged phases, with beta and -beta).
     """
     network = network.complete()
-    phases.require()
+    phases.require(network)
     samples = images.load(network)
     shape = samples.train[0].shape[1:]
     run.fill(size_tab=network.size_tab, dt=network.dt, input_shape=shape)

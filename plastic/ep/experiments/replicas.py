@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from plastic import parameters, xp
-from plastic.ep import rules
+from plastic.ep.continual import step
 from plastic.ep.dynamics import Network
 from plastic.ep.relaxation import Relaxation
 from plastic.types import Array, Tree
@@ -44,6 +44,24 @@ class Replicas:
             pairs.append((output, targets))
         return pairs
 
+    def relax(self, x: Array, y: Array, *, T: int, **ending: Any) -> list[tuple[Array, Array]]:
+        """Make the free phase on a batch, for the nudged steps of continual EP. Arguments and result as of `learn`."""
+        pairs = []
+        for group in self._groups:
+            some, group.targets = x[group.seed], y[group.seed]
+            if group.work is None:
+                group.work = Relaxation(group.network, some)
+            else:
+                group.work.begin(some)
+            group.work.run(T, **ending)
+            pairs.append((group.work.output.copy(), group.targets))
+        return pairs
+
+    def nudge(self, beta: float | np.ndarray) -> None:
+        """Write the gradients of one nudged step of continual EP."""
+        for group in self._groups:
+            step(group.network, group.work, group.targets, beta=group.strength(beta), out=group.grads)
+
     def _grouped(self, methods, seeds):
         for number, method in enumerate(methods):
             for seed in range(seeds) if "convolutions" in self.network.parameters else [...]:
@@ -63,6 +81,7 @@ class _Group:
     network: Network
     grads: Tree
     work: Relaxation | None = None
+    targets: Any = None
 
     def strength(self, beta):
         """Return beta as the rule takes it."""
@@ -73,13 +92,19 @@ class _Group:
         return float(beta[0 if self.seed is ... else self.seed])
 
 
-def predict(network: Network, x: Array, T: int, tolerance: float) -> Array:
-    """Return the outputs of all replicas, (batch, n_L) of one; maps are relaxed a replica at a time."""
+def relaxed(network: Network, x: Array, T: int, **ending: Any) -> tuple[Array, Array]:
+    """Return the outputs of all replicas after T free steps, (batch, n_L) of one, and their residuals.
+
+    A residual is the largest change of a state in one more step. Maps are relaxed a replica at a time.
+    """
     tree = network.parameters
-    if "convolutions" not in tree or tree["convolutions"][0].W.ndim == 4:
-        return rules.predict(network, x, T=T, tolerance=tolerance)
-    each = (network.with_parameters(_replica(tree, k)) for k in range(len(tree["convolutions"][0].W)))
-    return xp.stack([rules.predict(one, x, T=T, tolerance=tolerance) for one in each])
+    if "convolutions" in tree and tree["convolutions"][0].W.ndim > 4:
+        each = (network.with_parameters(_replica(tree, k)) for k in range(len(tree["convolutions"][0].W)))
+        outputs, residuals = zip(*(relaxed(one, x, T, **ending) for one in each), strict=True)
+        return xp.stack(outputs), xp.stack(residuals)
+    w = Relaxation(network, x)
+    w.run(T, **ending)
+    return w.output.copy(), w.residual()
 
 
 def _replica(tree, index):

@@ -9,13 +9,13 @@ from plastic.data.sources import Batches, Drawn, Repeated, Together
 from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
-from plastic.ep.experiments.replicas import Replicas, predict
+from plastic.ep.experiments.replicas import Replicas, relaxed
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
-from plastic.optimizers import SGD
+from plastic.optimizers import SGD, Adam
 
 
-def restore(arrays, *, T, tolerance, input_shape, **options):
+def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
@@ -29,7 +29,8 @@ def restore(arrays, *, T, tolerance, input_shape, **options):
     def outputs(x):
         if not np.ndim(x) or not len(x) or np.size(x[0]) != np.prod(input_shape):
             raise PlasticError(f"x has shape {np.shape(x)}; samples of shape {input_shape} are needed")
-        return xp.asnumpy(predict(network, xp.asarray(np.reshape(x, (len(x), *input_shape))), T, tolerance))
+        x = xp.asarray(np.reshape(x, (len(x), *input_shape)))
+        return xp.asnumpy(relaxed(network, x, T, tolerance=tolerance, solver=solver)[0])
 
     return network, outputs
 
@@ -51,8 +52,10 @@ def train(
     images: Images,
     training_method: Literal["EP", "eqprop", "BPTT"] = "EP",
     nudging: Literal["one-sided", "random-sign", "centered"] = "one-sided",
+    cep: bool = False,
     benchmark: bool = False,
-    lr_tab: tuple[float, ...] = (0.05, 0.1),
+    optim: Literal["sgd", "adam"] = "sgd",
+    lr_tab: tuple[float, ...] | None = None,
     epochs: int = 1,
     test_batch_size: int = 1000,
     eval_every: int | None = None,
@@ -62,7 +65,8 @@ def train(
     Sizes, channels and learning rates are given from the output backwards, as in the paper. Without options it is an
     epoch of the energy-based network with one hidden layer on MNIST, in a quarter of a minute. The run folder,
     results/ep/train-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and a figure of the errors. The
-    training error is that of each batch before its update, as published.
+    training error is that of each batch before its update, as published; the residual in metrics.csv is the largest
+    change of a state in one more free step, over the test set.
 
     Quirks of the published code that are kept: the output of the energy-based net has no rho' in its dynamics
     (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets Kmax. Dropped: there, --discrete
@@ -74,39 +78,54 @@ def train(
         training_method: EP (also spelt eqprop) or BPTT.
         nudging: one-sided as published; random-sign (the sign of beta is drawn for each batch); or centered (two
             nudged phases, with beta and -beta).
+        cep: continual EP: the weights move in every nudged step, by what it has changed (Ernoult et al. 2020).
         benchmark: train by BPTT and by EP, from the same initial weights.
-        lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first.
+        optim: sgd, as published; or adam (Kingma and Ba 2015).
+        lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first. By
+            default 0.05 0.1, and with adam 0.001 for each.
         epochs: epochs to train.
         test_batch_size: test samples relaxed at once.
         eval_every: steps between two evaluations; by default an epoch.
     """
     network = network.complete()
-    phases.require()
+    phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
-    optimizer = SGD(network.rates(lr_tab))
+    if cep:
+        _require_continual(training_method, nudging, benchmark)
+    if lr_tab is None:
+        lr_tab = (0.001,) * network.connections if optim == "adam" else (0.05, 0.1)
+    optimizer = {"sgd": SGD, "adam": Adam}[optim](network.rates(lr_tab))
     samples = images.load(network)
     shape = samples.train[0].shape[1:]
-    run.fill(size_tab=network.size_tab, dt=network.dt, input_shape=shape)
+    run.fill(size_tab=network.size_tab, dt=network.dt, lr_tab=lr_tab, input_shape=shape)
 
     generators = run.generators()
     networks = [network.build(each.init, shape) for each in generators]
     replicas = Replicas(networks, ("BPTT", "EP") if benchmark else (training_method,), run.seeds)
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
     every, tally = eval_every or source.per_epoch, classifier.Tally((len(replicas.columns),), "errors", "loss")
-    rule = phases.rules(network, nudging)
+    rule, tree = phases.rules(network, nudging), replicas.network.parameters
+    moments = optimizer.init(tree)
 
     def step(batch, number):
         if (number - 1) % every == 0:
             tally.forget()
         beta = phases.beta * source.sources["signs"].next()
-        sums, count = _sums(replicas.learn(*batch, rule, beta))
+        if cep:
+            pairs = replicas.relax(*batch, T=phases.T, **phases.ending)
+            for _ in range(phases.Kmax):
+                replicas.nudge(beta)
+                optimizer.step(tree, replicas.grads, moments)
+        else:
+            pairs = replicas.learn(*batch, rule, beta)
+            optimizer.step(tree, replicas.grads, moments)
+        sums, count = _sums(pairs)
         tally.add(sums, count)
-        optimizer.step(replicas.network.parameters, replicas.grads, {})
         return sums["loss"]
 
     training.fit(
         run,
-        {"parameters": replicas.network.parameters, "online": tally.totals},
+        {"parameters": tree, "moments": moments, "online": tally.totals},
         source,
         step,
         steps=epochs * source.per_epoch,
@@ -124,6 +143,14 @@ def train(
     return [
         _report(method, **curves[method][1]) if method in left else f"{method}: diverged" for method in sorted(curves)
     ]
+
+
+def _require_continual(training_method, nudging, benchmark):
+    """Raise PlasticError where weights cannot move in every nudged step."""
+    if training_method == "BPTT" or benchmark:
+        raise PlasticError("cep is a way of EP, which BPTT has not; leave out --training_method=BPTT and --benchmark")
+    if nudging == "centered":
+        raise PlasticError("cep has one nudged phase, but nudging=centered has two; take one-sided or random-sign")
 
 
 def _sums(pairs):
@@ -149,16 +176,22 @@ def _source(samples, outputs, batch_size, generators, random_sign):
 
 
 def _measured(network, samples, phases, chunk, train):
-    """Return the columns of metrics.csv: error in per cent and loss on the test set, and in training by the tally."""
+    """Return the columns of metrics.csv: error in per cent and loss on the test set, and in training by the tally.
+
+    The residual is the largest change of a state in one more free step, over the test set.
+    """
+    residuals = []
 
     def measure(x, labels):
-        output = predict(network, x, phases.T, phases.tolerance)
+        output, residual = relaxed(network, x, phases.T, **phases.ending)
+        residuals.append(residual)
         wrong, loss = _scores(output, one_hot(labels, output.shape[-1]))
         return {"error": 100 * (wrong / len(x)), "loss": loss}
 
     running = {"error": 100 * train["errors"], "loss": train["loss"]}
     sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": running}
-    return {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
+    columns = {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
+    return columns | {"residual": xp.max(xp.stack(residuals), axis=0)}
 
 
 def _report(method, test_error, train_error):

@@ -7,12 +7,13 @@ same step, then the transposed convolution:
     a_m = pool(conv(s_{m-1}, K_m)) + e_m + conv^T(unpool(s_{m+1}), K_{m+1}),    m < M
     a_M = pool(conv(s_{M-1}, K_M)) + e_M + reshape(s_{M+1} D_1^T)               and the classifier as `FullyConnected`
 
-(Ernoult et al. 2019, appendix on convolutional nets). Flat arrays, `drive`, couplings and gradients mean what they do
-in `plastic.ep.wiring.fully_connected`. At fixed switches the coupling is symmetric; `switches` holds the last ones,
-those of the first convolution, constant like the input, in front. There are no replica axes.
+(Ernoult et al. 2019, appendix on convolutional nets). Rows of all layers, `drive`, couplings and gradients mean what
+they do in `plastic.ep.wiring.fully_connected`. At fixed switches the coupling is symmetric; `switches` holds the last
+ones, those of the first convolution, constant like the input, in front. There are no replica axes.
 """
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -20,7 +21,16 @@ from typing import Any
 
 from plastic import affine, parameters, require, xp
 from plastic.convolution import conv, conv_adjoint, crop, gather, kernel_gradient, pad, pool, unpool
-from plastic.ep.wiring.connections import require_chain, require_connections, tied_gradient
+from plastic.ep.wiring.connections import (
+    Pieces,
+    Rows,
+    columns_of,
+    halves_of,
+    require_chain,
+    require_connections,
+    tied_gradient,
+    view,
+)
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
@@ -168,20 +178,27 @@ class Convolutional:
         require.rows("x", x.reshape(len(x), self.inputs), self.inputs, self.dtype)
         return x.reshape(len(x), *self.input_shape)
 
-    def split(self, flat: Array) -> list[Array]:
-        """Return the layers of a flat array (..., P) as views (..., batch, *shape)."""
-        shapes = self.shapes
-        units = [math.prod(shape) for shape in shapes]
-        batch = flat.shape[-1] // sum(units)
-        ends = [batch * end for end in itertools.accumulate(units, initial=0)]
-        return [
-            flat[..., start:end].reshape(*flat.shape[:-1], batch, *shape)
-            for start, end, shape in zip(ends[:-1], ends[1:], shapes, strict=True)
-        ]
+    def split(self, rows: Rows) -> list[Array]:
+        """Return the layers of an array (..., batch, N), or of its halves, as views (..., batch, *shape)."""
+        views = zip(self._vectors(rows), self.shapes, strict=True)
+        return [layer.reshape(*layer.shape[:-1], *shape) for layer, shape in views]
+
+    def _vectors(self, rows):
+        """Return the layers as views (..., batch, units)."""
+        return [view(rows, columns) for columns in self._columns]
+
+    @functools.cached_property
+    def _columns(self):
+        return columns_of([math.prod(shape) for shape in self.shapes])
+
+    @functools.cached_property
+    def halves(self) -> Pieces:
+        """The columns and the numbers of the layers in two halves; see `plastic.ep.wiring.fully_connected`."""
+        return halves_of([math.prod(shape) for shape in self.shapes])
 
     def zeros(self, r_0: Array) -> Array:
-        """Return the flat array of zeros for inputs r_0 (batch, rows, columns, channels)."""
-        return xp.zeros(len(r_0) * sum(math.prod(shape) for shape in self.shapes), dtype=r_0.dtype)
+        """Return the array (batch, N) of zeros for inputs r_0 (batch, rows, columns, channels)."""
+        return xp.zeros((len(r_0), sum(math.prod(shape) for shape in self.shapes)), dtype=r_0.dtype)
 
     def switches(self, batch: int) -> list[Array]:
         """Return buffers for the pooling switches of a batch, (batch, z, z, C) for each convolution."""
@@ -192,7 +209,7 @@ class Convolutional:
 
         Args:
             r_0: what the input sends, (batch, rows, columns, channels).
-            out: the flat array (P,) that the pooled convolution of the input and all biases are written into.
+            out: the array (batch, N) that the pooled convolution of the input and all biases are written into.
             switches: the pooling switches; the first are set.
         """
         layers = self.split(out)
@@ -202,56 +219,101 @@ class Convolutional:
         for layer, a in zip([*self.convolutions[1:], *self.classifier], layers[1:], strict=True):
             a[...] = layer.b
 
-    def coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function that writes the coupling of flat r, without the drive, into flat a, and its `switches`."""
+    def workspace(self, batch: int) -> Any:
+        """Return what the couplings of a batch need: buffers for each convolution but the first, and each D_i^T."""
+        buffers = [self._buffers(number, batch) for number in range(1, len(self.convolutions))]
+        return buffers, [layer.W.T.copy() for layer in self.classifier]
+
+    def renew(self, workspace: Any) -> None:
+        """Write the weights as they are now into a workspace."""
+        for layer, transpose in zip(self.classifier, workspace[1], strict=True):
+            transpose[...] = layer.W.T
+
+    def coupling(
+        self,
+        r: Rows,
+        a: Rows,
+        switches: Sequence[Array],
+        receivers: Sequence[int] | None = None,
+        workspace: Any = None,
+    ) -> Callable[[], None]:
+        """Return a function that writes the coupling of r, without the drive, into a, and its `switches`.
+
+        Args:
+            r: what the layers send, read whenever the function is called.
+            a: what they receive.
+            switches: the pooling switches: those of what goes up are written, those of what comes down are read.
+            receivers: numbers of the layers, from 0, that receive; others are left alone. None for all.
+            workspace: what `workspace` gave, for this batch or a larger one, or None for a new one.
+        """
 
         def through(convolved: Array, number: int, out: Array) -> None:
             pool(convolved, self.pooling, out=out, switch=switches[number])
 
-        return self._coupling(r, a, switches, through)
+        return self._coupling(r, a, switches, through, receivers, workspace)
 
-    def adjoint_coupling(self, r: Array, a: Array, switches: Sequence[Array]) -> Callable[[], None]:
-        """Return a function that writes the coupling of flat r at fixed `switches`, without the drive, into flat a."""
+    def adjoint_coupling(self, r: Rows, a: Rows, switches: Sequence[Array]) -> Callable[[], None]:
+        """Return a function that writes the coupling of r at fixed `switches`, without the drive, into a."""
 
         def through(convolved: Array, number: int, out: Array) -> None:
             gather(convolved, switches[number], self.pooling, out=out)
 
         return self._coupling(r, a, switches, through)
 
-    def _coupling(self, r, a, switches, through):
+    def _coupling(self, r, a, switches, through, receivers=None, workspace=None):
         sent, received = self.split(r), self.split(a)
-        maps = len(self.convolutions)
-        steps = [self._buffers(number, sent) for number in range(1, maps)]
-        vectors = [layer.reshape(len(layer), -1) for layer in sent[maps - 1 :]]
-        sums = [layer.reshape(len(layer), -1) for layer in received[maps - 1 :]]
-        products = []
-        for below, layer in enumerate(self.classifier):
-            products.append((vectors[below], layer.W, xp.empty_like(sums[below + 1]), sums[below + 1]))
-            products.append((vectors[below + 1], layer.W.T, xp.empty_like(sums[below]), sums[below]))
+        batch = len(sent[0])
+        buffers, transposes = workspace or self.workspace(batch)
+        receivers = range(len(sent)) if receivers is None else receivers
+        maps = [
+            (number, layer.W, [buffer[:batch] for buffer in each])
+            for number, (layer, each) in enumerate(zip(self.convolutions[1:], buffers, strict=True), 1)
+        ]
+        products = self._classifier_products(r, a, transposes, receivers)
 
         def couple():
-            a[...] = 0
-            for number, (K, padded, columns, convolved, unpooled, up, down) in enumerate(steps, 1):
-                conv(pad(sent[number - 1], self.padding, out=padded), K, out=convolved, columns=columns)
-                through(convolved, number, up)
-                received[number] += up
-                unpool(sent[number], switches[number], self.pooling, out=unpooled)
-                received[number - 1] += crop(conv_adjoint(unpooled, K, out=down, columns=columns), self.padding)
+            for k in receivers:
+                received[k][...] = 0
+            for number, K, (padded, columns, convolved, unpooled, up, down) in maps:
+                if number in receivers:
+                    conv(pad(sent[number - 1], self.padding, out=padded), K, out=convolved, columns=columns)
+                    through(convolved, number, up)
+                    received[number] += up
+                if number - 1 in receivers:
+                    unpool(sent[number], switches[number], self.pooling, out=unpooled)
+                    received[number - 1] += crop(conv_adjoint(unpooled, K, out=down, columns=columns), self.padding)
             for vector, weights, buffer, out in products:
                 xp.matmul(vector, weights, out=buffer)
                 out += buffer
 
         return couple
 
-    def _buffers(self, number, sent):
-        """Return the kernel of a convolution and buffers: padded input, columns, two maps, what goes up, what down."""
-        K, below = self.convolutions[number].W, sent[number - 1]
-        F, _, n_in, n_out = K.shape
-        padded = xp.zeros_like(pad(below, self.padding))
-        h = self.map_sizes[number][0]
-        columns = xp.empty((len(below), h, h, F, F, n_in), dtype=K.dtype)
-        convolved, unpooled = (xp.zeros((len(below), h, h, n_out), dtype=K.dtype) for _ in range(2))
-        return K, padded, columns, convolved, unpooled, xp.empty_like(sent[number]), xp.empty_like(padded)
+    def _classifier_products(self, r, a, transposes, receivers):
+        """Return [(what is sent, weights, a buffer, what receives)] of the classifier, up and down."""
+        first = len(self.convolutions) - 1
+        vectors, sums = self._vectors(r), self._vectors(a)
+        pairs = []
+        for below, (layer, transpose) in enumerate(zip(self.classifier, transposes, strict=True), first):
+            pairs += [(below, layer.W, below + 1), (below + 1, transpose, below)]
+        return [
+            (vectors[sender], weights, xp.empty_like(sums[k]), sums[k])
+            for sender, weights, k in pairs
+            if k in receivers
+        ]
+
+    def _buffers(self, number, batch):
+        """Return buffers of a convolution: padded input, patches, two convolved maps, what goes up, what comes down."""
+        F, _, n_in, n_out = self.convolutions[number].W.shape
+        size, (h, z) = self.shapes[number - 1][0] + 2 * self.padding, self.map_sizes[number]
+        shapes = (
+            (size, size, n_in),
+            (h, h, F, F, n_in),
+            (h, h, n_out),
+            (h, h, n_out),
+            (z, z, n_out),
+            (size, size, n_in),
+        )
+        return [xp.zeros((batch, *shape), dtype=self.dtype) for shape in shapes]  # of 0: rims are left as they are
 
     def gradients(
         self, delta: Array, r: Array, r_0: Array, switches: Sequence[Array], out: Tree = None
@@ -259,7 +321,7 @@ class Convolutional:
         """Return the sum over batch and time of d/dtheta of delta . (coupling at r), a tree like the parameters.
 
         Args:
-            delta, r: flat trajectories (time, P).
+            delta, r: trajectories (time, batch, N).
             r_0: what the input sends, (batch, rows, columns, channels).
             switches: trajectories (time, batch, z, z, C) of the pooling switches.
             out: a tree of the parameters to write into.
@@ -285,7 +347,7 @@ class Convolutional:
         """Return scale (the terms of `gradients` that are of second order in the state, at plus, minus those at minus).
 
         Args:
-            plus, minus: flat states (P,).
+            plus, minus: states (batch, N).
             r_0: what the input sends, (batch, rows, columns, channels).
             switches: (those of plus, those of minus), each of its own last step.
             scale: a number.
@@ -314,10 +376,7 @@ class Convolutional:
         kernels = [self._kernel_gradient(r_0, total[0], first_switch, 0)]
         kernels += [kernel(number) for number in range(1, maps)]
         biases = [xp.sum(layer, axis=(0, 1, 2))[None] for layer in total[:maps]]
-        d, s = (
-            [affine.rows(layer.reshape(*layer.shape[:2], -1)) for layer in self.split(each)[maps - 1 :]]
-            for each in (delta, r)
-        )
+        d, s = ([affine.rows(layer) for layer in self._vectors(each)[maps - 1 :]] for each in (delta, r))
         classifier = [
             Affine(tied_gradient(s[k - 1], s[k], d[k - 1], d[k]), affine.bias_gradient(each))
             for k, each in enumerate(total[maps:], 1)

@@ -103,6 +103,8 @@ class AdaptiveNeurons:
         beta: strength of the adaptation, in the units of the published code.
         n_regular: LIF neurons.
         n_adaptive: ALIF neurons.
+        surrogate: form of the pseudo-derivative, as NEST defines them: piecewise_linear is the published one.
+        sharpness: of the pseudo-derivative, NEST's beta.
     """
 
     tau_a: float = 2000.0
@@ -114,11 +116,13 @@ class AdaptiveNeurons:
     beta: float = 1.7
     n_regular: int = 50
     n_adaptive: int = 50
+    surrogate: Literal["piecewise_linear", "exponential", "fast_sigmoid", "arctan"] = "piecewise_linear"
+    sharpness: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("tau_a", "tau_v", "tau_out"):
             require.number(name, getattr(self, name), above=0, below=1e12)
-        for name in ("thr", "dampening_factor"):
+        for name in ("thr", "dampening_factor", "sharpness"):
             require.number(name, getattr(self, name), above=0)
         require.number("beta", self.beta, least=0)
         require.counts(n_ref=self.n_ref)
@@ -146,7 +150,16 @@ class AdaptiveNeurons:
         alpha, rho = decay(self.tau_v), decay(self.tau_a)
         beta = np.zeros((1, self.n))
         beta[0, self.n_regular :] = self.beta * (1 - rho) / (1 - alpha)
-        return Neurons(alpha, self.thr, rho, xp.asarray(beta), self.dampening_factor, n_ref=self.n_ref)
+        return Neurons(
+            alpha,
+            self.thr,
+            rho,
+            xp.asarray(beta),
+            self.dampening_factor,
+            n_ref=self.n_ref,
+            surrogate=self.surrogate,
+            sharpness=self.sharpness,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,11 +41,25 @@ The initial state is a constant in all rules. Sequences are (..., T, batch, n), 
 product; parameters, and with them all else, may carry leading replica axes.
 """
 
+from plastic.eprop.lstm_cells.chunks import LSTMTraces, eprop, require_traces, traces_after
 from plastic.eprop.lstm_cells.network import LSTMNetwork
 from plastic.eprop.lstm_cells.simulation import LSTMRecord, LSTMState, predict, simulate
-from plastic.eprop.lstm_cells.sweep import bptt, eprop
+from plastic.eprop.lstm_cells.sweep import bptt
 from plastic.eprop.lstm_cells.traces import online
 
 Record = LSTMRecord
 
-__all__ = ["LSTMNetwork", "LSTMRecord", "LSTMState", "Record", "bptt", "eprop", "online", "predict", "simulate"]
+__all__ = [
+    "LSTMNetwork",
+    "LSTMRecord",
+    "LSTMState",
+    "LSTMTraces",
+    "Record",
+    "bptt",
+    "eprop",
+    "online",
+    "predict",
+    "require_traces",
+    "simulate",
+    "traces_after",
+]

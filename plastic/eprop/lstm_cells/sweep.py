@@ -1,5 +1,7 @@
 """e-prop and BPTT for LSTM cells by one sweep back in time (equations: the package)."""
 
+from typing import Any
+
 from plastic import affine, xp
 from plastic.eprop import checks
 from plastic.eprop.lstm_cells.network import LSTMNetwork
@@ -39,7 +41,7 @@ def sweep(net: LSTMNetwork, record: LSTMRecord, L: Array, recurrent: bool = Fals
     L: learning signals, dE/dh of each step by itself (..., T, batch, n), left unchanged.
     recurrent: add the path through h into the next step: then delta is that of BPTT, and delta W_x^T is dE/dx.
     """
-    (S_i, S_j, S_f, S_o), A, K = _derivatives(net, record)
+    (S_i, S_j, S_f, S_o), A, K = derivatives(net, record)
     n = A.shape[-1]
     delta = xp.empty((*A.shape[:-1], 4 * n), dtype=A.dtype)
     back = affine.transposed(net.W_h)
@@ -58,8 +60,28 @@ def sweep(net: LSTMNetwork, record: LSTMRecord, L: Array, recurrent: bool = Fals
     return delta
 
 
+def of_cells(net: LSTMNetwork, record: LSTMRecord, L: Array, recurrent: bool, to_input: bool) -> tuple[Tree, Any]:
+    """Return ({"kernel", "w_i", "w_f", "w_o": gradients}, dE/dx or None), of cells whose readout is elsewhere.
+
+        dE/dx^t = delta^t W_x^T
+
+    net, record: the cells, and the record of their simulation.
+    L: learning signals, dE/dh of each step by itself (..., T, batch, n).
+    recurrent: add the path through h into the next step, for BPTT. to_input: whether dE/dx is wanted.
+    """
+    delta = sweep(net, record, L, recurrent)
+    dx = affine_map(delta, Affine(xp.ascontiguousarray(affine.transposed(net.W_x)))) if to_input else None
+    return _of_gates(net, record, delta), dx
+
+
 def _gradients(net, record, err, delta):
     """Return the tree of gradients, one product over batch and time for each matrix, from delta = dE/du."""
+    cells = _of_gates(net, record, delta)
+    return {"kernel": cells.pop("kernel"), "readout": readout_gradient(net, record, err)} | cells
+
+
+def _of_gates(net, record, delta):
+    """Return the gradients of all but the readout."""
     h_before = before(record.h, record.start.h)
     x = record.x.astype(delta.dtype)
     kernel = Affine(xp.concatenate([product(x, delta), product(h_before, delta)], axis=-2))
@@ -71,7 +93,7 @@ def _gradients(net, record, err, delta):
         delta_i, delta_f, delta_o = (delta[..., k * n : (k + 1) * n] for k in (0, 2, 3))
         terms = (delta_i * c_before, delta_f * c_before, delta_o * record.c)
         w = [affine.bias_gradient(affine.rows(each)) for each in terms]
-    return {"kernel": kernel, "readout": readout_gradient(net, record, err), "w_i": w[0], "w_f": w[1], "w_o": w[2]}
+    return {"kernel": kernel, "w_i": w[0], "w_f": w[1], "w_o": w[2]}
 
 
 def readout_gradient(net: LSTMNetwork, record: LSTMRecord, err: Array) -> Affine:
@@ -88,8 +110,8 @@ def product(pre: Array, post: Array) -> Array:
     return affine.weight_gradient(affine.rows(pre), affine.rows(post))
 
 
-def _derivatives(net, record):
-    """Return ((S_i, S_j, S_f, S_o), A, K) of all steps, each (..., T, batch, n)."""
+def derivatives(net: LSTMNetwork, record: LSTMRecord) -> tuple[tuple[Array, ...], Array, Array]:
+    """Return ((S_i, S_j, S_f, S_o), A, K) of all steps of a `record` of `net`, each (..., T, batch, n)."""
     S_i, S_j, S_f, S_o, A = (xp.empty_like(record.c) for _ in range(5))
     c_before = before(record.c, record.start.c)
     _differentiate(record.i, record.j, record.f, record.o, record.q, c_before, S_i, S_j, S_f, S_o, A)

@@ -8,6 +8,7 @@ from typing import Any
 
 from plastic import affine, xp
 from plastic.eprop import checks
+from plastic.eprop.lstm_cells.chunks import no_traces
 from plastic.eprop.lstm_cells.network import LSTMNetwork
 from plastic.eprop.lstm_cells.simulation import LSTMRecord
 from plastic.eprop.lstm_cells.sweep import readout_gradient, refuse_regulariser
@@ -15,10 +16,12 @@ from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
-def online(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
+def online(
+    net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, feedback: Array | None, traces: Any
+) -> Tree:
     """Return the gradients of e-prop, the sum of L^t e^t.
 
-    net, record, err, R, feedback: those of `eprop.online_gradients`.
+    net, record, err, R, feedback, traces: those of `eprop.online_gradients`.
     """
     refuse_regulariser(R)
     B_T = affine.transposed(checks.feedback(feedback, net.readout.W, err))
@@ -26,8 +29,9 @@ def online(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, fe
     dtype, (n_in, _, _) = record.c.dtype, net.sizes
     c, h = record.start.c, record.start.h
     ones = xp.ones((*leading, batch, 1), dtype=dtype)
-    eps = [xp.zeros((*leading, batch, n_in + n + 1, n), dtype=dtype) for _ in range(3)]  # of the kernel and its bias
-    eps_wi, eps_wf = xp.zeros_like(c), xp.zeros_like(c)
+    traces = no_traces(record) if traces is None else traces
+    eps = [traces.eps[..., k * n : (k + 1) * n] for k in range(3)]  # of the kernel and its bias
+    eps_wi, eps_wf = traces.eps_wi, traces.eps_wf
     G: list[Any] = [0.0] * 4
     G_w: list[Any] = [None] * 3 if net.w_i is None else [0.0] * 3
     for t in range(T):
@@ -41,8 +45,8 @@ def online(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, fe
             K, A = f + S_i * net.w_i + S_f * net.w_f, A + S_o * net.w_o
             eps_wi = K * eps_wi + S_i * c
             eps_wf = K * eps_wf + S_f * c
-            traces = (A * eps_wi, A * eps_wf, S_o * c_now)
-            G_w = [total + xp.sum(L * e, axis=-2, keepdims=True) for total, e in zip(G_w, traces, strict=True)]
+            e_w = (A * eps_wi, A * eps_wf, S_o * c_now)
+            G_w = [total + xp.sum(L * e, axis=-2, keepdims=True) for total, e in zip(G_w, e_w, strict=True)]
         for k, S in enumerate((S_i, S_j, S_f)):
             eps[k] = K[..., None, :] * eps[k] + p[..., :, None] * S[..., None, :]
             G[k] = G[k] + xp.sum((L * A)[..., None, :] * eps[k], axis=-3)

@@ -22,16 +22,20 @@ its diagonal counts as 0. The readout filters what the spikes send, y^t = kappa 
 | gain | 1, or 1 - alpha | 1 |
 | n_ref | 1 for no refractoriness | 1 |
 
-Two variants: with `unmasked` the adaptation is driven by s^{t-1} = [u^{t-1} > 0] whether or not the neuron was
-refractory (the published code for speech); `done` resets neurons before a step (the published code for games).
+The pseudo-derivative may have other forms (`surrogates`). Three variants: `relative` neurons measure distances in
+adapted thresholds, u = (v - A) / A with A = theta + beta a (the published class LightALIF; its a = rho a + (1 - rho) z
+is this one with (1 - rho) times its beta); with `unmasked` the adaptation is driven by s^{t-1} = [u^{t-1} > 0] whether
+or not the neuron was refractory (the published code for speech); `done` resets neurons before a step (the published
+code for games).
 
 Sequences are (..., T, batch, n), so that all time steps are rows of one product. All parameters, and the constants, may
 carry leading replica axes; a constant is a number or (..., 1, n).
 """
 
+from plastic.eprop.spiking.chunks import SpikingTraces, eprop, require_traces, traces_after
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork, decay
 from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, predict, simulate
-from plastic.eprop.spiking.sweep import bptt, eprop, ideal_learning_signals
+from plastic.eprop.spiking.sweep import bptt, ideal_learning_signals
 from plastic.eprop.spiking.traces import Traces, eligibility_traces, factorised_gradients, online
 
 Record = SpikingRecord
@@ -42,6 +46,7 @@ __all__ = [
     "SpikingNetwork",
     "SpikingRecord",
     "SpikingState",
+    "SpikingTraces",
     "Traces",
     "bptt",
     "decay",
@@ -51,5 +56,7 @@ __all__ = [
     "ideal_learning_signals",
     "online",
     "predict",
+    "require_traces",
     "simulate",
+    "traces_after",
 ]

@@ -31,11 +31,11 @@ def filtered(x: Array, decay: Any, before: Any = 0.0) -> Array:
         rows = xp.concatenate([rows, xp.zeros((*leading, K - T % K, batch * n), dtype=x.dtype)], axis=-2)
     k = xp.arange(K).astype(x.dtype)
     within = decay ** xp.maximum(k[:, None] - k, 0) * (k[:, None] >= k)
-    y = rows.reshape(*leading, -1, K, batch * n)
+    y = rows.reshape(*leading, -(-T // K), K, batch * n)
     y = (within if isinstance(decay, float) else within[..., None, :, :]) @ y
     onwards = decay ** (k[:, None] + 1)
     last = before if isinstance(before, float) else before.reshape(*before.shape[:-2], 1, batch * n)
     for block in range(y.shape[-3]):
         y[..., block, :, :] += onwards * last
         last = y[..., block, -1:, :]
-    return y.reshape(*leading, -1, batch, n)[..., :T, :, :]
+    return y.reshape(*leading, K * -(-T // K), batch, n)[..., :T, :, :]

@@ -7,6 +7,7 @@ from typing import Any
 
 from plastic import require, xp
 from plastic.eprop import checks
+from plastic.eprop.spiking.surrogates import SURROGATES
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
@@ -17,6 +18,7 @@ _BOUNDS: dict[str, dict[str, float]] = {
     "beta": {"least": 0},
     "gamma": {"above": 0},
     "gain": {"above": 0},
+    "sharpness": {"above": 0},
 }
 
 
@@ -35,6 +37,11 @@ class Neurons:
         gain: of the input currents, above 0: 1, or 1 - alpha.
         n_ref: refractory period in steps, the step of the spike counted; 1 for none. A number.
         unmasked: whether the adaptation also grows by spikes that refractoriness suppresses.
+        surrogate: the form of the pseudo-derivative: "piecewise_linear", as published, "exponential", "fast_sigmoid" or
+            "arctan".
+        sharpness: of the pseudo-derivative, above 0; a number, or (..., 1, 1).
+        relative: whether distances to the threshold are fractions of the adapted one, u = (v - A) / A with
+            A = theta + beta a (LightALIF), in place of (v - A) / theta.
 
     Raises:
         PlasticError: if a constant is out of range or varies over the batch.
@@ -54,11 +61,18 @@ class Neurons:
     gain: Any = 1.0
     n_ref: int = 1
     unmasked: bool = False
+    surrogate: str = "piecewise_linear"
+    sharpness: Any = 1.0
+    relative: bool = False
 
     def __post_init__(self) -> None:
         require.whole("n_ref", self.n_ref)
         object.__setattr__(self, "n_ref", int(self.n_ref))  # NumPy's scalars would turn float32 into float64
-        require.choice("unmasked", self.unmasked, (True, False))
+        for name in ("unmasked", "relative"):
+            require.choice(name, getattr(self, name), (True, False))
+        require.choice("surrogate", self.surrogate, tuple(SURROGATES))
+        if self.relative and (self.unmasked or self.surrogate != "piecewise_linear"):
+            raise PlasticError("relative neurons are neither unmasked nor of another surrogate than piecewise_linear")
         for name, bounds in _BOUNDS.items():
             value = getattr(self, name)
             if name == "beta" and value is None:
@@ -153,7 +167,9 @@ class SpikingNetwork:
             checks.constant(name, getattr(self, name), 1, self.W_in)
         for name in _BOUNDS:
             if getattr(self.neurons, name) is not None:
-                checks.constant(name, getattr(self.neurons, name), 1 if name == "gamma" else n, self.W_in)
+                checks.constant(
+                    name, getattr(self.neurons, name), 1 if name in ("gamma", "sharpness") else n, self.W_in
+                )
 
     def __repr__(self) -> str:
         neurons, beta = self.neurons, self.neurons.beta

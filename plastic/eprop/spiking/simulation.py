@@ -11,6 +11,7 @@ from plastic import affine, require, xp
 from plastic.eprop import checks
 from plastic.eprop.spiking.filter import filtered
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork
+from plastic.eprop.spiking.surrogates import SURROGATES
 from plastic.errors import PlasticError
 from plastic.types import Array
 
@@ -53,6 +54,7 @@ class SpikingRecord:
         output: readouts with their bias (..., T, batch, n_out).
         state: the `SpikingState` after the last step.
         psi_unmasked: pseudo-derivatives without refractoriness, of `unmasked` neurons, else None.
+        v_over_A: membrane potentials over adapted thresholds (..., T, batch, n), of `relative` neurons, else None.
         done: (..., T, batch) of 0 and 1, or None.
         kept: the histories asked for, {name: (..., T, batch, n)}.
     """
@@ -64,6 +66,7 @@ class SpikingRecord:
     z_before: Array
     state: Any
     psi_unmasked: Array | None = None
+    v_over_A: Array | None = None
     done: Array | None = None
     kept: dict[str, Array] = dataclasses.field(default_factory=dict)
 
@@ -90,23 +93,27 @@ def simulate(
     now = _start(net, x, state)
     z_before, done, histories = now.z, _done(done, x, now.v), _histories(keep, now.v, x.shape[-3])
     z, psi = _spikes_and_slopes((*now.v.shape[:-2], x.shape[-3], *now.v.shape[-2:]), now.v.dtype, out)
-    psi_unmasked: Any = xp.empty_like(psi) if net.neurons.unmasked else None
-    for part, spikes, w, free in _parts(net, x, now, done, histories):
+    neurons = net.neurons
+    psi_unmasked: Any = xp.empty_like(psi) if neurons.unmasked else None
+    v_over_A: Any = xp.empty_like(psi) if neurons.relative else None
+    for part, spikes, w, free, raised in _parts(net, x, now, done, histories):
         z[..., part, :, :] = spikes
-        slope = _pseudo_derivative(net.neurons, w, out=psi[..., part, :, :])
+        slope = _pseudo_derivative(neurons, w, raised, out=psi[..., part, :, :])
+        if raised is not None:
+            v_over_A[..., part, :, :] = (w + raised) / (at_every_step(neurons.theta) + raised)
         if psi_unmasked is not None:
             psi_unmasked[..., part, :, :] = slope
-        if net.neurons.n_ref > 1:
+        if neurons.n_ref > 1:
             slope *= free
     y = readout(net, z, now.y)
     now.y = y[..., -1, :, :].copy()
-    return SpikingRecord(x, z, psi, _with_bias(net, y), z_before, now, psi_unmasked, done, histories)
+    return SpikingRecord(x, z, psi, _with_bias(net, y), z_before, now, psi_unmasked, v_over_A, done, histories)
 
 
 def predict(net: SpikingNetwork, x: Array, state: Any) -> Array:
     """Return the outputs of every step, and keep nothing else; `net`, `x` and `state` are those of `eprop.predict`."""
     now, W = _start(net, x, state), net.W_out * net.g_out
-    sent = [currents(spikes, W) for _, spikes, _, _ in _parts(net, x, now, None, {})]
+    sent = [currents(spikes, W) for _, spikes, *_ in _parts(net, x, now, None, {})]
     return _with_bias(net, filtered(xp.concatenate(sent, axis=-3), net.kappa, now.y))
 
 
@@ -129,9 +136,10 @@ def currents(x: Array, W: Array) -> Array:
 
 
 def _parts(net, x, now, done, histories):
-    """Move the state `now` through time; yield the slice, the spikes, w and who was free, of one part after another.
+    """Move the state `now` through time; yield the slice, the spikes, w, who was free and beta a, part after part.
 
-    A part is so long that its arrays (..., K, batch, n) stay in the cache; it is valid until the next. A step is
+    beta a is handed out for `relative` neurons only, else None. A part is so long that its arrays (..., K, batch, n)
+    stay in the cache; it is valid until the next. A step is
 
         a <- rho a + s,    v <- alpha v + z W + x W_in,    w = v - beta a,    z = [w > theta] where free
 
@@ -143,6 +151,7 @@ def _parts(net, x, now, done, histories):
     parts = time_slices((*v.shape[:-2], x.shape[-3], *v.shape[-2:]))
     shape = (*v.shape[:-2], parts[0].stop, *v.shape[-2:])
     all_w, all_z = xp.empty(shape, dtype=v.dtype), xp.empty(shape, dtype=bool)
+    all_raised = xp.zeros_like(all_w) if neurons.relative else None
     above, raised = xp.empty(v.shape, dtype=bool), xp.zeros_like(v)
     free = now.r[..., None, :, :] <= xp.arange(ahead).astype(v.dtype)[:, None, None]
     for part in parts:
@@ -161,9 +170,12 @@ def _parts(net, x, now, done, histories):
             v += times_W(z)
             v += current[..., k, :, :]
             xp.subtract(v, raised, out=w[..., k, :, :])
+            if all_raised is not None:
+                all_raised[..., k, :, :] = raised
             for name, history in histories.items():
+                scale = theta + raised if neurons.relative else theta
                 r = xp.sum(~free[..., k : k + ahead, :, :], axis=-3, dtype=v.dtype)
-                history[..., t, :, :] = {"v": v, "a": a, "r": r, "u": (v - raised - theta) / theta}[name]
+                history[..., t, :, :] = {"v": v, "a": a, "r": r, "u": (v - raised - theta) / scale}[name]
             z = spikes[..., k, :, :]
             xp.greater(w[..., k, :, :], theta, out=above)
             xp.logical_and(above, free[..., k, :, :], out=z)
@@ -171,7 +183,7 @@ def _parts(net, x, now, done, histories):
                 then = free[..., k + 1 : k + 1 + ahead, :, :]
                 xp.greater(then, z[..., None, :, :], out=then)  # free if it was, and without a spike
             s = above if neurons.unmasked else z
-        yield part, spikes, w, free[..., :K, :, :]
+        yield part, spikes, w, free[..., :K, :, :], None if all_raised is None else all_raised[..., :K, :, :]
         free = free[..., K:, :, :]
     now.v, now.a, now.z, now.s = v, a, z.astype(v.dtype), s.astype(v.dtype)
     now.r = xp.sum(~free, axis=-3, dtype=v.dtype)
@@ -213,12 +225,19 @@ def _with_bias(net: SpikingNetwork, y: Array) -> Array:
     return y if net.b_out is None else y + at_every_step(net.b_out)
 
 
-def _pseudo_derivative(neurons: Neurons, w: Array, out: Array) -> Array:
-    """Return psi = (gamma / theta) max(0, 1 - |u|) in `out`, for u = (w - theta) / theta, in fewer passes over memory:
+def _pseudo_derivative(neurons: Neurons, w: Array, raised: Array | None, out: Array) -> Array:
+    """Return psi in `out`, for v - A = w - theta.
 
-    theta (1 - |u|) = min(w, 2 theta - w)
+    The published (gamma / theta) max(0, 1 - |u|) needs fewer passes over memory than others: theta (1 - |u|) is
+    min(w, 2 theta - w).
     """
     theta = at_every_step(neurons.theta)
+    plain = isinstance(neurons.sharpness, float) and neurons.sharpness == 1
+    if neurons.surrogate != "piecewise_linear" or not plain or raised is not None:
+        gamma, sharpness = (at_every_step(each) for each in (neurons.gamma, neurons.sharpness))
+        scale = theta if raised is None else theta + raised
+        out[...] = SURROGATES[neurons.surrogate](w - theta, scale, gamma, sharpness)
+        return out
     xp.subtract(2 * theta, w, out=out)
     xp.minimum(out, w, out=out)
     xp.maximum(out, xp.zeros_like(w[..., :1, :, :]), out=out)  # NumPy takes a number more slowly

@@ -28,10 +28,12 @@ readout filter moves to lam for W_out too: G_out = sum of z^t lam^t.
 No array of mu is kept: the sweep hands over one part of the time after another, from the last on, whose arrays fit the
 cache, and the products with spikes, most of which are sparse, take it at once.
 
-`unmasked` neurons: q = psi c + psi_unmasked P. `done`: mu and P are set to 0 after the step that began with a reset,
-and nothing comes from before it.
+`unmasked` neurons: q = psi c + psi_unmasked P. `relative` neurons (LightALIF), whose u = (v - A) / A = v / A - 1 has
+du/dv = 1 / A and du/da = -beta v / A^2, have beta v^t / A^t in place of beta in P, and in e above. `done`: mu and P are
+set to 0 after the step that began with a reset, and nothing comes from before it.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from plastic import affine, require, xp
@@ -42,18 +44,26 @@ from plastic.eprop.spiking.simulation import SpikingRecord, at_every_step, opera
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
+Signals = Callable[[slice], Array]
 
-def eprop(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
-    """Return the gradients of e-prop; `net`, `record`, `err`, `R`, `feedback` are those of `eprop.eprop_gradients`."""
+
+def eprop(
+    net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None
+) -> tuple[Tree, Array, Array]:
+    """Return the gradients of e-prop, and the adjoints V and P of eps_v and eps_a before the first step.
+
+    net, record, err, R, feedback: those of `eprop.eprop_gradients`.
+    """
     B = checks.feedback(feedback, net.W_out, err)
     lam = _filtered_backwards(net, err)
-    return _gradients(net, record, _sweep(net, record, lam, B, R), lam, err)
+    return _gradients(net, record, sweep(net, record, _signals(record, lam, B, R)), lam, err)
 
 
 def bptt(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None) -> Tree:
     """Return the gradients of BPTT; `net`, `record`, `err` and `R` are those of `eprop.bptt_gradients`."""
     lam = _filtered_backwards(net, err)
-    return _gradients(net, record, _sweep(net, record, lam, net.W_out, R, recurrence=net.recurrence()), lam, err)
+    parts = sweep(net, record, _signals(record, lam, net.W_out, R), recurrence=net.recurrence())
+    return _gradients(net, record, parts, lam, err)[0]
 
 
 @xp.underflow_is_ordinary()
@@ -85,7 +95,8 @@ def ideal_learning_signals(net: SpikingNetwork, record: SpikingRecord, err: Arra
     require_record(net, record)
     checks.like("err", err, record.output)
     total = xp.empty_like(record.psi)
-    for _ in _sweep(net, record, _filtered_backwards(net, err), net.W_out, R, net.recurrence(), total):
+    signals = _signals(record, _filtered_backwards(net, err), net.W_out, R)
+    for _ in sweep(net, record, signals, net.recurrence(), total):
         pass
     return total
 
@@ -97,21 +108,40 @@ def require_record(net: Any, record: Any) -> None:
     checks.record(record, net, SpikingRecord)
 
 
+def sent_before(record: SpikingRecord, part: slice) -> Array:
+    """Return the spikes z^{t-1} (..., K, batch, n) that neurons get in a `part` of a `record`'s time, as numbers."""
+    before = record.z[..., max(part.start - 1, 0) : part.stop - 1, :, :].astype(record.psi.dtype)
+    if part.start == 0:
+        before = xp.concatenate([record.z_before[..., None, :, :], before], axis=-3)
+    return before if record.done is None else before * (1 - record.done[..., part, :, None])
+
+
 def _filtered_backwards(net, err):
     """Return lam^t = g_out err^t + kappa lam^{t+1}."""
     return filtered((err * at_every_step(net.g_out))[..., ::-1, :, :], net.kappa)[..., ::-1, :, :]
 
 
-def _sweep(net, record, lam, B, R, recurrence=None, total=None):
-    """Yield each part of the time, from the last on, with its mu (..., K, batch, n), valid until the next.
+def sweep(
+    net: SpikingNetwork,
+    record: SpikingRecord,
+    signals: Signals,
+    recurrence: Array | None = None,
+    total: Array | None = None,
+    V: float = 0.0,
+    P: float = 0.0,
+) -> Iterator[tuple[slice, Array, Array, Array]]:
+    """Yield each part of the time, from the last on, with its mu (..., K, batch, n), valid until the next, V and P.
 
-    recurrence: the matrix of BPTT. total: c is written into it.
+    V and P (..., batch, n) are the derivatives by eps_v before the part, V^t = alpha mu^{t+1}, and by its first eps_a.
+
+    net, record: a network and the record of its simulation.
+    signals: function of a part of the time to c in it, (..., K, batch, n), which is written over.
+    recurrence: the matrix of BPTT. total: c is written into it. V, P: what they are at the end, for all neurons.
     """
     neurons, psi = net.neurons, record.psi
     alpha, rho, beta = (operand(each, psi[..., 0, :, :]) for each in (neurons.alpha, neurons.rho, neurons.beta))
-    signals = _signals(record, lam, B, R)
     back = None if recurrence is None else xp.ascontiguousarray(affine.transposed(recurrence))
-    mu, P = xp.zeros_like(psi[..., 0, :, :]), xp.zeros_like(psi[..., 0, :, :])
+    mu, V_t, P_t = (value + xp.zeros_like(psi[..., 0, :, :]) for value in (0.0, V, P))
     parts = time_slices(psi.shape)
     mus = xp.empty((*mu.shape[:-2], parts[0].stop, *mu.shape[-2:]), dtype=mu.dtype)
     for part in reversed(parts):
@@ -123,23 +153,22 @@ def _sweep(net, record, lam, B, R, recurrence=None, total=None):
             if total is not None:
                 total[..., t, :, :] = q
             if beta is not None and not neurons.unmasked:
-                q += P
+                q += P_t
             q *= psi[..., t, :, :]
-            if beta is not None and neurons.unmasked:
-                q += record.psi_unmasked[..., t, :, :] * P
+            if beta is not None and record.psi_unmasked is not None:
+                q += record.psi_unmasked[..., t, :, :] * P_t
             if beta is not None:
-                P *= rho
-                P -= beta * q
-            now = xp.multiply(mu, alpha, out=mus[..., k, :, :])
-            now += q
-            mu = now
+                P_t *= rho
+                P_t -= beta * q if record.v_over_A is None else beta * record.v_over_A[..., t, :, :] * q
+            mu = xp.add(V_t, q, out=mus[..., k, :, :])
+            xp.multiply(mu, alpha, out=V_t)
             if record.done is not None:
-                mu, P = (each * (1 - record.done[..., t, :, None]) for each in (mu, P))
-        yield part, mus[..., : part.stop - part.start, :, :]
+                mu, V_t, P_t = (each * (1 - record.done[..., t, :, None]) for each in (mu, V_t, P_t))
+        yield part, mus[..., : part.stop - part.start, :, :], V_t, P_t
 
 
 def _signals(record, lam, B, R):
-    """Return a function of a part of the time to c = lam B^T + R in it, (..., K, batch, n).
+    """Return the function of a part of the time to c = lam B^T + R in it, (..., K, batch, n), that `sweep` wants.
 
     An R that is always the same is one more row of B^T, beside an error of 1: one array less to go through.
     """
@@ -163,13 +192,46 @@ def _signals(record, lam, B, R):
     return signals
 
 
+def of_cells(net: SpikingNetwork, record: SpikingRecord, L: Array, recurrent: bool, to_input: bool) -> tuple[Tree, Any]:
+    """Return ({"W_in", "W_rec": gradients}, dE/dx or None), of cells whose readout is elsewhere.
+
+        dE/dx^t = gain mu^t W_in^T
+
+    net, record: the cells, and the record of their simulation.
+    L: learning signals at the spikes, dE/dz of each step by itself (..., T, batch, n).
+    recurrent: add the path through the spikes into the next step, for BPTT. to_input: whether dE/dx is wanted.
+    """
+    back = xp.ascontiguousarray(affine.transposed(net.W_in * net.neurons.gain))
+    dx: Any = xp.empty((*L.shape[:-1], net.sizes[0]), dtype=L.dtype) if to_input else None
+
+    def parts():
+        def signals(part):
+            return L[..., part, :, :].copy()
+
+        for part, mu, V, P in sweep(net, record, signals, net.recurrence() if recurrent else None):
+            if to_input:
+                dx[..., part, :, :] = (affine.rows(mu) @ back).reshape(*mu.shape[:-1], -1)
+            yield part, mu, V, P
+
+    G_in, G_rec, _, _ = _of_synapses(net, record, parts())
+    return {"W_in": G_in, "W_rec": G_rec}, dx
+
+
 def _gradients(net, record, parts, lam, err):
-    """Return the gradients that lam, and mu of one part of the time after another, give by products with spikes."""
+    """Return the gradients that lam and the parts of a sweep give by products with spikes, and its last V and P."""
+    G_in, G_rec, V, P = _of_synapses(net, record, parts)
+    grads = {"W_in": G_in, "W_rec": G_rec, "W_out": _product(record.z, lam), "b_out": bias_gradient(net, err)}
+    return grads, V, P
+
+
+def _of_synapses(net, record, parts):
+    """Return the gradients of W_in and W_rec, and the last V and P."""
     n, dtype = record.psi.shape[-1], record.psi.dtype
     alive = None if record.done is None else 1 - record.done[..., None]
     G_in: Any = 0.0
     G_rec: Any = 0.0
-    for part, mu in parts:
+    for part, mu, *adjoints in parts:
+        V, P = adjoints
         G_in = G_in + _product(record.x[..., part, :, :], mu)
         begin = max(part.start, 1)
         before = record.z[..., begin - 1 : part.stop - 1, :, :]
@@ -179,9 +241,7 @@ def _gradients(net, record, parts, lam, err):
             before = record.z_before[..., None, :, :]
             before = before if alive is None else before * alive[..., :1, :, :]
             G_rec = G_rec + _product(before, mu[..., :1, :, :])
-    G_in = G_in * net.neurons.gain
-    G_rec = G_rec * net.neurons.gain * (1 - xp.eye(n, dtype=dtype))
-    return {"W_in": G_in, "W_rec": G_rec, "W_out": _product(record.z, lam), "b_out": bias_gradient(net, err)}
+    return G_in * net.neurons.gain, G_rec * net.neurons.gain * (1 - xp.eye(n, dtype=dtype)), V, P
 
 
 def _product(pre, post):

@@ -42,6 +42,7 @@ def eligibility_traces(net: SpikingNetwork, record: SpikingRecord) -> Iterator[T
 
         eps_v^t = alpha eps_v^{t-1} + gain p^t          p^t: x^t, or z^{t-1}
         e^t = psi^t (eps_v^t - beta eps_a^t)            eps_a^{t+1} = rho eps_a^t + e^t
+            (of `relative` neurons beta v^t / A^t in place of beta)
         ebar^t = kappa ebar^{t-1} + g_out e^t
 
     Args:
@@ -68,12 +69,16 @@ def eligibility_traces(net: SpikingNetwork, record: SpikingRecord) -> Iterator[T
     return _traces(net, record)
 
 
-def _traces(net, record):
+def _traces(net, record, carried=None):
     neurons, psi = net.neurons, record.psi
     n_in, n, _ = net.sizes
     shape = (*psi.shape[:-3], psi.shape[-2], n_in + n, n)
     others = xp.concatenate([xp.ones((n_in, n), dtype=psi.dtype), 1 - xp.eye(n, dtype=psi.dtype)])  # no self-connection
     eps_v, eps_a, e, ebar = (xp.zeros(shape, dtype=psi.dtype) for _ in range(4))
+    if carried is not None:
+        eps_v += carried.eps_v
+        eps_a += carried.eps_a
+        ebar += carried.ebar
     alpha, rho, beta, gain = map(_at_synapses, (neurons.alpha, neurons.rho, neurons.beta, neurons.gain))
     kappa, g_out = _at_synapses(net.kappa), _at_synapses(net.g_out)
     z, slope = record.z_before, e
@@ -91,7 +96,10 @@ def _traces(net, record):
             eps_v *= alpha
             eps_v += gain * xp.concatenate([x, z], axis=-1)[..., None]
             eps_v *= others
-            slope = eps_v if beta is None else eps_v - beta * eps_a
+            if record.v_over_A is None:
+                slope = eps_v if beta is None else eps_v - beta * eps_a
+            elif beta is not None:
+                slope = eps_v - beta * record.v_over_A[..., t, :, None, :] * eps_a
             e[...] = psi[..., t, :, None, :] * slope
             ebar *= kappa
             ebar += g_out * e
@@ -99,18 +107,20 @@ def _traces(net, record):
         z = record.z[..., t, :, :].astype(psi.dtype)
 
 
-def online(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
+def online(
+    net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None, traces: Any
+) -> Tree:
     """Return the gradients of e-prop, the sum of L^t ebar^t + R^t e^t.
 
-    net, record, err, R, feedback: those of `eprop.online_gradients`.
+    net, record, err, R, feedback, traces: those of `eprop.online_gradients`.
     """
     B = checks.feedback(feedback, net.W_out, err)
     if R is not None:
         checks.spike_signal("R", R, record.psi)
     G: Any = 0.0
     G_out: Any = 0.0
-    zbar: Any = 0.0
-    for t, trace in enumerate(_traces(net, record)):
+    zbar: Any = 0.0 if traces is None else traces.zbar
+    for t, trace in enumerate(_traces(net, record, traces)):
         L = err[..., t, :, :] @ affine.transposed(B)
         G = G + _over_batch(L, trace.ebar)
         if R is not None:

@@ -9,7 +9,7 @@ from plastic import require, xp
 from plastic.check import target_alignment
 from plastic.errors import PlasticError
 from plastic.pc.experiments import figures, pairs
-from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different
+from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different, require_some_of
 from plastic.pc.networks import predict
 
 VALUES = {
@@ -77,8 +77,7 @@ def alignment_over(
         values = tuple(map(int, values))
     run.fill(values=values)
     for name, given, known in (("activations", activations, pairs.GAINS), ("inits", inits, pairs.INITS)):
-        if not given or len(set(given)) < len(given) or not set(given) <= set(known):
-            raise PlasticError(f"{name} is {given}; it must hold different ones of {', '.join(known)}")
+        require_some_of(name, given, known)
     require.counts(layers=layers, width=width, batch_size=batch_size)
     require.number("rate", rate, above=0)
     fixed = {"width": width, "gain": 1.0, "rate": rate, "batch_size": batch_size, "iteration": 1}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plastic.errors import Diverged, PlasticError
+from plastic.pc.experiments.learning import NAMES
 
 SUMMARIES = {"mean": np.mean, "min": np.min}
 
@@ -50,23 +51,15 @@ def best(metrics, summary, select="test_error", report="test_error", **where):
     return {"rate": float(rates[index]), "edge": edge, "values": values, "curve": curve}
 
 
-def interval(values, draws=1000, seed=0):
-    """Return (mean, low, high): the mean over the first axis and its 68 % bootstrap interval, as published."""
-    values = np.asarray(values)
-    picks = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
-    means = values[picks].mean(axis=1)
-    low, high = np.percentile(means, [16, 84], axis=0)
-    return values.mean(axis=0), low, high
-
-
-def report(run, summaries):
+def report(run, summaries, measure="error"):
     """Return lines that say what the rule of each part of a grid reaches at its best rate.
 
     The rate is chosen on the test set, and on its first half for the second. Raises Diverged where nobody is left.
+    measure: "error" or "loss".
     """
     metrics, parts, lost = run.metrics(), run.config["parts"], lost_parts(run)
     return [
-        _reached(metrics, summary, is_lost, **part)
+        _reached(metrics, summary, measure, is_lost, **part)
         for part, is_lost in zip(parts, lost, strict=True)
         for summary in summaries
     ]
@@ -75,20 +68,20 @@ def report(run, summaries):
 def lost_parts(run):
     """Return for each part whether all of its replicas have diverged. Raises Diverged where nobody is left at all."""
     every = [part.read_checkpoint()[1] for part in run.parts(run.config["parts"])]
-    lost = [len(each["diverged"]) == np.size(each["metrics"]["test_error"]) for each in every]
+    lost = [len(each["diverged"]) == np.size(next(iter(each["metrics"].values()))) for each in every]
     if all(lost):
         raise Diverged("training diverged at every rate: try smaller rates, or a smaller gamma")
     return lost
 
 
-def _reached(metrics, summary, is_lost, rule, **where):
+def _reached(metrics, summary, measure, is_lost, rule, **where):
     place = "".join(f"{axis} {value:g}, " for axis, value in where.items())
     if is_lost:
-        return f"{place}{rule.upper()}: diverged at every rate"
-    chosen = best(metrics, summary, rule=rule, **where)
-    held = best(metrics, summary, "validation_error", "held_out_error", rule=rule, **where)
-    error, other = (f"{np.mean(each['values']):.3f} ({_named(each)})" for each in (chosen, held))
-    return f"{place}{rule.upper()}: {summary} test error {error}; {other} if held out"
+        return f"{place}{NAMES[rule]}: diverged at every rate"
+    chosen = best(metrics, summary, *[f"test_{measure}"] * 2, rule=rule, **where)
+    held = best(metrics, summary, f"validation_{measure}", f"held_out_{measure}", rule=rule, **where)
+    found, other = (f"{np.mean(each['values']):.3f} ({_named(each)})" for each in (chosen, held))
+    return f"{place}{NAMES[rule]}: {summary} test {measure} {found}; {other} if held out"
 
 
 def _named(chosen):

@@ -13,11 +13,9 @@ from plastic.parameters import Affine
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
 from plastic.pc.experiments import figures, images, replicas
 from plastic.pc.experiments.best_rate import best, lost_parts
+from plastic.pc.experiments.learning import NAMES, require_rules, updates_of
 from plastic.pc.experiments.options import Inference, Search, of_grid
-from plastic.pc.inference import step
 from plastic.pc.networks import predict
-from plastic.pc.rules import repeated_bp
-from plastic.pc.states import State
 
 GRIDS = {
     "paper": {"rates": (2.5e-4, 1e-4, 7.5e-5, 5e-5, 2.5e-5, 1e-5), "epochs": 80},
@@ -25,8 +23,8 @@ GRIDS = {
 }
 CHANNELS, HIDDEN = (64, 128), 512
 WEIGHT_DECAY = 0.01
-INFERENCE, SEARCH = Inference(T=16, gamma=0.5), Search(dataset="CIFAR-10")
-RULES = ("pc", "bp", "bp_published")
+RULES = ("ipc", "repeated_bp", "bp_published")
+INFERENCE, SEARCH = Inference(T=16, gamma=0.5), Search(rules=RULES, dataset="CIFAR-10")
 _CHUNK = 500  # images tested at once
 
 
@@ -53,7 +51,6 @@ def cnn(
     run,
     *,
     search: Search = SEARCH,
-    rules: tuple[str, ...] = RULES,
     epochs: int | None = None,
     batch_size: int = 200,
     channels: tuple[int, ...] = CHANNELS,
@@ -63,18 +60,18 @@ def cnn(
     """Learn images by convolutions, with as many updates from each batch as steps of inference (Song et al. 2024, 4i).
 
     Two convolutions (3 x 3, stride 2, padding 1; 64 and 128 channels, no biases) and layers of 512 and 10 units,
-    rectified, all U(-c, c), c = n_in^(-1/2). With predictive coding the weights move at every one of T steps of
-    inference ("parallel" in the paper); backpropagation takes T steps on the same batch. Both have Adam, with the
-    published L2 decay of 0.01 for sums over the batch. Targets are one-hot rows; an epoch drops its last batch where
-    that is not full. In the published configuration of backpropagation the output is rectified, that of predictive
-    coding is linear: bp_published is the former, bp the fair comparison.
+    rectified, all U(-c, c), c = n_in^(-1/2). With ipc, predictive coding as published ("parallel" in the paper), the
+    weights move at every one of T steps of inference; repeated_bp takes T steps of backpropagation on the same batch.
+    Both have Adam, with the published L2 decay of 0.01 for sums over the batch. Targets are one-hot rows; an epoch
+    drops its last batch where that is not full. In the published configuration of backpropagation the output is
+    rectified, that of predictive coding is linear: bp_published is the former, repeated_bp the fair comparison. No
+    other rules are taken here: one update from a batch would be another experiment.
 
     There are no replicas of a convolutional network: rules, rates and seeds come one after the other, each with a
     checkpoint of its own. The run folder, results/pc/cnn-..., gets config.json, metrics.csv and a figure: the test
     error over the epochs at the best rate of each rule, chosen as in `depth`.
 
     Args:
-        rules: of pc, bp and bp_published.
         epochs: epochs to train, instead of the grid's (80, or 2).
         batch_size: images of a batch.
         channels: of the two convolutions.
@@ -82,8 +79,8 @@ def cnn(
     """
     rates, epochs = of_grid(run, GRIDS[search.grid], rates=search.rates, epochs=epochs)
     require.counts(epochs=epochs, batch_size=batch_size, hidden=hidden)
-    if not rules or len(set(rules)) < len(rules) or not set(rules) <= set(RULES):
-        raise PlasticError(f"rules is {rules}; it must hold different ones of {', '.join(RULES)}")
+    rules = search.rules
+    require_rules(rules, inference, known=RULES)
     if not channels or min(channels) < 1:
         raise PlasticError(f"channels is {channels}; it must hold numbers of at least 1")
     samples = classifier.load(search.dataset, flat=False)
@@ -98,7 +95,7 @@ def cnn(
         net = _network(shape, channels, (hidden, samples.classes), part.columns["seed"])
         _train(part, samples, net, epochs, batch_size, inference)
     left = {part["rule"] for part, lost in zip(run.config["parts"], lost_parts(run), strict=True) if not lost}
-    return [_line(run.metrics(), rule) if rule in left else f"{rule}: diverged at every rate" for rule in rules]
+    return [_line(run.metrics(), rule) if rule in left else f"{NAMES[rule]}: diverged at every rate" for rule in rules]
 
 
 def _shape(samples):
@@ -145,18 +142,16 @@ def _rows(split, classes):
 
 def step_of(net, rule, adam, moments, inference):
     """Return step(batch, number) for `fit`: T updates from one batch."""
-    gradients, grads = (step if rule == "pc" else repeated_bp), parameters.zeros_like(net.parameters)
+    grads = parameters.zeros_like(net.parameters)
+    named, loss = ("repeated_bp", _rectified) if rule == "bp_published" else (rule, None)
+    updates = updates_of(named, inference, loss)
 
-    def updates(batch, number):
-        x, y = batch
-        state = State(net, x, y, gamma=inference.gamma, discount=inference.discount)
-        loss = (lambda output: _rectified(output, y)) if rule == "bp_published" else None
-        for _ in range(inference.T):
-            gradients(net, state, x, loss, out=grads)
+    def step(batch, number):
+        for _ in updates(net, *batch, grads):
             adam.step(net.parameters, grads, moments)
         return xp.max(xp.abs(net.layers[-1].W)).reshape(1)
 
-    return updates
+    return step
 
 
 def _rectified(output, y):
@@ -184,4 +179,4 @@ def _line(metrics, rule):
     found = best(metrics, "min", rule=rule)
     values = found["values"]
     spread = f"{values.min():.4f} to {values.max():.4f}, n = {len(values)}"
-    return f"{rule}: least test error {values.mean():.4f} ({spread}) at rate {found['rate']:g}"
+    return f"{NAMES[rule]}: least test error {values.mean():.4f} ({spread}) at rate {found['rate']:g}"

@@ -1,10 +1,11 @@
 """Networks of different depth on little data (Song et al. 2024, Fig. 3f to h)."""
 
 import functools
+from typing import Literal
 
-from plastic import functions, require
-from plastic.initializers import xavier_normal
-from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic import require
+from plastic.pc.experiments import best_rate, figures, images, pairs, replicas
+from plastic.pc.experiments.learning import require_rules
 from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
 
 GRIDS = {
@@ -15,40 +16,64 @@ GRIDS = {
     "quick": {"depths": (2, 6, 10, 15), "rates": (1, 0.5, 0.1, 0.05, 0.01, 0.005)},
 }
 WIDTH, BATCH_SIZE = 64, 60
-GAIN = 0.9999000099990001
-"""As published: the gain for a leaky rectifier with a slope of 0.01, miscalculated."""
+
+
+def restore(arrays, *, activation, **_):
+    """Return (network, predict) of all seeds and rates; see `replicas.restore`."""
+    return replicas.restore(arrays, phi=activation)
 
 
 @images.experiment(
-    draw={"depth": figures.depth},
-    restore=functools.partial(replicas.restore, phi=functions.leaky),
+    draw={"depth": figures.depth, "depth_curves": figures.depth_curves},
+    restore=restore,
     length="epochs",
     seeds=replicas.SEEDS,
 )
-def depth(run, *, search: Search, depths: Counts = None, epochs: int = 64, per_class: int = 60, inference: Inference):
+def depth(
+    run,
+    *,
+    search: Search,
+    depths: Counts = None,
+    task: Literal["classification", "regression"] = "classification",
+    activation: Literal["linear", "sigmoid", "tanh", "relu", "leaky"] = "leaky",
+    init: Literal["xavier-uniform", "xavier-normal"] = "xavier-normal",
+    epochs: int = 64,
+    per_class: int = 60,
+    inference: Inference,
+):
     """Learn from 60 images of a class with networks of different depth (Song et al. 2024, Fig. 3f to h).
 
-    Layers of 64 leaky rectifiers; 64 epochs of ten batches of 60. Both rules train from the same initial weights on the
+    Layers of 64 leaky rectifiers; 64 epochs of ten batches of 60. All rules train from the same initial weights on the
     same batches, for all seeds and rates at once, and are tested after each epoch. As published, a rate is chosen for
     each rule by the error on the test set; beside it stands the same choice by the first half of that set, reported on
     the second. A replica that diverges has the error 1. The run folder, results/pc/depth-..., gets config.json,
-    metrics.csv, a checkpoint for each rule and depth, and a figure: the mean test error over the epochs at the best
-    rate, by depth. Layers deeper than T below the output learn nothing.
+    metrics.csv, a checkpoint for each rule and depth, and figures: the mean test error over the epochs at the best
+    rate, by depth, and the errors over the epochs at all rates in the deepest networks. Layers deeper than T below the
+    output learn nothing.
+
+    With --task=regression the target is the image itself, and half the squared error of an image takes the place of
+    the error (of one that diverges it is not a number). Published (base-regression-pc, -bp, whose measure is the loss
+    in training) with 600 images of a class.
 
     Args:
         depths: numbers of weight matrices, instead of the grid's.
+        task: classification, or regression of the images themselves.
+        activation: of the hidden layers. The gains of the initial weights are those of `alignment`.
+        init: initial weights.
         epochs: epochs to train.
         per_class: training images of a class.
     """
     depths, rates = of_grid(run, GRIDS[search.grid], depths=depths, rates=search.rates)
     require.counts(epochs=epochs, per_class=per_class)
+    require_rules(search.rules, inference, activation)
     samples = images.load(search.dataset, per_class)
     run.expect(len(run.seeds) * len(rates) * max(depths) * WIDTH**2, depths=depths)
     images.warn_of_few_steps(inference, max(depths))
-    draw = functools.partial(xavier_normal, gain=GAIN)
-    given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "per_class": per_class}
-    for part in run.parts([{"rule": rule, "depth": value} for value in depths for rule in replicas.RULES]):
-        sizes = (samples.train[0].shape[1], *[WIDTH] * (part.columns["depth"] - 1), images.CLASSES)
-        net = replicas.networks(sizes, functions.leaky, run.seeds, rates, draw)
+    draw = functools.partial(pairs.INITS[init], gain=pairs.GAINS[activation])
+    outputs = images.CLASSES if task == "classification" else samples.train[0].shape[1]
+    given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "counts": (per_class, None), "task": task}
+    for part in run.parts([{"rule": rule, "depth": value} for value in depths for rule in search.rules]):
+        sizes = (samples.train[0].shape[1], *[WIDTH] * (part.columns["depth"] - 1), outputs)
+        net = replicas.networks(sizes, activation, run.seeds, rates, draw)
         images.train(part, samples, net, inference, **given)
-    return best_rate.report(run, ("mean",))
+    return best_rate.report(run, ("mean",), "error" if task == "classification" else "loss")

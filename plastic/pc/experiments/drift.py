@@ -6,9 +6,9 @@ from plastic import require, xp
 from plastic.data import start_weights
 from plastic.errors import PlasticError
 from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic.pc.experiments.learning import require_rules, updates_of
 from plastic.pc.experiments.options import Inference, Search, of_grid
 from plastic.pc.experiments.passes import Passes
-from plastic.pc.rules import bp
 
 GRIDS = {
     "paper": {"rates": (0.1, 0.05, 0.01, 0.005, 0.001), "iterations": 3000, "seeds": 3},
@@ -66,14 +66,15 @@ def drift(
     require.whole("pretraining_epochs", pretraining_epochs, least=0)
     if start not in (None, "published", "own") and not start.endswith(".npz"):
         raise PlasticError(f"start is {start}; it must be published, own, or the path of an .npz file")
+    require_rules(search.rules, inference)
     samples = images.load(search.dataset, per_class, test_per_class)
     if start is None:
         start = "published" if samples.name == "FMNIST" else "own"
         run.fill(start=start)
     epochs = 0 if run.dry_run else pretraining_epochs
     known = before(start, samples, run.seeds, pretraining_rate, epochs, signed_targets)
-    measured = {"epochs": iterations, "rates": rates, "errors": images.ERRORS}
-    for part in run.parts([{"rule": rule} for rule in replicas.RULES]):
+    measured = {"epochs": iterations, "rates": rates, "when_diverged": images.DIVERGED}
+    for part in run.parts([{"rule": rule} for rule in search.rules]):
         net = images.small(samples, run.seeds, rates)
         for layer, W in zip(net.layers, known, strict=True):
             layer.W[...] = W
@@ -102,7 +103,7 @@ def pretrained(samples, seeds, rate, epochs, signed_targets):
     it is done, so it needs no checkpoint of its own.
     """
     net = images.small(samples, seeds, [rate])
-    step = replicas.step_of(net, bp, [rate])
+    step = replicas.step_of(net, updates_of("bp", None), [rate])
     x, labels = samples.train
     known = x[None, None], _signed(images.targets(labels[None]), signed_targets)
     source = Passes(lambda number: known, BATCH_SIZE_BEFORE, [xp.generator(seed).shuffle for seed in seeds])

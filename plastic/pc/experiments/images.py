@@ -4,6 +4,7 @@ The published practice selects rates by the error on the test set. Beside it, ra
 of that set and reported on the second.
 """
 
+import dataclasses
 import functools
 import pathlib
 
@@ -18,17 +19,22 @@ from plastic.pc.networks import predict
 
 CLASSES, HIDDEN = 10, (32, 32)
 ERRORS = ("test_error", "validation_error", "held_out_error")
+LOSSES = ("test_loss", "validation_loss", "held_out_loss")
+DIVERGED = dict.fromkeys(ERRORS, 1.0)
+"""The errors of a replica that has diverged, as published."""
 _LEAST = 2
 """Samples of a class, at least."""
 
 
 def load(dataset, per_class=_LEAST, test_per_class=_LEAST):
-    """Return the `Samples` of a data set, of which per_class and test_per_class are drawn.
+    """Return the `Samples` of a data set, rows of grey values, of which per_class and test_per_class are drawn.
 
     Raises PlasticError unless they are in ten classes, and each has so many, and two for training and for testing:
     draws leave one sample out, and the test set is halved.
     """
-    samples = classifier.load(dataset, classes=CLASSES)
+    samples = classifier.load(dataset, flat=False, classes=CLASSES)
+    train, test = ((replicas.flat(x), labels) for x, labels in (samples.train, samples.test))
+    samples = dataclasses.replace(samples, train=train, test=test)
     require_halves(samples)
     samples.require("train", per_class, f"per_class is {per_class}")
     samples.require("test", test_per_class, f"test_per_class is {test_per_class}")
@@ -82,30 +88,66 @@ def errors(net, x, y):
     return found["error"]
 
 
-def halves(net, x, y):
-    """Return {"test_error", "validation_error", "held_out_error"}: of all, of the first half, of the second."""
-    n = x.shape[-2]
+def losses(net, x, y):
+    """Return half the squared error of a sample (seeds, rates), mean over x; see `errors`."""
+
+    def half(x, y):
+        return {"loss": 0.5 * xp.mean(xp.sum((predict(net, x) - y) ** 2, axis=-1), axis=-1)}
+
+    return classifier.means(half, x, y, axes=(-2, -2))["loss"]
+
+
+def halves(net, x, y, measure=None, names=ERRORS):
+    """Return {"test_error", "validation_error", "held_out_error"}: of all, of the first half, of the second.
+
+    measure, names: what else than `errors` is measured, and what it is called.
+    """
+    measure, n = measure or errors, x.shape[-2]
     middle = n // 2
-    first, second = (errors(net, x[..., part, :], y[..., part, :]) for part in (slice(middle), slice(middle, None)))
+    first, second = (measure(net, x[..., part, :], y[..., part, :]) for part in (slice(middle), slice(middle, None)))
     whole = (first * middle + second * (n - middle)) / n
-    return dict(zip(ERRORS, (whole, first, second), strict=True))
+    return dict(zip(names, (whole, first, second), strict=True))
 
 
-def small(samples, seeds, rates):
+def small(samples, seeds, rates, width=HIDDEN[0]):
     """Return the networks of all seeds and rates that most experiments train: 784-32-32-10, sigmoid."""
-    sizes = (samples.train[0].shape[1], *HIDDEN, CLASSES)
+    sizes = (samples.train[0].shape[1], *[width] * len(HIDDEN), CLASSES)
     return replicas.networks(sizes, functions.sigmoid, seeds, rates, xavier_uniform)
 
 
 def train(
-    part, samples, net, inference, *, rates, epochs, batch_size, per_class=None, test_per_class=None, batches=None
+    part,
+    samples,
+    net,
+    inference,
+    *,
+    rates,
+    epochs,
+    batch_size,
+    counts=(None, None),
+    batches=None,
+    task="classification",
+    loss=None,
 ):
     """Train the networks of a part of a grid on images, tested before and after every epoch; see `replicas.train`.
 
-    per_class, test_per_class: images of a class in the training set of each seed, and in the test set; by default all.
-    batches: of an epoch; by default as many as there are.
+    counts: images of a class in the training set of each seed, and in the test set; None for all. batches: of an epoch;
+    by default as many as there are. task: "classification", or "regression" of the images themselves. loss: see
+    `learning.updates_of`.
     """
-    generators = [xp.generator(seed) for seed in part.seeds]
+    known, test = sets(samples, part.seeds, *counts)
+    evaluate, when_diverged = (lambda net: halves(net, *test)), DIVERGED
+    if task == "regression":
+        known, test = (known[0], known[0]), (test[0], test[0])
+        evaluate, when_diverged = (lambda net: halves(net, *test, losses, LOSSES)), dict.fromkeys(LOSSES, np.nan)
+    source = Passes(lambda number: known, batch_size, [xp.generator(seed).shuffle for seed in part.seeds], batches)
+    how = {"epochs": epochs, "rates": rates, "when_diverged": when_diverged, "loss": loss}
+    replicas.train(part, net, inference, source, evaluate, **how)
+
+
+def sets(samples, seeds, per_class=None, test_per_class=None):
+    """Return (x, y) to learn from, of every seed, and (x, y) to test on, of all alike; see `train`."""
+    generators = [xp.generator(seed) for seed in seeds]
     x, labels = samples.train[0], xp.asnumpy(samples.train[1])
     if per_class is None:
         known = x[None, None], targets(samples.train[1][None])
@@ -117,11 +159,7 @@ def train(
     if test_per_class is not None:
         chosen = some_of_each(generators[0].task, labels, test_per_class)
     chosen = chosen[None, xp.generator(0).task.permutation(len(chosen))]  # so that both halves have all classes
-    test = rows(x, chosen, labels[chosen])
-    source = Passes(lambda number: known, batch_size, [each.shuffle for each in generators], batches)
-    replicas.train(
-        part, net, inference, source, lambda net: halves(net, *test), epochs=epochs, rates=rates, errors=ERRORS
-    )
+    return known, rows(x, chosen, labels[chosen])
 
 
 def warn_of_few_steps(inference, layers):

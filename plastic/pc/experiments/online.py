@@ -3,6 +3,7 @@
 from plastic import require
 from plastic.errors import PlasticError
 from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic.pc.experiments.learning import require_rules
 from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
 
 GRIDS = {"paper": {"batch_sizes": (1, 8, 16, 32, 64)}, "quick": {"batch_sizes": (1, 64)}}
@@ -45,11 +46,12 @@ def online(
             f"batch_sizes are {batch_sizes}; the paper has rates for 1, 8, 16, 32, 64, others need --rates"
         )
     require.counts(epochs=epochs, batches=batches)
+    require_rules(search.rules, inference)
     samples = images.load(search.dataset)
     if max(batch_sizes) > (count := len(samples.train[0])):
         raise PlasticError(f"batch_sizes are {batch_sizes}, but {samples.name} has {count} training samples")
     images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
-    for part in run.parts([{"rule": rule, "batch_size": size} for size in batch_sizes for rule in replicas.RULES]):
+    for part in run.parts([{"rule": rule, "batch_size": size} for size in batch_sizes for rule in search.rules]):
         size = part.columns["batch_size"]
         rates = search.rates or RATES[size]
         net = images.small(samples, run.seeds, rates)

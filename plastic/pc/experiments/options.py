@@ -61,12 +61,16 @@ class Search:
         grid: paper, what was published, or quick, a part of it that shows the effect; what other options give replaces
             what it says.
         rates: learning rates, tried side by side, instead of the grid's.
+        rules: what is compared. pc: inference, then the weights move once; ipc: they move at every one of T steps of
+            inference (the paper's parallel PC); fixed_prediction, zil: variants of pc that give the gradients of bp;
+            bp; repeated_bp: T updates from a batch; tp: target propagation, for linear networks.
         dataset: FMNIST, MNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
             y_test, in ten classes.
     """
 
     grid: Grid = "paper"
     rates: Rates = None
+    rules: tuple[str, ...] = ("pc", "bp")
     dataset: str = "FMNIST"
 
     def __post_init__(self):
@@ -87,6 +91,12 @@ def of_grid(run, grid, **given):
     if "seeds" in grid:
         run.count_seeds(grid["seeds"])
     return list(values.values())
+
+
+def require_some_of(name, given, known):
+    """Require different words of those that are known, at least one."""
+    if not given or len(set(given)) < len(given) or not set(given) <= set(known):
+        raise PlasticError(f"{name} is {given}; it must hold different ones of {', '.join(known)}")
 
 
 def require_different(name, values):

@@ -3,9 +3,8 @@
 import numpy as np
 
 from plastic import require, xp
-from plastic.errors import PlasticError
 from plastic.pc.experiments import figures, pairs
-from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different
+from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different, require_some_of
 from plastic.pc.inference import infer, step
 from plastic.pc.measures import prospective_indices
 from plastic.pc.states import State
@@ -52,9 +51,7 @@ def prospective_index(
     require_different("rates", rates)
     require.counts(width=width)
     require.whole("layers", layers, least=2, most=STEPS)
-    known = list(pairs.GAINS)
-    if not activations or len(set(activations)) < len(activations) or not set(activations) <= set(known):
-        raise PlasticError(f"activations is {activations}; it must hold different ones of {', '.join(known)}")
+    require_some_of("activations", activations, pairs.GAINS)
     inference.require_reach(layers)
     run.expect(len(run.seeds) * layers * width**2, layers=layers, width=width)
     run.begin()

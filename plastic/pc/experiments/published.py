@@ -110,8 +110,10 @@ ROWS = (
     ),
     Published("concept_drift", "base", "4f, 4g", "drift", "hours; --rates=0.01 minutes"),
     Published("concept_drift", "pre-FashionMNIST", "", "drift --start=own", "hours", "trains the start, too"),
-    Published("cnn_v2", "base-ppc", "4i", "cnn --rules=pc", "weeks on a CPU"),
-    Published("cnn_v2", "base-rbp", "4i", "cnn --rules=bp_published", "weeks on a CPU", "--rules=bp is the fair one"),
+    Published("cnn_v2", "base-ppc", "4i", "cnn --rules=ipc", "weeks on a CPU"),
+    Published(
+        "cnn_v2", "base-rbp", "4i", "cnn --rules=bp_published", "weeks on a CPU", "--rules=repeated_bp is the fair one"
+    ),
     Published("cnn_v2", "base-LeNet-ppc", "", "", "", "an exploration without a committed result"),
     Published(
         "simple_dqn_new",

@@ -10,10 +10,13 @@ import numpy as np
 from plastic import functions, parameters, training, xp
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
+from plastic.pc.experiments.learning import updates_of
 from plastic.pc.networks import Network, predict
 
 RULES = ("pc", "bp")
 SEEDS = (1, 2, 3)  # as many as published
+LUMA = (0.299, 0.587, 0.114)
+"""How bright red, green and blue are (ITU-R 601-2)."""
 
 
 def networks(sizes, phi, seeds, rates, draw, counted=None):
@@ -29,31 +32,32 @@ def networks(sizes, phi, seeds, rates, draw, counted=None):
     return Network(layers, phi, counted=counted)
 
 
-def step_of(net, rule, rates):
-    """Return step(batch, number) for `fit`: an update of all replicas, x (seeds, 1, batch, n_0), y (.., n_L).
+def step_of(net, updates, rates):
+    """Return step(batch, number) for `fit`: what all replicas learn from x (seeds, 1, batch, n_0), y (.., n_L).
 
-    rule: rule(net, x, y, *, out) -> (grads, output). rates: numbers, as published for gradients that are sums over the
-    batch: gradients being means, a rate counts as often as there are samples in the batch.
+    updates: see `learning.updates_of`. rates: numbers, as published for gradients that are sums over the batch:
+    gradients being means, a rate counts as often as there are samples in the batch.
     """
     lr = xp.asarray(np.reshape(np.array(rates, dtype=float), (-1, 1, 1)))
     grads = parameters.zeros_like(net.parameters)
 
     def step(batch, number):
         x, y = batch
-        rule(net, x, y, out=grads)
-        SGD().step(net.parameters, grads, {}, lr=lr * x.shape[-2])
+        for _ in updates(net, x, y, grads):
+            SGD().step(net.parameters, grads, {}, lr=lr * x.shape[-2])
         return xp.max(xp.abs(net.layers[-1].W), axis=(-2, -1))  # what is not finite gets here by the next step
 
     return step
 
 
-def train(part, net, inference, source, evaluate, *, epochs, rates, errors):
+def train(part, net, inference, source, evaluate, *, epochs, rates, when_diverged, loss=None):
     """Train the networks of a part of a grid by its rule, and evaluate and save them after every epoch.
 
-    part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}. errors: their
-    names; a replica that has diverged has the error 1 in metrics.csv from then on, as published.
+    part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}.
+    when_diverged: what of this a replica that has diverged has in metrics.csv from then on. loss: see
+    `learning.updates_of`.
     """
-    step = step_of(net, inference.rules()[part.columns["rule"]], rates)
+    step = step_of(net, updates_of(part.columns["rule"], inference, loss), rates)
     pairs = enumerate(itertools.product(part.seeds, rates))
     training.fit(
         part,
@@ -64,7 +68,7 @@ def train(part, net, inference, source, evaluate, *, epochs, rates, errors):
         evaluate=lambda: evaluate(net),
         replicas=[{"replica": k, "seed": seed, "rate": rate} for k, (seed, rate) in pairs],
         shape=(len(part.seeds), len(rates)),
-        when_diverged=dict.fromkeys(errors, 1.0),
+        when_diverged=when_diverged,
     )
 
 
@@ -74,4 +78,11 @@ def restore(arrays, *, phi=functions.sigmoid, counted=None, **_):
     predict(x) takes images (batch, ...) of the host to outputs (seeds, rates, batch, classes).
     """
     net = Network([Affine(xp.asarray(arrays[f"layers/{k}/W"])) for k in range(len(arrays))], phi, counted=counted)
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(np.reshape(x, (len(x), -1)))))
+    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(flat(np.asarray(x, dtype=net.dtype)))))
+
+
+def flat(x):
+    """Return images (n, ...) as rows; those in three colours (n, rows, columns, 3) in grey, as published."""
+    if x.ndim == 4 and x.shape[-1] == len(LUMA):
+        x = x @ np.array(LUMA, dtype=x.dtype)
+    return x.reshape(len(x), -1)

@@ -2,6 +2,7 @@
 
 from plastic import require
 from plastic.pc.experiments import best_rate, figures, images, replicas
+from plastic.pc.experiments.learning import require_rules, squared
 from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
 
 GRIDS = {
@@ -23,6 +24,8 @@ def smalldata(
     search: Search,
     per_class: Counts = None,
     same_test: bool = True,
+    width: int = images.HIDDEN[0],
+    loss_coefficient: float = 0.5,
     epochs: int = 64,
     inference: Inference = INFERENCE,
 ):
@@ -37,15 +40,19 @@ def smalldata(
         per_class: training images of a class, instead of the grid's.
         same_test: test on as many images of a class as are trained on, as published, or on as many as there are;
             --nosame_test takes all.
+        width: units of each of the two hidden layers; 8, 32 and 128 are published.
+        loss_coefficient: of the squared error of the output, in the energy too; 0.5 and 1 are published.
         epochs: epochs to train.
     """
     per_class, rates = of_grid(run, GRIDS[search.grid], per_class=per_class, rates=search.rates)
-    require.counts(epochs=epochs)
+    require.counts(epochs=epochs, width=width)
+    require.number("loss_coefficient", loss_coefficient, above=0)
+    loss = squared(loss_coefficient)
+    require_rules(search.rules, inference, loss=loss)
     samples = images.load(search.dataset, max(per_class))
     images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
-    given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE}
-    for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in replicas.RULES]):
-        count, net = part.columns["per_class"], images.small(samples, run.seeds, rates)
-        tested = count if same_test else None
-        images.train(part, samples, net, inference, per_class=count, test_per_class=tested, **given)
+    given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "loss": loss}
+    for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in search.rules]):
+        count, net = part.columns["per_class"], images.small(samples, run.seeds, rates, width)
+        images.train(part, samples, net, inference, counts=(count, count if same_test else None), **given)
     return best_rate.report(run, ("min",))

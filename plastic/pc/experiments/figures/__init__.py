@@ -1,7 +1,17 @@
 """The figures of the experiments: functions of a list of runs, drawn from their folders."""
 
 from plastic.pc.experiments.figures.behaviour import coin, fear, reasons, reversal
-from plastic.pc.experiments.figures.images import cnn, depth, drift, forgetting, online, rl, smalldata
+from plastic.pc.experiments.figures.images import (
+    cnn,
+    depth,
+    depth_curves,
+    drift,
+    forgetting,
+    forgetting_split,
+    online,
+    rl,
+    smalldata,
+)
 from plastic.pc.experiments.figures.pairs import (
     alignment,
     alignment_over,
@@ -18,10 +28,12 @@ __all__ = [
     "cnn",
     "coin",
     "depth",
+    "depth_curves",
     "drift",
     "erratic",
     "fear",
     "forgetting",
+    "forgetting_split",
     "interference",
     "online",
     "prospective_index",

@@ -1,20 +1,36 @@
 """Figures of the grids on images: errors by depth, batch size, number of images and rate, and over time."""
 
-import itertools
-
 import numpy as np
 
 from plastic import plotting
-from plastic.pc.experiments.best_rate import SUMMARIES, best, curves, interval
+from plastic.bootstrap import interval
+from plastic.errors import PlasticError
+from plastic.pc.experiments.best_rate import SUMMARIES, best, curves
+from plastic.pc.experiments.learning import NAMES
 
-NAMES = {"pc": "predictive coding", "bp": "backpropagation"}
-_SUMMARIES = {"mean": "mean test error over the epochs", "min": "least test error"}
-CNN_RULES = {"pc": "PC, weights move in every step", "bp": "BP, repeated", "bp_published": "BP, rectified output"}
+LONG_NAMES = NAMES | {"pc": "predictive coding", "bp": "backpropagation"}
+_SUMMARIES = {"mean": "mean {} over the epochs", "min": "least {}"}
+_MEASURES = {"error": "test error", "loss": "half the squared error of a test image"}
 
 
 def depth(runs):
     """Mean test error at the best rate of each rule by the number of layers, and by rate in the deepest; curves."""
     return _by_axis(runs, "depth", "layers of weights", ("mean",), rates_at=-1)
+
+
+def depth_curves(runs):
+    """Test error by epoch at every rate in the deepest networks, a panel for each rule."""
+    panels, measure = list(_rules_of(runs)), _measure(runs)
+    fig, axes = plotting.figure(columns=len(panels), sharey=True)
+    for axis, (metrics, rule, name) in zip(np.atleast_1d(axes), panels, strict=True):
+        deepest = list(dict.fromkeys(metrics["depth"]))[-1]
+        rates, values = curves(metrics, f"test_{measure}", rule=rule, depth=deepest)
+        for index, (rate, each) in enumerate(zip(rates, values, strict=True)):
+            _curve(axis, interval(each), f"$\\eta$ = {rate:g}", plotting.look(index))
+        axis.set(xlabel="epoch", title=f"{name}, {deepest:g} layers")
+        plotting.legend(axis)
+    np.atleast_1d(axes)[0].set_ylabel(_MEASURES[measure])
+    return fig
 
 
 def online(runs):
@@ -30,6 +46,24 @@ def smalldata(runs):
 def forgetting(runs):
     """Mean test error by rate, and the errors of both tasks over the iterations at the best rate."""
     return _over_time(runs, {"task0_error": "Task 0", "task1_error": "Task 1"})
+
+
+def forgetting_split(runs):
+    """Mean test error by rate, of the task that was just learned (resuming) and of the other (forgetting)."""
+    from plastic.pc.experiments.forgetting import split
+
+    fig, axes = plotting.figure(columns=2, sharey=True)
+    intervals = [run.option("interval") for run in runs for _ in _rules(run)]
+    for index, ((metrics, rule, name), interval_of) in enumerate(zip(_rules_of(runs), intervals, strict=True)):
+        rates, errors = split(metrics, rule, interval_of)
+        for axis, kind in zip(axes, ("resuming", "forgetting"), strict=True):
+            _points(axis, rates, [interval(each.mean(axis=-1)) for each in errors[kind]], name, index)
+    for axis, title in zip(axes, ("Resuming: the task just learned", "Forgetting: the other task"), strict=True):
+        axis.set(xlabel="learning rate", title=title)
+        plotting.log_scale(axis, "x")
+    axes[0].set_ylabel("mean test error over the iterations")
+    plotting.legend(axes[0])
+    return fig
 
 
 def drift(runs):
@@ -62,7 +96,7 @@ def cnn(runs):
     pairs = [(label, run, rule) for label, run in zip(labels, runs, strict=True) for rule in run.option("rules")]
     for index, (label, run, rule) in enumerate(pairs):
         chosen = best(run.metrics(), "min", rule=rule)
-        name = f"{CNN_RULES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
+        name = f"{NAMES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
         epochs = np.arange(chosen["curve"].shape[1])
         plotting.curves(axis, epochs, {name if len(runs) == 1 else f"{label}, {name}": chosen["curve"]}, start=index)
     axis.set(xlabel="epoch", ylabel="test error", title="Convolutional networks: mean and range of the seeds")
@@ -70,44 +104,58 @@ def cnn(runs):
     return fig
 
 
+def _measure(runs):
+    """Return what the test columns of runs hold, "error" or "loss"."""
+    found = {"loss" if "test_loss" in run.metrics() else "error" for run in runs}
+    if len(found) > 1:
+        raise PlasticError("some of the runs have classified images and others have returned them; draw them apart")
+    return found.pop()
+
+
 def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
     fig, axes = plotting.figure(columns=len(summaries) + 2)
+    measure = _measure(runs)
+    tested = [f"test_{measure}"] * 2
     for axis, summary in zip(axes, summaries, strict=False):
         every = set()
         for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
             values = list(dict.fromkeys(metrics[column]))
             every |= set(values)
-            chosen = [best(metrics, summary, rule=rule, **{column: value}) for value in values]
+            chosen = [best(metrics, summary, *tested, rule=rule, **{column: value}) for value in values]
             _points(axis, values, [interval(each["values"]) for each in chosen], name, index)
             _name_rates(axis, values, chosen, index)
         axis.margins(y=0.12)
-        axis.set(xlabel=label, ylabel=_SUMMARIES[summary], title="At the best rate, which is named")
+        axis.set(
+            xlabel=label,
+            ylabel=_SUMMARIES[summary].format(_MEASURES[measure]),
+            title="At the best rate, which is named",
+        )
         if logarithmic:
             axis.set_xscale("log")
             axis.set_xticks(sorted(every), [str(value) for value in sorted(every)])
             axis.minorticks_off()
         plotting.legend(axis)
-    _by_rate(axes[-2], runs, column, rates_at, summaries[-1])
+    _by_rate(axes[-2], runs, column, rates_at, summaries[-1], measure)
     for index, (metrics, rule, name) in enumerate(_rules_of(runs, short=True)):
         values = list(dict.fromkeys(metrics[column]))
         for line, value in enumerate(dict.fromkeys((values[0], values[-1]))):
-            curve = best(metrics, summaries[0], rule=rule, **{column: value})["curve"]
+            curve = best(metrics, summaries[0], *tested, rule=rule, **{column: value})["curve"]
             where = f"{name}, {column.replace('_', ' ')} {value:g}"
             _curve(axes[-1], interval(curve), where, plotting.look(index) | {"linestyle": ("-", "--")[line]})
-    axes[-1].set(xlabel="epoch", ylabel="test error", title="Learning at these rates")
+    axes[-1].set(xlabel="epoch", ylabel=_MEASURES[measure], title="Learning at these rates")
     plotting.legend(axes[-1])
     return fig
 
 
-def _by_rate(axis, runs, column, place, summary):
+def _by_rate(axis, runs, column, place, summary, measure):
     """Draw the summary of each rule by learning rate, at the first or the last (0, -1) value of a column."""
     for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
         value = list(dict.fromkeys(metrics[column]))[place]
-        rates, errors = curves(metrics, "test_error", rule=rule, **{column: value})
+        rates, errors = curves(metrics, f"test_{measure}", rule=rule, **{column: value})
         every = SUMMARIES[summary](errors[..., 1:], axis=-1)
         _points(axis, rates, [interval(each) for each in every], name, index)
     title = f"All rates, {column.replace('_', ' ')} {value:g}"
-    axis.set(xlabel="learning rate", ylabel=_SUMMARIES[summary], title=title)
+    axis.set(xlabel="learning rate", ylabel=_SUMMARIES[summary].format(_MEASURES[measure]), title=title)
     plotting.log_scale(axis, "x")
     plotting.legend(axis)
 
@@ -131,12 +179,18 @@ def _over_time(runs, columns):
     return fig
 
 
+def _rules(run):
+    return list(dict.fromkeys(part["rule"] for part in run.config["parts"]))
+
+
 def _rules_of(runs, short=False):
     """Yield (metrics, rule, label) for every run and rule, in the order of colours."""
     labels = plotting.labels(runs, [run.option("grid") for run in runs])
-    for (run, label), rule in itertools.product(zip(runs, labels, strict=True), NAMES):
-        name = rule.upper() if short else NAMES[rule]
-        yield run.metrics(), rule, name if len(runs) == 1 else f"{label}, {name}"
+    for run, label in zip(runs, labels, strict=True):
+        metrics = run.metrics()
+        for rule in _rules(run):
+            name = NAMES[rule] if short else LONG_NAMES[rule]
+            yield metrics, rule, name if len(runs) == 1 else f"{label}, {name}"
 
 
 def _curve(axis, some, label, look):

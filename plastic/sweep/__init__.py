@@ -1,0 +1,12 @@
+"""Sweeps: one command over grids, lists and random draws of its options, each point a run folder of its own.
+
+python -m plastic.sweep gait --grid.seed=1,2,3 --grid.algorithm=BP,GAIT --dataset=glyphs --nb_epochs=10
+python -m plastic.sweep FILE.toml
+
+plan        what a sweep is: a command, fixed options, and the points, from a file or a line
+point       running one of them: begun, resumed, or waited for
+engines     who runs them: processes of this machine (loky), Ray or Dask
+record      sweep.json, what the folders of the points say, and what is left to do
+halving     successive halving: short runs of all, longer ones of the best
+summary     summary.csv: means, deviations and intervals over seeds
+"""

@@ -1,0 +1,163 @@
+"""`python -m plastic.sweep FILE.toml`, or a command of a family with --grid.OPTION=A,B."""
+
+import dataclasses
+import functools
+import inspect
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Literal
+
+from plastic import cli, require, terminal
+from plastic.errors import PlasticError
+from plastic.runs.naming import results_folder
+from plastic.sweep import drive, halving, plan, summary
+from plastic.sweep.record import Sweep, planned
+
+_PART = re.compile(r"--?(grid|zip|random)\.([^=]*)(=(.*))?", re.DOTALL)
+_SHOWN = 10  # points of a dry run
+
+
+@dataclasses.dataclass(frozen=True)
+class Extra:
+    """The words of a line that are no options of `sweep` itself.
+
+    words: options of the command, which all points share. parts: (part, option, text or None) of what varies.
+    """
+
+    words: list[str]
+    parts: list[tuple[str, str, str | None]]
+
+
+def sweep(
+    extra: Extra,
+    what: str,
+    command: str | None = None,
+    *,
+    draws: int = 10,
+    draw_seed: int = 0,
+    jobs: int | None = None,
+    engine: Literal["loky", "ray", "dask"] = "loky",
+    address: str | None = None,
+    retry: bool = False,
+    halve: int | None = None,
+    by: str | None = None,
+    results: str | None = None,
+    name: str | None = None,
+    dry_run: bool = False,
+):
+    """Run a command over grids, lists and random draws of its options; each point is a run folder of its own.
+
+    Beside the options below, a line takes --grid.OPTION=A,B for all combinations, --zip.OPTION=A,B for lists that go
+    side by side, --random.OPTION=LOW:HIGH or LOW:HIGH:log, and the options of the command itself, which all points
+    share: python -m plastic.sweep gait --grid.seed=1,2,3 --grid.algorithm=BP,GAIT --nb_epochs=10. Values that hold
+    commas are separated by ';' (--grid.widths='64,10;32,10'). Every value is checked before any work.
+
+    The folder results/sweeps/NAME-... gets sweep.json, summary.csv with means, deviations and intervals over seeds, and
+    points/, the run folders. The same line again goes on where it was: points that are finished are not run again, one
+    that was killed goes on from its checkpoint, one that still runs is waited for. Figures are drawn with --plot only.
+
+    Args:
+        what: a family (gait, ep, eprop, gle or pc), or a TOML file with family, command, options, grid, zip and random.
+        command: of the family; gait and ep train without one.
+        draws: points drawn at random, where --random.OPTION is given; equal ones count once.
+        draw_seed: seed of the draws.
+        jobs: points that run at one time, one BLAS thread each; by default as many as there are cores.
+        engine: loky, processes of this machine; ray or dask, a cluster (extras of these names).
+        address: of the cluster; without it Ray or Dask run on this machine.
+        retry: run points again that failed or diverged.
+        halve: stop hopeless points early: of so many points one is kept at each rung of successive halving.
+        by: the metric that halving compares, as test_accuracy; + or - in front says whether larger is better.
+        results: folder of the sweeps; by default PLASTIC_RESULTS or ./results.
+        name: what the name of the folder says, instead of family and command.
+        dry_run: print the folder and the points, and run nothing.
+    """
+    if jobs is not None:
+        require.counts(jobs=jobs)
+    if halve is not None:
+        require.whole("halve", halve, least=2)
+    if (by is None) != (halve is None):
+        raise PlasticError("halve and by go together: --halve=3 --by=test_accuracy")
+    if by is not None:
+        halving.direction(by)
+    planned_here = _plan(extra, what, command, draws, draw_seed)
+    if dry_run:
+        return _forecast(planned_here, planned(planned_here, results_folder(results), name))
+    workers = jobs or os.cpu_count() or 1
+    record = Sweep(planned_here, results_folder(results), name)
+    try:
+        terminal.say(f"{len(record.points)} points, {workers} at a time, in {record.folder}")
+        if halve is None:
+            drive.all_points(record, engine, workers, address, retry)
+        else:
+            drive.by_halving(record, engine, workers, address, retry, halve, str(by))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same line goes on where it was") from None
+    finally:
+        record.write()
+        record.close()
+    for line in drive.told(record):
+        terminal.say(line)
+    terminal.say(f"summary {summary.write(record)}")
+    return None
+
+
+def _plan(extra: Extra, what: str, command: str | None, draws: int, seed: int) -> plan.Plan:
+    if what.endswith(".toml"):
+        if extra.words or extra.parts or command is not None:
+            raise PlasticError(f"a file says all that is run; put what the line adds into {what}")
+        return plan.of_file(Path(what))
+    lists, ranges = {}, {}
+    for part, typed, text in extra.parts:
+        option = typed.replace("-", "_")
+        if not text:
+            raise PlasticError(f"--{part}.{typed} lacks its values: --{part}.{typed}=A,B")
+        if option in ranges or ("grid", option) in lists or ("zip", option) in lists:
+            raise PlasticError(f"{option} is given twice in this sweep")
+        if part == "random":
+            ranges[option] = text
+        else:
+            lists[part, option] = text.split(";" if ";" in text else ",")
+    return plan.made(what, command, extra.words, lists, ranges, draws, seed)
+
+
+def _forecast(of: plan.Plan, folder: Path) -> None:
+    terminal.say(f"{len(of.points)} points of {of.family} {of.command}, in {folder}")
+    terminal.say(f"all: {plan.shown(of.fixed)}")
+    for point in of.points[:_SHOWN]:
+        terminal.say(plan.shown(point))
+    if len(of.points) > _SHOWN:
+        terminal.say("..")
+
+
+def split(words: list[str]) -> tuple[list[str], Extra]:
+    """Return the words that are for `sweep` itself, and the others."""
+    own_names = {name: each.annotation for name, each in inspect.signature(sweep).parameters.items()}
+    own: list[str] = []
+    extra = Extra([], [])
+    taking = own  # who gets a bare word
+    for word in words:
+        if found := _PART.fullmatch(word):
+            extra.parts.append((found[1], found[2], found[4]))
+            taking = own
+        elif word.startswith("-") and not re.match(r"-[.0-9]", word):
+            name = re.sub("^no_?", "", word.lstrip("-").partition("=")[0].replace("-", "_"))
+            taking = own if name in own_names or word in ("-h", "--help") else extra.words
+            taking.append(word)
+        else:
+            taking.append(word)
+    return own, extra
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Answer a command line."""
+    own, extra = split(sys.argv[1:] if argv is None else argv)
+    command = functools.partial(sweep, extra)
+    command.__doc__ = sweep.__doc__
+    command.__name__ = "sweep"  # type: ignore[attr-defined]
+    cli.run(command, own, prog="plastic.sweep")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Driving a sweep to its end: jobs to an engine, outcomes to the record, again where a worker died."""
+
+import collections
+import math
+
+from plastic import terminal
+from plastic.errors import PlasticError
+from plastic.sweep import halving
+from plastic.sweep.engines import ENGINES
+from plastic.sweep.plan import record_of, shown
+from plastic.sweep.point import Job, Outcome
+from plastic.sweep.record import Sweep
+
+_DEATHS = 3  # of workers at one point, which is then given up
+
+
+def all_points(sweep: Sweep, engine: str, workers: int, address: str | None, retry: bool) -> None:
+    """Run the points of a sweep that are left, to their ends.
+
+    Args:
+        sweep: the sweep.
+        engine: the name of an engine.
+        workers: points that run at one time.
+        address: of a cluster, or None.
+        retry: whether points that failed or diverged are run again.
+    """
+    _run(sweep, [sweep.job(index) for index in sweep.left(retry)], engine, workers, address)
+
+
+def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, retry: bool, eta: int, by: str) -> None:
+    """Run a sweep by successive halving; see `plastic.sweep.halving`.
+
+    Args:
+        sweep, engine, workers, address, retry: as for `all_points`.
+        eta: one in so many is kept from rung to rung.
+        by: the metric that points are compared by.
+    """
+    name, full = length_of(sweep)
+    alive = list(range(len(sweep.points)))
+    for rung, length in enumerate(halving.lengths(full, len(alive), eta)):
+        if rung:
+            if rung > len(sweep.rungs):
+                kept = halving.best(_runs(sweep, alive), by, math.ceil(len(alive) / eta))
+                sweep.rungs.append({"length": length, "points": kept})
+            for index in set(alive) - set(sweep.rungs[rung - 1]["points"]):
+                if sweep.points[index]["status"] == "finished":
+                    sweep.points[index]["status"] = "stopped"
+            alive = sweep.rungs[rung - 1]["points"]
+            sweep.write()
+        again = {"failed", "diverged"} if not retry else set()
+        todo = [index for index in alive if sweep.points[index]["status"] not in again]
+        _run(sweep, [sweep.job(index, {name: length}) for index in todo], engine, workers, address)
+
+
+def length_of(sweep: Sweep) -> tuple[str, int]:
+    """Return the option that says how long runs are, and its value; raise PlasticError where runs have none."""
+    record, plan = record_of(sweep.plan.family, sweep.plan.command), sweep.plan
+    if record.length is None:
+        raise PlasticError(f"{plan.family} {plan.command} cannot be extended, so halving cannot stop it early")
+    if record.length in plan.varied:
+        raise PlasticError(f"{record.length} is how long runs are, which halving sets; it cannot vary, too")
+    length = plan.fixed.pop(record.length, record.defaults[record.length])
+    if length is None:
+        raise PlasticError(f"halving needs the full length of runs: give --{record.length}")
+    return record.length, length
+
+
+def _runs(sweep, points):
+    return {index: sweep.run_of(index) if sweep.points[index]["status"] == "finished" else None for index in points}
+
+
+def _run(sweep: Sweep, jobs: list[Job], engine: str, workers: int, address: str | None) -> None:
+    """Run jobs; send those again whose worker died, unless it does so again and again."""
+    deaths: dict[int, int] = collections.Counter()
+    total, failed = len(jobs), 0
+    with terminal.progress(total=total, unit="point", dynamic_ncols=True) as bar:
+        while jobs:
+            lost: list[Job] = []
+            for ended in ENGINES[engine](jobs, min(workers, len(jobs)), address):
+                if isinstance(ended, Outcome):
+                    sweep.note(ended)
+                    failed += ended.status != "finished"
+                    bar.update()
+                    bar.set_postfix(failed=failed)
+                    continue
+                job, message = ended
+                if sweep.place(job.index).exists():  # it had begun
+                    deaths[job.index] += 1
+                if deaths[job.index] < _DEATHS:
+                    lost.append(job)
+                else:
+                    sweep.note(Outcome(job.index, "failed", error=f"{message} ({_DEATHS} times)"))
+                    failed += 1
+                    bar.update()
+            if lost:
+                terminal.warn(f"a worker died; {len(lost)} of {total} points are sent again")
+            jobs = lost
+    sweep.write()
+
+
+def told(sweep: Sweep) -> list[str]:
+    """Return lines that say what has become of the points: how many, and each that did not finish with its error."""
+    counts = sweep.counts()
+    lines = [f"{len(sweep.points)} points: " + ", ".join(f"{count} {status}" for status, count in counts.items())]
+    for point in sweep.points:
+        if point["status"] in ("failed", "diverged"):
+            lines.append(f"  {point['status']}: {shown(point['options'])}: {point.get('error', '')}")
+    return lines

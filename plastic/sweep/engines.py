@@ -1,0 +1,112 @@
+"""Who runs the points of a sweep: processes of this machine (loky), Ray or Dask, each with one BLAS thread.
+
+An engine is a function of the jobs, the number of workers and an address; it yields what each job has come to, in the
+order in which they end: an `Outcome`, or (job, message) where its worker died.
+"""
+
+import collections
+import concurrent.futures
+import concurrent.futures.process
+import logging
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from plastic import require
+from plastic.errors import PlasticError
+from plastic.sweep import point
+from plastic.sweep.point import Job, Outcome
+
+Ended = Outcome | tuple[Job, str]
+_IDLE = 10  # seconds after which a worker without work ends, also one whose driver was killed
+_ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+def on_loky(jobs: list[Job], workers: int, address: str | None = None) -> Iterator[Ended]:
+    """Run jobs in processes of this machine."""
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    if address is not None:
+        raise PlasticError(f"address is {address}; loky runs on this machine only, take --engine=ray or dask")
+    left = collections.deque(jobs)
+    while left:
+        executor = ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD, timeout=_IDLE)
+        try:
+            yield from _while_it_lives(executor, left, workers)
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()  # a run then saves and ends
+            raise
+        finally:
+            executor.shutdown(wait=True)
+
+
+def _while_it_lives(executor, left, workers):
+    """Run jobs until none is left, or a worker died: then no job runs any more, and the executor takes none."""
+    running: dict[Any, Job] = {}
+    while left or running:
+        while left and len(running) < workers:  # whoever kills the driver leaves no more behind than these
+            running[executor.submit(point.run, left[0])] = left[0]
+            left.popleft()
+        broken = False
+        for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+            job = running.pop(future)
+            try:
+                yield future.result()
+            except concurrent.futures.process.BrokenProcessPool:
+                broken = True
+                yield job, "its worker died"
+        if broken:
+            for job in running.values():
+                yield job, "its worker died"
+            return
+
+
+def on_ray(jobs: list[Job], workers: int, address: str | None = None) -> Iterator[Ended]:
+    """Run jobs on Ray: on the cluster of an address, or on one of this machine."""
+    ray = require.package("ray", "ray", "--engine=ray")
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    where = {"num_cpus": workers, "include_dashboard": False} if address is None else {"address": address}
+    ray.init(**where, **quiet, runtime_env={"env_vars": _ONE_THREAD})
+    try:
+        remote = ray.remote(num_cpus=1, max_retries=0)(point.run)
+        waiting = {remote.remote(job): job for job in jobs}
+        while waiting:
+            for done in ray.wait(list(waiting), num_returns=1)[0]:
+                job = waiting.pop(done)
+                try:
+                    yield ray.get(done)
+                except ray.exceptions.RayError as error:
+                    yield job, f"its worker died: {type(error).__name__}"
+    finally:
+        ray.shutdown()
+
+
+def on_dask(jobs: list[Job], workers: int, address: str | None = None) -> Iterator[Ended]:
+    """Run jobs on Dask: on the scheduler of an address, or on a cluster of this machine."""
+    distributed = require.package("distributed", "dask", "--engine=dask")
+    os.environ.update(_ONE_THREAD)  # which processes inherit
+    cluster: Any = None
+    if address is None:
+        quiet = {"dashboard_address": None, "silence_logs": 50}
+        cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **quiet)
+    client = distributed.Client(cluster or address)
+    try:
+        waiting = {client.submit(point.run, job, pure=False, retries=0): job for job in jobs}
+        for future in distributed.as_completed(list(waiting)):
+            try:
+                yield future.result()
+            except distributed.scheduler.KilledWorker as error:
+                yield waiting[future], f"its worker died: {type(error).__name__}"
+    finally:
+        client.close()
+        if cluster is not None:
+            cluster.close()
+
+
+ENGINES: dict[str, Callable[[list[Job], int, str | None], Iterator[Ended]]] = {
+    "loky": on_loky,
+    "ray": on_ray,
+    "dask": on_dask,
+}

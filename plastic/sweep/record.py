@@ -1,0 +1,133 @@
+"""The record of a sweep, sweep.json: which points there are, what has become of each, and what is left to do."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from plastic import files, xp
+from plastic.errors import PlasticError
+from plastic.runs import claim
+from plastic.runs.naming import identity_hash
+from plastic.runs.record import plain
+from plastic.sweep.plan import Plan, record_of
+from plastic.sweep.point import Job, Outcome, runs_of
+
+FORMAT = 1
+STATUSES = ("waiting", "finished", "failed", "diverged", "interrupted", "stopped")
+_EVERY = 1.0  # seconds between two writes; what is not written yet is found again in the folders of the points
+
+
+class Sweep:
+    """A sweep in its folder, which one process at a time has.
+
+    folder: results/sweeps/<name>-<hash>/, with sweep.json, summary.csv and points/.
+    plan: what it is.
+    points: of each point a dict: options, status, folder, error, seconds.
+    rungs: of successive halving, [{"length": .., "points": [..]}], so far.
+    """
+
+    def __init__(self, plan: Plan, results: Path, name: str | None = None) -> None:
+        """Claim the folder of a sweep, or go on with it. Raises PlasticError where another process has it."""
+        self.plan, self.folder = plan, planned(plan, results, name)
+        with files.system_errors(f"cannot make {self.folder}"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock, self._written = claim.acquired(self.folder), 0.0
+        try:
+            new = [{"options": _plain(each), "status": "waiting"} for each in plan.points]
+            self._said = {"format": FORMAT, "family": plan.family, "command": plan.command, "fixed": _plain(plan.fixed)}
+            self.points: list[dict[str, Any]] = new
+            self.rungs: list[dict[str, Any]] = []
+            if os.path.lexists(self.folder / "sweep.json"):
+                self._read()
+            self.write()
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self) -> None:
+        path = self.folder / "sweep.json"
+        found = files.read_json(path)
+        points, rungs = found.get("points"), found.get("rungs")
+        if found.get("format") != FORMAT or not isinstance(points, list) or not isinstance(rungs, list):
+            raise PlasticError(f"{path} is no sweep of this version of plastic; move it away")
+        same = [each.get("options") for each in points] == [each["options"] for each in self.points]
+        if {key: found.get(key) for key in self._said} != self._said or not same:
+            raise PlasticError(f"{path} is of another sweep; give this one another --name")
+        if not all(each.get("status") in STATUSES for each in points):
+            raise PlasticError(f"{path}: the status of a point must be one of {', '.join(STATUSES)}")
+        self.points, self.rungs = points, rungs
+
+    def close(self) -> None:
+        """Give the folder back."""
+        self._lock.release()
+
+    def write(self) -> None:
+        """Write sweep.json."""
+        self._written = time.monotonic()
+        files.write_json(self.folder / "sweep.json", self._said | {"points": self.points, "rungs": self.rungs})
+
+    def note(self, outcome: Outcome) -> None:
+        """Write down how a point has ended."""
+        entry = self.points[outcome.index]
+        for name in ("folder", "error"):
+            entry.pop(name, None)
+        entry |= {"status": outcome.status, "seconds": round(entry.get("seconds", 0) + outcome.seconds, 3)}
+        if outcome.folder is not None:
+            entry["folder"] = os.path.relpath(outcome.folder, self.folder)
+        if outcome.error is not None:
+            entry["error"] = outcome.error
+        if time.monotonic() - self._written > _EVERY:
+            self.write()
+
+    def place(self, index: int) -> Path:
+        """Return the folder of a point."""
+        return self.folder / "points" / f"{index:0{max(4, len(str(len(self.points))))}}"
+
+    def left(self, retry: bool) -> list[int]:
+        """Return the points that are still to run, with `retry` also those that failed or diverged."""
+        done = {"finished", "stopped"} | (set() if retry else {"failed", "diverged"})
+        return [index for index, point in enumerate(self.points) if point["status"] not in done]
+
+    def job(self, index: int, extend: dict[str, Any] | None = None) -> Job:
+        """Return the job that runs a point, without figures and with one BLAS thread unless the plan says otherwise."""
+        record = record_of(self.plan.family, self.plan.command)
+        quiet = {"plot": False} if "plot" in record.shared else {}
+        options = quiet | self.plan.fixed | self.plan.points[index]
+        gpus = _gpus() if options.get("device") == "gpu" else 0
+        shared = (str(self.folder), gpus) if gpus > 1 else None
+        place = str(self.place(index).absolute())
+        return Job(index, self.plan.family, self.plan.command, options, place, extend or {}, shared)
+
+    def run_of(self, index: int) -> Any:
+        """Return the newest `Run` of a point; None where there is none."""
+        found = runs_of(self.place(index))
+        return found[-1] if found else None
+
+    def counts(self) -> dict[str, int]:
+        """Return {status: number of points}, of those that occur."""
+        every = [point["status"] for point in self.points]
+        return {status: every.count(status) for status in STATUSES if status in every}
+
+
+def planned(plan: Plan, results: Path, name: str | None) -> Path:
+    """Return the folder of a sweep."""
+    identity = {"family": plan.family, "command": plan.command, "fixed": plan.fixed, "points": plan.points}
+    readable = name if name is not None else f"{plan.family}-{plan.command}"
+    if os.path.basename(readable) != readable or readable in ("", ".", ".."):
+        raise PlasticError(f"name is {name!r}; it must be the name of a folder")
+    return results / "sweeps" / f"{readable}-{identity_hash(identity)}"
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) for name, value in options.items()}
+
+
+def _gpus() -> int:
+    """Return how many GPUs CuPy finds."""
+    before = xp._backend
+    xp.use("cupy")
+    try:
+        return int(xp.cuda.runtime.getDeviceCount())
+    finally:
+        xp.use(before)

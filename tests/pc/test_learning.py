@@ -1,0 +1,124 @@
+"""The rules that experiments on images compare, and the updates that each makes from a batch."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from plastic import parameters, xp
+from plastic.errors import PlasticError
+from plastic.parameters import Affine
+from plastic.pc import RULES, Network, State, network, predict, repeated_bp, step
+from plastic.pc.experiments import learning
+from plastic.pc.experiments.options import Inference
+
+INFERENCE = Inference(T=5, gamma=0.3, discount=0.7)
+
+
+@pytest.fixture
+def batch():
+    xp.use("numpy", dtype="float64")
+    rng = np.random.default_rng(0)
+    return rng.random((6, 4)), rng.random((6, 3))
+
+
+def net(phi="sigmoid"):
+    return network((4, 5, 5, 3), np.random.default_rng(1), phi=phi)
+
+
+def moved(rule, batch, loss=None, phi="sigmoid"):
+    """Learn a batch with the rate 0.1; return the number of updates, and the network."""
+    found, count = net(phi), 0
+    grads = parameters.zeros_like(found.parameters)
+    for _ in learning.updates_of(rule, INFERENCE, loss)(found, *batch, grads):
+        count += 1
+        for layer, grad in zip(found.layers, grads["layers"], strict=True):
+            layer.W -= 0.1 * grad.W
+    return count, found
+
+
+@pytest.mark.parametrize("rule", ["pc", "fixed_prediction", "zil", "bp", "tp"])
+def test_most_rules_move_the_weights_once(rule, batch):
+    phi = "linear" if rule == "tp" else "sigmoid"
+    count, found = moved(rule, batch, phi=phi)
+    constants = {"pc": {"T": 5, "gamma": 0.3, "discount": 0.7}, "fixed_prediction": {"T": 5, "gamma": 0.3}}
+    grads, _ = RULES[rule](net(phi), *batch, **constants.get(rule, {}))
+    assert count == 1
+    for layer, before, grad in zip(found.layers, net(phi).layers, grads["layers"], strict=True):
+        assert_allclose(layer.W, before.W - 0.1 * grad.W, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("rule", "gradients"), [("ipc", step), ("repeated_bp", repeated_bp)])
+def test_some_move_them_in_every_step(rule, gradients, batch):
+    count, found = moved(rule, batch)
+    by_hand = net()
+    state = State(by_hand, *batch, gamma=0.3, discount=0.7)
+    for _ in range(5):
+        for layer, grad in zip(by_hand.layers, gradients(by_hand, state, batch[0])[0]["layers"], strict=True):
+            layer.W -= 0.1 * grad.W
+    assert count == 5
+    for layer, expected in zip(found.layers, by_hand.layers, strict=True):
+        assert_allclose(layer.W, expected.W, rtol=1e-12)
+
+
+def times(factor):
+    def loss(output, y):
+        return factor * 0.5 * xp.sum((output - y) ** 2, axis=(-2, -1)), factor * (output - y)
+
+    return loss
+
+
+@pytest.mark.parametrize("rule", ["pc", "ipc", "fixed_prediction", "zil", "bp", "repeated_bp"])
+def test_half_the_squared_error_as_a_loss_changes_nothing(rule, batch):
+    for one, other in zip(moved(rule, batch, times(1.0))[1].layers, moved(rule, batch)[1].layers, strict=True):
+        assert_allclose(one.W, other.W, rtol=1e-10)
+
+
+@pytest.mark.parametrize("rule", ["fixed_prediction", "zil", "bp"])
+def test_rules_on_the_feed_forward_net_are_linear_in_the_error(rule, batch):
+    start = net().layers
+    for one, other, before in zip(moved(rule, batch, times(3.0))[1].layers, moved(rule, batch)[1].layers, start,
+                                  strict=True):  # fmt: skip
+        assert_allclose(one.W - before.W, 3 * (other.W - before.W), rtol=1e-8, atol=1e-13)
+
+
+def test_predictive_coding_weighs_a_loss_against_the_hidden_error():
+    """1-1-1, linear: the hidden state x minimises (x - h)^2 / 2 + c (y - v x)^2 / 2."""
+    xp.use("numpy", dtype="float64")
+    w, v, c, y = 0.5, 2.0, 3.0, 1.5
+    found = Network([Affine(np.array([[w]])), Affine(np.array([[v]]))], "linear")
+    grads = parameters.zeros_like(found.parameters)
+    inference = Inference(T=2000, gamma=0.05)
+    for _ in learning.updates_of("pc", inference, times(c))(found, np.array([[1.0]]), np.array([[y]]), grads):
+        pass
+    x = (w + c * v * y) / (1 + c * v**2)
+    assert_allclose(grads["layers"][0].W, -(x - w), rtol=1e-6)
+    assert_allclose(grads["layers"][1].W, -c * (y - v * x) * x, rtol=1e-6)
+    assert_allclose(predict(found, np.array([[1.0]])), w * v)
+
+
+@pytest.mark.parametrize(
+    ("rules", "options", "phi", "message"),
+    [
+        ((), {}, "sigmoid", r"rules is \(\); it must hold different ones of pc, ipc"),
+        (("pc", "pc"), {}, "sigmoid", "it must hold different ones"),
+        (("pc", "tp"), {}, "leaky", "rules are pc, tp, but tp is for linear networks, and activation is leaky"),
+        (("ipc", "bp"), {"solver": "layerwise"}, "sigmoid", "solver is layerwise, which only pc has, but rules are ip"),
+        (("ipc", "zil"), {"tolerance": 0.1}, "sigmoid", "tolerance is 0.1, for inference to end at rest before"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(rules, options, phi, message):
+    with pytest.raises(PlasticError, match=message):
+        learning.require_rules(rules, Inference(**options), phi)
+
+
+@pytest.mark.parametrize(
+    ("rules", "options", "phi"),
+    [
+        (("pc", "tp"), {}, "linear"),
+        (("pc", "ipc"), {"solver": "layerwise", "tolerance": 0.1}, "sigmoid"),
+        (("fixed_prediction",), {"tolerance": 0.1}, "sigmoid"),
+        (learning.ON_IMAGES[:-1], {}, "sigmoid"),
+    ],
+)
+def test_rules_that_fit_are_taken(rules, options, phi):
+    learning.require_rules(rules, Inference(**options), phi)

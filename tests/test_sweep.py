@@ -1,0 +1,519 @@
+"""Sweeps: what the points are, that each is run once and exactly, and that nothing is lost where processes die."""
+
+import csv
+import json
+import math
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from plastic import runs
+from plastic.errors import PlasticError
+from plastic.gait.experiments.train import train
+from plastic.sweep import engines, halving, plan, point, summary
+from plastic.sweep.__main__ import main, split
+from plastic.sweep.record import Sweep
+
+LINE = ["gait", "--grid.seed=1,2", "--grid.algorithm=BP,GAIT", "--nb_layers=1", "--nb_epochs=2", "--batch_size=20"]
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Sixty images of three classes."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 3
+    images = 0.3 * rng.random((80, 4, 4), dtype=np.float32)
+    images[np.arange(80), labels] += 0.7
+    parts = {"x_train": images[:60], "y_train": labels[:60], "x_test": images[60:], "y_test": labels[60:]}
+    np.savez(tmp_path / "tiny.npz", **parts)
+    return f"--dataset={tmp_path / 'tiny.npz'}"
+
+
+def swept(tmp_path, *words):
+    """Run a line; return its folder, the content of sweep.json and the rows of summary.csv."""
+    main([*words, f"--results={tmp_path / 'results'}"])
+    return found(tmp_path)
+
+
+def found(tmp_path):
+    (folder,) = (tmp_path / "results" / "sweeps").iterdir()
+    rows = list(csv.DictReader((folder / "summary.csv").read_text().splitlines()))
+    return folder, json.loads((folder / "sweep.json").read_text()), rows
+
+
+def refused(capsys, *words):
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+# what the points are
+
+
+def points(*words):
+    own, extra = split(list(words))
+    assert own[1:] == []
+    lists = {(part, name): text.split(",") for part, name, text in extra.parts if part != "random"}
+    ranges = {name: text for part, name, text in extra.parts if part == "random"}
+    return plan.made(own[0], None, extra.words, lists, ranges, 20, 0)
+
+
+def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
+    made = points(
+        "gait", "--grid.seed=1,2", "--zip.algorithm=BP,TP", "--zip.learning_rate=1e-4,1e-5", "--nb_epochs", "3"
+    )
+    assert made.fixed == {"nb_epochs": 3}
+    assert made.points == [
+        {"seed": seed, "algorithm": rule, "learning_rate": rate}
+        for seed in (1, 2)
+        for rule, rate in (("BP", 1e-4), ("TP", 1e-5))
+    ]
+
+
+def test_values_with_commas_are_separated_by_semicolons(tmp_path, capsys):
+    main(["gait", "--grid.seeds=1,2;3,4", "--dry_run", f"--results={tmp_path}"])
+    assert capsys.readouterr().out.splitlines()[-2:] == ["--seeds=1,2", "--seeds=3,4"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_random_draws_lie_in_their_range_evenly_in_the_logarithm():
+    made = points("gait", "--random.learning_rate=1e-6:1e-2:log", "--random.nb_layers=1:9", "--seed=1")
+    rates = [each["learning_rate"] for each in made.points]
+    layers = [each["nb_layers"] for each in made.points]
+    assert len(rates) == 20 and min(rates) > 1e-6 and max(rates) < 1e-2
+    assert 3 <= sum(rate < 1e-4 for rate in rates) <= 17  # half of them, four standard deviations at most from it
+    assert all(isinstance(each, int) and 1 <= each <= 9 for each in layers) and len(set(layers)) > 3
+    alone = points("gait", "--random.learning_rate=1e-6:1e-2:log")
+    assert [each["learning_rate"] for each in alone.points] == rates  # whoever is drawn beside it
+
+
+def test_a_file_says_the_same_as_a_line(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        textwrap.dedent(
+            """
+            family = "gait"
+            [options]
+            nb_epochs = 3
+            tower = true
+            [grid]
+            seed = [1, 2]
+            [zip]
+            algorithm = ["BP", "TP"]
+            learning_rate = [1e-4, 1e-5]
+            [random]
+            draws = 20
+            nb_layers = "1:9"
+            """
+        )
+    )
+    words = ["--grid.seed=1,2", "--zip.algorithm=BP,TP", "--zip.learning_rate=1e-4,1e-5", "--random.nb_layers=1:9"]
+    assert plan.of_file(path) == points("gait", *words, "--nb_epochs=3", "--tower")
+
+
+@pytest.mark.parametrize("path", sorted(pathlib.Path(__file__).parents[1].glob("examples/sweeps/*.toml")), ids=str)
+def test_the_published_sweeps(path):
+    made = plan.of_file(path)
+    assert made.family == path.stem and 5 <= len(made.points) <= 15
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gait"], "nothing varies"),
+        (["gate", "--grid.seed=1"], "'gate' is no family"),
+        (["pc", "--grid.seeds=1"], "a sweep of pc names its command: "),
+        (["pc", "figure", "--grid.seeds=1"], "'figure' is no experiment of pc"),
+        (["gait", "--grid.sed=1"], "did you mean --seed?"),
+        (["gait", "--grid.seed=1,x"], "--seed takes an integer, not 'x'"),
+        (["gait", "--grid.seed=1", "--nb_epochs=x"], "--nb_epochs takes an integer"),
+        (["gait", "--grid.seed=1", "--nb_epoch=3"], "did you mean --nb_epochs?"),
+        (["gait", "--grid.seed"], "--grid.seed lacks its values"),
+        (["gait", "--grid.seed="], "--grid.seed lacks its values"),
+        (["gait", "--grid.seed=1,1"], "two points of this sweep are equal: --seed=1"),
+        (["gait", "--grid.seed=1,2", "--seed=3"], "seed is fixed and varied"),
+        (["gait", "--grid.seed=1,2", "--zip.seed=3"], "seed is given twice"),
+        (["gait", "--zip.seed=1,2", "--zip.algorithm=BP"], "seed has 2, algorithm has 1"),
+        (["gait", "--grid.results=a,b"], "results is no option of a point"),
+        (["gait", "--grid.seed=1", "--resume=a"], "resume is no option of a point"),
+        (["gait", "--grid.device=cpu,gpu"], "device is no option of a point"),
+        (["gait", "--random.learning_rate=1:0"], "must be LOW:HIGH"),
+        (["gait", "--random.learning_rate=0:1:log"], "with LOW above 0"),
+        (["gait", "--random.learning_rate=1"], "must be LOW:HIGH"),
+        (["gait", "--random.learning_rate=1e-3:1e-2", "--draws=0"], "draws is 0"),
+        (["gait", "--grid.seed=1", "--jobs=0"], "jobs is 0"),
+        (["gait", "--grid.seed=1", "--halve=3"], "halve and by go together"),
+        (["gait", "--grid.seed=1", "--halve=1", "--by=test_accuracy"], "halve is 1"),
+        (["gait", "--grid.seed=1", "--halve=2", "--by=cosign"], "write +cosign where larger is better"),
+        (["gait", "--grid.seed=1", "--engine=slurm"], "--engine takes loky | ray | dask"),
+        (["gait", "--grid.seed=1", "--name=a/b"], "name is 'a/b'"),
+        (["gait.toml"], "cannot read gait.toml"),
+        ([], "WHAT is missing"),
+    ],
+)
+def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    said = refused(capsys, *words)
+    assert message in said and len(said.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("family = ", "is not TOML"),
+        ("command = 'train'", "family must be a name"),
+        ("family = 'gait'\nseeds = [1]", "'seeds' is unknown"),
+        ("family = 'gait'\ngrid = 3", "tables"),
+        ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list"),
+        ("family = 'gait'\n[grid]\nseed = [1.5]", "--seed takes an integer, not '1.5'"),
+        ("family = 'gait'\n[random]\ndraws = true\nnb_layers = '1:2'", "draws is True"),
+        ("family = 'gait'\n[random]\nseed = -1\nnb_layers = '1:2'", "seed of the draws is -1"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told(tmp_path, text, message):
+    (tmp_path / "sweep.toml").write_text(text)
+    with pytest.raises(PlasticError) as error:
+        plan.of_file(tmp_path / "sweep.toml")
+    assert message in str(error.value)
+
+
+# running them
+
+
+def test_each_point_is_the_run_that_its_command_makes(tmp_path, tiny, capsys):
+    folder, record, rows = swept(tmp_path, *LINE, tiny, "--jobs=2")
+    assert [each["status"] for each in record["points"]] == ["finished"] * 4
+    assert [each["options"] for each in record["points"]][1] == {"seed": 1, "algorithm": "GAIT"}
+    for each in record["points"]:
+        options = {"nb_layers": 1, "nb_epochs": 2, "batch_size": 20, "dataset": tiny.partition("=")[2], "plot": False}
+        alone = train(**options, **each["options"], results=str(tmp_path / "alone"))
+        assert (folder / each["folder"] / "metrics.csv").read_bytes() == (alone / "metrics.csv").read_bytes()
+    assert [(row["algorithm"], row["n"]) for row in rows] == [("BP", "2"), ("GAIT", "2")]
+    assert "4 points: 4 finished" in capsys.readouterr().out
+    values = [runs.Run(folder / record["points"][k]["folder"]).metrics()["test_mse"][-1] for k in (0, 2)]
+    assert float(rows[0]["test_mse_mean"]) == pytest.approx(np.mean(values))
+    assert float(rows[0]["test_mse_sd"]) == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))
+    assert min(values) <= float(rows[0]["test_mse_low"]) <= float(rows[0]["test_mse_high"]) <= max(values)
+
+
+def test_what_is_finished_is_not_run_again(tmp_path, tiny, monkeypatch):
+    folder, _, _ = swept(tmp_path, *LINE, tiny, "--jobs=2")
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("points/**/*")}
+    monkeypatch.setitem(engines.ENGINES, "loky", None)  # nobody is asked
+    swept(tmp_path, *LINE, tiny)
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("points/**/*")} == before
+
+
+def here(jobs, workers, address):
+    """An engine that runs jobs in this process, one after the other."""
+    for job in jobs:
+        yield point.run(job)
+
+
+@pytest.fixture
+def at_home(monkeypatch):
+    monkeypatch.setitem(engines.ENGINES, "loky", here)
+
+
+def test_failed_points_are_listed_and_retried_on_request(tmp_path, tiny, at_home, capsys):
+    line = ["gait", "--grid.learning_rate=1e-3,1e30", "--nb_layers=1", "--nb_epochs=1", "--batch_size=20", tiny]
+    line += ["--algorithm=BP"]
+    folder, record, rows = swept(tmp_path, *line)
+    said = capsys.readouterr().out
+    assert [each["status"] for each in record["points"]] == ["finished", "diverged"]
+    assert "2 points: 1 finished, 1 diverged" in said and "diverged: --learning_rate=1e+30: " in said
+    assert len(rows) == 1
+    times = [each["seconds"] for each in record["points"]]
+    _, again, _ = swept(tmp_path, *line)
+    assert [each["seconds"] for each in again["points"]] == times
+    _, again, _ = swept(tmp_path, *line, "--retry")
+    assert [each["seconds"] > before for each, before in zip(again["points"], times, strict=True)] == [False, True]
+    assert len(list((folder / "points" / "0001" / "gait").iterdir())) == 2  # beside the one that failed
+
+
+def test_options_that_an_experiment_refuses_fail_alone(tmp_path, tiny, at_home, capsys):
+    line = ["gait", "--grid.nb_layers=0,1", "--nb_epochs=1", "--batch_size=20", "--algorithm=BP", tiny]
+    _, record, _ = swept(tmp_path, *line)
+    assert {each["status"] for each in record["points"]} <= {"finished", "failed"}
+    line[1] = "--grid.batch_size=20,0"
+    line.pop(3)
+    main([*line, f"--results={tmp_path / 'others'}"])
+    assert "failed: --batch_size=0: PlasticError: batch_size is 0" in capsys.readouterr().out
+
+
+def test_a_killed_point_goes_on_from_its_checkpoint(tmp_path, tiny, at_home, monkeypatch):
+    line = ["gait", "--grid.seed=1,2", "--nb_layers=1", "--nb_epochs=3", "--batch_size=20", "--algorithm=BP", tiny]
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Run, "status", lambda run, text, **details: None)  # as killed at the end
+        folder, record, _ = swept(tmp_path, *line)
+    for path in folder.glob("points/*/gait/*/config.json"):
+        assert json.loads(path.read_text())["status"] == "running"
+    told = json.loads((folder / "sweep.json").read_text())
+    for each in told["points"]:
+        each["status"] = "waiting"
+    (folder / "sweep.json").unlink()
+    _, record, rows = swept(tmp_path, *line)
+    assert [each["status"] for each in record["points"]] == ["finished"] * 2 and rows[0]["n"] == "2"
+    for path in folder.glob("points/*/gait/*/config.json"):
+        content = json.loads(path.read_text())
+        assert content["status"] == "finished" and len(content["resumed"]) == 1
+
+
+def test_a_point_whose_worker_outlived_its_driver_is_waited_for(tmp_path, tiny):
+    options = {"nb_layers": 1, "nb_epochs": 1, "batch_size": 20, "algorithm": "BP", "plot": False, "seed": 1}
+    job = point.Job(0, "gait", "train", options | {"dataset": tiny.partition("=")[2]}, str(tmp_path / "place"))
+    (tmp_path / "place").mkdir()
+    script = (
+        "import filelock, sys, time\n"
+        "lock = filelock.FileLock(sys.argv[1])\n"
+        "lock.acquire()\n"
+        "print('held', flush=True)\n"
+        "time.sleep(1)\n"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path / "place" / ".lock")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        start = time.monotonic()
+        outcome = point.run(job)
+        assert time.monotonic() - start > 0.5  # of the second that the other one slept
+    assert outcome.status == "finished"
+
+
+def test_two_processes_do_not_run_one_sweep(tmp_path, tiny, capsys):
+    made = points(*LINE)
+    first = Sweep(made, tmp_path)
+    with pytest.raises(PlasticError, match="in use"):
+        Sweep(made, tmp_path)
+    first.close()
+    Sweep(made, tmp_path).close()
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"family": "ep"}, {"points": []}, {"points": 3}, {"rungs": None}])
+def test_a_record_of_something_else_is_refused(tmp_path, change):
+    sweep = Sweep(points(*LINE), tmp_path)
+    sweep.close()
+    from plastic import files
+
+    path = sweep.folder / "sweep.json"
+    said = {name: value for name, value in files.read_json(path).items() if name != "checksum"}
+    files.write_json(path, said | change)
+    with pytest.raises(PlasticError, match="sweep"):
+        Sweep(points(*LINE), tmp_path)
+
+
+def test_a_point_whose_workers_die_again_and_again_is_given_up(tmp_path, tiny, monkeypatch, capsys):
+    sent = []
+
+    def deadly(jobs, workers, address):
+        for job in jobs:
+            sent.append(job.index)
+            pathlib.Path(job.place).mkdir(parents=True, exist_ok=True)
+            yield (job, "its worker died") if job.index == 1 else point.run(job)
+
+    monkeypatch.setitem(engines.ENGINES, "loky", deadly)
+    _, record, _ = swept(tmp_path, *LINE, tiny)
+    assert [each["status"] for each in record["points"]] == ["finished", "failed", "finished", "finished"]
+    assert record["points"][1]["error"] == "its worker died (3 times)" and sent.count(1) == 3
+
+
+# processes that die, on real engines
+
+
+@pytest.fixture(params=["loky", "ray", "dask"])
+def engine(request):
+    if request.param != "loky":
+        pytest.importorskip("ray" if request.param == "ray" else "distributed")
+    return request.param
+
+
+def many(tmp_path, tiny, engine):
+    seeds = ",".join(map(str, range(1, 9)))
+    line = [
+        "gait",
+        f"--grid.seed={seeds}",
+        "--algorithm=BP",
+        "--nb_layers=1",
+        "--nb_epochs=40",
+        "--batch_size=20",
+        tiny,
+    ]
+    return [
+        sys.executable,
+        "-m",
+        "plastic.sweep",
+        *line,
+        f"--engine={engine}",
+        "--jobs=2",
+        f"--results={tmp_path / 'results'}",
+    ]
+
+
+def wait_for(count, pattern, tmp_path):
+    end = time.monotonic() + 120
+    while len(list((tmp_path / "results").glob(f"sweeps/*/points/*/gait/*/{pattern}"))) < count:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def workers_of(tmp_path):
+    """The processes that hold a log.txt of a point open."""
+    holders = []
+    for each in os.listdir("/proc"):
+        if each.isdigit():
+            try:
+                held = [os.readlink(f"/proc/{each}/fd/{fd}") for fd in os.listdir(f"/proc/{each}/fd")]
+            except OSError:
+                continue
+            if any(name.startswith(str(tmp_path)) and name.endswith("log.txt") for name in held):
+                holders.append(int(each))
+    return holders
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks for workers in /proc")
+def test_no_point_is_lost_or_run_twice_where_a_worker_and_the_driver_die(tmp_path, tiny, engine):
+    line = many(tmp_path, tiny, engine)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    driver = subprocess.Popen(line, **quiet)
+    try:
+        wait_for(1, "checkpoint.h5", tmp_path)
+        for pid in workers_of(tmp_path)[:1]:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(4, "checkpoint.h5", tmp_path)
+    finally:
+        driver.kill()
+        driver.wait()
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    folder, record, rows = found(tmp_path)
+    assert [each["status"] for each in record["points"]] == ["finished"] * 8 and rows[0]["n"] == "8"
+    alone = train(
+        dataset=tiny.partition("=")[2],
+        algorithm="BP",
+        nb_layers=1,
+        nb_epochs=40,
+        batch_size=20,
+        seed=1,
+        plot=False,
+        results=str(tmp_path / "alone"),
+    )
+    for index, each in enumerate(record["points"]):
+        assert len(list((folder / "points" / f"{index:04}").glob("gait/*/config.json"))) == 1  # one run each
+        table = runs.Run(folder / each["folder"]).metrics()
+        assert table["epoch"] == list(range(41))
+    assert (folder / record["points"][0]["folder"] / "metrics.csv").read_bytes() == (alone / "metrics.csv").read_bytes()
+
+
+def test_ctrl_c_says_that_the_line_goes_on(tmp_path, tiny):
+    line = many(tmp_path, tiny, "loky")
+    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(1, "checkpoint.h5", tmp_path)
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 130 and "interrupted; the same line goes on where it was" in said
+    assert "Traceback" not in said
+
+
+# successive halving
+
+
+def test_the_lengths_of_the_rungs():
+    assert halving.lengths(27, 9, 3) == [3, 9, 27]
+    assert halving.lengths(10, 8, 2) == [2, 3, 5, 10]
+    assert halving.lengths(2, 100, 2) == [1, 2]
+    assert halving.lengths(5, 1, 3) == [5]
+
+
+def test_larger_or_smaller_is_better():
+    assert halving.direction("test_accuracy") == ("test_accuracy", 1)
+    assert halving.direction("test_error") == ("test_error", -1)
+    assert halving.direction("-cosine_1") == ("cosine_1", -1)
+    assert halving.direction("+x") == ("x", 1)
+
+
+def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home):
+    rates = "1e-9,3e-3,1e-8,1e30"
+    line = ["gait", f"--grid.learning_rate={rates}", "--nb_layers=1", "--nb_epochs=8", "--batch_size=20", tiny]
+    line += ["--algorithm=BP", "--halve=2", "--by=-test_mse"]
+    folder, record, _ = swept(tmp_path, *line)
+    assert [each["status"] for each in record["points"]] == ["stopped", "finished", "stopped", "diverged"]
+    assert [rung["length"] for rung in record["rungs"]] == [4, 8]
+    assert record["rungs"][-1]["points"] == [1]
+    epochs = [
+        runs.Run(folder / each["folder"]).metrics()["epoch"][-1]
+        for each in record["points"]
+        if each["status"] != "diverged"
+    ]
+    assert sorted(epochs) == [2, 4, 8] and epochs[1] == 8
+    alone = train(
+        dataset=tiny.partition("=")[2],
+        algorithm="BP",
+        nb_layers=1,
+        nb_epochs=8,
+        batch_size=20,
+        learning_rate=3e-3,
+        plot=False,
+        results=str(tmp_path / "alone"),
+    )
+    best = runs.Run(folder / record["points"][1]["folder"]).metrics()
+    assert best["test_mse"] == runs.Run(alone).metrics()["test_mse"]  # extended, it is the run of the full length
+    before = (folder / "sweep.json").read_bytes()
+    swept(tmp_path, *line)
+    assert json.loads((folder / "sweep.json").read_text())["rungs"] == json.loads(before)["rungs"]
+    assert len(list(folder.glob("points/*/gait/*"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gle", "lagline", "--grid.seed=1,2"], "cannot be extended, so halving cannot stop it early"),
+        (["gait", "--grid.nb_epochs=1,2"], "it cannot vary, too"),
+    ],
+)
+def test_what_halving_cannot_do(tmp_path, capsys, words, message):
+    assert message in refused(capsys, *words, "--halve=2", "--by=-loss", f"--results={tmp_path / 'r'}")
+
+
+def test_a_metric_that_is_not_there(tmp_path, tiny, at_home, capsys):
+    line = ["gait", "--grid.seed=1,2", "--nb_layers=1", "--nb_epochs=2", "--batch_size=20", "--algorithm=BP", tiny]
+    said = refused(capsys, *line, "--halve=2", "--by=test_error", f"--results={tmp_path / 'r'}")
+    assert "by is 'test_error', which metrics.csv does not have; it has " in said and "test_accuracy" in said
+
+
+# the summary of grids
+
+
+def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
+    class Fake:
+        config = {"parts": [{"rule": "pc"}, {"rule": "bp"}]}  # noqa: RUF012
+
+        def metrics(self):
+            rows = [
+                {"step": step, "epoch": step, "replica": 0, "seed": 1, "rule": rule, "rate": rate, "e": step + rate}
+                for rule in ("pc", "bp")
+                for step in (0, 5)
+                for rate in (0.1, 0.2)
+            ]
+            return {name: [row[name] for row in rows] for name in rows[0]}
+
+    assert summary.last(Fake()) == [
+        ({"rule": rule, "rate": rate}, {"replica": 0, "seed": 1}, {"e": 5 + rate})
+        for rule in ("pc", "bp")
+        for rate in (0.1, 0.2)
+    ]
+
+
+def test_gpus_are_shared_one_a_worker(tmp_path):
+    job = point.Job(0, "gait", "train", {}, str(tmp_path), gpus=(str(tmp_path), 2))
+    with point._gpu(job) as first, point._gpu(job) as second:
+        assert (first, second) == ("0", "1")
+    with point._gpu(job) as again:
+        assert again == "0"
