@@ -1,5 +1,6 @@
 """Every command that the papers' code and the README document: each parses as it stands, and runs at a tiny size."""
 
+import collections
 import inspect
 import pathlib
 import re
@@ -157,7 +158,7 @@ def tiny_gait(values):
 
 def tiny_ep_training(values):
     """The options of training by `plastic.ep`, cut down to an epoch."""
-    return tiny_ep(values) | {"epochs": 1}
+    return tiny_ep(values) | {"epochs": 1} | ({"size_tab": (10, 6, PIXELS**2)} if values.get("toymodel") else {})
 
 
 def tiny_ep(values):
@@ -178,6 +179,12 @@ def tiny_eprop(values):
 def tiny_pattern(values):
     """The options of pattern generation, cut down."""
     return tiny_eprop(values) | {"n_rec": 6, "seq_len": 12}
+
+
+def tiny_reward(values):
+    """The options of delayed rewards, cut down to a few short episodes of a few neurons."""
+    sizes = {"n_regular": 3, "n_adaptive": 3, "n_batch": 4, "n_iter": 2, "validate_every": 2}
+    return sizes | {"t_cue": 10, "t_delay": 10, "t_action": 5, "n_moves": 3}
 
 
 def tiny_trials(values):
@@ -265,6 +272,11 @@ def tiny_over(values):
     return {"grid": "quick", "T": 5, "layers": 3, "width": 16} | given
 
 
+def tiny_consistency(values):
+    """Two passes over a random pair: of images there are too few."""
+    return {"grid": "quick", "T": 5, "iterations": 2, "samples": 1, "seeds": (1, 2), "dataset": "random"}
+
+
 def tiny_reversal(values):
     """Three seeds of each rule."""
     return {"T": 5, "trials": 80, "seeds_pc": 3, "seeds_bp": 3}
@@ -324,6 +336,8 @@ TINY = {
     pc.forgetting: tiny_changing,
     pc.drift: tiny_drift,
     pc.alignment_over: tiny_over,
+    pc.machine: lambda values: {"steps": 5},
+    pc.consistency: tiny_consistency,
     pc.reversal: tiny_reversal,
     pc.coin: tiny_coin,
     pc.rl: tiny_rl,
@@ -337,6 +351,7 @@ TINY = {
     eprop.pattern: tiny_pattern,
     eprop.evidence: tiny_trials,
     eprop.store_recall: tiny_trials,
+    eprop.reward: tiny_reward,
     eprop.timit: tiny_timit,
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
@@ -487,8 +502,40 @@ PAGE = README.parent / "docs" / "prospective_configuration.md"
 COMMANDS_OF_THE_PAPER = [row.command for row in published.ROWS if row.command]
 
 
+FOLDERS = {
+    "cnn_v2": 3,
+    "coin_fig3_new": 2,
+    "concept_drift": 7,
+    "example_122": 13,
+    "fear_conditioning": 4,
+    "forgetting": 14,
+    "less_erratic": 11,
+    "none_batch_new_analysis": 11,
+    "pc_pi_layered": 1,
+    "reversal_task": 7,
+    "search_depth": 5,
+    "simple_dqn_new": 3,
+    "small-arch-small-data": 11,
+    "target_alignment": 24,
+    "teacher_example_122": 1,
+}
+"""Published configurations by folder."""
+
+
 def test_the_page_has_the_table_of_all_configurations():
     assert published.table() in PAGE.read_text(encoding="utf-8")
+    names = [(row.folder, name) for row in published.ROWS for name in row.configurations.split(", ")]
+    assert len(set(names)) == len(names) == 117
+    assert collections.Counter(folder for folder, _ in names) == FOLDERS
+    assert all(row.command or row.about for row in published.ROWS)  # or the reason why there is none
+
+
+def test_the_published_seeds_are_printed_as_an_option_takes_them(capsys):
+    cli.run({"seeds": published.list_seeds, "list": published.list_published}, ["seeds", "4"], prog="plastic.pc")
+    seeds = tuple(map(int, capsys.readouterr().out.split(",")))
+    assert seeds == (1482555873, 698841058, 2283198659, 1855152618)
+    assert parsed(f"plastic.pc depth --seeds={','.join(map(str, seeds))}")[1]["seeds"] == seeds
+    assert len(set(published.SEEDS)) == 100 and max(published.SEEDS) < 2**32
 
 
 @pytest.mark.parametrize("words", dict.fromkeys(COMMANDS_OF_THE_PAPER))

@@ -1,8 +1,9 @@
-"""The commands of `python -m plastic.eprop`: pattern, evidence, store_recall, timit, verify and figure."""
+"""The commands of `python -m plastic.eprop`: pattern, evidence, store_recall, reward, timit, verify and figure."""
 
 from plastic import cli
 from plastic.eprop.experiments.evidence import evidence
 from plastic.eprop.experiments.pattern import pattern
+from plastic.eprop.experiments.reward import reward
 from plastic.eprop.experiments.store_recall import store_recall
 from plastic.eprop.experiments.timit import timit
 from plastic.eprop.experiments.verify import verify
@@ -12,6 +13,7 @@ COMMANDS = {
     "pattern": pattern,
     "evidence": evidence,
     "store_recall": store_recall,
+    "reward": reward,
     "timit": timit,
     "verify": verify,
     "figure": figure,

@@ -16,6 +16,10 @@ from plastic.eprop.__main__ import COMMANDS
 # trials of 80 and of 50 ms, with input enough that four neurons have something to learn from
 DECISIONS = "--n_in=8 --n_regular=3 --n_adaptive=3 --n_batch=4 --input_f0=300 --tau_a=50 --learning_rate=0.02"
 EVIDENCE = f"evidence {DECISIONS} --n_cues=3 --t_cue=15 --t_cue_spacing=20 --t_delay=5 --t_recall=15"
+REWARD = (
+    "reward --n_regular=3 --n_adaptive=3 --n_batch=4 --t_cue=10 --t_delay=10 --t_action=5 --n_moves=3 --input_f0=300 "
+    "--validate_every=3 --stop_crit=2"
+)
 RECALL = f"store_recall {DECISIONS} --t_cue=20 --t_delay=10 --t_recall=20"
 PATTERN = "pattern --n_in=10 --n_rec=8 --f0=200 --seq_len=60 --learning_rate=1e-3 --reg=10"
 SHORT = "--n_iter=7 --validate_every=3 --stop_crit=0"
@@ -78,6 +82,13 @@ def traces_the_pattern(trained, run):
     assert abs(0.5 * np.sum((y - arrays["target"]) ** 2) / run.metrics()["loss"][-1] - 1) < 1e-4
 
 
+def acts(trained, run):
+    """The readout of the kept episode is the prediction for its input."""
+    arrays = run.arrays()
+    np.testing.assert_allclose(trained.predict(arrays["x"][:, None])[:, 0], arrays["y"], rtol=1e-4, atol=1e-5)
+    assert trained.network.sizes == (20, 6, 3)
+
+
 def decides(trained, run):
     """The readout of the kept trial is the prediction for it."""
     arrays = run.arrays()
@@ -104,7 +115,7 @@ def hears(trained, run):
     assert trained.network.sizes[0] == 39 and len(arrays["labels"]) == len(logits)
 
 
-FIGURES = ("learning", "trial", "synapse")
+FIGURES = ("learning", "trial", "synapse", "traces")
 WRONG_DECISIONS = {
     "--tau_v=0": "tau_v", "--tau_v=-20": "tau_v", "--tau_v=1e17": "tau_v", "--tau_a=0": "tau_a", "--tau_a=-1": "tau_a",
     "--tau_out=0": "tau_out", "--tau_out=-1e-9": "tau_out", "--n_ref=0": "n_ref is 0", "--n_ref=-1": "n_ref",
@@ -121,8 +132,8 @@ WRONG_DECISIONS = {
     "--reg_rate=-1": "reg_rate", "--reg_rate=1001": "1000", "--beta=-1": "beta is -1",
     "--readout_decay=2": "readout_decay",
     "--readout_decay=-0.1": "readout_decay", "--dampening_factor=0": "dampening_factor",
-    "--surrogate=triangle": "arctan", "--sharpness=0": "sharpness", "--eprop_impl=hardcode": "hardcoded",
-    "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
+    "--surrogate=triangle": "arctan", "--sharpness=0": "sharpness",
+    "--eprop_impl=hardcode": "hardcoded", "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
     "--tau_a=none": "tau_a", "--n_iter=1.5": "n_iter", "--eprop=2": "eprop", "--learning_rat=1": "learning_rate",
 }  # fmt: skip
 
@@ -169,6 +180,24 @@ LINES = [
         figures=FIGURES,
         network=decides,
         wrong=WRONG_DECISIONS | {"--n_cues=3": "n_cues", "--no_plot --do_plot": "different things"},
+    ),
+    Line(
+        "eprop",
+        "reward",
+        (*split(REWARD, "--n_iter=7")[1:],),
+        figures=FIGURES,
+        network=acts,
+        longer=(("--n_iter=3",), ("--n_iter=9",)),
+        columns=("loss", "rate_penalty", "training_reward", "rate_mean", "reward"),
+        wrong={
+            "--game=chess": "cartpole", "--rule=sarsa": "no_traces", "--rule=bptt --feedback=random": "BPTT",
+            "--t_action=0": "t_action is 0", "--n_moves=2": "n_moves is 2", "--n_moves=0": "n_moves",
+            "--t_delay=-1": "t_delay is -1", "--t_cue=0": "t_cue is 0", "--input_f0=1001": "input_f0",
+            "--discount=1.1": "discount", "--entropy_cost=-1": "entropy_cost", "--baseline_cost=-1": "baseline_cost",
+            "--learning_rate=0": "learning_rate", "--n_iter=0": "n_iter", "--n_batch=0": "n_batch",
+            "--n_batch=999999999": "n_batch 999999999", "--reg_rate=1001": "reg_rate", "--reg_f=-1": "reg_f",
+            "--validate_every=0": "validate_every", "--readout_decay=2": "readout_decay", "--seeds=1,2": "seed",
+        },
     ),
     Line(
         "eprop",
@@ -225,7 +254,7 @@ LINES = [
         "eprop",
         "verify",
         ("--seeds=1,2",),
-        arrays=False,
+        figures=("gradients", "trial"),
         trains=False,
         wrong={
             "BPTT": "factorization_vs_BPTT", "factorisation_vs_BPTT": "factorization_vs_BPTT",

@@ -17,6 +17,7 @@ from plastic.eprop import (
     SpikingRecord,
     SpikingState,
     bptt_gradients,
+    constant_gradients,
     eligibility_traces,
     eprop_gradients,
     factorised_gradients,
@@ -230,7 +231,7 @@ def smooth(network, x, state, done, free, sent=None, nudge=0.0):
     beta = 0.0 if neurons.beta is None else neurons.beta
     W_rec = network.W_rec * (1 - np.eye(n))
     v, a, z, s, y = state.v, state.a, state.z, state.s, state.y
-    kept = {name: [] for name in ("z", "psi", "psi_unmasked", "y", "sent", "v_over_A")}
+    kept = {name: [] for name in ("z", "psi", "psi_unmasked", "y", "sent", "v_over_A", "v", "a")}
     for t in range(len(x)):
         if done is not None:
             v, a, z, s = (array * (1 - done[t, :, None]) for array in (v, a, z, s))
@@ -243,10 +244,11 @@ def smooth(network, x, state, done, free, sent=None, nudge=0.0):
         z = S * free[t] + (0.0 if isinstance(nudge, float) else nudge[t])
         y = network.kappa * y + network.g_out * z @ network.W_out
         filtered = y if network.b_out is None else y + network.b_out
-        for name, value in zip(kept, (z, psi * free[t], psi, filtered, before, v / A), strict=True):
+        for name, value in zip(kept, (z, psi * free[t], psi, filtered, before, v / A, v, a), strict=True):
             kept[name].append(value)
-    z, psi, psi_unmasked, y, sent, v_over_A = (np.stack(values) for values in kept.values())
+    z, psi, psi_unmasked, y, sent, v_over_A, v, a = (np.stack(values) for values in kept.values())
     more = {"psi_unmasked": psi_unmasked} if neurons.unmasked else {"v_over_A": v_over_A} if neurons.relative else {}
+    more |= {"v_before": state.v, "a_before": state.a, "kept": {"v": v, "a": a}}
     return SpikingRecord(x, z, psi, y, state.z, None, done=done, **more), sent
 
 
@@ -313,6 +315,57 @@ def test_eprop_is_the_gradient_of_a_smooth_network_whose_recurrent_spikes_are_co
     grads = eprop_gradients(network, record, err, R, feedback=B)
     tree = {name: getattr(network, name) for name in ("W_in", "W_rec")}
     check.gradient(loss, tree, {name: grads[name] for name in tree}, max_entries=8)
+
+
+def constants_of(network):
+    """{name: (1, n)} of the neurons' constants, of those that adapt."""
+    n, neurons = network.W_rec.shape[-1], network.neurons
+    names = ("alpha",) if neurons.beta is None else ("alpha", "rho", "beta")
+    return {name: np.broadcast_to(getattr(neurons, name), (1, n)).copy() for name in names}
+
+
+def with_constants(network, constants):
+    return dataclasses.replace(network, neurons=dataclasses.replace(network.neurons, **constants))
+
+
+@hypothesis.settings(max_examples=30)
+@hypothesis.given(**SMOOTH)
+def test_the_gradients_of_constants_are_those_of_a_smooth_network(seed, cell, T, batch, resets):
+    """By BPTT through all paths, by e-prop where recurrent spikes are held; where beta is 0 there is no adaptation."""
+    network, x, state, done, free, target = draw_smooth(seed, cell, T, batch, resets)
+    record, sent = smooth(network, x, state, done, free)
+    _, err, R = objective(record, target)
+    constants = constants_of(network)
+    adaptive = constants.get("beta", np.zeros(1)) > 0
+
+    def loss(tree, held=None):
+        moved, _ = smooth(with_constants(network, tree), x, state, done, free, held)
+        return objective(moved, target)[0] if held is None else np.sum(err * moved.output) + np.sum(R * moved.z)
+
+    for total, of in ((True, loss), (False, lambda tree: loss(tree, sent))):
+        found = constant_gradients(network, record, err, R, total=total)
+        assert found.keys() == {"alpha", "rho", "beta"}
+        for name in constants:
+            if name == "alpha" or adaptive.all():
+                rest = {each: value for each, value in constants.items() if each != name}
+                check.gradient(lambda tree, rest=rest: of(rest | tree), {name: constants[name]}, {name: found[name]})  # noqa: B023
+            else:
+                assert not found[name][~np.broadcast_to(adaptive, found[name].shape)].any()
+
+
+def test_constants_go_on_from_a_state_and_need_histories():
+    """v and a before the first step count: a chunk that goes on has another gradient than one from rest."""
+    xp.use(dtype="float64")
+    network, x, err, R = setting()
+    start = simulate(network, x[:5]).state
+    record = simulate(network, x[5:], state=start, keep=("v", "a"))
+    np.testing.assert_array_equal(record.v_before, start.v)
+    np.testing.assert_array_equal(record.a_before, start.a)
+    assert start.v.any() and start.a.any()
+    with pytest.raises(PlasticError, match="histories"):
+        constant_gradients(network, simulate(network, x), err, R)
+    with pytest.raises(PlasticError, match="feedback"):
+        constant_gradients(network, record, err[5:], feedback=network.W_out, total=True)
 
 
 @hypothesis.settings(max_examples=30)

@@ -33,6 +33,7 @@ carry leading replica axes; a constant is a number or (..., 1, n).
 """
 
 from plastic.eprop.spiking.chunks import SpikingTraces, eprop, require_traces, traces_after
+from plastic.eprop.spiking.constants import constant_gradients
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork, decay
 from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, predict, simulate
 from plastic.eprop.spiking.sweep import bptt, ideal_learning_signals
@@ -49,6 +50,7 @@ __all__ = [
     "SpikingTraces",
     "Traces",
     "bptt",
+    "constant_gradients",
     "decay",
     "eligibility_traces",
     "eprop",

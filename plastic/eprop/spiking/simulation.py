@@ -56,6 +56,7 @@ class SpikingRecord:
         psi_unmasked: pseudo-derivatives without refractoriness, of `unmasked` neurons, else None.
         v_over_A: membrane potentials over adapted thresholds (..., T, batch, n), of `relative` neurons, else None.
         done: (..., T, batch) of 0 and 1, or None.
+        v_before, a_before: v and a before the first step (..., batch, n).
         kept: the histories asked for, {name: (..., T, batch, n)}.
     """
 
@@ -68,6 +69,8 @@ class SpikingRecord:
     psi_unmasked: Array | None = None
     v_over_A: Array | None = None
     done: Array | None = None
+    v_before: Any = None
+    a_before: Any = None
     kept: dict[str, Array] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -91,7 +94,8 @@ def simulate(
 ) -> SpikingRecord:
     """Return the record of `net` over `x`, from `state`, with `done`, `keep` and `out`: those of `eprop.simulate`."""
     now = _start(net, x, state)
-    z_before, done, histories = now.z, _done(done, x, now.v), _histories(keep, now.v, x.shape[-3])
+    z_before, v_before, a_before = now.z, now.v.copy(), now.a.copy()
+    done, histories = _done(done, x, now.v), _histories(keep, now.v, x.shape[-3])
     z, psi = _spikes_and_slopes((*now.v.shape[:-2], x.shape[-3], *now.v.shape[-2:]), now.v.dtype, out)
     neurons = net.neurons
     psi_unmasked: Any = xp.empty_like(psi) if neurons.unmasked else None
@@ -107,7 +111,9 @@ def simulate(
             slope *= free
     y = readout(net, z, now.y)
     now.y = y[..., -1, :, :].copy()
-    return SpikingRecord(x, z, psi, _with_bias(net, y), z_before, now, psi_unmasked, v_over_A, done, histories)
+    return SpikingRecord(
+        x, z, psi, _with_bias(net, y), z_before, now, psi_unmasked, v_over_A, done, v_before, a_before, histories
+    )
 
 
 def predict(net: SpikingNetwork, x: Array, state: Any) -> Array:

@@ -101,6 +101,14 @@ def ideal_learning_signals(net: SpikingNetwork, record: SpikingRecord, err: Arra
     return total
 
 
+def learning_signals(
+    net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None, feedback: Array | None
+) -> Array:
+    """Return c = lam B^T + R of e-prop at every step (..., T, batch, n): its arguments are those of `eprop`."""
+    B = checks.feedback(feedback, net.W_out, err)
+    return _signals(record, _filtered_backwards(net, err), B, R)(slice(None))
+
+
 def require_record(net: Any, record: Any) -> None:
     """Require a spiking network `net`, and a `record` of a simulation of it."""
     if not isinstance(net, SpikingNetwork):
