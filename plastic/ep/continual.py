@@ -55,6 +55,8 @@ def step(net: Network, state: Relaxation, y: Array, *, beta: Any, out: Tree = No
     require_network(net)
     if not isinstance(state, Relaxation) or state.net is not net:
         raise PlasticError(f"state must be a Relaxation of this network, {net}")
+    if net.readout is not None:
+        raise PlasticError("continual EP is of networks whose last layer is the output, without a softmax readout")
     state.require_targets(y)
     beta = nudge_strength("beta", beta, state.leading, state.s.dtype)
     if out is not None and out is not state.out:

@@ -46,6 +46,7 @@ class Comparison:
 
     Attributes:
         net: the network.
+        K: steps of the nudged phase, and of BPTT.
         residual: for each layer, the largest change in one more free step, an array of the replica shape.
 
     Raises:
@@ -86,8 +87,10 @@ class Comparison:
         beta = require.scalar("beta", beta)
         require.nonzero("beta", beta)
         w = begin(net, x, y)
+        if net.readout is not None:
+            raise PlasticError("curves are of networks whose last layer is the output, without a softmax readout")
         net.require_differentiable()
-        self.net, self._beta, self._K, self._batch = net, beta, K, y.shape[-2]
+        self.net, self._beta, self.K, self._batch = net, beta, K, y.shape[-2]
         self._r_0 = w.r_0
         w.run(T - K, tolerance=tolerance, solver=solver)
         self._trajectory = w.record(K)
@@ -100,7 +103,7 @@ class Comparison:
         self._end = w.s.copy()
 
     def __repr__(self) -> str:
-        return f"Comparison of EP and BPTT on {self.net}, K {self._K}"
+        return f"Comparison of EP and BPTT on {self.net}, K {self.K}"
 
     @xp.underflow_is_ordinary()
     def neurons(self) -> tuple[list[Array], list[Array]]:
@@ -120,7 +123,7 @@ class Comparison:
         """Yield (NT, DT) for t = 0, 1, .., K - 1, trees of the shape of the parameters."""
         sweep = self.net.sweep(self._trajectory, self._adjoint)
         total = parameters.zeros_like(self.net.parameters)
-        for lag in range(self._K):
+        for lag in range(self.K):
             total, contrast = self._point(lag, sweep, total)
             yield total, contrast
 
@@ -138,7 +141,7 @@ class Comparison:
 
     def _after(self, step):
         """Return the state after nudged step number 0, 1, ..."""
-        return self._end if step == self._K - 1 else self._nudged.s[..., step + 1, :, :]
+        return self._end if step == self.K - 1 else self._nudged.s[..., step + 1, :, :]
 
     def _change(self, step):
         """Return g of a nudged step; of a clamped state that lies at 0 or 1, 0, as published."""
@@ -221,11 +224,13 @@ def sign_agreement(N: Array, D: Array) -> tuple[float, float]:
 def connections(network: Network) -> list[tuple[str, str]]:
     """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
     wiring = network.wiring
+    read = [] if network.readout is None else ["readout/W"]
     if isinstance(wiring, Convolutional):
-        N, M = len(wiring.classifier), len(wiring.convolutions)
-        fully = [("W^fc" if N == 1 else f"W^fc_{i}", f"classifier/{N - 1 - i}/W") for i in range(N)]
+        M = len(wiring.convolutions)
+        paths = read + [f"classifier/{i}/W" for i in reversed(range(len(wiring.classifier)))]
+        fully = [("W^fc" if len(paths) == 1 else f"W^fc_{i}", path) for i, path in enumerate(paths)]
         return fully + [(f"W^conv_{m}", f"convolutions/{M - 1 - m}/W") for m in range(M)]
     if wiring.skip is not None:
         return [("W_01", "layers/1/W"), ("W_0x", "skip/W"), ("W_1x", "layers/0/W")]
-    L = len(wiring.layers)
-    return [(f"W_{k}{k + 1 if k + 1 < L else 'x'}", f"layers/{L - 1 - k}/W") for k in range(L)]
+    paths = read + [f"layers/{k}/W" for k in reversed(range(len(wiring.layers)))]
+    return [(f"W_{k}{k + 1 if k + 1 < len(paths) else 'x'}", path) for k, path in enumerate(paths)]

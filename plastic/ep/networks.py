@@ -10,7 +10,7 @@ import math
 from plastic import functions, require, xp
 from plastic.ep.dynamics import EnergyNetwork, PrototypicalNetwork
 from plastic.ep.wiring import Convolutional, FullyConnected
-from plastic.ep.wiring.convolutional import map_sizes
+from plastic.ep.wiring.convolutional import map_sizes, rows_and_columns
 from plastic.errors import PlasticError
 from plastic.functions import Activation, sigm
 from plastic.initializers import Generator, replicas, uniform_fan_in
@@ -26,6 +26,7 @@ def energy(
     clamp: bool = True,
     consistent: bool = False,
     angle: float | None = None,
+    loss: str = "mse",
 ) -> EnergyNetwork:
     """Return an energy-based network.
 
@@ -41,6 +42,8 @@ def energy(
             published code has none.
         angle: with a number, feedback weights U_k in the place of W_k^T, of a vector field, which begin at about this
             angle to W_k^T, in degrees from 0 to 180; see `plastic.ep.wiring.fully_connected`.
+        loss: "mse", or "cel": the last width is that of a softmax readout, which takes no part in the dynamics, and the
+            loss is its cross-entropy; see `plastic.ep.dynamics.network`. "layers" has one less then, "readout" W and b.
 
     Returns:
         An `EnergyNetwork`; its parameters are {"layers": [Affine(W_k (..., n_{k-1}, n_k), b_k (..., 1, n_k)), ..]}, and
@@ -58,7 +61,8 @@ def energy(
         EnergyNetwork 784-512-10, sigm, dt 0.2
     """
     _require_hidden(sizes)
-    return EnergyNetwork(_wiring(sizes, generator, angle), functions.activation(phi), dt, clamp, consistent)
+    wiring, readout = _wiring(sizes, generator, angle, loss)
+    return EnergyNetwork(wiring, functions.activation(phi), dt, clamp, consistent, readout=readout)
 
 
 def toy(
@@ -113,6 +117,7 @@ def prototypical(
     phi: Activation | str = sigm,
     dt: float = 1.0,
     angle: float | None = None,
+    loss: str = "mse",
 ) -> PrototypicalNetwork:
     """Return a prototypical network.
 
@@ -125,6 +130,8 @@ def prototypical(
         dt: the length of a step, above 0 and at most 1, which is the paper's map.
         angle: with a number, feedback weights U_k in the place of W_k^T, of a vector field, which begin at about this
             angle to W_k^T, in degrees from 0 to 180; see `plastic.ep.wiring.fully_connected`.
+        loss: "mse", or "cel": the last width is that of a softmax readout, which takes no part in the dynamics, and the
+            loss is its cross-entropy; see `plastic.ep.dynamics.network`. "layers" has one less then, "readout" W and b.
 
     Returns:
         A `PrototypicalNetwork`; its parameters are {"layers": [Affine(W_k (..., n_{k-1}, n_k), b_k (..., 1, n_k)),
@@ -142,7 +149,8 @@ def prototypical(
         PrototypicalNetwork 784-512-10, sigm, dt 1, replicas (3,)
     """
     _require_hidden(sizes)
-    return PrototypicalNetwork(_wiring(sizes, generator, angle), functions.activation(phi), dt)
+    wiring, readout = _wiring(sizes, generator, angle, loss)
+    return PrototypicalNetwork(wiring, functions.activation(phi), dt, readout=readout)
 
 
 def convolutional(
@@ -150,25 +158,29 @@ def convolutional(
     sizes: tuple[int, ...],
     generator: Generator,
     *,
-    size: int = 28,
+    size: int | tuple[int, int] = 28,
     F: int = 5,
     padding: int = 0,
     pooling: int = 2,
     phi: Activation | str = sigm,
+    loss: str = "mse",
 ) -> PrototypicalNetwork:
     """Return a convolutional prototypical network: convolutions with max-pooling, then a fully connected classifier.
 
     It takes images (batch, rows, columns, channels), or their rows (batch, rows columns channels), and has no replicas.
+    Rows and columns that do not fill a pooling window are left out.
 
     Args:
         channels: (C_0, .., C_M), those of the input first, with one convolution or more.
         sizes: widths (n_1, .., n_N) of the classifier, the output last.
         generator: draws the weights.
-        size: rows and columns of the input.
+        size: rows and columns of the input, or one number for both.
         F: rows and columns of a filter.
         padding: rows of zeros around each map.
         pooling: rows and columns of a pooling window, which is also its stride; at most 16.
         phi: the activation rho of all layers, or its name.
+        loss: "mse", or "cel": the last width is that of a softmax readout, which takes no part in the dynamics, and the
+            loss is its cross-entropy; see `plastic.ep.dynamics.network`. "classifier" has one less then, or none.
 
     Returns:
         A `PrototypicalNetwork` with dt = 1; its parameters are {"convolutions": [Affine(K_m (F, F, C_{m-1}, C_m),
@@ -187,17 +199,20 @@ def convolutional(
     """
     require.sizes(channels, name="channels")
     require.sizes(sizes, least=1)
-    for name, value in (("size", size), ("F", F), ("pooling", pooling)):
+    for name, value in (("F", F), ("pooling", pooling)):
         require.whole(name, value)
     require.whole("padding", padding, least=0)
     require.generator(generator)
     if isinstance(generator, list | tuple):
         raise PlasticError("generator is a list, but a convolutional network has no replicas; give one generator")
-    last = map_sizes(size, len(channels) - 1, F, padding, pooling)[-1][1]
+    sides = rows_and_columns(size)
+    last = [map_sizes(side, len(channels) - 1, F, padding, pooling)[-1][1] for side in sides]
     kernels = [_affine((F, F, below, above), F * F * below, generator) for below, above in itertools.pairwise(channels)]
-    widths = (channels[-1] * last**2, *sizes)
+    widths = (channels[-1] * math.prod(last), *sizes)
     dense = [_affine(shape, shape[0], generator) for shape in itertools.pairwise(widths)]
-    return PrototypicalNetwork(Convolutional(kernels, dense, size, padding, pooling), functions.activation(phi))
+    readout = _taken_readout(dense, loss)
+    wiring = Convolutional(kernels, dense, size, padding, pooling)
+    return PrototypicalNetwork(wiring, functions.activation(phi), readout=readout)
 
 
 def _require_hidden(sizes):
@@ -206,19 +221,27 @@ def _require_hidden(sizes):
         raise PlasticError(f"sizes are {tuple(sizes)}, with no hidden layer; at least one is needed")
 
 
-def _wiring(sizes, generator, angle):
-    if angle is None:
-        return FullyConnected(replicas(lambda each: _layers(sizes, each), generator))
-    theta = math.radians(require.scalar("angle", angle, least=0, most=180))
+def _wiring(sizes, generator, angle, loss):
+    """Return the wiring, and its readout or None."""
+    theta = None if angle is None else math.radians(require.scalar("angle", angle, least=0, most=180))
 
     def draw(generator):
         layers = _layers(sizes, generator)
+        readout = _taken_readout(layers, loss)
+        if theta is None:
+            return layers, readout, None
         others = [_affine(layer.W.shape, layer.W.shape[0], generator) for layer in layers[1:]]
         mixed = [math.cos(theta) * W.W + math.sin(theta) * V.W for W, V in zip(layers[1:], others, strict=True)]
-        return layers, [Affine(U.T.copy()) for U in mixed]
+        return layers, readout, [Affine(U.T.copy()) for U in mixed]
 
-    layers, feedback = replicas(draw, generator)
-    return FullyConnected(layers, feedback=feedback)
+    layers, readout, feedback = replicas(draw, generator)
+    return FullyConnected(layers, feedback=feedback), readout
+
+
+def _taken_readout(layers, loss):
+    """Take the readout, the last of the layers, out of them; None where the loss needs no readout."""
+    require.choice("loss", loss, ("mse", "cel"))
+    return layers.pop() if loss == "cel" else None
 
 
 def _layers(sizes, generator):

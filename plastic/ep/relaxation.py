@@ -50,7 +50,8 @@ class Relaxation:
         a: what the layers receive. drive: the constant part of it, by the input and the biases.
         slope, g: rho' and the change of s, buffers of the dynamics.
         switches: those of max-pooling in the last step, none in fully connected networks.
-        output: the view (..., batch, n_L) of s that is the output layer.
+        top: the view (..., batch, n_L) of s that is the last layer.
+        output: top, or what a readout makes of it.
         twin: the network with tanh in the place of sigm, in 2 s - 1, or None; see `plastic.ep.dynamics.prototypical`.
 
     Raises:
@@ -81,12 +82,17 @@ class Relaxation:
         self.r = net.sent(self.s)
         self.slope = net.phi.slope(self.s, net.phi.value(self.s))
         self.switches = wiring.switches(x.shape[0])
-        self.output = wiring.split(self.s)[-1]
+        self.top = self.s[..., self.s.shape[-1] - wiring.outputs :]
         self._workspace: Any = None
         self._start(x)
 
     def __repr__(self) -> str:
-        return f"Relaxation of {self.net}, {self.output.shape[-2]} rows"
+        return f"Relaxation of {self.net}, {self.top.shape[-2]} rows"
+
+    @property
+    def output(self) -> Array:
+        """The output (..., batch, n): the state of the last layer, a view, or what a readout makes of it."""
+        return self.net.output(self.top)
 
     @property
     def leading(self) -> tuple[int, ...]:
@@ -262,7 +268,7 @@ class Relaxation:
 
     def require_targets(self, y: Any) -> None:
         """Raise PlasticError unless y holds a row (..., batch, n_L) for each row of the batch."""
-        require.targets(y, self.output, self.net.wiring.outputs, self.s.dtype)
+        require.targets(y, self.top, self.net.outputs, self.s.dtype)
         _require_no_more_axes("y", y, self.leading)
 
 

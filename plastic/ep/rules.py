@@ -2,7 +2,7 @@
 
 Both see a network relax freely, from the all-zero state, for T steps on a batch (x, y). The loss is that of the end,
 
-    L = (1 / 2B) sum over the batch of |s_L(T) - y|^2
+    L = (1 / 2B) sum over the batch of |s_L(T) - y|^2          or the cross-entropy of a softmax readout
 
 EP (Scellier and Bengio 2017; Ernoult et al. 2019) relaxes K steps more, from s* = s(T), nudged towards y by beta, to
 s^beta, and compares the two ends:
@@ -19,7 +19,7 @@ et al. 2019, theorem 1).
 
 from typing import Any
 
-from plastic import require, xp
+from plastic import parameters, require, xp
 from plastic.ep.dynamics import Network
 from plastic.ep.relaxation import Relaxation, nudge_strength, require_network
 from plastic.errors import PlasticError
@@ -79,6 +79,9 @@ def eqprop(
         grads = -(1 / beta B) (dPhi/dtheta at s^beta, minus that at s*)
         grads = -(1 / 2 beta B) (dPhi/dtheta at s^beta, minus that at s^{-beta})          with `centered`
 
+    A readout gets dL/dW, dL/db at s^beta, or with `centered` the mean of those at s^beta and s^{-beta}: Phi - beta L in
+    the place of Phi.
+
     Args:
         net: the network, which does not change.
         x: inputs (..., batch, n_0); of a convolutional network images (batch, rows, columns, channels), or their rows.
@@ -129,8 +132,9 @@ def eqprop(
         minus = w.state()
     scale = -1 / ((2 if centered else 1) * beta * y.shape[-2])
     switches = plus[1:], minus[1:]
-    grads = net.wiring.contrast(net.sent(plus[0]), net.sent(minus[0]), w.r_0, switches, scale, out)
-    return grads if out is None else out, output
+    wired = None if out is None else {name: part for name, part in out.items() if name != "readout"}
+    grads = net.wiring.contrast(net.sent(plus[0]), net.sent(minus[0]), w.r_0, switches, scale, wired)
+    return _with_readout(grads, net, [plus[0], minus[0]] if centered else [plus[0]], y, out), output
 
 
 @xp.underflow_is_ordinary()
@@ -192,19 +196,32 @@ def bptt(
     deltas = xp.empty_like(trajectory.s)
     for t, _, delta in net.sweep(trajectory, loss_gradient(w, y)):
         deltas[..., t, :, :] = delta
-    grads = net.wiring.gradients(deltas, net.sent(trajectory.s), w.r_0, trajectory.switches, out)
-    return grads if out is None else out, w.output.copy()
+    wired = None if out is None else {name: part for name, part in out.items() if name != "readout"}
+    grads = net.wiring.gradients(deltas, net.sent(trajectory.s), w.r_0, trajectory.switches, wired)
+    return _with_readout(grads, net, [w.s], y, out), w.output.copy()
+
+
+def _with_readout(grads, net, states, y, out):
+    """Return all gradients: those of the readout, if there is one, are the means over some states; see `eqprop`."""
+    if net.readout is not None:
+        tops = (s[..., s.shape[-1] - net.wiring.outputs :] for s in states)
+        each = [net.readout_gradient(top, y) for top in tops]
+        mean = parameters.map(lambda *leaves: sum(leaves) / len(leaves), *each)
+        grads = grads | {"readout": mean}
+        if out is not None:
+            out["readout"].W[...], out["readout"].b[...] = mean.W, mean.b
+    return grads if out is None else out
 
 
 def loss_gradient(w: Relaxation, y: Array) -> Array:
-    """Return dL/ds at the end of a relaxation, (..., batch, N): (s_L - y) / B on the output, 0 on the other layers.
+    """Return dL/ds at the end of a relaxation, (..., batch, N), of the mean L: 0 but for the last layer.
 
     Args:
         w: the relaxation.
         y: targets (..., batch, n_L).
     """
     adjoint = xp.zeros_like(w.s)
-    w.net.wiring.split(adjoint)[-1][...] = (w.output - y) / y.shape[-2]
+    adjoint[..., adjoint.shape[-1] - w.top.shape[-1] :] = w.net.pull(w.top, y) / -y.shape[-2]
     return adjoint
 
 

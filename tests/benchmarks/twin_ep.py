@@ -82,7 +82,7 @@ def in_torch(network, x, y, *, T, K, beta, lr):
     F, wiring = torch.nn.functional, network.wiring
     kernels = [torch.tensor(layer.W).permute(3, 2, 0, 1).contiguous() for layer in wiring.convolutions]
     e = [torch.tensor(layer.b)[0] for layer in wiring.convolutions]
-    C, z = kernels[-1].shape[0], wiring.map_sizes[-1][1]
+    C, z = kernels[-1].shape[0], wiring.map_sizes[-1][1][0]
     D = (
         torch.tensor(wiring.classifier[0].W)
         .reshape(z, z, C, -1)

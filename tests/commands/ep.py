@@ -78,12 +78,13 @@ NETWORK = {
     "--learning_rule=vf --angle=181": "angle",
     "--learning_rule=vf --angle=nan": "angle",
     f"{CONV} --learning_rule=vf": "fully connected",
+    "--loss=ce": "cel",
     "--bta=1": "beta",
 }
 """What is wrong for each of the three commands."""
 
 MAPS = {
-    "--C_tab=3,2 --size_tab=4 --Fconv=3": "C_tab",
+    "--C_tab=3,2 --size_tab=4 --Fconv=3": "C_tab ends in 2",
     "--C_tab=3,1 --size_tab=3 --Fconv=3": "4 classes",
     "--C_tab=3,1 --size_tab=4 --Fconv=11": "Fconv",
     f"{CONV} --Fpool=9": "Fpool",
@@ -117,10 +118,12 @@ LINES = [
             "--training_method=BTPP": "BPTT",
             "--optim=rmsprop": "adam",
             "--cep --benchmark": "benchmark",
+            "--cep --loss=cel --no-benchmark": "mse",
             "--cep --training_method=BPTT --no-benchmark": "BPTT",
             "--cep --nudging=centered --no-benchmark": "centered",
             "--nudging=both": "one-sided",
-            "--toymodel": "plotcurves",
+            "--toymodel --lr_tab=0.1,0.1": "3 connections",
+            "--toymodel --size_tab=4,8,7,100": "toy model",
             "--test_batch_size=0": "test_batch_size",
             "--epochs=0": "epochs",
             "--eval_every=0": "eval_every",
@@ -144,6 +147,10 @@ LINES = [
             "--toymodel --size_tab=4,5,6 --batch_size=0": "batch_size",
             f"--toymodel --size_tab=4,5,6 --batch_size={'9' * 30}": "batch_size",
             "--nudging=centered": "nudging",
+            "--loss=cel": "mse",
+            "--save=some": "drawn",
+            f"--save=all --T={10**9} --Kmax={10**9}": "GB",
+            "--toymodel --size_tab=4,5,6 --loss=cel": "toy model",
             "--benchmark": "benchmark",
             "--seeds=1,2": "seeds",
             "--resume=FOLDER": "resume",
@@ -156,6 +163,8 @@ LINES = [
         data=images,
         figures=("signs",),
         trains=False,
-        wrong=NETWORK | MAPS | {"--toymodel": "plotcurves", "--nudging=both": "one-sided", "--seeds=1,2": "seeds"},
+        wrong=NETWORK
+        | MAPS
+        | {"--toymodel --discrete": "toymodel", "--nudging=both": "one-sided", "--seeds=1,2": "seeds"},
     ),
 ]

@@ -96,7 +96,7 @@ def test_comparison_on_each_backend(backend, network):
         "conv": NetworkOptions(C_tab=(3, 2, 1), size_tab=(5,), padding=1, Fconv=3),
         "toy": NetworkOptions(size_tab=(5, 6, 4), toymodel=True),
     }
-    options = kinds[network].complete(toy=True)
+    options = kinds[network].complete()
     shape = (4,) if options.toymodel else options.input_shape((6, 6), 5, "random")
 
     def compared():

@@ -82,6 +82,30 @@ def test_the_folder_of_curves(toy, words):
         assert rows[place]["residual"] == "" and 0 <= float(rows[place]["rmse_mean"]) <= 2
 
 
+@pytest.mark.parametrize(
+    "words", ["--size_tab 4 5 3 --toymodel", "--size_tab 4 7 6 100 --discrete", "--size_tab 4 --C_tab 3 2 1 --Fconv 3"]
+)
+def test_whole_tensors_are_saved_on_request(toy, words):
+    """Their entries are those that are drawn, and their distances those of metrics.csv."""
+    few, _ = command(f"--dataset={toy}", CURVES, words)
+    folder, _ = command(f"--dataset={toy}", CURVES, words, "--save=all")
+    arrays, drawn = runs.Run(folder).arrays(), runs.Run(few).arrays()
+    assert table(folder) == table(few)
+    labels = [name.removeprefix("NT/") for name in drawn if name.startswith("NT/")]
+    assert arrays.keys() - drawn.keys() == {f"{kind}_all/{label}" for kind in ("NT", "DT") for label in labels}
+    for name, array in drawn.items():
+        np.testing.assert_array_equal(arrays[name], array, err_msg=name)
+    rows = {row["array"]: row for row in table(folder)}
+    for label in labels:
+        n, d = (arrays[f"{kind}_all/{label}"] for kind in ("NT", "DT"))
+        assert_distance(rows[label], n, d)
+        for whole, kind in ((n, "NT"), (d, "DT")):
+            np.testing.assert_array_equal(
+                whole.reshape(len(whole), -1)[:, drawn[f"synapses/{label}"]], drawn[f"{kind}/{label}"]
+            )
+            np.testing.assert_array_equal(whole[-1], drawn[f"{kind}_last/{label}"])
+
+
 @pytest.mark.parametrize("words", ["--size_tab 1 3 2 --toymodel", "--size_tab 4 --C_tab 1 1 --Fconv 1"])
 def test_a_layer_or_connection_of_one_entry(toy, words):
     """There is no unbiased deviation of one distance."""

@@ -275,7 +275,9 @@ def _layer(n_in, n_out, dtype="float32", leading=()):
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: ep.FullyConnected([_layer(3, 2)]), "layers"),
+        (lambda: ep.PrototypicalNetwork(ep.FullyConnected([_layer(3, 2)]), "sigm"), "hidden layer"),
+        (lambda: ep.PrototypicalNetwork(ep.Convolutional([_kernel(3, 1, 2)], [], 5), "sigm"), "hidden layer"),
+        (lambda: ep.FullyConnected([]), "layers"),
         (lambda: ep.FullyConnected(None), "layers"),
         (lambda: ep.FullyConnected([_layer(3, 2), np.ones((2, 2))]), "layers/1 is a ndarray"),
         (lambda: ep.FullyConnected([_layer(3, 2), _layer(4, 2)]), "a layer has 2 units"),

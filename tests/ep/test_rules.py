@@ -35,6 +35,7 @@ KINDS = {
     "untied energy": functools.partial(ep.energy, SIZES, clamp=False, consistent=True, angle=60.0),
     "conv": functools.partial(ep.convolutional, (1, 2, 3), (3,), size=11, F=3),
     "conv, padded": functools.partial(ep.convolutional, (2, 3, 2), (4, 3), size=7, F=3, padding=1),
+    "conv, rectangular": functools.partial(ep.convolutional, (3, 2, 2), (3,), size=(12, 10), F=3),
     "one conv": functools.partial(ep.convolutional, (1, 2), (3,), size=6, F=3),
 }
 
@@ -46,7 +47,7 @@ def make(kind, activation="tanh", seed=0, batch=4, scale=1.0):
     network = KINDS[kind](rng, phi=activation)
     parameters.map(lambda leaf: _multiply(leaf, scale), network.parameters)
     if isinstance(network.wiring, ep.Convolutional):
-        shape = (network.wiring.size,) * 2 + (network.wiring.convolutions[0].W.shape[2],)
+        shape = network.wiring.input_shape
     else:
         shape = (network.wiring.layers[0].W.shape[0],)
     x = xp.asarray(rng.random((batch, *shape)))

@@ -119,7 +119,7 @@ LAYERWISE = {
 """What energy-based networks refuse."""
 
 
-def _case(network, sizes, inputs, constants, wrong, refused=(), **more):
+def _case(network, sizes, inputs, constants, wrong, refused=(), steps=None, **more):
     """A case whose constructor refuses, for each name in `wrong`, the values there; and what else is `refused`."""
 
     def make(name, value):
@@ -136,7 +136,7 @@ def _case(network, sizes, inputs, constants, wrong, refused=(), **more):
         outputs=sizes[-1],
         constants=constants,
         predict={"T": 12},
-        steps={"step": _nudged},
+        steps={"step": _nudged} if steps is None else steps,
         misuse=MISUSE
         | dict(refused)
         | {f"{name} {value!r}": make(name, value) for name, values in wrong.items() for value in values},
@@ -149,7 +149,7 @@ DT = {"dt": (0, -0.1, 1.5, float("nan"), None, True, "0.2", [0.2], np.array([0.2
 ANGLE = {"angle": (-1, 180.5, float("nan"), "tied", True, [90])}
 CLAMP = {"clamp": ("no", None, 2)}
 MAPS = {
-    "size": (0, 5.0, None, (6, 6), 3),
+    "size": (0, 5.0, None, (6,), (6, 0), (6, 6, 1), "66", 3),
     "F": (0, -1, 3.0, None, 9),
     "padding": (-1, 0.5, None),
     "pooling": (0, 2.0, None, 17, 5),
@@ -167,6 +167,8 @@ CASES = [
     ),
     _case("prototypical", (6, 5, 3), 6, {"phi": "tanh"}, PHI | DT | ANGLE),
     _case("prototypical", (6, 5, 3), 6, {"phi": "tanh", "angle": 60.0}, {}),
+    _case("prototypical", (6, 5, 4, 3), 6, {"loss": "cel"}, {"loss": ("ce", None, 1, ["mse"])}, steps={}),
+    _case("energy", (6, 5, 3), 6, {"loss": "cel", "dt": 0.5, "angle": 30.0}, {}, refused=LAYERWISE, steps={}),
     _case(
         "convolutional",
         (4, 3),

@@ -64,7 +64,9 @@ def check_geometry(numbers, reader):
             shapes[N:] == [(z, z, C) for z, C in zip(pooled, numbers["channels"][:-1], strict=False)][: len(shapes) - N]
         )
         assert list(numbers["fc_sizes"]) == [*numbers["sizes"], pooled[0] ** 2 * numbers["channels"][0]]
-        assert [c for c, _ in reversed(reader.network.wiring.map_sizes)] == list(numbers["conv_map_sizes"][:-1])
+        assert [c for c, _ in reversed(reader.network.wiring.map_sizes)] == [
+            (c, c) for c in numbers["conv_map_sizes"][:-1]
+        ]
         assert numbers["conv_map_sizes"][-1] == pooled[-1] == numbers["x_int"].shape[-1]
         assert {numbers[name].shape[-1] for name in numbers if name[:2] == "cW"} == {numbers["Fconv"].item()}
         assert numbers["channels"][-1] == 1
@@ -274,7 +276,7 @@ class Reader:
         """Return {layer: row * columns + column of each maximum in the convolved map}."""
         indices = {}
         for m, switch in enumerate(reversed(switches)):
-            F, width = self.network.wiring.pooling, self.network.wiring.map_sizes[len(switches) - 1 - m][0]
+            F, width = self.network.wiring.pooling, self.network.wiring.map_sizes[len(switches) - 1 - m][0][0]
             rows, columns = np.indices(switch.shape[1:3])
             rows, columns = (place[None, :, :, None] * F for place in (rows, columns))
             index = (rows + switch // F) * width + columns + switch % F

@@ -12,6 +12,9 @@ the weight updates: the field is then not the gradient of one energy, and the up
 at any precision. With `consistent`, g_L = rho'(s_L) a_L - s_L + beta (y - s_L) and g = -dE/ds with
 
     E = 1/2 sum |s_k|^2 - Phi(rho(s)) + beta/2 |y - s_L|^2
+
+With a softmax readout (`plastic.ep.dynamics.network`), the last layer is a hidden one, with rho', and its nudge is
+-beta dL/ds_L.
 """
 
 import dataclasses
@@ -53,6 +56,11 @@ class EnergyNetwork(Network):
     def _more(self) -> str:
         return ("" if self.clamp else ", unclamped") + (", consistent" if self.consistent else "")
 
+    @property
+    def has_slopes(self) -> bool:
+        """Whether all layers have rho' in their dynamics: those of a consistent network, or hidden ones."""
+        return self.consistent or self.readout is not None
+
     def sent(self, s: Array) -> Array:
         """Return rho(s), what states or inputs s send to other layers."""
         return self.phi.value(s)
@@ -70,11 +78,11 @@ class EnergyNetwork(Network):
         w.couple()
         w.a += w.drive
         xp.multiply(w.a, w.slope, out=w.g)
-        if not self.consistent:
-            w.g_output[...] = w.a_output
+        if not self.has_slopes:
+            w.g_top[...] = w.a_top
         w.g -= w.s
         if y is not None:
-            w.g_output += beta * (y - w.output)
+            w.g_top += beta * self.pull(w.top, y)
         w.g *= self.dt
         w.s += w.g
         if self.clamp:
@@ -101,7 +109,7 @@ class EnergyNetwork(Network):
         bend = self.phi.curvature(trajectory.s, rho) * trajectory.a
         field = slope * trajectory.a
         gain = slope.astype(trajectory.s.dtype)
-        if not self.consistent:
+        if not self.has_slopes:
             for each, value in ((field, self.wiring.split(trajectory.a)[-1]), (bend, 0), (gain, 1)):
                 self.wiring.split(each)[-1][...] = value
         if self.clamp:

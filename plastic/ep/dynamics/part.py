@@ -13,11 +13,11 @@ class Part:
     Args:
         s: their state, (..., batch, units). r: what they send. a: what they receive. drive: the constant part of it.
         slope, g: rho' and the change of s, buffers of the dynamics.
-        outputs: how many of the units, the last ones, are outputs.
+        last: how many of the units, at the end, are the last layer.
         couple: writes what these layers receive from others into a.
 
     Attributes:
-        output, a_output, g_output: the columns of s, a and g that are outputs, (..., batch, n_L).
+        top, a_top, g_top: the columns of s, a and g that are the last layer, (..., batch, n_L).
     """
 
     s: Array
@@ -26,12 +26,12 @@ class Part:
     drive: Array
     slope: Array
     g: Array
-    outputs: int
+    last: int
     couple: Callable[[], None]
 
     def __post_init__(self) -> None:
-        first = self.s.shape[-1] - self.outputs
-        self.output, self.a_output, self.g_output = (each[..., first:] for each in (self.s, self.a, self.g))
+        first = self.s.shape[-1] - self.last
+        self.top, self.a_top, self.g_top = (each[..., first:] for each in (self.s, self.a, self.g))
 
     def __repr__(self) -> str:
         return f"Part of {self.s.shape[-1]} units"

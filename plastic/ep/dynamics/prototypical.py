@@ -10,6 +10,10 @@ connected nets. The map is the gradient of a function of s only where rho is lin
 at rest and for small beta: a disturbance of the state is multiplied by rho' where it arrives, an adjoint where it
 leaves.
 
+With a softmax readout (`plastic.ep.dynamics.network`) the nudge is inside rho, s_L <- rho(u_L - beta dL/ds_L), as in
+Laborieux et al. 2021. EP then matches BPTT at rest, for small beta: what rho' disturbs on the way out, it disturbs on
+the way back.
+
 With rho = sigm, rho(u) = (1 + tanh(2 u - 1)) / 2, and fully connected layers, half of the passes over the state can be
 saved: in the variable tau = 2 s - 1 the network has rho = tanh and, U_k being all weights towards layer k,
 
@@ -44,7 +48,7 @@ class PrototypicalNetwork(Network):
     @property
     def as_tanh(self) -> Network | None:
         """The same network with tanh in the place of sigm, in the variable 2 s - 1; None where there is none."""
-        if self.phi is not functions.sigm or not isinstance(self.wiring, FullyConnected):
+        if self.phi is not functions.sigm or not isinstance(self.wiring, FullyConnected) or self.readout is not None:
             return None
         return dataclasses.replace(self, phi=functions.tanh)
 
@@ -62,7 +66,11 @@ class PrototypicalNetwork(Network):
         """
         w.couple()
         w.a += w.drive
-        nudge = None if y is None else self.dt * beta * (y - w.output)
+        nudge = None
+        if y is not None and self.readout is None:
+            nudge = self.dt * beta * (y - w.top)
+        elif y is not None:
+            w.a_top += beta * self.pull(w.top, y)
         if self.dt == 1:
             self.phi.value(w.a, out=w.s)
         else:
@@ -71,7 +79,7 @@ class PrototypicalNetwork(Network):
             w.g *= self.dt
             w.s += w.g
         if nudge is not None:
-            w.output += nudge
+            w.top += nudge
 
     def sweep(self, trajectory: Recorded, adjoint: Array) -> Iterator[tuple[int, Array, Array]]:
         """Walk back over the steps of a trajectory; yield (t, lambda, delta) for each t, the last first.

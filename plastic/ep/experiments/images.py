@@ -1,12 +1,12 @@
 """The images that all experiments share, in the shape that a network takes."""
 
 import dataclasses
-import math
 
 import numpy as np
 
 from plastic import classifier, data, require, xp
 from plastic.classifier import Samples
+from plastic.data.catalogue import SOURCES
 from plastic.ep.experiments.options import NetworkOptions
 from plastic.errors import PlasticError
 from plastic.functions import one_hot
@@ -19,7 +19,7 @@ class Images:
 
     Args:
         dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-            y_test.
+            y_test; images (samples, rows, columns) or, in colour, (samples, rows, columns, channels), from 0 to 1.
         batch_size: samples per batch.
     """
 
@@ -33,10 +33,8 @@ class Images:
     def load(self, network: NetworkOptions) -> Samples:
         """Return the samples, x as the network takes it; what does not fit is refused before anything is fetched."""
         self.require()
-        if (known := data.sizes(self.dataset)) is not None:
-            count, inputs, classes = known
-            rows = math.isqrt(inputs)
-            self._taken_shape(network, count, (rows, rows) if rows**2 == inputs else (inputs,), classes, self.dataset)
+        if (known := SOURCES.get(data.require(self.dataset))) is not None:
+            self._taken_shape(network, known.train, known.shape, len(known.labels), self.dataset)
         samples = classifier.load(self.dataset, flat=False)
         x, _ = samples.train
         shape = self._taken_shape(network, len(x), x.shape[1:], samples.classes, samples.name)

@@ -22,10 +22,10 @@ class NetworkOptions:
 
     Args:
         size_tab: units from the output backwards, the input last; with C_tab those of the classifier. By default
-            10 512 784, in the toy model 10 50 5, and with C_tab 10.
+            10 512 784, in the toy model 10 50 784 or, for random inputs, 10 50 5, and with C_tab 10.
         C_tab: channels from the classifier backwards, as 64 32 1, the input last; makes the network convolutional.
         discrete: the prototypical network.
-        toymodel: the toy model, on random inputs; for plotcurves only.
+        toymodel: the toy model, whose input is connected to the output too; plotcurves gives it random inputs.
         activation_function: sigm (1 / (1 + exp(-4 (v - 1/2)))), hardsigm (v cut to [0, 1]) or tanh.
         dt: length of a step; by default 0.2, and 1 in prototypical and convolutional networks.
         clamp: keep the states of energy-based networks in [0, 1].
@@ -34,6 +34,8 @@ class NetworkOptions:
             connected networks.
         angle: of vf: the angle, about, at which feedback weights begin to the transposes of those of the way up, in
             degrees from 0 to 180.
+        loss: mse, the squared error of the output layer, as published; or cel: the first of size_tab is a softmax
+            readout that takes no part in the dynamics, and its cross-entropy is the loss (Laborieux et al. 2021).
         padding: 1 pads maps by (Fconv - 1) / 2, so that a convolution keeps their size.
         Fconv: rows of a filter.
         Fpool: rows of a pooling window, which is also its stride.
@@ -49,6 +51,7 @@ class NetworkOptions:
     consistent: bool = False
     learning_rule: Literal["ep", "vf"] = "ep"
     angle: float = 0.0
+    loss: Literal["mse", "cel"] = "mse"
     padding: int = 0
     Fconv: int = 5
     Fpool: int = 2
@@ -58,17 +61,15 @@ class NetworkOptions:
         """Return those among the options of a run."""
         return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
 
-    def complete(self, toy: bool = False) -> "NetworkOptions":
-        """Return the options with the defaults that depend on others; they must fit a network, with `toy` a toy too."""
+    def complete(self, toy_inputs: int = 784) -> "NetworkOptions":
+        """Return the options with the defaults that depend on others; they must fit a network."""
         sizes, dt = self.size_tab, self.dt
         if sizes is None:
-            sizes = (10,) if self.C_tab else (10, 50, 5) if self.toymodel else (10, 512, 784)
+            sizes = (10,) if self.C_tab else (10, 50, toy_inputs) if self.toymodel else (10, 512, 784)
         if dt is None:
             dt = 1.0 if self.discrete or self.C_tab else 0.2
         filled = dataclasses.replace(self, size_tab=sizes, dt=dt)
         filled._require_one_network()
-        if self.toymodel and not toy:
-            raise PlasticError("toymodel draws curves only: add --action=plotcurves")
         return filled
 
     @property
@@ -94,10 +95,14 @@ class NetworkOptions:
                 raise PlasticError(f"size_tab ends in {self.sizes[-1]}, the inputs, but {name} has {taken[0]}")
         else:
             taken = (*shape, 1) if len(shape) == 2 else shape
-            if len(taken) != 3 or taken[0] != taken[1] or taken[2] != self.C_tab[-1]:
-                wanted = f"C_tab ends in {self.C_tab[-1]}, the channels of the input, and needs square images"
-                raise PlasticError(f"{wanted}; the samples of {name} have shape {shape}")
-            map_sizes(taken[0], len(self.C_tab) - 1, self.Fconv, self._rows_around, self.Fpool)
+            if len(taken) != 3 or taken[2] != self.C_tab[-1]:
+                first = " first: move that axis to the end" if len(taken) == 3 and taken[0] == self.C_tab[-1] else ""
+                wanted = f"C_tab ends in {self.C_tab[-1]}, the channels of images (rows, columns, channels)"
+                raise PlasticError(
+                    f"{wanted}; the samples of {name} have shape {shape}{first and ', channels' + first}"
+                )
+            for side in taken[:2]:
+                map_sizes(side, len(self.C_tab) - 1, self.Fconv, self._rows_around, self.Fpool)
         if classes > self.sizes[0]:
             raise PlasticError(f"size_tab begins with {self.sizes[0]}, the outputs; {name} has {classes} classes")
         return taken
@@ -108,10 +113,16 @@ class NetworkOptions:
         dt: Any = self.dt
         if self.C_tab:
             maps: dict[str, Any] = {"F": self.Fconv, "padding": self._rows_around, "pooling": self.Fpool}
-            return networks.convolutional(self.C_tab[::-1], sizes, generator, size=input_shape[0], phi=phi, **maps)
+            maps |= {"size": input_shape[:2], "phi": phi, "loss": self.loss}
+            return networks.convolutional(self.C_tab[::-1], sizes, generator, **maps)
         if self.toymodel:
             return networks.toy(sizes, generator, phi=phi, dt=dt, clamp=self.clamp)
-        own: dict[str, Any] = {"phi": phi, "dt": dt, "angle": self.angle if self.learning_rule == "vf" else None}
+        own: dict[str, Any] = {
+            "phi": phi,
+            "dt": dt,
+            "loss": self.loss,
+            "angle": self.angle if self.learning_rule == "vf" else None,
+        }
         if self.discrete:
             return networks.prototypical(sizes, generator, **own)
         return networks.energy(sizes, generator, clamp=self.clamp, consistent=self.consistent, **own)
@@ -119,7 +130,7 @@ class NetworkOptions:
     @property
     def connections(self) -> int:
         """The number of connections, which have a learning rate each."""
-        return len(self.sizes) + len(self.C_tab) - 1
+        return 3 if self.toymodel else len(self.sizes) + len(self.C_tab) - 1
 
     def rates(self, lr_tab: tuple[float, ...]) -> Tree:
         """Return learning rates, one for each connection from the output backwards, as a tree like the parameters."""
@@ -128,12 +139,16 @@ class NetworkOptions:
             raise PlasticError(f"{found}: give one rate each, the output's first")
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
+        if self.toymodel:
+            return {"layers": [lr_tab[2], lr_tab[0]], "skip": lr_tab[1]}
+        count = len(self.sizes) if self.C_tab else self.connections
+        dense, maps = list(lr_tab[:count]), list(lr_tab[count:])
+        tree: dict[str, Any] = {"readout": dense.pop(0)} if self.loss == "cel" else {}
+        if self.C_tab:
+            return tree | {"classifier": dense[::-1], "convolutions": maps[::-1]}
         if self.learning_rule == "vf":
-            return {"layers": list(lr_tab[::-1]), "feedback": list(lr_tab[-2::-1])}
-        if not self.C_tab:
-            return {"layers": list(lr_tab[::-1])}
-        classifier = len(self.sizes)
-        return {"classifier": list(lr_tab[:classifier][::-1]), "convolutions": list(lr_tab[classifier:][::-1])}
+            tree["feedback"] = dense[-2::-1]
+        return tree | {"layers": dense[::-1]}
 
     @property
     def _rows_around(self) -> int:
@@ -151,6 +166,8 @@ class NetworkOptions:
         if len(kinds) > 1 and kinds != ["discrete", "C_tab"]:
             raise PlasticError(f"{' and '.join(kinds)} are two networks; take one")
         require.number("angle", self.angle, least=0, most=180)
+        if self.loss == "cel" and self.toymodel:
+            raise PlasticError("the toy model has no readout: loss cel is for the other networks")
         if self.learning_rule == "vf" and (self.toymodel or self.C_tab):
             raise PlasticError("learning_rule vf is for fully connected networks, without toymodel and C_tab")
         if self.angle and self.learning_rule != "vf":
@@ -212,9 +229,9 @@ class Phases:
         return {"tolerance": self.tolerance, "solver": self.solver}
 
     def rules(self, network: NetworkOptions, nudging: str) -> dict[str, functools.partial]:
-        """Return both rules, {"BPTT", "EP"}, as in training: BPTT goes back Kmax + 1 steps, but Kmax in maps."""
+        """Return both rules, {"BPTT", "EP"}: BPTT goes back Kmax + 1 steps, in maps and the toy model Kmax."""
         common: dict[str, Any] = {"T": self.T, **self.ending}
-        steps = self.Kmax + (0 if network.C_tab else 1)
+        steps = self.Kmax + (0 if network.C_tab or network.toymodel else 1)
         eqprop = functools.partial(rules.eqprop, K=self.Kmax, centered=nudging == "centered", **common)
         return {"BPTT": functools.partial(rules.bptt, steps=steps, **common), "EP": eqprop}
 
@@ -222,7 +239,7 @@ class Phases:
 def folder_name(*, dataset: str, seeds: str, training_method: str = "", benchmark: bool = True, **options: Any) -> str:
     """Return the readable part of a run folder's name, from the options: network, method, data set and seeds."""
     network, method = NetworkOptions.of(options), "EP+BPTT" if benchmark else training_method
-    source = "random" if network.toymodel else pathlib.Path(dataset).stem
+    source = "random" if network.toymodel and "nudging" not in options else pathlib.Path(dataset).stem
     return f"{network.kind}-{method}-{source}-{seeds}"
 
 

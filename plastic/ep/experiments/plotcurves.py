@@ -1,5 +1,7 @@
 """Curves of EP and BPTT side by side on one batch: distances, residual, and traces for the figures."""
 
+from typing import Literal
+
 import numpy as np
 
 from plastic import parameters, runs, xp
@@ -7,7 +9,7 @@ from plastic.ep.curves import Comparison, Distance, connections, distances
 from plastic.ep.experiments import figures
 from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
-from plastic.errors import Diverged
+from plastic.errors import Diverged, PlasticError
 from plastic.functions import one_hot
 
 _UNITS, _UNITS_OF_MAPS = 5, 8  # traces in a panel, as published
@@ -17,15 +19,25 @@ _SYNAPSES, _FEW_SYNAPSES = 10, 5
 @runs.experiment(
     "ep", draw=figures.CURVES, readable=folder_name, seeds=False, dtype="float64", resume=False, spellings=SPELLINGS
 )
-def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
+def plotcurves(
+    run, *, network: NetworkOptions, phases: Phases, images: Images, save: Literal["drawn", "all"] = "drawn"
+):
     """Compare the updates of EP with the gradients of BPTT step by step, on one batch (Ernoult et al. 2019, Fig. 2-4).
 
     Nudging is one-sided, and BPTT goes back Kmax steps. Sizes and channels are given from the output backwards, as in
     the paper. The run folder, results/ep/plotcurves-..., gets config.json, metrics.csv, arrays.h5 and three figures.
     metrics.csv has the mean distance (RMSE) of the curves for each layer and connection, and the residual of the free
     phase beside it. float64 is the default, since differences are divided by a small beta.
+
+    Args:
+        save: drawn: of NT and DT, the synapses that are drawn, and all at t = Kmax - 1; or all: whole tensors too, as
+            NT_all/W_01, DT_all/W_01, .. of arrays.h5, each (Kmax, units below, units).
     """
-    network = network.complete(toy=True)
+    network = network.complete(toy_inputs=5)
+    if network.loss != "mse":
+        raise PlasticError(
+            f"loss is {network.loss}, but curves are of networks whose last layer is the output: take mse"
+        )
     phases.require(network)
     images.require()
     (generator,) = run.generators()
@@ -38,13 +50,17 @@ def plotcurves(run, *, network: NetworkOptions, phases: Phases, images: Images):
         x, y = images.first_batch(samples, network.sizes[0], generator.shuffle)
     run.fill(size_tab=network.size_tab, dt=network.dt, input_shape=shape)
     net = network.build(generator.init, shape)
+    if save == "all":
+        weights = dict(parameters.leaves(net.parameters))
+        entries = sum(weights[path].size for _, path in connections(net))
+        run.expect(2 * phases.Kmax * entries, save=save, Kmax=phases.Kmax, size_tab=network.size_tab)
     run.begin()
     with np.errstate(all="ignore"):  # told below
         comparison = Comparison(net, x, y, T=phases.T, K=phases.Kmax, beta=phases.beta, **phases.ending)
         units = _UNITS_OF_MAPS if network.C_tab else _UNITS
         rows, arrays = _neurons(comparison, units, generator.noise)
         few = _FEW_SYNAPSES if network.toymodel or network.C_tab else _SYNAPSES
-        more_rows, more_arrays = _synapses(comparison, few, generator.noise)
+        more_rows, more_arrays = _synapses(comparison, few, generator.noise, save == "all")
     rows += more_rows
     if not np.all(np.isfinite([value for row in rows for value in row.values() if isinstance(value, float)])):
         raise Diverged(f"the comparison diverged with beta {phases.beta} and dt {network.dt}; change them")
@@ -72,27 +88,43 @@ def _neurons(comparison, most, generator):
     return rows, arrays
 
 
-def _synapses(comparison, most, generator):
-    """Return (rows of metrics.csv, arrays of arrays.h5) of the weights, with at most so many of each to be drawn."""
+def _synapses(comparison, most, generator, whole):
+    """Return (rows of metrics.csv, arrays of arrays.h5) of the weights, with at most so many of each to be drawn.
+
+    With `whole`, all of them are among the arrays, too.
+    """
     labels = connections(comparison.net)
     sizes = {path: leaf.size for path, leaf in parameters.leaves(comparison.net.parameters)}
     chosen = {label: _chosen(generator, sizes[path], most) for label, path in labels}
     places = {label: xp.asarray(entries) for label, entries in chosen.items()}
     distance = {label: Distance() for label, _ in labels}
     traces = {label: ([], []) for label, _ in labels}
-    for trees in comparison.synapses():
+    tensors = _empty_tensors(comparison) if whole else {}
+    for t, trees in enumerate(comparison.synapses()):
         N, D = (dict(parameters.leaves(tree)) for tree in trees)
         for label, path in labels:
             distance[label].add(N[path], D[path])
             for trace, leaves in zip(traces[label], (N, D), strict=True):
                 trace.append(leaves[path].reshape(-1)[places[label]])
+            if whole:
+                tensors[f"NT_all/{label}"][t], tensors[f"DT_all/{label}"][t] = map(xp.asnumpy, (N[path], D[path]))
     rows, arrays = [], {}
     for label, path in labels:
         rows.append({"array": label, **_statistics(distance[label].value()), "residual": None})
         n, d = (xp.asnumpy(xp.stack(trace)) for trace in traces[label])
         arrays |= {f"NT/{label}": n, f"DT/{label}": d, f"synapses/{label}": chosen[label]}
         arrays |= {f"NT_last/{label}": xp.asnumpy(N[path]), f"DT_last/{label}": xp.asnumpy(D[path])}
-    return rows, arrays
+    return rows, arrays | tensors
+
+
+def _empty_tensors(comparison):
+    """Return host arrays (Kmax, ...) for all of NT and DT, by name."""
+    weights = dict(parameters.leaves(comparison.net.parameters))
+    return {
+        f"{kind}_all/{label}": np.empty((comparison.K, *weights[path].shape), xp.float_dtype)
+        for label, path in connections(comparison.net)
+        for kind in ("NT", "DT")
+    }
 
 
 def _chosen(generator, count, most):

@@ -14,6 +14,8 @@ from plastic.errors import PlasticError
 from plastic.functions import one_hot
 from plastic.optimizers import SGD, Adam
 
+_RATES = {False: (0.05, 0.1), True: (0.05, 0.05, 0.1)}  # by default, of SGD, without and with toymodel
+
 
 def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
@@ -82,7 +84,7 @@ def train(
         benchmark: train by BPTT and by EP, from the same initial weights.
         optim: sgd, as published; or adam (Kingma and Ba 2015).
         lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first. By
-            default 0.05 0.1, and with adam 0.001 for each.
+            default 0.05 0.1, in the toy model 0.05 0.05 0.1 (W_01, W_0x, W_1x), and with adam 0.001 for each.
         epochs: epochs to train.
         test_batch_size: test samples relaxed at once.
         eval_every: steps between two evaluations; by default an epoch.
@@ -91,9 +93,9 @@ def train(
     phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     if cep:
-        _require_continual(training_method, nudging, benchmark)
+        _require_continual(network, training_method, nudging, benchmark)
     if lr_tab is None:
-        lr_tab = (0.001,) * network.connections if optim == "adam" else (0.05, 0.1)
+        lr_tab = (0.001,) * network.connections if optim == "adam" else _RATES[network.toymodel]
     optimizer = {"sgd": SGD, "adam": Adam}[optim](network.rates(lr_tab))
     samples = images.load(network)
     shape = samples.train[0].shape[1:]
@@ -119,7 +121,7 @@ def train(
         else:
             pairs = replicas.learn(*batch, rule, beta)
             optimizer.step(tree, replicas.grads, moments)
-        sums, count = _sums(pairs)
+        sums, count = _sums(replicas.network, pairs)
         tally.add(sums, count)
         return sums["loss"]
 
@@ -145,26 +147,27 @@ def train(
     ]
 
 
-def _require_continual(training_method, nudging, benchmark):
+def _require_continual(network, training_method, nudging, benchmark):
     """Raise PlasticError where weights cannot move in every nudged step."""
+    if network.loss != "mse":
+        raise PlasticError(f"loss is {network.loss}, but cep takes mse: a readout has no change in each nudged step")
     if training_method == "BPTT" or benchmark:
         raise PlasticError("cep is a way of EP, which BPTT has not; leave out --training_method=BPTT and --benchmark")
     if nudging == "centered":
         raise PlasticError("cep has one nudged phase, but nudging=centered has two; take one-sided or random-sign")
 
 
-def _sums(pairs):
+def _sums(network, pairs):
     """Return the wrong samples and the sum of losses of [(outputs, targets)], in the order of the replicas."""
-    scores, count = [_scores(output, y) for output, y in pairs], pairs[0][1].shape[-2]
+    scores, count = [_scores(network, output, y) for output, y in pairs], pairs[0][1].shape[-2]
     wrong, loss = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
     return {"errors": wrong, "loss": loss * count}, count
 
 
-def _scores(output, y):
+def _scores(network, output, y):
     """Return the number of wrong samples and the mean loss of outputs and targets (..., batch, n)."""
     differ = xp.argmax(output, axis=-1) != xp.argmax(y, axis=-1)
-    loss = xp.sum((output - y) ** 2, axis=(-2, -1)) / (2 * y.shape[-2])
-    return xp.sum(differ, axis=-1).astype(output.dtype), loss
+    return xp.sum(differ, axis=-1).astype(output.dtype), network.loss(output, y)
 
 
 def _source(samples, outputs, batch_size, generators, random_sign):
@@ -185,7 +188,7 @@ def _measured(network, samples, phases, chunk, train):
     def measure(x, labels):
         output, residual = relaxed(network, x, phases.T, **phases.ending)
         residuals.append(residual)
-        wrong, loss = _scores(output, one_hot(labels, output.shape[-1]))
+        wrong, loss = _scores(network, output, one_hot(labels, output.shape[-1]))
         return {"error": 100 * (wrong / len(x)), "loss": loss}
 
     running = {"error": 100 * train["errors"], "loss": train["loss"]}

@@ -39,10 +39,10 @@ _LARGEST_WINDOW = 16  # rows: a switch is a byte
 
 
 def map_sizes(size: int, convolutions: int, F: int, padding: int, pooling: int) -> list[tuple[int, int]]:
-    """Return [(rows of the convolved map, rows of the pooled map), ...] of square maps, the input side first.
+    """Return [(rows of the convolved map, rows of the pooled map), ...], the input side first; or likewise columns.
 
     Args:
-        size: rows of the input.
+        size: rows of the input, or columns.
         convolutions: how many there are.
         F: rows of a filter.
         padding: rows of zeros around each map.
@@ -65,6 +65,14 @@ def map_sizes(size: int, convolutions: int, F: int, padding: int, pooling: int) 
     return sizes
 
 
+def rows_and_columns(size: Any) -> tuple[int, int]:
+    """Return (rows, columns) of a size that may be one number for both; raises PlasticError if it is something else."""
+    both = tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
+    for each in both:
+        require.whole("size", each)
+    return both
+
+
 @dataclasses.dataclass(repr=False)
 class Convolutional:
     """Convolutions and a classifier.
@@ -72,7 +80,7 @@ class Convolutional:
     Args:
         convolutions: K_m (F, F, channels in, channels out) and e_m (1, channels out), the input side first.
         classifier: D_i (units below, units) and d_i (1, units); below the first is the last map, flattened.
-        size: rows and columns of the input.
+        size: rows and columns of the input, or one number for both.
         padding: rows of zeros around each map.
         pooling: rows of a pooling window, from 1 to 16.
 
@@ -82,25 +90,28 @@ class Convolutional:
 
     convolutions: list[Affine]
     classifier: list[Affine]
-    size: int
+    size: int | tuple[int, int]
     padding: int = 0
     pooling: int = 2
 
     def __post_init__(self) -> None:
-        require.whole("size", self.size)
+        rows_and_columns(self.size)
         require.whole("padding", self.padding, least=0)
         require.whole("pooling", self.pooling, most=_LARGEST_WINDOW)
-        if not self.convolutions or not self.classifier:
-            raise PlasticError("a convolution and a layer of the classifier are needed")
+        if not self.convolutions:
+            raise PlasticError("a convolution is needed")
         for name, layers, axes in (("convolutions", self.convolutions, 4), ("classifier", self.classifier, 2)):
+            if not layers:
+                continue
             require_connections({f"{name}/{place}": layer for place, layer in enumerate(layers)}, axes)
             for below, above in itertools.pairwise(layers):
                 require_chain(below.W.shape[-1], above.W.shape[-2], "the next layer")
         filters = {layer.W.shape[-4:-2] for layer in self.convolutions}
         if len(filters) > 1 or len(set(*filters)) > 1:
             raise PlasticError(f"the filters have {filters} rows and columns; all must be squares of one size")
-        last_map = self.shapes[len(self.convolutions) - 1]
-        require_chain(math.prod(last_map), self.classifier[0].W.shape[-2], "the classifier")
+        if self.classifier:
+            last_map = self.shapes[len(self.convolutions) - 1]
+            require_chain(math.prod(last_map), self.classifier[0].W.shape[-2], "the classifier")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.layout}"
@@ -123,7 +134,7 @@ class Convolutional:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """The shape of one input: (rows, columns, channels)."""
-        return self.size, self.size, self.convolutions[0].W.shape[-2]
+        return *rows_and_columns(self.size), self.convolutions[0].W.shape[-2]
 
     @property
     def inputs(self) -> int:
@@ -132,30 +143,35 @@ class Convolutional:
 
     @property
     def outputs(self) -> int:
-        """The number of outputs, n_N."""
-        return self.classifier[-1].W.shape[-1]
+        """The number of units of the last layer."""
+        return math.prod(self.shapes[-1])
 
     @property
     def dtype(self) -> Any:
         """The precision of the parameters."""
-        return self.classifier[0].W.dtype
+        return self.convolutions[0].W.dtype
 
     @property
     def leading(self) -> tuple[int, ...]:
         """The replica axes of the parameters; a network that runs has none."""
-        return self.classifier[0].W.shape[:-2]
+        return self.convolutions[0].W.shape[:-4]
 
     @property
-    def map_sizes(self) -> list[tuple[int, int]]:
-        """(rows of the convolved map, rows of the pooled map) of every convolution."""
-        F = self.convolutions[0].W.shape[-3]
-        return map_sizes(self.size, len(self.convolutions), F, self.padding, self.pooling)
+    def map_sizes(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        """((rows, columns) of the convolved map, those of the pooled map) of every convolution."""
+        return self._map_sizes
+
+    @functools.cached_property
+    def _map_sizes(self):
+        how = len(self.convolutions), self.convolutions[0].W.shape[-3], self.padding, self.pooling
+        rows, columns = (map_sizes(each, *how) for each in rows_and_columns(self.size))
+        return [((h, w), (y, x)) for (h, y), (w, x) in zip(rows, columns, strict=True)]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of one sample's activity in each layer: [(z, z, C), .., (n,), ..]."""
         channels = [layer.W.shape[-1] for layer in self.convolutions]
-        maps = [(z, z, C) for (_, z), C in zip(self.map_sizes, channels, strict=True)]
+        maps = [(*z, C) for (_, z), C in zip(self.map_sizes, channels, strict=True)]
         return [*maps, *((layer.W.shape[-1],) for layer in self.classifier)]
 
     def input_of(self, x: Any) -> Array:
@@ -304,14 +320,15 @@ class Convolutional:
     def _buffers(self, number, batch):
         """Return buffers of a convolution: padded input, patches, two convolved maps, what goes up, what comes down."""
         F, _, n_in, n_out = self.convolutions[number].W.shape
-        size, (h, z) = self.shapes[number - 1][0] + 2 * self.padding, self.map_sizes[number]
+        padded = [rows + 2 * self.padding for rows in self.shapes[number - 1][:2]]
+        h, z = self.map_sizes[number]
         shapes = (
-            (size, size, n_in),
-            (h, h, F, F, n_in),
-            (h, h, n_out),
-            (h, h, n_out),
-            (z, z, n_out),
-            (size, size, n_in),
+            (*padded, n_in),
+            (*h, F, F, n_in),
+            (*h, n_out),
+            (*h, n_out),
+            (*z, n_out),
+            (*padded, n_in),
         )
         return [xp.zeros((batch, *shape), dtype=self.dtype) for shape in shapes]  # of 0: rims are left as they are
 
@@ -366,7 +383,7 @@ class Convolutional:
 
     def _kernel_gradient(self, below, above, switch, number):
         h, n_out = self.map_sizes[number][0], above.shape[-1]
-        unpooled = xp.zeros((len(above), h, h, n_out), dtype=above.dtype)
+        unpooled = xp.zeros((len(above), *h, n_out), dtype=above.dtype)
         return kernel_gradient(pad(below, self.padding), unpool(above, switch, self.pooling, unpooled))
 
     def _tree(self, delta, r, r_0, first_switch, kernel, out):

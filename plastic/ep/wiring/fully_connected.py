@@ -55,7 +55,7 @@ class FullyConnected:
     """Fully connected layers.
 
     Args:
-        layers: W_k (..., n_{k-1}, n_k) and b_k (..., 1, n_k), the input side first, two or more of them.
+        layers: W_k (..., n_{k-1}, n_k) and b_k (..., 1, n_k), the input side first.
         skip: W (..., n_0, n_L) and b (..., 1, n_L), or None.
         feedback: U_k (..., n_k, n_{k-1}) for k = 2 .. L, Affine without biases; None for W_k^T.
 
@@ -68,8 +68,8 @@ class FullyConnected:
     feedback: list[Affine] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.layers, list | tuple) or len(self.layers) < 2:
-            raise PlasticError("layers must be a list of two Affine or more: there is at least one hidden layer")
+        if not isinstance(self.layers, list | tuple) or not self.layers:
+            raise PlasticError("layers must be a list of Affine, one or more")
         connections = {f"layers/{place}": layer for place, layer in enumerate(self.layers)}
         if self.skip is not None:
             connections["skip"] = self.skip
@@ -122,7 +122,7 @@ class FullyConnected:
 
     @property
     def outputs(self) -> int:
-        """The number of outputs, n_L."""
+        """The number of units of the last layer, n_L."""
         return self.layers[-1].W.shape[-1]
 
     @property
@@ -232,6 +232,8 @@ class FullyConnected:
         columns, last = self._columns, len(self.layers) - 1
         stacks = self.workspace(view(a, columns[0]).shape[-2]) if workspace is None else workspace
         products = []
+        if last == 0:  # nothing is sent to a single layer
+            return lambda: view(a, columns[0]).fill(0)
         for k in range(last + 1) if receivers is None else receivers:
             lowest, highest = columns[k - 1 if k > 0 else 1], columns[k + 1 if k < last else k - 1]
             sent = view(r, slice(lowest.start, highest.stop))
