@@ -181,6 +181,19 @@ def test_each_connection_has_its_rate_from_the_output_backwards(options):
 
 
 @pytest.mark.parametrize(
+    "words, told", [("--training_method=BPTT", "BPTT"), ("--nudging=centered", "centered"), ("--loss=cel", "mse")]
+)
+def test_what_continual_ep_is_not(toy, tmp_path, words, told):
+    assert told in refused(f"--dataset={toy}", *QUICK, "--size_tab=4,8,100", "--cep", words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_from_before_an_option_has_its_default():
+    options = {"size_tab": (4, 8, 100), "dataset": "own.npz", "discrete": True}
+    assert NetworkOptions.of(options) == NetworkOptions(size_tab=(4, 8, 100), discrete=True)
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "--optim adam --benchmark",
