@@ -199,8 +199,8 @@ ON_BACKENDS = {
     "lagline, BPTT": f"{LINE} --model=bptt_tw1",
     "lagnet": NET,
     "lagnet, textbook": f"{NET} --boundary=textbook --small_weights --momentum=0",
-    "mnist1d, end to end": CURVES,
-    "mnist1d, 42k": f"{CURVES} --architecture=plastic_e2e_42k",
+    "mnist1d, end to end": f"{CURVES} --learning_rate=4e-4",  # of 30 steps, by rates for 72
+    "mnist1d, 42k": f"{CURVES} --architecture=plastic_e2e_42k --learning_rate=2e-4",
     "mnist1d, lag net": f"{CURVES} --architecture=static_lagnet --validation=0",
     "gsc": f"{WORDS} --lr_scheduler_patience=0",
     "gsc, SGD": f"{WORDS} --optim=sgd --lr_scheduler=step --lr_scheduler_step_size=1",

@@ -175,7 +175,7 @@ def lag_net_phases(runs):
                     axis.plot(
                         omega[there], arrays[f"{before}phase/{student}"][there, column], "os^D"[index % 4], **look
                     )
-    curve = np.geomspace(0.05, omega.max(), 100)
+    curve = np.geomspace(0.1, max(omega.max(), *_ANGULAR), 100)
     for tau_r, column in zip(_TAU_R, axes.T, strict=True):
         for axis in column:
             axis.plot(curve, 2 * (np.arctan(curve) - np.arctan(tau_r * curve)), color="0.6", zorder=0, label="theory")
