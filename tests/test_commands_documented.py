@@ -181,6 +181,12 @@ def tiny_pattern(values):
     return tiny_eprop(values) | {"n_rec": 6, "seq_len": 12}
 
 
+def tiny_reward(values):
+    """The options of delayed rewards, cut down to a few short episodes of a few neurons."""
+    sizes = {"n_regular": 3, "n_adaptive": 3, "n_batch": 4, "n_iter": 2, "validate_every": 2}
+    return sizes | {"t_cue": 10, "t_delay": 10, "t_action": 5, "n_moves": 3}
+
+
 def tiny_trials(values):
     """The options of one decision per trial, cut down."""
     return tiny_eprop(values) | {"n_regular": 3, "n_adaptive": 3, "t_cue": 5, "t_delay": 5, "t_recall": 5}
@@ -345,6 +351,7 @@ TINY = {
     eprop.pattern: tiny_pattern,
     eprop.evidence: tiny_trials,
     eprop.store_recall: tiny_trials,
+    eprop.reward: tiny_reward,
     eprop.timit: tiny_timit,
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
