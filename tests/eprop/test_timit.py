@@ -288,11 +288,11 @@ def test_transcripts_are_compared_as_the_scored_labels():
     task = Task("ctc", scored, 1, False)
     batch = spoken(2).batch([0, 1])
     batch.transcripts[:] = [[1, 3], [2]]
-    path = np.array([[1, 3], [4, 4], [2, 1]])  # (T, batch): [1, 2] and [3, 1]
+    path = np.array([[1, 1], [4, 4], [2, 4]])  # (T, batch): [1, 2] and [1]
     output = xp.asarray(9.0 * (path[..., None] == np.arange(5)))
     batch.lengths[:] = 3
-    # as scored [1, 1] for [1, 2], and [2, 1] for [1]: one of two labels, and one more than the one
-    assert task.error(output, batch) == (1 / 2 + 1) / 2
+    # as scored [1, 1] for [1, 2], one of two labels is wrong; and [1] for [1]
+    assert task.error(output, batch) == (1 / 2 + 0) / 2
     assert task.loss(output, batch)[0] == ctc.loss(output, batch.transcripts, batch.lengths)[0]
 
 

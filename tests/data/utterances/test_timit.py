@@ -45,14 +45,14 @@ def test_speakers_features_and_labels_are_the_published(corpus, kind):
 
 @audio
 def test_labels_are_161_samples_apart_as_published_or_160(corpus):
-    """400 // 161 = 2, 805 // 161 = 5, 1288 // 161 = 8, 2000 // 161 = 12; without the last phone in the transcript."""
+    """480 // 161 = 2, but 480 // 160 = 3; 805 // 161 = 5, 1288 // 161 = 8; as published without the last phone."""
     one = load(corpus)
     assert one.train.lengths.tolist()[:2] == [11, 10]
     assert one.train.labels[:11].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert one.train.transcripts[0] == [0, 1, 2] and one.train.transcripts[1] == [0, 1, 2]
     exact = load(corpus, exact=True)
-    assert exact.train.labels[:11].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert exact.train.labels[11:21].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3]
+    assert exact.train.labels[:11].tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert exact.train.labels[11:21].tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
     assert exact.train.transcripts[0] == [0, 1, 2, 3]
 
 
