@@ -76,12 +76,25 @@ def load(dataset: str, flat: bool = True, classes: int | None = None, validation
         _require_classes(dataset, known[2], classes)
     found = data.load(dataset, dtype=xp.float_dtype.name, validation=validation)
     _require_classes(found.name, found.classes, classes)
+    return placed(found, flat)
+
+
+def placed(dataset: data.Dataset, flat: bool = True) -> Samples:
+    """Return the samples of a data set on the device.
+
+    Args:
+        dataset: as `plastic.data.load` gives it.
+        flat: as for `load`.
+
+    Returns:
+        The `Samples`.
+    """
 
     def put(x, labels):
         return xp.asarray(x.reshape(len(x), -1) if flat else x), xp.asarray(labels)
 
-    held_out = put(*found.validation) if found.validation else None
-    return Samples(found.name, put(*found.train), put(*found.test), found.classes, held_out)
+    held_out = put(*dataset.validation) if dataset.validation else None
+    return Samples(dataset.name, put(*dataset.train), put(*dataset.test), dataset.classes, held_out)
 
 
 class Tally:

@@ -1,5 +1,6 @@
 """Every command that the papers' code and the README document: each parses as it stands, and runs at a tiny size."""
 
+import collections
 import inspect
 import pathlib
 import re
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from plastic import cli, data, runs
-from plastic.data import commands
+from plastic.data import commands, utterances
 from plastic.data.mnist1d import generate
 from plastic.data.speech.recordings import Speech
+from plastic.data.utterances import Corpus, Utterances
 from plastic.ep import __main__ as ep
 from plastic.eprop import __main__ as eprop
 from plastic.gait import __main__ as gait
@@ -65,6 +67,16 @@ PUBLISHED_EPROP = {
         "eprop_impl": "hardcoded",
         "n_batch": 32,
     },
+    "plastic.eprop timit --task framewise --model lstm --eprop=symmetric --preproc=mfccs": {
+        "task": "framewise",
+        "model": "lstm",
+        "eprop": "symmetric",
+        "preproc": "mfccs",
+    },
+    "plastic.eprop timit --task framewise --model lstm": {"task": "framewise", "model": "lstm"},
+    "plastic.eprop timit --task framewise --model lsnn": {"task": "framewise", "model": "lsnn"},
+    "plastic.eprop timit --task ctc": {"task": "ctc"},
+    "plastic.eprop timit --task ctc --model=lsnn": {"task": "ctc", "model": "lsnn"},
 }
 """The lines as they are typed, and what they say."""
 
@@ -169,9 +181,21 @@ def tiny_pattern(values):
     return tiny_eprop(values) | {"n_rec": 6, "seq_len": 12}
 
 
+def tiny_reward(values):
+    """The options of delayed rewards, cut down to a few short episodes of a few neurons."""
+    sizes = {"n_regular": 3, "n_adaptive": 3, "n_batch": 4, "n_iter": 2, "validate_every": 2}
+    return sizes | {"t_cue": 10, "t_delay": 10, "t_action": 5, "n_moves": 3}
+
+
 def tiny_trials(values):
     """The options of one decision per trial, cut down."""
     return tiny_eprop(values) | {"n_regular": 3, "n_adaptive": 3, "t_cue": 5, "t_delay": 5, "t_recall": 5}
+
+
+def tiny_timit(values):
+    """The options of speech recognition, cut down to an epoch of a few cells; see `tiny_speech`."""
+    lstm = values.get("model") == "lstm" or (values.get("task") == "ctc" and "model" not in values)
+    return {"n_epochs": 1, "batch": 2} | ({"n_neuron": 4} if lstm else {"n_regular": 3, "n_adaptive": 2})
 
 
 def tiny_lagline(values):
@@ -220,6 +244,17 @@ def tiny_words(name, seed, full=False):
     return Speech(name=name, rate=8000, classes=("a", "b", "c"), noise=[], **sets)
 
 
+def tiny_speech(name, kind, **_):
+    """Noise in the place of utterances."""
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        x, labels = rng.standard_normal((9 * count, 6)), np.tile(np.repeat([0, 1, 2], 3), count)
+        return Utterances(x.astype("f4"), 9 * np.arange(count + 1), labels, [[0, 1]] * count)
+
+    return Corpus(name, ("h#", "a", "b"), np.arange(3), split(4), split(2), split(2))
+
+
 ON_IMAGES = pc.ON_IMAGES
 
 
@@ -235,6 +270,11 @@ def tiny_over(values):
     """Two values of what is varied, in nets of three layers."""
     given = {"over": values.get("over", "width"), "values": {"gain": (0.5, 1.5)}.get(values.get("over"), (2, 3))}
     return {"grid": "quick", "T": 5, "layers": 3, "width": 16} | given
+
+
+def tiny_consistency(values):
+    """Two passes over a random pair: of images there are too few."""
+    return {"grid": "quick", "T": 5, "iterations": 2, "samples": 1, "seeds": (1, 2), "dataset": "random"}
 
 
 def tiny_reversal(values):
@@ -296,6 +336,8 @@ TINY = {
     pc.forgetting: tiny_changing,
     pc.drift: tiny_drift,
     pc.alignment_over: tiny_over,
+    pc.machine: lambda values: {"steps": 5},
+    pc.consistency: tiny_consistency,
     pc.reversal: tiny_reversal,
     pc.coin: tiny_coin,
     pc.rl: tiny_rl,
@@ -309,6 +351,8 @@ TINY = {
     eprop.pattern: tiny_pattern,
     eprop.evidence: tiny_trials,
     eprop.store_recall: tiny_trials,
+    eprop.reward: tiny_reward,
+    eprop.timit: tiny_timit,
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
     gle.mnist1d: tiny_mnist1d,
@@ -343,6 +387,7 @@ def toy(tmp_path, monkeypatch):
     load = data.load  # one function for all families
     monkeypatch.setattr(mnist1d.data, "load", lambda name, **k: (load, tiny_curves)[name == "MNIST-1D-360"](name, **k))
     monkeypatch.setattr(gsc.speech, "load", tiny_words)
+    monkeypatch.setattr(utterances, "load", tiny_speech)
     generator = np.random.default_rng(0)
     path = tmp_path / "toy.npz"
     sets = {name: generator.random((40, PIXELS, PIXELS)) for name in ("x_train", "x_test")}
@@ -457,8 +502,40 @@ PAGE = README.parent / "docs" / "prospective_configuration.md"
 COMMANDS_OF_THE_PAPER = [row.command for row in published.ROWS if row.command]
 
 
+FOLDERS = {
+    "cnn_v2": 3,
+    "coin_fig3_new": 2,
+    "concept_drift": 7,
+    "example_122": 13,
+    "fear_conditioning": 4,
+    "forgetting": 14,
+    "less_erratic": 11,
+    "none_batch_new_analysis": 11,
+    "pc_pi_layered": 1,
+    "reversal_task": 7,
+    "search_depth": 5,
+    "simple_dqn_new": 3,
+    "small-arch-small-data": 11,
+    "target_alignment": 24,
+    "teacher_example_122": 1,
+}
+"""Published configurations by folder."""
+
+
 def test_the_page_has_the_table_of_all_configurations():
     assert published.table() in PAGE.read_text(encoding="utf-8")
+    names = [(row.folder, name) for row in published.ROWS for name in row.configurations.split(", ")]
+    assert len(set(names)) == len(names) == 117
+    assert collections.Counter(folder for folder, _ in names) == FOLDERS
+    assert all(row.command or row.about for row in published.ROWS)  # or the reason why there is none
+
+
+def test_the_published_seeds_are_printed_as_an_option_takes_them(capsys):
+    cli.run({"seeds": published.list_seeds, "list": published.list_published}, ["seeds", "4"], prog="plastic.pc")
+    seeds = tuple(map(int, capsys.readouterr().out.split(",")))
+    assert seeds == (1482555873, 698841058, 2283198659, 1855152618)
+    assert parsed(f"plastic.pc depth --seeds={','.join(map(str, seeds))}")[1]["seeds"] == seeds
+    assert len(set(published.SEEDS)) == 100 and max(published.SEEDS) < 2**32
 
 
 @pytest.mark.parametrize("words", dict.fromkeys(COMMANDS_OF_THE_PAPER))

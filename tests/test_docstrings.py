@@ -18,6 +18,7 @@ FACES = [f"plastic.{family}" for family in plastic.FAMILIES]
 ROOMS = [
     "plastic",
     "plastic.affine",
+    "plastic.bootstrap",
     "plastic.check",
     "plastic.classifier",
     "plastic.cli",
@@ -28,6 +29,7 @@ ROOMS = [
     "plastic.optimizers",
     "plastic.parameters",
     "plastic.plotting",
+    "plastic.report",
     "plastic.require",
     "plastic.xp",
     "plastic.data",

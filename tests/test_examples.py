@@ -18,7 +18,11 @@ from plastic.errors import PlasticError
 ROOT = Path(__file__).resolve().parents[1]
 FAMILY = ROOT / "examples" / "a_new_family.py"
 EXAMPLES = sorted(set((ROOT / "examples").glob("*.py")) - {FAMILY})
-PRINTS = {"gle_in_time": "GLE                    loss", "prospective_configuration": "predictive coding  1.00"}
+PRINTS = {
+    "gle_in_time": "GLE                    loss",
+    "prospective_configuration": "predictive coding  1.00",
+    "sparse_coding": "Laplace  prior:",
+}
 """What an example prints, if not a test accuracy."""
 
 
@@ -37,6 +41,44 @@ def test_example(example, tmp_path):
             plastic.load(tmp_path / folder)
     else:
         assert not left and not list(tmp_path.iterdir())
+
+
+def numbers_of(example, steps, folder, picture="picture.png"):
+    """Run an example with a picture; return {line up to its first number: [numbers]} of what it prints."""
+    variables = os.environ | {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, ROOT / "examples" / f"{example}.py", str(steps), picture]
+    done = subprocess.run(words, capture_output=True, text=True, env=variables, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / picture).read_bytes().startswith(b"\x89PNG") and len(list(folder.iterdir())) == 1
+    number, found = r"[-+]?\d+\.?\d*(?:e[-+]\d+)?", {}
+    for line in done.stdout.splitlines():
+        found[re.split(number, line)[0].strip()] = [float(each) for each in re.findall(number, line)]
+    return found
+
+
+def test_digits_are_inferred_from_labels(tmp_path):
+    """Another network sees the label in most, where one of ten would be chance; halves are better than a mean."""
+    found = numbers_of("digits_from_labels", 200, tmp_path)
+    assert found["likeliest images:"][0] >= 50 and found["samples:"][0] >= 50
+    filled, mean = found["lower halves: error"]
+    assert filled < 0.95 * mean
+
+
+def test_codes_are_sparse_and_reconstruct(tmp_path):
+    found = numbers_of("sparse_coding", 40, tmp_path)
+    (dense, _), (active, left) = found["normal   prior:"], found["Laplace  prior:"]
+    assert active < 35 and dense > 90 and left < 20
+
+
+def test_a_hundred_layers_learn(tmp_path):
+    """The loss falls, and the gradient of the first layer is there, where steps of the states leave it 0."""
+    found = numbers_of("a_hundred_layers", 101, tmp_path)
+    for name in ("plain", "skips"):
+        zeros, *_, first = found[f"{name}, steps of the states:"]
+        assert zeros > 50 and first == 0
+    zeros, *_, first = found["skips, steps of the errors:"]
+    assert zeros == 0 and first > 1e-7
+    assert found["step"][1] < 0.35 and found["test accuracy"][0] > 30
 
 
 @pytest.fixture(scope="module")

@@ -156,15 +156,38 @@ def load(
     validation = _require.scalar("validation", validation, least=0, below=1)
     source = SOURCES.get(name)
     arrays = _stored(source, folder_of(folder)) if source else npz.read(name)
+    dataset = assembled(name, arrays, dtype, validation, scale=source is None or source.scale)
+    if source is None:
+        _tell_missing(name, dataset.classes, training=arrays["y_train"], test=arrays["y_test"])
+    return dataset
+
+
+def assembled(
+    name: str, arrays: dict[str, np.ndarray], dtype: Any = "float32", validation: float = 0.0, scale: bool = False
+) -> Dataset:
+    """Return a data set of arrays, as `load` returns those that have a name.
+
+    Args:
+        name: what it is to be called.
+        arrays: {"x_train", "y_train", "x_test", "y_test"}, labels from 0 on without a gap.
+        dtype, validation: as for `load`.
+        scale: whether x is divided by max |x_train|.
+
+    Returns:
+        The `Dataset`.
+
+    Raises:
+        PlasticError: if an option is wrong, or a class has too few samples to be divided.
+    """
+    dtype = _dtype(dtype)
+    validation = _require.scalar("validation", validation, least=0, below=1)
     x, x_test = (arrays[key] for key in ("x_train", "x_test"))
-    if source is None or source.scale:
+    if scale:
         x, x_test = _scaled(name, x, x_test, dtype)
     else:
         x, x_test = x.astype(dtype), x_test.astype(dtype)
     y, y_test = (arrays[key].astype(np.int64) for key in ("y_train", "y_test"))
     classes = int(max(y.max(), y_test.max())) + 1
-    if source is None:
-        _tell_missing(name, classes, training=y, test=y_test)
     train, held_out = (x, y), None
     if validation:
         held = _held_out(name, y, validation)

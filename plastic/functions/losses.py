@@ -74,6 +74,18 @@ def softmax(a: Array) -> Array:
     return e
 
 
+@xp.underflow_is_ordinary()
+def log_softmax(a: Array) -> Array:
+    """Return log pi_k = a_k - log sum over l of exp(a_l), for a (..., n).
+
+    Example:
+        >>> [round(float(each), 4) for each in log_softmax(xp.asarray([1000.0, 1000.0]))]
+        [-0.6931, -0.6931]
+    """
+    z = a - a.max(axis=-1, keepdims=True)
+    return z - xp.log(xp.exp(z).sum(axis=-1, keepdims=True))
+
+
 def accuracy(a: Array, labels: Array) -> Array:
     """Return the fraction of samples whose largest output is at their label.
 

@@ -30,6 +30,8 @@ from plastic.types import Array
 class FreeState(State):
     """The states of a network on a batch, its input among them, with priors; `infer`, `step`, `langevin` change it.
 
+    Of the x that these are given, they take what is held; what is free goes on from where it is.
+
     Args:
         net: a `Network`.
         x: inputs (..., batch, n_0), at which those that are free begin.

@@ -23,7 +23,6 @@ import numpy as np
 
 from plastic import functions, initializers, require, xp
 from plastic.errors import PlasticError
-from plastic.functions import Activation
 from plastic.parameters import Affine
 from plastic.pc.maps import AffineMap, perform
 from plastic.types import Array, Tree
@@ -285,17 +284,3 @@ def _shown(given, n):
 
 def _zeros(n):
     return xp.zeros((1, n), dtype=xp.float_dtype)
-
-
-def groups(net: Network) -> list[tuple[Activation, slice]]:
-    """Return [(activation, columns of the hidden units side by side)], neighbours of one activation taken together.
-
-    What is elementwise is then one pass where all layers have the same.
-    """
-    ends = itertools.accumulate(net.sizes[1:-1], initial=0)
-    found: list[tuple[Activation, slice]] = []
-    for phi, (start, end) in zip(net.phi, itertools.pairwise(ends), strict=True):
-        if found and found[-1][0] is phi:
-            start = found.pop()[1].start
-        found.append((phi, slice(start, end)))
-    return found

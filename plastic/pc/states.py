@@ -10,9 +10,9 @@ from typing import Any
 
 from plastic import affine, parameters, require, xp
 from plastic.errors import PlasticError
-from plastic.functions import Activation
+from plastic.pc.groups import Group, groups
 from plastic.pc.maps import perform
-from plastic.pc.networks import Network, groups, require_batch, require_network
+from plastic.pc.networks import Network, require_batch, require_network
 from plastic.types import Array, Tree
 
 Loss = Callable[[Array], tuple[Any, Array]]
@@ -130,7 +130,7 @@ class State:
         self.eps_layers, self.back_layers = layers(self.eps), layers(self.back)
         self.predicted = [*layers(self.a), self.top]
         self.deltas = [*layers(self.delta), self.eps_top]
-        self.groups = [_Group(self, *each) for each in groups(net)]
+        self.groups = [Group(self, *each) for each in groups(net)]
         n = net.sizes[1]  # of all hidden layers, where there are skip connections
         self._above, self._below = slice(n, top.start), slice(top.start - n)
 
@@ -308,26 +308,6 @@ class State:
         for k in range(len(senders)) if only is None else [only]:
             self._maps[k].gradient(senders[k], self.deltas[k], grads["layers"][k])
         return grads
-
-
-class _Group:
-    """Neighbouring layers with one activation: their columns of the arrays of a state, and f' there, q."""
-
-    def __init__(self, state: State, phi: Activation, columns: slice) -> None:
-        self.phi, self.columns = phi, columns
-        views = (state.x, state.r, state.a, state.mu, state.back, state.eps, state.delta)
-        self.x, self.r, self.a, self.mu, self.back, self.eps, self.delta = (each[..., columns] for each in views)
-        self.argument, self.value = (self.a, self.mu) if state.r is state.x else (self.x, self.r)
-        self.q: Any = None
-
-    def take_slopes(self) -> None:
-        """Compute f', as booleans where it is 0 or 1."""
-        if self.q is not None:
-            self.phi.slope(self.argument, self.value, out=self.q)
-            return
-        q = self.phi.slope(self.argument, self.value)
-        self.q = xp.empty_like(self.x, dtype=bool if getattr(q, "dtype", self.x.dtype).kind == "b" else None)
-        self.q[...] = q
 
 
 def require_rate(gamma: Any, net: Network) -> None:

@@ -31,8 +31,8 @@ def report(folder: str | None = None, *, out: str | None = None, watch: bool = F
     if port is not None:
         raise PlasticError(f"port is {port}, but nothing is served without --watch")
     path = system.expanded(out, "out") if out else root / "report.html"
-    _require_new(path)
     found = Report(root)
+    _require_new(path)
     found.look()
     if not found.items():
         raise PlasticError(f"folder is {root}; there is no run in it, nor below it")

@@ -11,7 +11,9 @@ def content(found: list[Item]) -> tuple[dict[str, Any], list[str]]:
     """Return what the script is given: the runs and groups, and the figures as base64."""
     metrics = list(dict.fromkeys(name for item in found for name in sorted(item.metrics)))
     places = {name: place for place, name in enumerate(metrics)}
-    most = curves.points(sum(len(each.metrics) for item in found for each in item.series if item.clock))
+    most = curves.points(
+        [curves.length(s, name) for item in found if item.clock for s in item.series for name in s.metrics]
+    )
     listed, figures = pictures(found)
     return {
         "metrics": metrics,
@@ -34,8 +36,13 @@ def _of(item: Item, places: dict[str, int], most: int) -> dict[str, Any]:
     for each in item.series:
         own = [(name, best, final) for name, every in numbers.items() for best, final, of in every if of is each]
         plot = [curves.plotted(each, name, most) if item.clock else None for name, _, _ in own]
+        times = next(({"x": curve["x"]} for curve in plot if curve), {})
+        for curve in plot:
+            if curve and curve["x"] == times["x"]:
+                del curve["x"]  # most metrics have the times of the first one
         series.append(
-            {
+            times
+            | {
                 "where": each.where,
                 "seeds": len(each.replicas),
                 "metrics": [[places[n], b.text, f.text, c] for (n, b, f), c in zip(own, plot, strict=True)],

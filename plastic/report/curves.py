@@ -6,13 +6,21 @@ import numpy as np
 
 from plastic.report.series import Series
 
-_NUMBERS = 400_000  # in all curves of a page together, some three megabytes
-_MOST, _LEAST = 400, 10  # points of a curve
+_POINTS = 400_000  # of all curves of a page together, some megabytes
+_MOST = (400, 200, 100, 50, 25, 10)  # points of a curve
 
 
-def points(curves: int) -> int:
-    """Return how many points each curve of a page may have, where there are so many curves."""
-    return int(np.clip(_NUMBERS // (3 * max(curves, 1)), _LEAST, _MOST))
+def points(lengths: list[int]) -> int:
+    """Return how many points a curve of a page may have, where all curves have so many."""
+    for most in _MOST:
+        if sum(n if n <= most else 2 * most for n in lengths) <= _POINTS:  # a thinned one has times of its own
+            break
+    return most
+
+
+def length(series: Series, metric: str) -> int:
+    """Return how many points a metric has, of the seed that has most."""
+    return max(len(curves[metric].x) for curves in series.replicas.values() if metric in curves)
 
 
 def band(series: Series, metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -88,6 +88,7 @@ class Report:
         environment = jinja2.Environment(
             autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_final
         )
+        environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
         runs = [item for item in found if not item.members]
         counts = {status: sum(item.status == status for item in runs) for status in _STATUSES}
         named = [f"{len(runs)} run{'s' * (len(runs) != 1)}", *(f"{n} {status}" for status, n in counts.items() if n)]
@@ -167,7 +168,7 @@ def _row(item: Item, own: dict[str, Any]) -> dict[str, Any]:
     changed = changed[:_CHIPS] + [f"{len(changed) - _CHIPS} more"] * (len(changed) > _CHIPS)
     best, final = next(((b, f) for m, _, b, _, f in own["summary"] if m == own["metric"]), ("", ""))
     return {name: own[name] for name in ("name", "family", "experiment", "status", "note", "started")} | {
-        "path": "" if item.path == f"{item.family}/{item.path.rpartition('/')[2]}" else item.path,
+        "path": "" if item.members or item.path == f"{item.family}/{item.path.rpartition('/')[2]}" else item.path,
         "seeds": _few(item.seeds),
         "members": bool(item.members),
         "changed": changed,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from plastic import system
 
-_MARKS = ("config.json", "metrics.csv", "arrays.h5", "checkpoint.h5", ".lock")  # one of them makes a run folder
+_MARKS = ("config.json", "metrics.csv", "arrays.h5", "checkpoint.h5")  # one of them makes a run folder
 _READ = ("config.json", "metrics.csv")  # what a report reads, beside the figures
 
 

@@ -88,10 +88,8 @@ def _read(item, place):
     written = datetime.datetime.fromtimestamp(place.written, datetime.UTC).isoformat(" ", timespec="minutes")[:16]
     notes = {"running": f"running, or killed: last written {written} UTC", "interrupted": "interrupted"}
     item.note = notes.get(config["status"], "")
-    item.started, item.seeds = (
-        str(config.get("started", "")),
-        tuple(map(str, run.seeds)) if {*SEEDS} & {*run.options} else (),
-    )
+    item.started = str(config.get("started", ""))
+    item.seeds = tuple(map(str, run.seeds)) if {*SEEDS} & {*run.options} else ()
     item.options = _options(run)
     item.facts = _facts(run)
     item.same = run.family, run.experiment, _identity(run)
@@ -145,7 +143,9 @@ def typed(value: Any) -> str:
     """Return the value of an option as it is typed."""
     if isinstance(value, list) and not any(isinstance(each, list | dict) for each in value):
         return ",".join(map(typed, value)) or "()"
-    return value if isinstance(value, str) else json.dumps(value).replace("null", "none")
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def groups(items: list[Item]) -> list[Item]:

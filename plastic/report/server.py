@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from plastic import terminal
-from plastic.errors import PlasticError
+from plastic.errors import PlasticError, told
 from plastic.report.document import Report
 
 _HOST = "127.0.0.1"
@@ -94,6 +94,8 @@ def _handler(site: Site) -> type:
     """Return the class that answers requests."""
     import http.server
 
+    answers = {"/": ("text/html", site.page), "/version": ("text/plain", site.version)}
+
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         server_version, sys_version = "plastic", ""
@@ -104,12 +106,15 @@ def _handler(site: Site) -> type:
             hosts = [f"{name}:{self.server.server_port}" for name in (_HOST, "localhost")]  # type: ignore[attr-defined]
             if self.headers.get_all("Host") not in [[host] for host in hosts]:  # a name that leads here is somebody's
                 self._answer(403, "text/plain", f"this is http://{hosts[0]}/ and nothing else\n")
-            elif self.path == "/":
-                self._answer(200, "text/html", site.page())
-            elif self.path == "/version":
-                self._answer(200, "text/plain", site.version())
-            else:
+            elif self.path not in answers:
                 self._answer(404, "text/plain", "there is only /\n")
+            else:
+                kind, made = answers[self.path]
+                try:
+                    code, text = 200, made()
+                except Exception as error:  # of one look; the next may do
+                    code, kind, text = 500, "text/plain", told(error)
+                self._answer(code, kind, text)
 
         do_HEAD = do_GET
 

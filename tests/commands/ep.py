@@ -102,7 +102,7 @@ LINES = [
         "train",
         (*SIZES, "--benchmark", "--nudging=random-sign", "--eval_every=2", "--epochs=2"),
         data=images,
-        figures=("errors",),
+        figures=("errors", "confusion"),
         network=network,
         longer=(("--epochs=2",), ("--epochs=4",)),  # after whole intervals between evaluations
         seeds="--seeds",
@@ -111,6 +111,8 @@ LINES = [
         | RATES
         | {
             "--lr_tab=0.1": "lr_tab",
+            "--validation=1": "validation is 1; it must be at least 0 and below 1",
+            "--validation=0.001": "would hold out 0 of the",
             "--lr_tab=0.1,0.1,0.1": "lr_tab",
             "--lr_tab=-0.1,0.1": "lr_tab",
             "--lr_tab=": "lr_tab",

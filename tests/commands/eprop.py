@@ -9,12 +9,17 @@ import numpy as np
 from commands.case import Line
 
 from plastic import runs
+from plastic.data.speech import clips
 from plastic.eprop import inputs
 from plastic.eprop.__main__ import COMMANDS
 
 # trials of 80 and of 50 ms, with input enough that four neurons have something to learn from
 DECISIONS = "--n_in=8 --n_regular=3 --n_adaptive=3 --n_batch=4 --input_f0=300 --tau_a=50 --learning_rate=0.02"
 EVIDENCE = f"evidence {DECISIONS} --n_cues=3 --t_cue=15 --t_cue_spacing=20 --t_delay=5 --t_recall=15"
+REWARD = (
+    "reward --n_regular=3 --n_adaptive=3 --n_batch=4 --t_cue=10 --t_delay=10 --t_action=5 --n_moves=3 --input_f0=300 "
+    "--validate_every=3 --stop_crit=2"
+)
 RECALL = f"store_recall {DECISIONS} --t_cue=20 --t_delay=10 --t_recall=20"
 PATTERN = "pattern --n_in=10 --n_rec=8 --f0=200 --seq_len=60 --learning_rate=1e-3 --reg=10"
 SHORT = "--n_iter=7 --validate_every=3 --stop_crit=0"
@@ -77,6 +82,13 @@ def traces_the_pattern(trained, run):
     assert abs(0.5 * np.sum((y - arrays["target"]) ** 2) / run.metrics()["loss"][-1] - 1) < 1e-4
 
 
+def acts(trained, run):
+    """The readout of the kept episode is the prediction for its input."""
+    arrays = run.arrays()
+    np.testing.assert_allclose(trained.predict(arrays["x"][:, None])[:, 0], arrays["y"], rtol=1e-4, atol=1e-5)
+    assert trained.network.sizes == (20, 6, 3)
+
+
 def decides(trained, run):
     """The readout of the kept trial is the prediction for it."""
     arrays = run.arrays()
@@ -84,7 +96,26 @@ def decides(trained, run):
     assert trained.network.sizes == (8, 6, 2)
 
 
-FIGURES = ("learning", "trial", "synapse")
+def spoken(folder):
+    """Make a set of three digits by three speakers in a folder, noise of 30 ms whose loudness is the digit's."""
+    rng = np.random.default_rng(0)
+    names = [f"recordings/{digit}_{who}_{n}.wav" for digit in range(3) for who in ("a", "b", "c") for n in range(4)]
+    waves = np.zeros((len(names), 8000), "<i2")
+    waves[:, :240] = [10.0 ** (1 + int(name[11])) * (1 + rng.random(240)) for name in names]
+    clips.write(folder / "fsdd.h5", 8000, names, [clips.checksum(wave) for wave in waves], [], waves)
+    return folder
+
+
+def hears(trained, run):
+    """The probabilities of the kept utterance are the softmax of the prediction for it."""
+    arrays = run.arrays()
+    logits = trained.predict(arrays["x"][:, None])[:, 0]
+    probability = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(probability, arrays["probability"], rtol=1e-4, atol=1e-6)
+    assert trained.network.sizes[0] == 39 and len(arrays["labels"]) == len(logits)
+
+
+FIGURES = ("learning", "trial", "synapse", "traces")
 WRONG_DECISIONS = {
     "--tau_v=0": "tau_v", "--tau_v=-20": "tau_v", "--tau_v=1e17": "tau_v", "--tau_a=0": "tau_a", "--tau_a=-1": "tau_a",
     "--tau_out=0": "tau_out", "--tau_out=-1e-9": "tau_out", "--n_ref=0": "n_ref is 0", "--n_ref=-1": "n_ref",
@@ -101,8 +132,8 @@ WRONG_DECISIONS = {
     "--reg_rate=-1": "reg_rate", "--reg_rate=1001": "1000", "--beta=-1": "beta is -1",
     "--readout_decay=2": "readout_decay",
     "--readout_decay=-0.1": "readout_decay", "--dampening_factor=0": "dampening_factor",
-    "--surrogate=triangle": "arctan", "--sharpness=0": "sharpness", "--eprop_impl=hardcode": "hardcoded",
-    "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
+    "--surrogate=triangle": "arctan", "--sharpness=0": "sharpness",
+    "--eprop_impl=hardcode": "hardcoded", "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
     "--tau_a=none": "tau_a", "--n_iter=1.5": "n_iter", "--eprop=2": "eprop", "--learning_rat=1": "learning_rate",
 }  # fmt: skip
 
@@ -152,9 +183,78 @@ LINES = [
     ),
     Line(
         "eprop",
+        "reward",
+        (*split(REWARD, "--n_iter=7")[1:],),
+        figures=FIGURES,
+        network=acts,
+        longer=(("--n_iter=3",), ("--n_iter=9",)),
+        columns=("loss", "rate_penalty", "training_reward", "rate_mean", "reward"),
+        wrong={
+            "--game=chess": "cartpole", "--rule=sarsa": "no_traces", "--rule=bptt --feedback=random": "BPTT",
+            "--t_action=0": "t_action is 0", "--n_moves=2": "n_moves is 2", "--n_moves=0": "n_moves",
+            "--t_delay=-1": "t_delay is -1", "--t_cue=0": "t_cue is 0", "--input_f0=1001": "input_f0",
+            "--discount=1.1": "discount", "--entropy_cost=-1": "entropy_cost", "--baseline_cost=-1": "baseline_cost",
+            "--learning_rate=0": "learning_rate", "--n_iter=0": "n_iter", "--n_batch=0": "n_batch",
+            "--n_batch=999999999": "n_batch 999999999", "--reg_rate=1001": "reg_rate", "--reg_f=-1": "reg_f",
+            "--validate_every=0": "validate_every", "--readout_decay=2": "readout_decay", "--seeds=1,2": "seed",
+        },
+    ),
+    Line(
+        "eprop",
+        "timit",
+        (
+            "--preproc=mfccs", "--n_regular=3", "--n_adaptive=2", "--n_layer=2", "--batch=2", "--n_epochs=3",
+            "--eprop=adaptive", "--drop_out_probability=0.8", "--print_every=-1", "--noise_step_start=1",
+            "--input_noise=0.1", "--w_noise=0.01", "--truncT=30",
+        ),
+        data=spoken,
+        variables={"PLASTIC_DATASETS": "{data}"},
+        figures=("learning", "utterance"),
+        network=hears,
+        longer=(("--n_epochs=1",), ("--n_epochs=3",)),
+        wrong={
+            "--task=framwise": "framewise", "--model=lsn": "lsnn", "--eprop=symetric": "symmetric",
+            "--preproc=mfcc": "mfccs", "--dataset=timit_processed": "TIMIT", "--dataset=TIMIT": "--timit=FOLDER",
+            "--timit=nowhere": "timit", "--timit=nowhere --dataset=FSDD": "leave one out",
+            "--reduced_phns": "digits are not folded",
+            "--n_neuron=5": "n_neuron is 5, but --task=framewise --model=lsnn has no such option",
+            "--model=lstm": "n_regular is 3", "--task=ctc --model=lsnn": "truncT is 30",
+            "--n_layer=0": "n_layer is 0", "--n_repeat=0": "n_repeat", "--n_ref=0": "n_ref", "--thr=0": "thr",
+            "--tau_v=0": "tau_v", "--tau_a=-1": "tau_a", "--tau_out=0": "tau_out", "--beta=-1": "beta",
+            "--dampening_factor=0": "dampening_factor", "--n_regular=0 --n_adaptive=0": "one neuron or more",
+            "--n_regular=-1": "n_regular", "--readout_decay=2": "readout_decay", "--n_epochs=0": "n_epochs",
+            "--batch=0": "batch", "--batch=999": "a batch of 999", f"--batch={10**11}": f"batch {10**11}",
+            "--test_batch=0": "test_batch", "--print_every=0": "print_every", "--beam_width=0": "beam_width",
+            "--optimizer=adamw": "adam", "--momentum=1": "momentum", "--adam_epsilon=0": "adam_epsilon",
+            "--lr_init=0": "lr_init", "--lr_decay=0": "lr_decay", "--lr_decay_every=-2": "lr_decay_every",
+            "--l2=-1": "l2", "--reg=-1": "reg", "--reg_rate=1001": "reg_rate", "--grad_clip=-1": "grad_clip",
+            "--drop_out_probability=1.5": "drop_out_probability", "--drop_out_probability=0": "drop_out_probability",
+            "--truncT=0": "truncT", "--input_noise=-1": "input_noise", "--w_noise=-1": "w_noise",
+            "--gd_noise=-1": "gd_noise", "--noise_step_start=-2": "noise_step_start",
+            "--noise_epoch_start=1": "noise_epoch_start", "--peephole": "peephole", "--init_scale=0.1": "init_scale",
+            "--no_loss_from_all_layers": "no learning signals for layers unread", "--clean=maybe": "clean",
+            "--no_adam --optimizer=adam": "different things", "--n_lstm=4": "n_neuron is 4",
+        },
+    ),
+    Line(
+        "eprop",
+        "timit",
+        (
+            "--task=ctc", "--preproc=mfccs", "--n_neuron=3", "--n_layer=2", "--batch=2", "--test_batch=2",
+            "--n_epochs=2", "--beam_width=2", "--eprop=random", "--optimizer=rmsprop",
+        ),
+        data=spoken,
+        variables={"PLASTIC_DATASETS": "{data}"},
+        figures=("learning", "utterance"),
+        network=hears,
+        wrong={"--n_regular=3": "n_regular is 3", "--reg=1": "reg is 1", "--truncT=30": "truncT is 30",
+               "--noise_step_start=1": "noise_step_start is 1", "--noise_epoch_start=-1": "noise_epoch_start"},
+    ),
+    Line(
+        "eprop",
         "verify",
         ("--seeds=1,2",),
-        arrays=False,
+        figures=("gradients", "trial"),
         trains=False,
         wrong={
             "BPTT": "factorization_vs_BPTT", "factorisation_vs_BPTT": "factorization_vs_BPTT",

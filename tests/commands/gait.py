@@ -51,7 +51,7 @@ LINES = [
             "--tower": "784",
             "--widths=16,10": "--tower",
             "--gamma=0": "gamma",
-            "--validation=1": "validation is 1.0; it must be at least 0 and below 1",
+            "--validation=1": "validation is 1; it must be at least 0 and below 1",
             "--validation=-0.1": "validation",
             "--validation=0.01": "hold out 0 of the 30 training samples of class 0",
             "--validation=0.5 --batch_size=151": "150",

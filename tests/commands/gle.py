@@ -1,6 +1,7 @@
 """The commands of GLE at tiny sizes, and tiny data sets in the place of MNIST-1D and of spoken digits."""
 
 import numpy as np
+from command_lines import clusters
 from commands.case import Line
 
 from plastic.data import store
@@ -22,6 +23,11 @@ def datasets(folder):
     names = [name for _, name in named]
     clips.write(folder / "fsdd.h5", 400, names, [clips.checksum(wave) for wave in waves], [], waves)
     return folder
+
+
+def sequences(folder):
+    """Make 50 and 20 sequences of 20 steps in ten classes, as an .npz file; return its path."""
+    return clusters(folder, shape=(20,), samples=(50, 20))
 
 
 def chain(trained, run):
@@ -100,7 +106,7 @@ LINES = [
         "gle",
         "lagnet",
         ("--t=30", "--dt=0.05", "--start_learning_step=200", "--update_every=60", "--learning_rate_gle=0.2"),
-        figures=("traces", "spectra", "learning"),
+        figures=("traces", "spectra", "phases", "learning"),
         network=three_nets,
         seeds="--seeds",
         columns=("loss_gle", "w0_gle", "w1_gle", "loss_am", "w0_am", "w1_am"),
@@ -130,10 +136,9 @@ LINES = [
     Line(
         "gle",
         "mnist1d",
-        ("--max_epochs=3", "--batch_size=10", "--validation=0.2"),
-        data=datasets,
-        variables=ON_DATA,
-        figures=("accuracy", "confusion"),
+        ("--dataset={data}", "--max_epochs=3", "--batch_size=10", "--validation=0.2", "--learning_rate=5e-4"),
+        data=sequences,
+        figures=("accuracy", "baselines", "confusion", "stream"),
         network=classifier((20,), 10),
         longer=LONGER,
         seeds="--seeds",
@@ -143,10 +148,20 @@ LINES = [
             "--architecture=lagnet": "static_lagnet",
             "--max_epochs=0": "max_epochs",
             "--batch_size=0": "batch_size",
-            "--batch_size=41": "batch_size 41 is not possible with a training set of 3",
-            "--batch_size=4001": "batch_size is 4001, but there are 4000 training samples",
+            "--batch_size=41": "batch_size 41 is not possible with a training set of 40",
+            "--dataset=MNIST-1D-360 --batch_size=4001": "batch_size is 4001, but there are 4000 training samples",
+            "--dataset=MINST": "MNIST",
+            "--dataset=missing.npz": "missing.npz",
+            "--num_samples=100": "num_samples, classes, padding and what follows it are for MNIST-1D-360, not for",
+            "--shear_scale=0": "are for MNIST-1D-360",
+            "--dataset=MNIST-1D-360 --num_samples=15": "samples is 15; take a multiple of 10",
+            "--dataset=MNIST-1D-360 --classes=1": "classes is (1,)",
+            "--padding=60,36": "padding is (60, 36)",
+            "--max_translation=0": "max_translation",
+            "--iid_noise_scale=-1": "iid_noise_scale",
+            "--loss=mse": "nll",
             "--validation=-1": "validation",
-            "--validation=1": "validation is 1.0; it must be at least 0 and below 1",
+            "--validation=1": "validation is 1; it must be at least 0 and below 1",
             "--validation=0.01": "would hold out 0 of the",
             "--learning_rate=0": "learning_rate",
             "--learning_rate=-1": "learning_rate",
@@ -159,7 +174,7 @@ LINES = [
         ("--dataset=FSDD", "--max_epochs=3", "--batch_size=6", "--hidden=10", "--n_mels=6"),
         data=datasets,
         variables=ON_DATA,
-        figures=("accuracy", "confusion"),
+        figures=("accuracy", "baselines", "confusion"),
         network=classifier((5, 6), 10),
         longer=LONGER,
         seeds="--seeds",

@@ -80,8 +80,62 @@ def test_resampling_a_straight_line():
 
 
 @pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({"scale_coeff": 0.0}, False),
+        ({"shear_scale": 0.0}, False),
+        ({"iid_noise_scale": 0.0}, False),
+        ({"corr_noise_scale": 0.0}, False),
+        ({"max_translation": 1}, False),
+        ({"padding": (60, 60)}, False),
+        ({}, True),
+    ],
+)
+def test_each_constant_of_the_deformation_has_its_effect(changed, same):
+    labels = np.arange(10)
+    one, two = (
+        mnist1d.deform(labels, np.random.RandomState(3), each)
+        for each in (mnist1d.PUBLISHED, mnist1d.Deformation(**changed))
+    )
+    assert one.shape == two.shape == (10, 72) and np.array_equal(one, two) == same
+
+
+def test_without_deformation_a_curve_is_its_template_and_zeros():
+    """Padded by 24 zeros in all, of 36 steps; nothing moves, shrinks, tilts or adds."""
+    none = mnist1d.Deformation((24, 24), 0.0, 1, 0.0, 0.0, 0.0)
+    curves = mnist1d.deform(np.arange(10), np.random.RandomState(0), none)
+    expected = np.concatenate([mnist1d.templates(), np.zeros((10, 24))], axis=1)
+    np.testing.assert_allclose(curves, expected, atol=1e-7)
+
+
+def test_a_subset_of_the_classes_is_renumbered():
+    """The same draws in the same order: with noise alone, the curves are those of the templates that are named."""
+    made = mnist1d.generate(20, 72, classes=(7, 2), deformation=mnist1d.Deformation((24, 24), 0.0, 1, 0.0, 0.0, 0.0))
+    x, y = (np.concatenate([made[f"{axis}_train"], made[f"{axis}_test"]]) for axis in "xy")
+    assert np.bincount(y).tolist() == [10, 10]
+    for label, template in ((0, 7), (1, 2)):
+        curve = np.concatenate([mnist1d.templates()[template], np.zeros(24)])
+        for found in x[y == label]:
+            assert np.corrcoef(found, mnist1d.resample(curve, 72))[0, 1] > 1 - 1e-9
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"padding": (3,)}, {"padding": (5, 4)}, {"padding": (-1, 4)}, {"padding": (0, 10**6)}, {"scale_coeff": -0.1},
+     {"max_translation": 0}, {"corr_noise_scale": -1.0}, {"iid_noise_scale": float("nan")}, {"shear_scale": -1.0}],
+)  # fmt: skip
+def test_deformations_out_of_range(changed):
+    with pytest.raises(PlasticError, match=f"{next(iter(changed))} is "):
+        mnist1d.Deformation(**changed)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"classes": (1,)}, r"classes is \(1,\); take two or more different ones from 0 to 9"),
+        ({"classes": (1, 1)}, "classes is"),
+        ({"classes": (1, 10)}, "classes is"),
+        ({"classes": (0, 1, 2), "samples": 50}, "samples is 50; take a multiple of 3"),
         ({"samples": 5}, "samples is 5; it must be at least 10"),
         ({"samples": 55}, "samples is 55; take a multiple of 10"),
         ({"samples": 50.0}, r"samples is 50\.0; it must be a whole number"),

@@ -87,6 +87,30 @@ def place(tmp_path, monkeypatch):
 # training
 
 
+@pytest.mark.parametrize("more", ["", "--benchmark --seeds 1 2", "--benchmark --discrete"])
+def test_the_best_epoch_by_the_validation_set_is_tested_once(toy, more):
+    """Columns, parameters and what is printed are those of the epoch of each replica."""
+    folder, lines = command(
+        f"--dataset={toy}", *QUICK, "--size_tab=4,8,100 --epochs=4 --validation=0.25 --lr_tab=0.5,0.5", more
+    )
+    run, rows = runs.Run(folder), table(folder)
+    assert "validation_error" in rows[0] and not any(name.startswith("test") for name in rows[0])
+    replicas = sorted({int(row["replica"]) for row in rows})
+    found = np.array([column(rows, "validation_error", replica=k) for k in replicas])
+    best, arrays = found.argmin(axis=1), run.arrays()
+    assert arrays["best_epoch"].tolist() == best.tolist()
+    trained, dataset = plastic.load(folder), data.load(toy, validation=0.25)
+    for (x, labels), expected in ((dataset.validation, found.min(axis=1)), (dataset.test, arrays["test_error"])):
+        outputs = trained.predict(x).reshape(len(replicas), len(x), -1)
+        np.testing.assert_allclose(100 * np.mean(outputs.argmax(axis=-1) != labels, axis=-1), expected, rtol=1e-5)
+    methods = sorted({row["method"] for row in rows})
+    for line, method in zip(lines, methods, strict=True):
+        mine = [k for k in replicas if rows[k]["method"] == method]
+        epochs = ", ".join(str(best[k]) for k in mine)
+        assert line.startswith(f"{method}: test error {arrays['test_error'][mine].mean():.2f} %, training error ")
+        assert line.endswith(f", tested once, at the best epoch by the validation set ({epochs})")
+
+
 @pytest.mark.parametrize(
     "network, method",
     [(a, b) for a in NETWORKS for b in METHODS if not ("--cep" in METHODS[b] and "--loss cel" in NETWORKS[a])],
@@ -469,7 +493,7 @@ def test_the_folder_of_a_training_run(toy, words):
     folder, _ = command(f"--dataset={toy}", *TINY, "--size_tab=4,8,100", words, plot=True)
     assert folder.parent == pathlib.Path("results/ep") and folder.name.startswith("train-cont-1hidden-")
     names = {path.name for path in folder.iterdir()} - {".lock"}
-    assert names == {"config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "errors.png"}
+    assert names == {"config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "errors.png", "confusion.png"}
     rows, arrays = table(folder), runs.Run(folder).arrays()
     for method in {row["method"] for row in rows}:
         np.testing.assert_array_equal(arrays.pop(f"epochs/{method}"), [0, 1, 2])

@@ -1,5 +1,7 @@
 """Bidirectional layers: BPTT against finite differences, e-prop against networks of one direction, and of one layer."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -159,6 +161,7 @@ def test_what_spiking_cells_ask_of_their_input_is_what_they_ask_of_its_weights(r
     """With one input i at one step, G_in has one row, x gain mu^t, and dE/dx^t = gain mu^t W_in^T."""
     rng = np.random.default_rng(3)
     cells = spiking_cells(rng, N_IN)
+    cells.neurons = dataclasses.replace(cells.neurons, gain=0.8)
     background = draw(rng, F, BATCH, N_IN, scale=0.3)
     L = draw(rng, F, BATCH, N)
     record = simulate(cells, background)

@@ -425,14 +425,17 @@ def test_batches_may_be_simulated_together(monkeypatch, together):
 def test_the_folder_of_decisions(task, words):
     folder, _ = command(TINY[task], "--n_iter=3 --n_regular=4", words, plot=True)
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
-        "config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "learning.png", "trial.png", "synapse.png"
+        "config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "learning.png", "trial.png", "synapse.png",
+        "traces.png",
     }  # fmt: skip
     arrays, options = runs.Run(folder).arrays(), runs.Run(folder).options
     n, T = options["n_regular"] + options["n_adaptive"], 80 if task == "evidence" else 50
     series = {f"synapse/{name}": (T,) for name in ("eps_v", "eps_a", "ebar", "psi", "L")}
     shapes = series | {"x": (T, 8), "z": (T, n), "y": (T, 2), "L": (T, n), "probability": (T, 2)}
+    many, cues = min(50, n * (n - 1)), 3 if task == "evidence" else 1
     assert {k: v.shape for k, v in arrays.items()} == shapes | {
-        "synapse/neurons": (2,), "n_regular": (), "goal": ()
+        "synapse/neurons": (2,), "n_regular": (), "goal": (), "traces/ebar": (T, many), "traces/neurons": (many, 2),
+        "cues": (cues,),
     }  # fmt: skip
     assert (arrays["n_regular"], arrays["goal"]) == (options["n_regular"], options["stop_crit"])
     np.testing.assert_allclose(arrays["probability"].sum(axis=1), 1, rtol=1e-5)
@@ -462,9 +465,45 @@ def test_the_folder_of_decisions(task, words):
 def test_runs_at_the_edge_are_drawn(line):
     """Neurons that never spike, one neuron, one step, and a goal that was reached."""
     folder, _ = command(line, plot=True)
-    for name in ("learning", "trial", "synapse"):
+    for name in ("learning", "trial", "synapse", "traces"):
         image = matplotlib.image.imread(folder / f"{name}.png")
         assert min(image.shape[:2]) > 200 and image.min() < 0.5 < image.max(), name  # not one colour
+
+
+def assert_many_traces(arrays):
+    """Different synapses of no neuron with itself, in the order of those they lead to; the one shown is among them."""
+    pairs = [tuple(pair) for pair in arrays["traces/neurons"].tolist()]
+    assert len(set(pairs)) == len(pairs) and all(pre != post for pre, post in pairs)
+    assert [post for _, post in pairs] == sorted(post for _, post in pairs)
+    place = pairs.index(tuple(arrays["synapse/neurons"].tolist()))
+    np.testing.assert_array_equal(arrays["traces/ebar"][:, place], arrays["synapse/ebar"])
+
+
+def maps(axes):
+    """The axes that are a map of values, without the scales beside them."""
+    return [axis for axis in axes if axis.images]
+
+
+def scales(axes):
+    """The scales beside maps."""
+    return [axis for axis in axes if axis.get_label() == "<colorbar>"]
+
+
+def test_rates_and_the_validation_loss_are_in_the_metrics():
+    """Of the last batch of training, and of the batch whose error is the validation error."""
+    folder, _ = command(TINY["store_recall"], "--dtype=float64", "--n_iter=3")
+    rows, options = table(folder), runs.Run(folder).options
+    xp.use(dtype="float64")
+    generator, draw = xp.generator(1), drawer(folder)
+    trials = [draw(generator.task) for _ in range(2)][-1]
+    y = plastic.load(folder).predict(trials.x)[-options["t_recall"] :]
+    logs = y - np.log(np.exp(y).sum(axis=-1, keepdims=True))
+    expected = -np.mean(logs[:, np.arange(4), trials.labels])
+    assert column(rows, "validation_loss")[-1] == pytest.approx(expected, rel=1e-9)
+    assert np.isnan(column(rows, "rate_min")[0])
+    least, mean, most = (column(rows, f"rate_{name}")[-1] for name in ("min", "mean", "max"))
+    steps = 4 * 50  # a rate is a number of spikes over them
+    assert 0 <= least < mean < most <= 1000 and most * steps / 1000 == pytest.approx(round(most * steps / 1000))
 
 
 def test_the_figures_draw_what_the_folder_holds():
@@ -489,7 +528,9 @@ def test_the_figures_draw_what_the_folder_holds():
             np.testing.assert_allclose(loss, metrics["loss"])
         assert [line.get_ydata()[0] for line in goals] == [0, 60][: len(some)]
         assert len({(line.get_label(), line.get_color(), line.get_linestyle()) for line in curves[0]}) == 2 * len(some)
-        trials, synapses = draw_trial(some).axes, figures.synapse(some).axes
+        with_scales, synapses = draw_trial(some).axes, figures.synapse(some).axes
+        assert len(scales(with_scales)) == len(maps(with_scales)) == len(some)
+        trials = [axis for axis in with_scales if axis not in scales(with_scales)]
         rows = 5  # of inputs, LIF, ALIF, readout, learning signals: the second run has no LIF neurons
         assert len(trials) == rows * len(some) - (len(some) - 1) and len(synapses) == 5 * len(some)
         arrays = some[0].arrays()
@@ -500,8 +541,16 @@ def test_the_figures_draw_what_the_folder_holds():
         assert [text.get_text() for text in readout.get_legend().get_texts()] == ["left", "right"]
         for k in range(2):
             np.testing.assert_array_equal(readout.get_lines()[k].get_ydata(), arrays["probability"][:, k])
-        for k, line in enumerate(signals_.get_lines()):
-            np.testing.assert_array_equal(line.get_ydata(), arrays["L"][:, k])
+        np.testing.assert_array_equal(np.ma.filled(signals_.images[0].get_array(), np.nan), arrays["L"].T)
+        (many, *_) = maps(figures.traces(some).axes)
+        np.testing.assert_array_equal(np.ma.filled(many.images[0].get_array(), np.nan), arrays["traces/ebar"].T)
+        bands = [patch.get_extents().transformed(trials[0].transData.inverted()) for patch in trials[0].patches]
+        expected = [(5, 20), (25, 40), (45, 60), (65, 80)]  # three cues of 15 ms every 20, and the recall
+        np.testing.assert_allclose([(band.x0, band.x1) for band in bands], expected)
+        of_cues = [patch.get_facecolor() for patch in trials[0].patches[:3]]
+        for cue, colour in zip(arrays["cues"], of_cues, strict=True):
+            assert (colour == of_cues[0]) == (cue == arrays["cues"][0])
+        assert [text.get_text() for text in trials[0].texts] == ["left", "right", "recall", "noise"]
         for row, name in enumerate(("eps_v", "psi", "eps_a", "ebar", "L")):
             shown = synapses[row * len(some)].get_lines()[0].get_ydata()
             np.testing.assert_array_equal(shown, arrays[f"synapse/{name}"])

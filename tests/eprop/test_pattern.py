@@ -204,13 +204,16 @@ def test_three_patterns_in_one_run_equal_three_runs():
 def test_the_folder_of_patterns(words):
     folder, _ = command(TINY["pattern"], words, plot=True)
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
-        "config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "learning.png", "trial.png", "synapse.png"
+        "config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "learning.png", "trial.png", "synapse.png",
+        "traces.png",
     }  # fmt: skip
     arrays, options = runs.Run(folder).arrays(), runs.Run(folder).options
     T, n_out = options["seq_len"], options["n_out"]
     series = {f"synapse/{name}": (T,) for name in ("eps_v", "eps_a", "ebar", "psi", "L")}
     shapes = series | {"x": (T, 10), "z": (T, 8), "y": (T, n_out), "L": (T, 8), "target": (T, n_out)}
-    assert {k: v.shape for k, v in arrays.items()} == shapes | {"synapse/neurons": (2,)}
+    assert {k: v.shape for k, v in arrays.items()} == shapes | {
+        "synapse/neurons": (2,), "traces/ebar": (T, 50), "traces/neurons": (50, 2)
+    }  # fmt: skip
     x, target = inputs.pattern(xp.generator(4 if "seeds" in words else 1).data, T, options["n_batch"], 10, n_out, 200.0)
     np.testing.assert_array_equal(arrays["x"], x[:, 0])
     np.testing.assert_allclose(arrays["target"], target[:, 0], atol=1e-6)

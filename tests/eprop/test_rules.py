@@ -17,6 +17,7 @@ from plastic.eprop import (
     SpikingRecord,
     SpikingState,
     bptt_gradients,
+    constant_gradients,
     eligibility_traces,
     eprop_gradients,
     factorised_gradients,
@@ -44,12 +45,13 @@ def draw(rng, n_in=3, n=4, n_out=2, beta="each", gain="1 - alpha", decays="each"
     strength = 0.8 if gain == 1 else 4.0
     if cell.get("unmasked") or cell.get("surrogate", "piecewise_linear") != "piecewise_linear":
         cell["relative"] = False
+    delay = cell.pop("delay", 1)
     neurons = Neurons(alpha, theta, rho, own, 0.45, 1.0 if gain == 1 else 1 - alpha, **({"n_ref": 3} | cell))
     W_in, W_rec, W_out = (rng.standard_normal(shape) for shape in ((n_in, n), (n, n), (n, n_out)))
     W_in, W_rec = (strength * (W + 0.4) / np.sqrt(len(W)) for W in (W_in, W_rec))
     kappa, g_out = float(rng.uniform(0.5, 0.95)), float(rng.uniform(0.1, 1))
     b_out = rng.standard_normal((1, n_out)) if bias else None
-    return SpikingNetwork(W_in, W_rec, W_out, neurons, kappa, g_out, b_out)
+    return SpikingNetwork(W_in, W_rec, W_out, neurons, kappa, g_out, b_out, delay)
 
 
 def draw_feedback(rng, network, kind="random"):
@@ -61,7 +63,8 @@ def draw_state(rng, network, batch):
     n, n_out = network.W_out.shape[-2:]
     v, a, y = rng.standard_normal((batch, n)), rng.random((batch, n)), rng.standard_normal((batch, n_out))
     z, s = ((rng.random((batch, n)) < 0.4).astype(float) for _ in range(2))
-    return SpikingState(v, a, z, s if network.neurons.unmasked else z.copy(), np.zeros((batch, n)), y)
+    late = (rng.random((network.delay - 1, batch, n)) < 0.4).astype(float) if network.delay > 1 else None
+    return SpikingState(v, a, z, s if network.neurons.unmasked else z.copy(), np.zeros((batch, n)), y, late)
 
 
 def draw_R(rng, kind, T, batch, n):
@@ -108,6 +111,7 @@ CELLS = {
     "relative": st.booleans(),
     "surrogate": st.sampled_from(list(SURROGATES)),
     "sharpness": st.sampled_from([1.0, 0.6, 1.7]),
+    "delay": st.sampled_from([1, 2, 5]),
 }
 TRIALS = {
     "feedback": st.sampled_from(["symmetric", "random"]),
@@ -133,7 +137,7 @@ def test_eprop_is_the_same_online_and_back_in_time_and_eq_1_is_bptt(seed, cell, 
     network, T, batch = draw(rng, **cell), trial["T"], trial["batch"]
     x = rng.random((T, batch, cell["n_in"])) < 0.5
     state = draw_state(rng, network, batch) if trial["begun"] else None
-    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] and cell["delay"] == 1 else None
     record = simulate(network, x, state=state, done=done)
     err, R = rng.standard_normal(record.output.shape), draw_R(rng, trial["kind"], T, batch, cell["n"])
     B = draw_feedback(rng, network, trial["feedback"])
@@ -222,7 +226,8 @@ def smooth_spike(neurons, d, scale):
 def smooth(network, x, state, done, free, sent=None, nudge=0.0):
     """Simulate the network with spikes free S(u), as real numbers; `free` (T, batch, n) stands for refractoriness.
 
-    sent: in place of z^{t-1} in currents and resets, (T, batch, n), so that nothing depends on spikes but the
+    sent: in place of the spikes that arrive, and of z^{t-1} in resets, (T, 2, batch, n), so that nothing depends on
+    spikes but the
     adaptation and the readout. nudge: what is added to z^t in all that others see of it, currents, resets and readout,
     but not in the neuron's own adaptation.
     """
@@ -230,23 +235,26 @@ def smooth(network, x, state, done, free, sent=None, nudge=0.0):
     beta = 0.0 if neurons.beta is None else neurons.beta
     W_rec = network.W_rec * (1 - np.eye(n))
     v, a, z, s, y = state.v, state.a, state.z, state.s, state.y
-    kept = {name: [] for name in ("z", "psi", "psi_unmasked", "y", "sent", "v_over_A")}
+    on_the_way = [] if state.late is None else list(state.late)
+    kept = {name: [] for name in ("z", "psi", "psi_unmasked", "y", "sent", "v_over_A", "v", "a")}
     for t in range(len(x)):
         if done is not None:
             v, a, z, s = (array * (1 - done[t, :, None]) for array in (v, a, z, s))
-        before = z if sent is None else sent[t]
+        on_the_way.append(z)
+        arrived, before = (on_the_way[t], z) if sent is None else sent[t]
         a = neurons.rho * a + s
-        v = neurons.alpha * v + neurons.gain * (x[t] @ network.W_in + before @ W_rec) - neurons.theta * before
+        v = neurons.alpha * v + neurons.gain * (x[t] @ network.W_in + arrived @ W_rec) - neurons.theta * before
         A = neurons.theta + beta * a
         S, psi = smooth_spike(neurons, v - A, A if neurons.relative else neurons.theta)
         s = S if neurons.unmasked else S * free[t]
         z = S * free[t] + (0.0 if isinstance(nudge, float) else nudge[t])
         y = network.kappa * y + network.g_out * z @ network.W_out
         filtered = y if network.b_out is None else y + network.b_out
-        for name, value in zip(kept, (z, psi * free[t], psi, filtered, before, v / A), strict=True):
+        for name, value in zip(kept, (z, psi * free[t], psi, filtered, (arrived, before), v / A, v, a), strict=True):
             kept[name].append(value)
-    z, psi, psi_unmasked, y, sent, v_over_A = (np.stack(values) for values in kept.values())
+    z, psi, psi_unmasked, y, sent, v_over_A, v, a = (np.stack(values) for values in kept.values())
     more = {"psi_unmasked": psi_unmasked} if neurons.unmasked else {"v_over_A": v_over_A} if neurons.relative else {}
+    more |= {"v_before": state.v, "a_before": state.a, "kept": {"v": v, "a": a}, "late_before": state.late}
     return SpikingRecord(x, z, psi, y, state.z, None, done=done, **more), sent
 
 
@@ -258,7 +266,7 @@ def draw_smooth(seed, cell, T, batch, resets):
     n_in, n = network.W_in.shape
     x, state = rng.standard_normal((T, batch, n_in)), draw_state(rng, network, batch)
     state.z, state.s = rng.random((2, batch, n))
-    done = (rng.random((T, batch)) < 0.2).astype(float) if resets else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if resets and network.delay == 1 else None
     free = rng.random((T, batch, n)) < 0.8
     return network, x, state, done, free, rng.standard_normal((T, batch, network.W_out.shape[-1]))
 
@@ -313,6 +321,57 @@ def test_eprop_is_the_gradient_of_a_smooth_network_whose_recurrent_spikes_are_co
     grads = eprop_gradients(network, record, err, R, feedback=B)
     tree = {name: getattr(network, name) for name in ("W_in", "W_rec")}
     check.gradient(loss, tree, {name: grads[name] for name in tree}, max_entries=8)
+
+
+def constants_of(network):
+    """{name: (1, n)} of the neurons' constants, of those that adapt."""
+    n, neurons = network.W_rec.shape[-1], network.neurons
+    names = ("alpha",) if neurons.beta is None else ("alpha", "rho", "beta")
+    return {name: np.broadcast_to(getattr(neurons, name), (1, n)).copy() for name in names}
+
+
+def with_constants(network, constants):
+    return dataclasses.replace(network, neurons=dataclasses.replace(network.neurons, **constants))
+
+
+@hypothesis.settings(max_examples=30)
+@hypothesis.given(**SMOOTH)
+def test_the_gradients_of_constants_are_those_of_a_smooth_network(seed, cell, T, batch, resets):
+    """By BPTT through all paths, by e-prop where recurrent spikes are held; where beta is 0 there is no adaptation."""
+    network, x, state, done, free, target = draw_smooth(seed, cell, T, batch, resets)
+    record, sent = smooth(network, x, state, done, free)
+    _, err, R = objective(record, target)
+    constants = constants_of(network)
+    adaptive = constants.get("beta", np.zeros(1)) > 0
+
+    def loss(tree, held=None):
+        moved, _ = smooth(with_constants(network, tree), x, state, done, free, held)
+        return objective(moved, target)[0] if held is None else np.sum(err * moved.output) + np.sum(R * moved.z)
+
+    for total, of in ((True, loss), (False, lambda tree: loss(tree, sent))):
+        found = constant_gradients(network, record, err, R, total=total)
+        assert found.keys() == {"alpha", "rho", "beta"}
+        for name in constants:
+            if name == "alpha" or adaptive.all():
+                rest = {each: value for each, value in constants.items() if each != name}
+                check.gradient(lambda tree, rest=rest: of(rest | tree), {name: constants[name]}, {name: found[name]})  # noqa: B023
+            else:
+                assert not found[name][~np.broadcast_to(adaptive, found[name].shape)].any()
+
+
+def test_constants_go_on_from_a_state_and_need_histories():
+    """v and a before the first step count: a chunk that goes on has another gradient than one from rest."""
+    xp.use(dtype="float64")
+    network, x, err, R = setting()
+    start = simulate(network, x[:5]).state
+    record = simulate(network, x[5:], state=start, keep=("v", "a"))
+    np.testing.assert_array_equal(record.v_before, start.v)
+    np.testing.assert_array_equal(record.a_before, start.a)
+    assert start.v.any() and start.a.any()
+    with pytest.raises(PlasticError, match="histories"):
+        constant_gradients(network, simulate(network, x), err, R)
+    with pytest.raises(PlasticError, match="feedback"):
+        constant_gradients(network, record, err[5:], feedback=network.W_out, total=True)
 
 
 @hypothesis.settings(max_examples=30)
@@ -433,7 +492,7 @@ def test_eprop_is_bptt_where_spikes_of_earlier_steps_have_no_slope():
 def test_eprop_is_the_whole_gradient_of_a_network_without_recurrent_weights_and_resets():
     """The adaptation and the readout are all the memory there is."""
     network, x, state, done, free, target = draw_smooth(4, {}, 8, 3, False)
-    none = np.zeros(free.shape)
+    none = np.zeros((len(free), 2, *free.shape[1:]))
     record, _ = smooth(network, x, state, done, free, none)
     _, err, R = objective(record, target)
 
@@ -629,7 +688,7 @@ def test_gradients_of_chunks_add_up_to_that_of_the_whole(seed, cell, trial, at):
     network, T, batch = draw(rng, **cell), trial["T"], trial["batch"]
     x = rng.random((T, batch, cell["n_in"])) < 0.5
     state = draw_state(rng, network, batch) if trial["begun"] else None
-    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] and cell["delay"] == 1 else None
     record = simulate(network, x, state=state, done=done)
     err, R = rng.standard_normal(record.output.shape), draw_R(rng, trial["kind"], T, batch, cell["n"])
     B = draw_feedback(rng, network, trial["feedback"])

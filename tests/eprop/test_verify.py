@@ -9,6 +9,7 @@ from commands.eprop import printed, refused
 
 from plastic import runs, xp
 from plastic.eprop import gradients, spiking
+from plastic.eprop.experiments import figures
 from plastic.eprop.experiments.verify import SETTINGS, differences
 
 
@@ -41,6 +42,31 @@ def test_verify(which, words, seeds):
     for line, *values in zip(lines, rows["W_in"], rows["W_rec"], strict=False):
         assert line.endswith("relative differences W_in {:.1e}, W_rec {:.1e}".format(*values))
     assert printed(f"verify --which={which}", words)[:-1] == lines
+
+
+def test_the_figures_show_both_gradients_and_the_trial_of_the_first_seed():
+    *_, folder = printed("verify --seeds=2,1")
+    run = runs.Run(folder.removeprefix("run folder "))
+    arrays = run.arrays()
+    for which, (T, _) in SETTINGS.items():
+        shapes = {name: arrays[f"{which}/{name}"].shape for name in ("x", "z", "L", "e")}
+        assert shapes == {"x": (T, 3), "z": (T, 8), "L": (T, 8), "e": (T, 11 * 8)}
+        for part in ("W_in", "W_rec"):
+            one, two = (arrays[f"{which}/{way}/{part}"] for way in ("one", "two"))
+            np.testing.assert_allclose(one, two, rtol=0, atol=1e-12 * np.abs(two).max())
+        found = np.einsum("tj,tij->ij", arrays[f"{which}/L"], arrays[f"{which}/e"].reshape(T, 11, 8))  # sum of L^t e^t
+        expected = np.concatenate([arrays[f"{which}/one/W_in"], arrays[f"{which}/one/W_rec"]])
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    axes = [axis for axis in figures.compared([run]).axes if axis.images]
+    assert len(axes) == 6 and all(axis.get_title() and axis.get_xlabel() and axis.get_ylabel() for axis in axes)
+    for row, which in enumerate(KINDS):
+        for column, way in enumerate(("one", "two")):
+            shown = np.ma.filled(axes[3 * row + column].images[0].get_array(), np.nan)
+            parts = [arrays[f"{which}/{way}/{part}"] for part in ("W_in", "W_rec")]
+            np.testing.assert_array_equal(shown, np.concatenate(parts))
+    rows = [axis for axis in figures.verified([run]).axes if axis.get_label() != "<colorbar>"]
+    np.testing.assert_array_equal(rows[1].get_lines()[0].get_data(), np.nonzero(arrays[f"{KINDS[0]}/z"]))
+    np.testing.assert_array_equal(np.ma.filled(rows[3].images[0].get_array(), np.nan), arrays[f"{KINDS[0]}/e"].T)
 
 
 def test_verify_alone_runs_both():

@@ -47,7 +47,7 @@ def test_the_boundary_and_where_weights_start_are_in_the_name_of_the_folder():
     assert command(WORDS, "--max_epochs=1")[0].name.startswith("gsc-FSDD-seed115-")
 
 
-COMMON = ("time", "input", "loss/time", "spectrum/omega")
+COMMON = ("time", "input", "loss/time", "spectrum/omega", "stream/x", "stream/labels")
 """Arrays that all seeds share."""
 
 SEEDS = {
@@ -204,7 +204,7 @@ ON_BACKENDS = {
     "gsc": f"{WORDS} --lr_scheduler_patience=0",
     "gsc, SGD": f"{WORDS} --optim=sgd --lr_scheduler=step --lr_scheduler_step_size=1",
 }
-TIMES = ("time", "input", "loss/", "mean_error", "spectrum/", "test_accuracy")
+TIMES = ("time", "input", "loss/", "mean_error", "spectrum/", "phase/", "early/", "test_accuracy")
 """What begins so in arrays.h5 is of the host, in float64."""
 
 
@@ -260,7 +260,7 @@ def test_a_run_in_each_precision(backend, monkeypatch, name, dtype):
         assert plastic.load(folder).predict(example(name, dtype)).dtype == dtype
     found = everything(folder)
     for path, array in found.items():
-        kind = "int64" if path == "best_epoch" else "float64" if path.startswith(TIMES) else dtype
+        kind = "int64" if path in ("best_epoch", "stream/labels") else "float64" if path.startswith(TIMES) else dtype
         assert array.dtype == kind, path
     if dtype == "float32":
         exact = everything(command(ON_BACKENDS[name], "--seeds=1,2 --dtype=float64")[0])
@@ -356,7 +356,10 @@ def test_the_defaults_are_the_published_ones():
         "lagnet": {"t": 1001, "start_learning_step": 8000, "update_every": 300, "learning_rate_gle": 0.02,
                    "learning_rate_am": 0.07, "momentum": 0.9, "gamma": 1e-3, "dt": 0.01, "seed": 5,
                    "boundary": "published", "small_weights": False},
-        "mnist1d": {"architecture": "plastic_e2e", "max_epochs": 150, "batch_size": 100, "seed": 42, "validation": 0},
+        "mnist1d": {"architecture": "plastic_e2e", "max_epochs": 150, "batch_size": 100, "seed": 42, "validation": 0,
+                    "loss": "ce", "dataset": "MNIST-1D-360", "num_samples": 5000, "padding": (36, 60),
+                    "scale_coeff": 0.4, "max_translation": 48, "corr_noise_scale": 0.25, "iid_noise_scale": 0.02,
+                    "shear_scale": 0.75, "classes": tuple(range(10))},
         "gsc": {"dataset": "GSC", "max_epochs": 420, "batch_size": 256, "learning_rate": 5e-4, "n_mels": 32,
                 "lr_scheduler_patience": 3, "lr_scheduler_gamma": 0.9, "hidden": 750, "seed": 115, "optim": "adam",
                 "lr_scheduler": "plateau", "lr_scheduler_step_size": 50, "prospective_errors": True, "full": False,

@@ -13,7 +13,7 @@ from gle.tiny import ARCHITECTURES, CURVES, LINE, MODELS, NET, TASKS, WORDS, com
 from plastic import runs, training
 from plastic.errors import PlasticError
 from plastic.gle.__main__ import COMMANDS
-from plastic.gle.experiments import figures
+from plastic.gle.experiments import sequence_figures
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +26,12 @@ def assert_picture(path):
     assert min(image.shape[:2]) > 200 and image.min() < 0.5 < image.max(), path  # not one colour
 
 
-PICTURES = {"lagline": ["lagline"], "lagnet": ["learning", "spectra", "traces"], "mnist1d": ["accuracy", "confusion"],
-            "gsc": ["accuracy", "confusion"]}  # fmt: skip
+PICTURES = {
+    "lagline": ["lagline"],
+    "lagnet": ["learning", "phases", "spectra", "traces"],
+    "mnist1d": ["accuracy", "baselines", "confusion", "stream"],
+    "gsc": ["accuracy", "baselines", "confusion"],
+}
 
 
 @pytest.mark.parametrize("words", ["", "--seeds=5,1"])
@@ -120,7 +124,7 @@ def test_what_the_figures_of_the_lag_net_show():
     """Of the first seed: outputs, errors, their spectra before learning, weights, and means of the loss."""
     folder, _ = command(NET, "--t=60 --seeds=6,5 --dtype=float64")
     a = {name: each if name in COMMON else each[0] for name, each in runs.Run(folder).arrays().items()}
-    traces, spectra, learning = drawn(folder).values()
+    traces, spectra, phases, learning = drawn(folder).values()
     axes = np.array(traces.axes).reshape(4, 2)
     # half of the 200 steps before learning, in their middle; as many at the end but for a hundred, of 1,200
     for place, part in enumerate((slice(50, 150), slice(1000, 1100))):
@@ -141,12 +145,19 @@ def test_what_the_figures_of_the_lag_net_show():
     omega = 2 * np.pi * np.arange(30) / (200 * 0.05)
     for k in range(2):
         e, lam = (np.fft.rfft(a[name][:200, k])[:30] for name in ("error/gle", "error/am"))
-        for line, values in zip(axes[0, k].get_lines(), (e, lam), strict=True):
+        for line, values in zip(axes[0, k].get_lines()[:2], (e, lam), strict=True):
             np.testing.assert_allclose(line.get_data(), [omega, np.abs(values) / 100], rtol=1e-9, atol=1e-15)
         there = np.abs(lam) > 0.1 * np.abs(lam).max()
         phase = np.angle(e) - np.angle(lam)
         phase = (phase + np.pi) % (2 * np.pi) - np.pi
         np.testing.assert_allclose(axes[1, k].get_lines()[0].get_data(), [omega[there], phase[there]], atol=1e-9)
+    for axis, (before, column) in zip(phases.axes, [(b, k) for b in ("", "early/") for k in range(2)], strict=True):
+        for line, name in zip(axis.get_lines(), ("gle", "am"), strict=False):
+            amplitudes = a[f"{before}spectrum/{name}"][:, column]
+            there = (omega > 0) & (amplitudes > 0.1 * amplitudes.max())
+            np.testing.assert_allclose(line.get_data(), [omega[there], a[f"{before}phase/{name}"][there, column]])
+        marks = [line.get_xdata()[0] for line in axis.get_lines() if line.get_linestyle() == ":"]
+        assert marks == [0.49, 1.07, 1.98] and axis.get_xscale() == "log"
     left, right = learning.axes
     assert [line.get_ydata()[0] for line in left.get_lines()[:2]] == [-0.5, 1.0]
     for index, name in enumerate(("gle", "am")):
@@ -163,7 +174,7 @@ def test_several_lag_nets_are_curves_of_their_own():
     words = ("", "--boundary=textbook", "--small_weights", "--small_weights --seed=1")
     folders = [command(NET, "--t=60", each)[0] for each in words]
     firsts = ["published", "textbook", *(f"published, small weights ({folder.name[-8:]})" for folder in folders[2:])]
-    traces, spectra, learning = drawn(*folders).values()
+    traces, spectra, _, learning = drawn(*folders).values()
     arrays = [runs.Run(folder).arrays() for folder in folders]
     outputs, errors = curves_of(traces.axes[0]), curves_of(traces.axes[4])
     amplitudes, phases = curves_of(spectra.axes[0]), curves_of(spectra.axes[2])
@@ -203,8 +214,10 @@ def test_several_architectures_in_one_figure():
     """On the test set; a run that is shorter ends earlier."""
     lines = [f"--architecture={each} --max_epochs={2 + place}" for place, each in enumerate(ARCHITECTURES)]
     folders = [command(CURVES, each, "--seeds=1,2 --validation=0")[0] for each in lines]
-    assert printed("figure", *folders, "--out=fig8.png") == ["fig8.png"]  # words, as a b c
-    assert_picture("fig8.png")
+    shown = printed("figure", *folders, "--out=fig8.png")  # words, as a b c
+    assert shown == [f"fig8-{name}.png" for name in ("accuracy", "baselines", "confusion", "stream")]
+    for path in shown:
+        assert_picture(path)
     for axis, what, scale in zip(drawn(*folders)["accuracy"].axes, ("accuracy", "loss"), (100, 1), strict=True):
         found = curves_of(axis)
         assert list(found) == list(ARCHITECTURES) and "test set" in axis.get_ylabel()
@@ -231,7 +244,7 @@ def test_a_seed_that_diverged_is_left_out_of_the_mean():
     rows |= {"test_accuracy": [0.1, 0.2, 0.3, 0.4, 0.5], "test_loss": [5.0, 4.0, 3.0, 2.0, 1.0]}
     rows["train_accuracy"] = rows["test_accuracy"]
     run = types.SimpleNamespace(experiment="mnist1d", options={"architecture": "x"}, metrics=lambda: rows)
-    accuracy, loss = figures.accuracy([run]).axes
+    accuracy, loss = sequence_figures.accuracy([run]).axes
     np.testing.assert_allclose(curves_of(accuracy)["test"][1], [15, 35, 50])
     np.testing.assert_allclose(curves_of(loss)["test"][1], [4.5, 2.5, 1])
 
@@ -241,7 +254,7 @@ def test_runs_without_an_accuracy_in_common_are_not_drawn_together():
     kinds = [{"test_accuracy": [0.1]}, {"validation_accuracy": [0.1]}]
     found = [types.SimpleNamespace(experiment="gsc", metrics=lambda kind=kind: rows | kind) for kind in kinds]
     with pytest.raises(PlasticError, match="no accuracy in common"):
-        figures.accuracy(found)
+        sequence_figures.accuracy(found)
 
 
 def test_a_figure_of_runs_that_do_not_belong_together_is_refused():
@@ -283,3 +296,36 @@ def test_a_figure_of_a_run_that_is_not_finished_is_refused(monkeypatch, line):
         refused(line, code=130)
     (folder,) = pathlib.Path("results/gle").iterdir()
     assert str(folder) in refused(f"figure {folder} --out=x.png")
+
+
+def test_the_published_accuracies_are_drawn_beside_ours():
+    """Of the published data alone; the last rows, or what was tested once; the table is read as it stands."""
+    rows = sequence_figures.published("mnist1d")
+    assert ("TCN, supersampled", 96.66, 0.92, 10) in [tuple(row.values()) for row in rows] and len(rows) == 9
+    assert [row["mean"] for row in sequence_figures.published("gsc")] == [91.44]
+    for words, count in (("--validation=0", 9), ("", 9), ("--num_samples=50 --validation=0", 0)):
+        folder, _ = command(CURVES, "--seeds=1,2 --max_epochs=1", words)
+        (axis,) = drawn(folder)["baselines"].axes
+        assert len(axis.get_yticks()) == 1 + count
+        means = [line[0].get_xdata()[0] for line in axis.containers]
+        run = runs.Run(folder)
+        ours = run.arrays().get("test_accuracy", run.metrics().get("test_accuracy", [0])[-2:])
+        np.testing.assert_allclose(means, [100 * np.mean(ours)] + [row["mean"] for row in rows][:count])
+    folder, _ = command(WORDS, "--max_epochs=1")  # FSDD, not GSC
+    assert len(drawn(folder)["baselines"].axes[0].get_yticks()) == 1
+
+
+def test_what_the_stream_shows():
+    """Input, outputs and their softmax of the sequences one after the other, of the first seed."""
+    folder, _ = command(CURVES, "--seeds=1,2")
+    arrays = runs.Run(folder).arrays()
+    above, middle, below = drawn(folder)["stream"].axes
+    np.testing.assert_array_equal(above.get_lines()[0].get_ydata(), np.ravel(arrays["stream/x"]))
+    outputs = arrays["stream/outputs"][0]
+    assert outputs.shape == (4 * 30, 10)
+    shares = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    for axis, expected in ((middle, outputs), (below, shares)):
+        found = np.stack([line.get_ydata() for line in axis.get_lines()[:10]], axis=1)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        assert [line.get_xdata()[0] for line in axis.get_lines()[10:]] == [30, 60, 90]
+    assert [text.get_text() for text in above.texts] == [f"class {label}" for label in arrays["stream/labels"]]

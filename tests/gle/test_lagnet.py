@@ -37,7 +37,10 @@ NETS = {"": {"seed": 5}, "--seed=1": {"seed": 1}, "--small_weights": {"seed": 5,
 
 
 MEASURED = {"mean_error", "loss/time", "loss/gle", "loss/am", "spectrum/omega", "spectrum/gle", "spectrum/am"}
-MEASURED |= {"spectrum/phase"}
+MEASURED |= {"spectrum/phase", "phase/gle", "phase/am"}
+MEASURED |= {f"early/{name}" for name in MEASURED if name.startswith(("spectrum/", "phase/"))} - {
+    "early/spectrum/omega"
+}
 
 
 def assert_measured(a, start=200, dt=0.05):
@@ -59,6 +62,28 @@ def assert_measured(a, start=200, dt=0.05):
     turned = np.exp(1j * a["spectrum/phase"]) * lam / np.abs(lam)  # lambda, turned by the phase, points where e does
     there = np.abs(lam) > 1e-6 * np.abs(lam).max()
     np.testing.assert_allclose(turned[there], (e / np.abs(e))[there], atol=1e-6)
+    for name, values in (("gle", e), ("am", lam)):
+        top = waves @ (a["teacher"] - a[f"output/{name}"])[:start]
+        turned = np.exp(1j * a[f"phase/{name}"]) * (top / np.abs(top))[:, None]
+        there = (np.abs(values) > 1e-6 * np.abs(values).max()) & (np.abs(top) > 1e-6 * np.abs(top).max())[:, None]
+        np.testing.assert_allclose(turned[there], (values / np.abs(values))[there], atol=1e-6)
+
+
+def test_the_early_spectra_are_those_of_a_net_that_begins_with_the_weights_of_then():
+    """GLE's weights at t = 120, or at the end of a shorter run, held over the steps before learning."""
+    folder, _ = command(NET, "--dtype=float64")
+    xp.use(dtype="float64")
+    arrays = runs.Run(folder).arrays()
+    first = np.array([arrays["w/gle"][-1]])
+    still = lagnet_students.Students(first, 201, 200, 60, 0.05, 1e-3, 0.01, 0.07, 0.9)
+    errors, tops = [], []
+    for s in range(201):
+        out = still.step(s, float(arrays["input"][s]))[:, 0, 0]
+        errors.append(still.state.e_ahead[1, 0, :2].copy())
+        tops.append(out[0] - out[1])
+    e, top = (np.fft.rfft(np.array(each)[:200], axis=0)[:30] for each in (errors, tops))
+    np.testing.assert_allclose(arrays["early/spectrum/gle"], np.abs(e) / 100, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(arrays["early/phase/gle"], np.angle(e * top.conj()[:, None]), atol=1e-6)
 
 
 @pytest.mark.parametrize("words", NETS)

@@ -11,6 +11,7 @@ from gle.tiny import ARCHITECTURES, CURVES, LOAD, WORDS, command, stretched, tin
 
 import plastic
 from plastic import functions, gle, parameters, runs, xp
+from plastic.data.mnist1d import Deformation, generate
 from plastic.data.speech.batches import Balanced, Batches
 from plastic.data.speech.features import log_mel, mfcc, standardise
 from plastic.evaluations import best_of
@@ -36,7 +37,8 @@ class ByHand:
     State, once begun, goes on from sequence to sequence; the first rows are taken again where a batch is larger.
     """
 
-    def __init__(self, network, lr, patience, factor, optimizer=Adam):
+    def __init__(self, network, lr, patience, factor, optimizer=Adam, read=lambda outputs: outputs):
+        self.read = read
         self.network, self.lr, self.patience, self.factor = network, lr, patience, factor
         self.state, self.grads, self.optimizer = None, parameters.zeros_like(network.parameters), optimizer(lr)
         self.moments = self.optimizer.init(network.parameters)
@@ -48,7 +50,7 @@ class ByHand:
         total = 0
         for t in range(x.shape[1]):
             err = softmax(self.state.output) - np.eye(self.network.sizes[-1])[labels]
-            total = total + gle.step(self.network, self.state, x[:, t], err, out=self.grads)[1]
+            total = total + self.read(gle.step(self.network, self.state, x[:, t], err, out=self.grads)[1])
             self.optimizer.step(self.network.parameters, self.grads, self.moments, lr=self.lr)
         return np.mean(total.argmax(axis=-1) == labels)
 
@@ -60,7 +62,7 @@ class ByHand:
             self._of_size(len(some))
             out = np.stack([gle.evolve(self.network, self.state, some[:, t]) for t in range(x.shape[1])])
             losses.append(-np.log(softmax(out)[:, np.arange(len(some)), its]))
-            right.append(out.sum(axis=0).argmax(axis=-1) == its)
+            right.append(self.read(out).sum(axis=0).argmax(axis=-1) == its)
             self.state.v[...] = self.state.E[...] = 0  # many steps without a target leave nothing of the errors
             self._of_size(size)
         return np.concatenate(losses, axis=1).mean(), np.concatenate(right).mean()
@@ -126,7 +128,9 @@ def lagged(x):
     return out
 
 
-@pytest.mark.parametrize("words, rate", [("", None), ("--learning_rate=0.02 --validation=0.2", 0.02)])
+@pytest.mark.parametrize(
+    "words, rate", [("", None), ("--learning_rate=0.0016 --validation=0.2", 0.0016), ("--loss=nll", None)]
+)
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_mnist1d_by_hand(architecture, words, rate):
     """A loop over epochs, batches and steps gives metrics.csv and the weights."""
@@ -136,7 +140,8 @@ def test_mnist1d_by_hand(architecture, words, rate):
     sizes = {"plastic_e2e": [1] + [53] * 6, "plastic_e2e_42k": [1] + [90] * 6, "static_lagnet": [10, 60, 60]}
     layers = uniform_layers(generator.init, (*sizes[architecture], 10))
     default = 2.5e-3 if "42k" in architecture else 5e-3
-    hand = ByHand(curve_network(architecture, layers), (rate or default) / 5, 2, 0.5)
+    read = {"read": lambda outputs: np.log(softmax(outputs))} if "nll" in words else {}
+    hand = ByHand(curve_network(architecture, layers), (rate or default) / 5 * 12, 2, 0.5, **read)
     sets = tiny_curves("MNIST-1D-360", "float64", 0.2 if rate else 0)
     see = lagged if architecture == "static_lagnet" else lambda x: x[..., None]
     name, (x, labels) = ("validation", sets.validation) if rate else ("test", sets.test)
@@ -275,6 +280,49 @@ def test_the_validation_set_takes_the_place_of_the_test_set(monkeypatch):
     for words, name in (("", "validation"), ("--validation=0", "test")):
         columns = [each for each in table(command(CURVES, "--max_epochs=1", words)[0])[0] if each.endswith("_loss")]
         assert columns == [f"{name}_loss"]
+
+
+def test_sequences_of_ones_own(tmp_path, monkeypatch):
+    """Several inputs, another number of steps and of classes; the rate is for 72 steps."""
+    monkeypatch.setattr(mnist1d.data, "load", LOAD)
+    rng = np.random.default_rng(0)
+    arrays = {f"x_{split}": rng.standard_normal((12, 9, 4)) for split in ("train", "test")}
+    np.savez(tmp_path / "mine.npz", **arrays, y_train=np.arange(12) % 3, y_test=np.arange(12) % 3)
+    words = "mnist1d --dataset=mine.npz --max_epochs=1 --batch_size=4"
+    folder, _ = command(words)
+    trained = plastic.load(folder)
+    assert trained.network.sizes == (4, *[53] * 6, 3) and folder.name.startswith("mnist1d-plastic_e2e-mine-seed42-")
+    assert column(table(folder), "learning_rate") == [pytest.approx(5e-3 * 72 / 9)] * 2
+    assert trained.predict(arrays["x_test"].astype(np.float32)).shape == (12, 3)
+    assert runs.Run(folder).arrays()["stream/outputs"].shape == (3 * 9, 3)
+    message = tiny.refused(words, "--architecture=static_lagnet")
+    assert "has samples of shape (9, 4); static_lagnet takes sequences (T,)" in message
+
+
+def test_generated_curves_are_what_the_generator_gives(monkeypatch):
+    """Of classes and deformations that are asked for, without the stored ones."""
+    monkeypatch.setattr(mnist1d.data, "load", None)
+    words = "--num_samples=20 --classes=3,5 --scale_coeff=0 --batch_size=8 --max_epochs=1 --validation=0"
+    folder, _ = command(CURVES, words)
+    made = generate(20, 360, classes=(3, 5), deformation=Deformation(scale_coeff=0.0))
+    arrays = runs.Run(folder).arrays()
+    firsts = [np.flatnonzero(made["y_test"] == label)[0] for label in (0, 1)]
+    np.testing.assert_allclose(arrays["stream/x"], made["x_test"][firsts], rtol=1e-6)
+    assert plastic.load(folder).network.sizes[-1] == 2
+
+
+def test_the_stream_is_what_the_network_says_from_rest():
+    for architecture in ("plastic_e2e", "static_lagnet"):
+        folder, _ = command(CURVES, f"--architecture={architecture} --dtype=float64 --validation=0")
+        xp.use(dtype="float64")
+        arrays = runs.Run(folder).arrays()
+        x = arrays["stream/x"]
+        seen = lagged(x) if architecture == "static_lagnet" else x[..., None]
+        net = plastic.load(folder).network
+        state = gle.State(net, 1)
+        expected = [gle.evolve(net, state, row[None]) for row in seen.reshape(-1, seen.shape[-1])]
+        found = arrays["stream/outputs"]
+        np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-9, atol=1e-12)
 
 
 def test_the_first_seed_splits_the_recordings(monkeypatch):

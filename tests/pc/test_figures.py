@@ -24,6 +24,9 @@ LINES = {
     "prospective_index": "prospective_index --layers=3 --width=4 --T=6 --seeds=3,4",
     "trajectory": "trajectory --iterations=3 --small_iterations=2 --T=6",
     "teacher": "teacher --rates=0.01,0.1 --iterations=2 --points=8 --T=6 --seeds=3,4",
+    "alignment_over": "alignment_over --values=3,5 --activations=linear,tanh --layers=3 --T=6 --seeds=3,4",
+    "machine": "machine --steps=6",
+    "consistency": "consistency --rates=0.1,0.01 --samples=2 --iterations=3 --T=6 --seeds=3,4",
     "erratic": "erratic --grid=quick --iterations=3 --T=6 --steps_gr=5 --steps_ap=5 --width=4 --seeds=3,4",
 }
 
@@ -43,7 +46,8 @@ def pair(tmp_path_factory):
 
     def of(name):
         if name not in made:
-            lines = [LINES[name].format(data=data), LINES[name].format(data=data).replace("--T=", "--T=1")]
+            line = LINES[name].format(data=data)
+            lines = [line, line.replace("--T=", "--T=1").replace("--steps=", "--rate=0.5 --steps=")]
             made[name] = [one_run(line, folder) for line in lines]
         return made[name]
 
@@ -63,20 +67,26 @@ def curves(axis):
     return found
 
 
-@pytest.mark.parametrize("name", LINES)
-def test_every_axis_says_what_it_shows(name, pair):
+BY_RATE = ("interference", "interference_first", "depth_curves", "teacher_curves", "machine")
+"""Figures in which colours are those of rates or units, and not of rules."""
+FIGURES = {name: COMMANDS[name].experiment.draw for name in LINES}
+
+
+@pytest.mark.parametrize(("name", "figure"), [(name, figure) for name in LINES for figure in FIGURES[name]])
+def test_every_axis_says_what_it_shows(name, figure, pair):
     for some in (pair(name)[:1], pair(name)):
-        fig = getattr(figures, name)(some)
-        axes = fig.axes
+        fig = FIGURES[name][figure](some)
+        axes = [axis for axis in fig.axes if axis.get_label() != "<colorbar>"]
         assert any(axis.get_legend() for axis in axes)
         for axis in axes:
-            assert axis.get_xlabel() and (axis.get_ylabel() or name == "prospective_index")
+            shared = name == "prospective_index" or figure.endswith(("_curves", "_split", "_over")) or name == "machine"
+            assert (axis.get_xlabel() and axis.get_ylabel()) or shared
             assert axis.get_title() or name == "trajectory"
-        if len(some) == 2 and name != "interference":  # whose rates have colours of their own
+        if len(some) == 2 and figure not in BY_RATE:
             first, *_ = [axis for axis in axes if axis.get_legend()]
             labels = [text.get_text() for text in first.get_legend().get_texts()]
             assert len(set(labels)) == len(labels) >= 4
-            assert sum(label.startswith("paper (") or label.startswith("quick (") for label in labels) >= 4
+            assert sum(label.startswith(("paper (", "quick (")) for label in labels) >= 4
 
 
 @pytest.mark.parametrize(
@@ -235,6 +245,61 @@ def test_erratic_paths_against_distances(pair):
     for rule, label in labels.items():
         found = curves(left if rule in ("pc", "bp") else right)[label]
         assert_allclose(found, [arrays[f"{name}/{rule}"].mean(axis=0) for name in ("distance", "path")])
+
+
+def test_first_steps_are_on_the_map(pair):
+    run = pair("interference")[0]
+    arrays = run.arrays()
+    left, right, *_ = figures.interference_first([run]).axes
+    for rule, label in (("pc", "PC"), ("bp", "BP")):
+        assert_allclose(np.array(curves(left)[f"{label}, $\\eta$ = 0.2"]).T, arrays[f"outputs/{rule}"][0])
+        found = np.array(curves(right)[label]).T
+        assert_allclose(found[0], [1, 1])
+        assert_allclose(found[1:], arrays[f"first/{rule}"][np.argsort(arrays["first_rates"])])
+    (image,) = right.get_images()
+    assert_allclose(image.get_array().min(), 0, atol=1e-3)
+
+
+def test_alignments_stand_side_by_side_by_activation(pair):
+    run = pair("alignment_over")[0]
+    axes = np.reshape(figures.alignment_over([run]).axes, (2, 2))
+    for column, activation in zip(axes.T, ("linear", "tanh"), strict=True):
+        for axis, which in zip(column, (0, 1), strict=True):
+            assert axis.get_title().startswith(activation)
+            for rule in ("pc", "bp"):
+                expected = run.arrays()[f"{rule}/{activation}/xavier-uniform"][which].mean(axis=0)
+                assert_allclose(curves(axis)[f"{rule.upper()}, xavier-uniform"], [[3, 5], expected])
+
+
+def test_the_curves_of_students_at_all_rates(pair):
+    run = pair("teacher")[0]
+    for axis, rule in zip(figures.teacher_curves([run]).axes, ("pc", "bp"), strict=True):
+        loss = run.arrays()[f"loss/{rule}"]
+        for k, rate in enumerate((0.01, 0.1)):
+            assert_allclose(curves(axis)[f"$\\eta$ = {rate:g}"][1], loss[:, k].mean(axis=0))
+
+
+@pytest.mark.parametrize("name", ["erratic", "consistency"])
+def test_directions_are_shown_by_rate(name, pair):
+    run = pair(name)[0]
+    arrays = run.arrays()
+    for axis, measure in zip(figures.directions([run]).axes, ("ratio", "step_cosine", "way_cosine"), strict=True):
+        x, y = curves(axis)["PC"]
+        order = np.argsort(arrays["rates/pc"])
+        assert_allclose([x, y], [arrays["rates/pc"][order], arrays[f"{measure}/pc"].mean(axis=0)[order]])
+
+
+def test_a_path_of_weights_is_not_drawn_on_the_levels_of_others(pair, tmp_path):
+    run = one_run("trajectory --iterations=3 --small_iterations=2 --T=6 --learn_last", tmp_path)
+    fig = figures.trajectory([run])
+    assert [axis.get_xlabel() for axis in fig.axes] == ["output 1"] * 2 and "v learns" in fig.axes[0].get_title()
+
+
+def test_the_machine_is_drawn_as_it_is(pair):
+    arrays = pair("machine")[0].arrays()
+    top, bottom = figures.machine(pair("machine")[:1]).axes
+    assert_allclose(curves(top)["hidden 2"][1], arrays["states"][:, 2])
+    assert_allclose(bottom.get_lines()[0].get_ydata(), arrays["energy"])
 
 
 def test_an_unfinished_run_says_how_to_go_on(pair):

@@ -11,7 +11,19 @@ from plastic.errors import PlasticError
 from plastic.functions import softmax_cross_entropy
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
-from plastic.pc import FreeState, Gaussian, Laplace, Network, State, infer, langevin, network, predict, step
+from plastic.pc import (
+    FreeState,
+    Gaussian,
+    Laplace,
+    Network,
+    State,
+    convolutional,
+    infer,
+    langevin,
+    network,
+    predict,
+    step,
+)
 
 placements = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 
@@ -71,6 +83,21 @@ def test_gradients_are_those_of_the_energy(backend, after, free, lead):
         assert_array_equal(xp.asnumpy(state.x_0)[held], xp.asnumpy(x)[held])
     entries = 20 if backend == "numpy" else 4
     check.gradient(lambda _: energy(_) / 3, net.parameters, by_weights, max_entries=entries)
+
+
+def test_images_of_convolutions_are_inferred(backend):
+    net = convolutional((1, 2), (4, 3), np.random.default_rng(0), size=6, phi="tanh")
+    rng = np.random.default_rng(1)
+    x, y = xp.asarray(rng.standard_normal((2, 36))), xp.asarray(rng.standard_normal((2, 3)))
+    state = anywhere(net, x, y, priors={0: Gaussian(0.5)})
+    found = state.gradient().copy()
+
+    def energy(_):
+        infer(net, state, x, 0)
+        return state.F
+
+    check.gradient(energy, state.moving, found, max_entries=20 if backend == "numpy" else 4)
+    assert np.all(np.any(xp.asnumpy(found)[:, :36] != 0.5 * xp.asnumpy(state.x_0), axis=-1))
 
 
 def test_the_energy_is_the_errors_and_the_priors(backend):

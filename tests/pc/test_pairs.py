@@ -12,10 +12,11 @@ from numpy.testing import assert_allclose
 from plastic import runs, xp
 from plastic.errors import Diverged, PlasticError
 from plastic.functions import sigmoid
+from plastic.initializers import xavier_normal
 from plastic.parameters import Affine
-from plastic.pc import Network, equilibrium
+from plastic.pc import Network, bp, equilibrium
 from plastic.pc.__main__ import COMMANDS
-from plastic.pc.experiments import erratic, pairs, teacher
+from plastic.pc.experiments import consistency, erratic, images, pairs, teacher
 
 GOLDEN = "pc_toys.npz"
 TINY = {
@@ -26,6 +27,8 @@ TINY = {
     "teacher": "--rates=0.1,0.01 --iterations=2 --points=8 --T=6 --seeds=3,4",
     "erratic": "--rates_pc=0.4,0.5 --rates_bp=0.3,0.4 --rates_gr=0.002,0.003 --rates_ap=0.001,0.002 --iterations=3 "
     "--T=6 --steps_gr=5 --steps_ap=5 --width=4 --seeds=3,4 --few_seeds=1",
+    "machine": "--steps=4",
+    "consistency": "--rates=0.1,0.01 --samples=2 --iterations=3 --T=6 --seeds=3,4",
 }
 ROWS = {
     "interference": 2 * 3,
@@ -34,6 +37,8 @@ ROWS = {
     "trajectory": 4,
     "teacher": 2 * 2 * 2,
     "erratic": 2 * 2 * 2 + 2 * 2,
+    "machine": 3 * 5,
+    "consistency": 2 * 2 * 2,
 }
 
 
@@ -421,6 +426,62 @@ def test_pc_has_no_advantage_with_a_teacher():
 # erratic
 
 
+def test_a_layer_that_learns_too_hears_of_its_own_unit_alone():
+    """BP: w_i += eta v_i (1 - v_i w_i), v_i += eta w_i (1 - v_i w_i), both units for themselves."""
+    _, arrays = measured("trajectory", "--learn_last --rate_pc=0.4 --iterations=6 --small_iterations=4 --T=400")
+    h = {"pc": lambda w, v: (w + v) / (1 + v * v), "bp": lambda w, v: w}
+    for rule, kind in itertools.product(h, ("matched", "small")):
+        w, v, rate = np.zeros(2), np.array([1.0, 2.0]), {"matched": 0.4, "small": 0.05}[kind]
+        for got, output in zip(arrays[f"w/{rule}/{kind}"], arrays[f"outputs/{rule}/{kind}"], strict=True):
+            assert_allclose([got, output], [w, v * w], atol=1e-6)
+            x = h[rule](w, v)
+            dw = x - w if rule == "pc" else v * (1 - v * w)
+            w, v = w + rate * dw, v + rate * x * (1 - v * x)
+
+
+def test_the_machine_settles_and_learns_as_the_closed_form_says():
+    """Held at y, hidden states are h = v y / (1 + v^2); with eta = 1, W becomes h, and the outputs v h."""
+    rows, arrays = measured("machine", "--steps=400 --target=2")
+    states, v = arrays["states"].reshape(3, 401, 5), np.array([2.0, 1.0])
+    assert_allclose(states[:, :, 0], 1)
+    assert_allclose(states[0], [[1, 0, 0, 0, 0]] * 401)
+    assert_allclose(states[1, :, 3:], 2)
+    assert_allclose(states[1, -1, 1:3], 2 * v / (1 + v * v), rtol=1e-6)
+    assert_allclose(states[2, -1, 3:], 2 * v * v / (1 + v * v), rtol=1e-4)
+    assert_allclose(arrays["weights"][2, 0], 2 * v / (1 + v * v), rtol=1e-6)
+    energy = arrays["energy"].reshape(3, 401)
+    assert_allclose(energy[1, [0, -1]], [4, 0.5 * np.sum(4 / (1 + v * v))], rtol=1e-6)
+    assert np.all(np.diff(energy[1:], axis=1) <= 1e-12) and energy[2, -1] < 1e-7
+    assert [row["energy"] for row in rows[401:403]] == energy[1, :2].tolist()
+
+
+def test_the_machine_leaves_a_film():
+    folder, _ = command("machine", "--steps=5", plot=True)
+    assert (folder / "machine.gif").read_bytes()[:6] == b"GIF89a" and (folder / "machine.png").exists()
+    assert not (command("machine", "--steps=5")[0] / "machine.gif").exists()
+
+
+def test_first_steps_are_those_of_the_equations():
+    """BP, all weights 1: w -> 1 - eta, v_0 -> 1 - eta, v_1 -> 1; so outputs (1 - eta)^2 and 1 - eta."""
+    _, arrays = measured("interference", "--grid=quick --iterations=2 --T=300")
+    rates = arrays["first_rates"]
+    assert_allclose(arrays["first/bp"], np.stack([(1 - rates) ** 2, 1 - rates], axis=1), atol=1e-12)
+    h = 2 / 3  # at rest: (1 + y v) / (1 + v v)
+    w, v = 1 + rates * (h - 1), np.stack([1 + rates * h * (0 - h), 1 + rates * h * (1 - h)], axis=1)
+    assert_allclose(arrays["first/pc"], w[:, None] * v, atol=1e-6)
+
+
+def test_alignment_of_a_batch_is_the_mean_of_its_samples():
+    """Two layers: W_1 += eta x^T d W_2^T and W_2 += eta h^T d with d = y - h W_2, sums over the batch."""
+    _, arrays = measured("alignment", "--depths=2 --width=5 --batch_size=3 --seeds=3 --rate=0.1")
+    W, x, y = pairs.draw((3,), 5, 2, "xavier-uniform", 1.0, 3)
+    (first, second), x, y = (each[0] for each in W), x[0], y[0]
+    h, before = x @ first, x @ first @ second
+    d = y - before
+    moved = x @ (first + 0.1 * x.T @ d @ second.T) @ (second + 0.1 * h.T @ d) - before
+    assert_allclose(arrays["alignment/bp"][0, 0], np.mean([cosine(a, b) for a, b in zip(moved, d, strict=True)]))
+
+
 def norms(path):
     """(path, distance, ratio) of [[W_1, W_2, W_3] by time], means over the layers."""
     layers = [np.stack(each) for each in zip(*path, strict=True)]
@@ -475,6 +536,71 @@ def test_paths_and_distances_are_those_of_each_net_alone():
             assert_allclose(got, expected, rtol=1e-9, err_msg=rule)
             (row,) = (row for row in rows if (row["rule"], row["seed"], row["rate"]) == (rule, seed, rate))
             assert_allclose([row["path_length"], row["displacement"], row["ratio"]], expected, rtol=1e-9)
+
+
+def test_cosines_of_a_walk_are_those_of_all_its_steps():
+    rng = np.random.default_rng(0)
+    path = np.cumsum(rng.standard_normal((6, 2, 3, 4, 5)), axis=0)  # times, layers, replicas, matrices
+    path[3] = path[2]  # a step of no length has the cosine 0
+    found = erratic.walked(iter([list(each) for each in path]))
+    flat = path.reshape(6, 2, 3, -1)
+    whole = flat[-1] - flat[0]
+
+    def cosines(steps):
+        lengths = np.linalg.norm(steps, axis=-1) * np.linalg.norm(whole, axis=-1)
+        dots = np.sum(steps * whole, axis=-1)
+        return np.divide(dots, lengths, out=np.zeros_like(dots), where=lengths > 0).mean(axis=(0, 1))
+
+    assert_allclose(found.step_cosine, cosines(np.diff(flat, axis=0)))
+    assert_allclose(found.way_cosine, cosines(flat[1:] - flat[0]))
+    assert_allclose(found.distance, np.linalg.norm(whole, axis=-1).mean(axis=0))
+
+
+def test_the_clean_rules_have_rates_at_which_their_distances_meet():
+    run = runs.Run(command("erratic", f"{TINY['erratic']} --clean".replace("--rates_gr=0.002,0.003 ", ""))[0])
+    assert run.options["rates_gr"] == [0.0005, 0.001, 0.002, 0.004, 0.008]
+    _, arrays = measured("erratic", "--grid=quick --clean --seeds=1,2,3,4,5 --rates_pc=0.4 --rates_bp=0.4 --width=16")
+    assert erratic.compared(arrays, "gr", "ap") is not None
+
+
+def test_consistency_is_that_of_each_net_alone():
+    """The order of the pairs is drawn anew in every pass; the whole path counts."""
+    rows, arrays = measured("consistency", TINY["consistency"])
+    for s, seed in enumerate((3, 4)):
+        generator = xp.generator(seed)
+        x, y = (0.1 * generator.data.standard_normal((2, 32)) for _ in range(2))
+        W = [xavier_normal(generator.init, 32, 32) for _ in range(3)]
+        path, f = [W], sigmoid.value
+        for _ in range(3):
+            for k in generator.shuffle.permutation(2):
+                hidden = inferred(W, x[k, None], y[k, None], 0, f, None)
+                r = [x[k, None], *(f(each) for each in hidden)]
+                errors = [None, None, y[k, None] - r[-1] @ W[-1]]
+                for layer in (1, 0):
+                    slope = r[layer + 1] * (1 - r[layer + 1])
+                    errors[layer] = slope * (errors[layer + 1] @ W[layer + 1].T)
+                W = [each + 0.01 * a.T @ e for each, a, e in zip(W, r, errors, strict=True)]
+                path.append(W)
+        assert_allclose([arrays[f"{name}/bp"][s, 1] for name in ("path", "distance", "ratio")], norms(path), rtol=1e-9)
+        (row,) = (row for row in rows if (row["rule"], row["seed"], row["rate"]) == ("bp", seed, 0.01))
+        assert row["way_cosine"] == arrays["way_cosine/bp"][s, 1]
+
+
+def test_consistency_on_images_is_that_of_the_last_pass(tmp_path):
+    rng = np.random.default_rng(0)
+    sets = {"x_train": rng.random((1010, 2, 2)), "y_train": np.arange(1010) % 10}
+    np.savez("images.npz", **sets, x_test=rng.random((20, 2, 2)), y_test=np.arange(20) % 10)
+    line = "--dataset=images.npz --rates=0.002 --T=6 --seeds=3"
+    _, arrays = measured("consistency", f"{line} --iterations=2")
+    drawn = consistency._of_images(images.load("images.npz"), (3,))
+    every = [[W[0, 0].copy() for W in each] for each in consistency._walk(drawn, (3,), (0.002,), bp, 2, 100, 2)]
+    assert len(every) == 1 + 2 * 10 and every[0][0].shape == (4, 32)
+    found = [arrays[f"{name}/bp"][0, 0] for name in ("path", "distance", "ratio")]
+    assert_allclose(found, norms(every[10:]), rtol=1e-9)
+    few = {key: value[:900] if key.endswith("train") else value for key, value in sets.items()}
+    np.savez("few.npz", **few, x_test=sets["x_train"][:20], y_test=np.arange(20) % 10)
+    words = ["consistency", "--dataset=few.npz"]
+    assert "per_class is 100, but few.npz has 90" in command_lines.error_of(COMMANDS, words, "plastic.pc")[0]
 
 
 def test_pc_and_generec_are_less_erratic():

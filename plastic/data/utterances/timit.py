@@ -103,8 +103,12 @@ def _top(root):
 
 
 def _folders(folder):
+    return [path for path in _entries(folder) if path.is_dir()]
+
+
+def _entries(folder):
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir())
+        return sorted(folder.iterdir())
     except OSError as error:
         raise PlasticError(f"timit: cannot read {folder}: {error.strerror or error}") from None
 
@@ -125,7 +129,7 @@ def _split_of(part, speaker):
 def _sentences(folder):
     """Return {name: (audio file, transcription)} of the sentences of a speaker, but for sa1 and sa2."""
     audio, phn = {}, {}
-    for path in sorted(folder.iterdir()):
+    for path in _entries(folder):
         name, *suffixes = path.name.lower().split(".")
         if suffixes and not name.startswith("sa"):
             audio |= {name: path} if suffixes[-1] == "wav" else {}

@@ -98,7 +98,8 @@ class Learning:
         self.window, self.schedule, self.number = window, schedule, 0
         starts = {"reached": -1.0, "validated": 1.0, "confirmed": -1.0}
         self.state = {name: xp.full(network.count, value, dtype=xp.float_dtype) for name, value in starts.items()}
-        names = ("loss", "rate_penalty", "error")
+        names = ("loss", "rate_penalty", "error", "rate_min", "rate_mean", "rate_max")
+        self.loss = math.nan  # of the trials that `error` has drawn last
         self._last = {name: xp.full(network.count, xp.nan, dtype=xp.float_dtype) for name in names}
         self._trying = []  # the seeds whose last validation error is under the criterion
 
@@ -113,7 +114,7 @@ class Learning:
         value, penalty, record = self.network.step(xp.asarray(stimuli.x), loss, self.penalty, active)
         wrong = signals.decisions(record.output, self.window) != labels
         error = xp.mean(wrong, axis=-1, dtype=xp.float_dtype)
-        self._last = {"loss": value, "rate_penalty": penalty, "error": error}
+        self._last = {"loss": value, "rate_penalty": penalty, "error": error} | rate_range(record.z)
         if number % self.schedule.validate_every:
             self.confirm()
         return value
@@ -129,16 +130,18 @@ class Learning:
 
     def evaluate(self):
         """Return the metrics; seeds that have not reached the goal are validated by a new batch."""
-        errors, reached = np.full(self.network.count, np.nan), xp.asnumpy(self.state["reached"])
+        errors, losses = np.full((2, self.network.count), np.nan)
+        reached = xp.asnumpy(self.state["reached"])
         for replica in np.flatnonzero(reached < 0).tolist():
             errors[replica] = self.state["validated"][replica] = self.error(replica, 1)
+            losses[replica] = self.loss
         if self.number > 0:
             self._trying = self._under_the_criterion()
             self.confirm()
         confirmed = self.state["confirmed"]
         found = {"confirmed_error": xp.where(confirmed < 0, xp.nan, confirmed), "reached": self.state["reached"].copy()}
         confirmed[...] = -1
-        return self._last | {"validation_error": errors} | found
+        return self._last | {"validation_error": errors, "validation_loss": losses} | found
 
     def error(self, replica, batches, generator=None):
         """Return the mean error of a seed on so many new batches, of validation unless another generator is given."""
@@ -148,13 +151,23 @@ class Learning:
             draws = range(place, min(place + together, batches))
             drawn = [self.validation.draw(generator or self.validation.generators[replica]) for _ in draws]
             x, labels = np.concatenate([each.x for each in drawn], axis=1), [each.labels for each in drawn]
-            found = xp.asnumpy(signals.decisions(predict(network, xp.asarray(x)), self.window))
+            output = predict(network, xp.asarray(x))
+            found = xp.asnumpy(signals.decisions(output, self.window))
+            right = xp.asarray(np.concatenate(labels))
+            self.loss = float(xp.asnumpy(signals.classification(output, right, self.window)[0]))
             errors += np.mean(found.reshape(len(drawn), -1) != np.stack(labels), axis=1).tolist()
         return float(np.mean(errors))
 
     def _under_the_criterion(self):
         reached, validated = (xp.asnumpy(self.state[name]) for name in ("reached", "validated"))
         return np.flatnonzero((reached < 0) & (validated < self.schedule.stop_crit)).tolist()
+
+
+def rate_range(z):
+    """Return the least, mean and largest firing rate in Hz of the neurons whose spikes are `z`, one for each seed."""
+    rates = 1000 * signals.rates(z)
+    ranges = {"rate_min": xp.min, "rate_mean": xp.mean, "rate_max": xp.max}
+    return {name: of(rates, axis=(-3, -2, -1)) for name, of in ranges.items()}
 
 
 def _require_extension(run, schedule):
@@ -171,7 +184,7 @@ def _trial(network, stimuli, window):
     """Return what the figures show of the first seed: one trial and its probabilities."""
     loss = functools.partial(signals.classification, labels=xp.asarray(stimuli.labels[:1]), window=window)
     arrays = one_trial.arrays(*network.one(0), xp.asarray(stimuli.x), loss)
-    return arrays | {"probability": np.array(xp.asnumpy(softmax(xp.asarray(arrays["y"]))))}
+    return arrays | {"cues": stimuli.cues[0], "probability": np.array(xp.asnumpy(softmax(xp.asarray(arrays["y"]))))}
 
 
 def _report(run, errors):

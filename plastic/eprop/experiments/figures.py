@@ -1,6 +1,8 @@
 """The figures of pattern generation and of decisions: how training went, one trial of the first seed, one synapse."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -56,28 +58,53 @@ def pattern_trial(runs):
     return fig
 
 
-def decision_trial(answers, runs):
-    """Rasters of inputs, LIF and ALIF neurons, the probability of the two `answers`, and eight learning signals."""
+def decision_trial(answers, populations, runs):
+    """Rasters of inputs and neurons, the probability of the two `answers`, and the learning signals of all neurons.
+
+    populations: the names of the four populations of the input. Cues and the recall are shaded.
+    """
     trials = [plotting.arrays_of(run) for run in runs]
-    populations = []
+    kinds = []
     for arrays in trials:
         n = int(arrays["n_regular"])
-        kinds = ("LIF", arrays["z"][:, :n]), ("ALIF", arrays["z"][:, n:])
-        populations.append([(name, z) for name, z in kinds if z.shape[1]])
-    fig, columns = _columns(runs, [3 + len(kinds) for kinds in populations], 1.7)
-    for axes, arrays, kinds in zip(columns, trials, populations, strict=True):
+        both = ("LIF", arrays["z"][:, :n]), ("ALIF", arrays["z"][:, n:])
+        kinds.append([(name, z) for name, z in both if z.shape[1]])
+    fig, columns = _columns(runs, [3 + len(each) for each in kinds], 1.7)
+    for axes, run, arrays, each in zip(columns, runs, trials, kinds, strict=True):
         _raster(axes[0], arrays["x"], "input neuron")
-        for axis, (name, z) in zip(axes[1:], kinds, strict=False):
+        _name_populations(axes[0], populations, arrays["x"].shape[1])
+        for axis, (name, z) in zip(axes[1:], each, strict=False):
             _raster(axis, z, f"{name} neuron")
         for k, name in enumerate(answers):
             axes[-2].plot(arrays["probability"][:, k], label=name, **plotting.look(k))
         axes[-2].axhline(0.5, color="0.4", linewidth=1, linestyle=":")
         axes[-2].set(ylabel="softmax output", ylim=(-0.05, 1.05))
+        for start, stop, colour in _bands(run, arrays):
+            for axis in axes[:-1]:
+                axis.axvspan(start, stop, color=colour, alpha=0.12, linewidth=0)
         plotting.legend(axes[-2])
-        for k in range(min(8, arrays["L"].shape[1])):
-            axes[-1].plot(arrays["L"][:, k], color=plotting.COLOURS[k], linewidth=1)
-        axes[-1].set(xlabel="time (ms)", ylabel="learning signals")
+        _map(axes[-1], arrays["L"], "neuron", "learning signal")
+        axes[-1].set(xlabel="time (ms)")
     return fig
+
+
+def _bands(run, arrays):
+    """Return (start, stop, colour) of what is shown: each cue in the colour of its answer, and the recall in grey."""
+    options, T = run.options, len(arrays["x"])
+    spacing = options.get("t_cue_spacing", options["t_cue"])
+    ends = [(k + 1) * spacing for k in range(len(arrays["cues"]))]
+    cues = [
+        (end - options["t_cue"], end, plotting.look(int(cue))["color"])
+        for end, cue in zip(ends, arrays["cues"], strict=True)
+    ]
+    return [*cues, (T - options["t_recall"], T, "0.5")]
+
+
+def _name_populations(axis, names, n_in):
+    """Write the names of populations of equal size to the right of a raster."""
+    for k, name in enumerate(names):
+        place = (k + 0.5) * n_in / len(names) - 0.5
+        axis.text(1.01, place, name, transform=axis.get_yaxis_transform(), va="center", fontsize="small")
 
 
 _TERMS = {
@@ -104,16 +131,116 @@ def synapse(runs):
     return fig
 
 
-PATTERN = {"learning": loss, "trial": pattern_trial, "synapse": synapse}
-EVIDENCE = PATTERN | {"learning": errors, "trial": functools.partial(decision_trial, ("left", "right"))}
-STORE_RECALL = EVIDENCE | {"trial": functools.partial(decision_trial, ("zero", "one"))}
+def earned(runs):
+    """Mean reward of new episodes and of those of training over the batches, and the goal."""
+    fig, axis = plotting.figure(**_SEVERAL if len(runs) > 1 else {"width": 5.5})
+    for index, run in enumerate(runs):
+        options = run.options
+        name = f"{_RULES[options['rule']]}, {options['feedback']} feedback, seed {options['seed']}, "
+        labels = {"reward": "new episodes", "training_reward": "training batch"}
+        if len(runs) > 1:
+            labels = {"reward": f"{name}new episodes"}
+        iterations, values = plotting.over_epochs(run.metrics(), labels)
+        plotting.curves(axis, iterations, values, start=index if len(runs) > 1 else 0)
+    for number, goal in enumerate(sorted({float(plotting.arrays_of(run)["goal"]) for run in runs})):
+        axis.axhline(goal, color="0.4", linewidth=1, linestyle=":", label=None if number else "goal")
+    plotting.legend(axis)
+    axis.set(xlabel="batch of episodes", ylabel="mean reward", ylim=(-0.02, 1.02), title="Learning by rewards")
+    return fig
+
+
+def compared(runs):
+    """The two gradients of each verification of the first seed side by side as maps; runs lie below one another."""
+    rows = [(run, name) for run in runs for name in _verifications(run)]
+    fig, axes = plotting.figure(rows=len(rows), columns=3, width=3.4, height=3.2)
+    for (left, middle, right), (run, name) in zip(np.reshape(axes, (len(rows), 3)), rows, strict=True):
+        arrays = plotting.arrays_of(run)
+        pair = [
+            np.concatenate([arrays[f"{name}/{way}/{part}"] for part in ("W_in", "W_rec")]) for way in ("one", "two")
+        ]
+        for axis, values, title in zip((left, middle), pair, _WAYS[name], strict=True):
+            _map(axis, values.T, "presynaptic (inputs, then neurons)", "gradient")
+            axis.set(xlabel="postsynaptic neuron", title=title)
+        _map(right, (pair[0] - pair[1]).T, "presynaptic", "difference")
+        right.set(xlabel="postsynaptic neuron", title="their difference")
+    return fig
+
+
+def verified(runs):
+    """Rasters of inputs and neurons, learning signals and traces, of the first verification of each run."""
+    fig, columns = _columns(runs, [4] * len(runs), 1.7)
+    for axes, run in zip(columns, runs, strict=True):
+        arrays, name = plotting.arrays_of(run), _verifications(run)[0]
+        _raster(axes[0], arrays[f"{name}/x"], "input neuron")
+        _raster(axes[1], arrays[f"{name}/z"], "neuron")
+        _map(axes[2], arrays[f"{name}/L"], "neuron", "learning signal")
+        _map(axes[3], arrays[f"{name}/e"], "synapse", "trace $e$")
+        axes[3].set(xlabel="time (ms)")
+        axes[0].set_title(name, fontsize="medium")
+    return fig
+
+
+def _verifications(run):
+    return [name for name in _WAYS if f"{name}/x" in plotting.arrays_of(run)]
+
+
+_WAYS = {
+    "factorization_vs_BPTT": ("sum of dE/dz e", "BPTT"),
+    "hardcoded_vs_autodiff": ("e-prop online", "e-prop by the sweep"),
+}
+
+
+def episode(runs):
+    """Rasters of inputs and neurons, the policy, the value, and learning signals; each run has a column."""
+    fig, columns = _columns(runs, [5] * len(runs), 1.5)
+    for axes, run in zip(columns, runs, strict=True):
+        arrays = plotting.arrays_of(run)
+        if arrays["x"].dtype == bool:
+            _raster(axes[0], arrays["x"], "input neuron")
+        else:
+            axes[0].imshow(arrays["x"].T, aspect="auto", origin="lower", cmap="Greys", interpolation="nearest")
+            axes[0].set(ylabel="input current")
+            axes[0].grid(False)
+        _raster(axes[1], arrays["z"], "neuron")
+        steps, actions = arrays["steps"], arrays["actions"]
+        for k in range(arrays["probability"].shape[1]):
+            axes[2].plot(arrays["probability"][:, k], label=f"action {k}", **plotting.look(k))
+            chosen = steps[actions == k]
+            axes[2].plot(chosen, np.full(len(chosen), 1.05), "|", color=plotting.COLOURS[k])
+        axes[2].set(ylabel="policy", ylim=(-0.05, 1.1))
+        plotting.legend(axes[2])
+        axes[3].plot(arrays["value"], **plotting.look(0))
+        axes[3].set(ylabel="value")
+        _map(axes[4], arrays["L"], "neuron", "learning signal")
+        axes[4].set(xlabel="time (ms)")
+    return fig
+
+
+def traces(runs):
+    """Filtered eligibility traces of the recurrent synapses that the trial would change most; each run has a column."""
+    fig, columns = _columns(runs, [1] * len(runs), 4.0)
+    for (axis,), run in zip(columns, runs, strict=True):
+        _map(axis, plotting.arrays_of(run)["traces/ebar"], "synapse, by the neuron it leads to", r"trace $\bar{e}$")
+        axis.set(xlabel="time (ms)")
+    return fig
+
+
+_Figures = dict[str, Callable[..., Any]]
+_OF_ONE: _Figures = {"synapse": synapse, "traces": traces}
+_LEFT_RIGHT = functools.partial(decision_trial, ("left", "right"), ("left", "right", "recall", "noise"))
+_ZERO_ONE = functools.partial(decision_trial, ("zero", "one"), ("zero", "one", "store", "recall"))
+PATTERN: _Figures = {"learning": loss, "trial": pattern_trial, **_OF_ONE}
+EVIDENCE: _Figures = {"learning": errors, "trial": _LEFT_RIGHT, **_OF_ONE}
+STORE_RECALL: _Figures = {"learning": errors, "trial": _ZERO_ONE, **_OF_ONE}
+REWARD: _Figures = {"learning": earned, "trial": episode, **_OF_ONE}
+VERIFY: _Figures = {"gradients": compared, "trial": verified}
 """The figures by the names of their files."""
 
 
 _SEVERAL = {"width": 6.0, "height": 4.5}
 """Inches of a panel that has room for the legend of several runs."""
 
-_RULES = {"bptt": "BPTT", "eprop": "e-prop", "online": "e-prop online"}
+_RULES = {"bptt": "BPTT", "eprop": "e-prop", "online": "e-prop online", "no_traces": "no traces"}
 
 
 def _names(runs):
@@ -141,4 +268,16 @@ def _raster(axis, spikes, label):
     times, neurons = np.nonzero(spikes)
     axis.plot(times, neurons, "|", color="black", markersize=2.5, markeredgewidth=0.6)
     axis.set(ylabel=label, ylim=(-1, spikes.shape[1]), xlim=(0, spikes.shape[0]))
+    axis.grid(False)
+
+
+def _map(axis, values, label, bar):
+    """Draw values (T, n) as a map, white at 0, clipped where 1 % of those that are not 0 are larger."""
+    some = np.abs(values[values != 0])
+    most = np.quantile(some, 0.99) if some.size else 1.0
+    image = axis.imshow(
+        values.T, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest"
+    )
+    axis.figure.colorbar(image, ax=axis, label=bar)
+    axis.set(ylabel=label)
     axis.grid(False)

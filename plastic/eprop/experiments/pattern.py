@@ -9,6 +9,7 @@ from plastic import parameters, require, runs, training, xp
 from plastic.data.sources import Repeated
 from plastic.eprop import gradients, inputs, signals
 from plastic.eprop.experiments import figures, one_trial
+from plastic.eprop.experiments.decisions import rate_range
 from plastic.eprop.experiments.options import PLOT, require_step
 from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, published_weights, restored
 from plastic.eprop.experiments.verify import compared
@@ -53,8 +54,8 @@ def pattern(
 
     Gradient descent on 1/2 sum (y - y*)^2 + reg/2 sum (rate - reg_rate)^2; each seed has its own input and target. The
     run folder, results/eprop/pattern-..., gets config.json, metrics.csv (loss; loss_reg, half the summed squares of
-    rate - reg_rate in spikes per ms; mean rate in Hz), checkpoint.h5, arrays.h5 and figures. Seeds govern everything,
-    the input spikes too.
+    rate - reg_rate in spikes per ms; least, mean and largest rate in Hz), checkpoint.h5, arrays.h5 and figures. Seeds
+    govern everything, the input spikes too.
 
     Args:
         n_batch: rows of the batch; all have the same target.
@@ -147,12 +148,13 @@ def _neurons(thr, dampening_factor):
 
 
 def _evaluate(network, x, loss, reg_rate):
-    """Return the loss, the regulariser without its strength, and the mean rate in Hz, of the present weights."""
+    """Return the loss, the regulariser without its strength, and rates in Hz, of the present weights."""
     record = network.simulate(x)
     value, _ = loss(record.output)
     penalty, _ = signals.rate_penalty(record.z, reg_rate / 1000, 0.5)
-    rate = 1000 * xp.mean(signals.rates(record.z), axis=(-3, -2, -1))
-    return {"loss": value, "loss_reg": penalty, "rate": rate}
+    rates = rate_range(record.z)
+    rates["rate"] = rates.pop("rate_mean")
+    return {"loss": value, "loss_reg": penalty} | rates
 
 
 def _trial(network, x, target):

@@ -53,7 +53,9 @@ class PlasticNetwork:
     """
 
     def __init__(self, draws, neurons, kappa, optimizer, *, rule, learning_signals, readout_decay=0.0):
-        """Stack the weights that `published_weights` drew of every seed; they are moved by "bptt", "eprop" or "online".
+        """Stack the weights that `published_weights` drew of every seed.
+
+        rule: what moves them, "bptt", "eprop", "online" or "no_traces".
 
         readout_decay: where `learning_signals` are "adaptive", the decay of feedback and readout weights in a step.
         """
@@ -82,18 +84,27 @@ class PlasticNetwork:
         record = self.simulate(x)
         value, err = loss(record.output)
         extra, R = penalty(record.z)
+        self.learn(record, err, R, active)
+        return value, extra, record
+
+    def learn(self, record, err, R, active=1.0):
+        """Change the weights by one step, from the `record` of a simulation, err = dE/doutput and R = dE_reg/dz.
+
+        active: that of `step`.
+        """
         found = self.gradients(record, err, R)
         grads = {name: found["W_out" if name == "B" else name] for name in self.parameters}
         self.optimizer.step(self.parameters, grads, self.state["moments"], lr=self.optimizer.lr * active)
         if "B" in self.parameters:  # adaptive feedback: W_out and B get the same changes, and decay until they agree
             for name in ("W_out", "B"):
                 self.parameters[name] *= 1 - self.readout_decay * active
-        return value, extra, record
 
     def gradients(self, record, err, R):
         """Return the gradients of the rule from the `record` of a simulation, err = dE/doutput and R = dE_reg/dz."""
         if self.rule == "bptt":
             return gradients.bptt_gradients(self.network, record, err, R)
+        if self.rule == "no_traces":
+            return without_traces(self.network, record, err, R, self.feedback)
         rule = gradients.online_gradients if self.rule == "online" else gradients.eprop_gradients
         return rule(self.network, record, err, R, feedback=self.feedback)
 
@@ -104,3 +115,20 @@ class PlasticNetwork:
         weights = {name: getattr(self.network, name)[replica] for name in ("W_in", "W_rec", "W_out")}
         feedback = None if self.feedback is None else self.feedback[replica]
         return dataclasses.replace(self.network, **weights), feedback
+
+
+def forgetful(network):
+    """Return a spiking `network` whose e-prop has no eligibility traces: e^t = psi^t p^t of the same step alone.
+
+    Its neurons forget in one step, do not adapt, and its readout does not filter, in the gradient only: a gradient
+    takes spikes and pseudo-derivatives from the record of the network as it is.
+    """
+    neurons = dataclasses.replace(network.neurons, alpha=0.0, beta=None)
+    return dataclasses.replace(network, neurons=neurons, kappa=0.0)
+
+
+def without_traces(network, record, err, R, feedback):
+    """Return e-prop's gradients with the traces of neurons' synapses cut off; the readout learns as with them."""
+    whole = gradients.eprop_gradients(network, record, err, R, feedback=feedback)
+    cut = gradients.eprop_gradients(forgetful(network), record, err, R, feedback=feedback)
+    return whole | {name: cut[name] for name in ("W_in", "W_rec")}

@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from plastic import require, runs, xp
+from plastic import affine, require, runs, xp
 from plastic.eprop import gradients, signals, spiking
+from plastic.eprop.experiments import figures
 from plastic.eprop.spiking import Neurons, SpikingNetwork, decay
 from plastic.errors import PlasticError
 
-_TRIES = 1000
+_TRIES, _PARTS = 1000, ("W_in", "W_rec")
 _Which = Literal["factorization_vs_BPTT", "hardcoded_vs_autodiff"]
 SETTINGS = {"factorization_vs_BPTT": (50, 2), "hardcoded_vs_autodiff": (10, 3)}
 """Steps and n_ref of the published verifications."""
@@ -23,12 +24,15 @@ def _readable(*, which, seeds, **_):
     return f"{which or 'both'}-{seeds}"
 
 
-@runs.experiment("eprop", seed=None, seeds=(1, 2, 3, 4, 5), dtype="float64", resume=False, readable=_readable)
+@runs.experiment(
+    "eprop", draw=figures.VERIFY, seed=None, seeds=(1, 2, 3, 4, 5), dtype="float64", resume=False, readable=_readable
+)
 def verify(run, which: _Which | None = None, *, tolerance: float | None = None):
     """Verify numerically that two ways to the same gradient agree; fail where one relative difference is too large.
 
-    The run folder, results/eprop/verify-..., gets config.json and metrics.csv, with a row for each verification and
-    seed. Where a verification fails, nothing is written, and the exit code is 2. Networks and inputs of a seed are
+    The run folder, results/eprop/verify-..., gets config.json, metrics.csv, with a row for each verification and seed,
+    arrays.h5 and the published figures of the first seed: both gradients as maps, and spikes, learning signals and
+    traces. Where a verification fails, nothing is written, and the exit code is 2. Networks and inputs of a seed are
     drawn until there are spikes.
 
     Args:
@@ -47,21 +51,43 @@ def verify(run, which: _Which | None = None, *, tolerance: float | None = None):
         for seed, each in found.items():
             lines.append(f"seed {seed}: relative differences W_in {each['W_in']:.1e}, W_rec {each['W_rec']:.1e}")
         lines.append(f"{name}: all within {limit:g}")
+    shown = [trial(name, run.seeds[0]) for name in (SETTINGS if which is None else (which,))]
     run.begin()
     run.log(rows)
+    run.save_arrays({name: array for arrays in shown for name, array in arrays.items()})
     return lines
 
 
 def differences(which, seed):
-    """Return {"W_in": difference, "W_rec": difference} of the verification `which`, relative to the largest entry.
+    """Return {"W_in": difference, "W_rec": difference} of the verification `which`, relative to the largest entry."""
+    found = compared(*_active(which, seed)[1])
+    return {name: difference / largest for name, (difference, largest) in found.items()}
+
+
+def trial(which, seed):
+    """Return what the figures show of `which`: {"WHICH/one/W_in", .., "two/W_rec", "x", "z", "L", "e"}."""
+    (network, x, target), pair = _active(which, seed)
+    record = gradients.simulate(network, x)
+    _, err = signals.regression(record.output, target)
+    total = which == "factorization_vs_BPTT"
+    L = spiking.ideal_learning_signals(network, record, err) if total else err @ affine.transposed(network.W_out)
+    e = [(each.e if total else each.ebar).reshape(-1).copy() for each in spiking.eligibility_traces(network, record)]
+    found = {f"{way}/{name}": grads[name] for way, grads in zip(("one", "two"), pair, strict=True) for name in _PARTS}
+    found |= {"x": x[:, 0], "z": record.z[:, 0], "L": L[:, 0], "e": xp.stack(e)}
+    return {f"{which}/{name}": np.array(xp.asnumpy(array)) for name, array in found.items()}
+
+
+def _active(which, seed):
+    """Return ((network, x, target), the two gradients) of a verification.
 
     Inputs and weights are drawn anew, by the `seed`, until some neuron spikes, so that there is a gradient to compare.
     """
     generator = np.random.default_rng(seed)
     for _ in range(_TRIES):
-        found = compared(*_gradients(which, *_draw(generator, *SETTINGS[which])))
-        if all(largest != 0 for _, largest in found.values()):
-            return {name: difference / largest for name, (difference, largest) in found.items()}
+        drawn = _draw(generator, *SETTINGS[which])
+        pair = _gradients(which, *drawn)
+        if all(largest != 0 for _, largest in compared(*pair).values()):
+            return drawn, pair
     raise AssertionError(f"no activity in {_TRIES} draws")
 
 
@@ -71,7 +97,7 @@ def compared(first, second):
     def largest(array):
         return float(xp.asnumpy(xp.max(xp.abs(array))))
 
-    return {name: (largest(first[name] - second[name]), largest(second[name])) for name in ("W_in", "W_rec")}
+    return {name: (largest(first[name] - second[name]), largest(second[name])) for name in _PARTS}
 
 
 def _gradients(which, network, x, target):

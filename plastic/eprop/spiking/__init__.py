@@ -10,8 +10,9 @@ One step of dt = 1 ms, for neurons j with inputs x_i and spikes z_j (Bellec, Sch
 
     psi^t = (gamma / theta) max(0, 1 - |u^t|), 0 while refractory         the pseudo-derivative dz/dv
 
-A step takes its input at once and the recurrent spikes with a delay of one step. W_rec connects no neuron to itself:
-its diagonal counts as 0. The readout filters what the spikes send, y^t = kappa y^{t-1} + g_out z^t W_out (+ b_out).
+A step takes its input at once, and the spikes of other neurons with a delay of one step. With a longer `delay` these
+are z^{t-delay} in the current, while the reset stays as it is. W_rec connects no neuron to itself: its diagonal is 0.
+The readout filters what the spikes send, y^t = kappa y^{t-1} + g_out z^t W_out (+ b_out).
 
 | symbol | meaning | default |
 |---|---|---|
@@ -33,6 +34,7 @@ carry leading replica axes; a constant is a number or (..., 1, n).
 """
 
 from plastic.eprop.spiking.chunks import SpikingTraces, eprop, require_traces, traces_after
+from plastic.eprop.spiking.constants import constant_gradients
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork, decay
 from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, predict, simulate
 from plastic.eprop.spiking.sweep import bptt, ideal_learning_signals
@@ -49,6 +51,7 @@ __all__ = [
     "SpikingTraces",
     "Traces",
     "bptt",
+    "constant_gradients",
     "decay",
     "eligibility_traces",
     "eprop",

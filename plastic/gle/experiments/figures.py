@@ -1,13 +1,11 @@
-"""The figures of the experiments, drawn from the files of their runs: of one run, or of several as curves of their own.
+"""The figures of the lag line and the lag net, drawn from the files of their runs: of one run, or of several.
 
-Of a run with several seeds, those of the lag line and the lag net show the first.
+Of a run with several seeds they show the first.
 """
 
 import numpy as np
 
 from plastic import plotting
-from plastic.errors import PlasticError
-from plastic.evaluations import confusion
 
 _MODELS = {
     "gle": "GLE",
@@ -28,6 +26,8 @@ _MEAN_OF = 40  # records that a point of the loss of the lag line is the mean of
 _STUDENTS = {"gle": "GLE", "am": "adjoint method"}
 _ERRORS = {"gle": r"$\tilde{e}$ (GLE)", "am": r"$\lambda$ (adjoint)"}
 _TEACHER = (-0.5, 1.0)  # the weights that the students of the lag net learn
+_TAU_R = (1.0, 0.1)  # of the two neurons of each layer, whose tau_m is 1
+_ANGULAR = (0.49, 1.07, 1.98)  # frequencies of the input of the lag net
 _LEAST = 1e-16  # of a loss on a logarithmic axis
 
 
@@ -145,14 +145,57 @@ def lag_net_spectra(runs):
             below.plot(omega[there], arrays["spectrum/phase"][there, column], "os^D"[place % 4], **look)
     for column, kind in enumerate(("instantaneous neuron", "retarded neuron")):
         axes[0, column].set_title(kind, fontsize="medium")
-        axes[1, column].set(xlabel=r"angular frequency $\omega$", ylim=(-np.pi, np.pi))
+        axes[1, column].set(xlabel=r"angular frequency $\omega$ (rad per time unit)", ylim=(-np.pi, np.pi))
         axes[1, column].axhline(0, color="0.5", linewidth=1)
+        for axis in axes[:, column]:
+            _over_frequencies(axis)
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel(r"phase of $\tilde{e}$ against $\lambda$ (rad)")
     plotting.legend(axes[0, 0])
     if len(runs) > 1:
         plotting.legend(axes[1, 0])
     return fig
+
+
+def lag_net_phases(runs):
+    """Phases of GLE's errors and of the adjoint against the error at the top (Fig. 6).
+
+    Before learning, and with the weights that GLE has at t = 120; beside them what two layers in a row give: an error
+    is advanced by arctan(omega tau_m) - arctan(omega tau_r) in each.
+    """
+    fig, axes = plotting.figure(2, 2, height=2.8, sharex=True, sharey=True)
+    for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
+        omega = arrays["spectrum/omega"]
+        for row, before in enumerate(("", "early/")):
+            for column, axis in enumerate(axes[row]):
+                for index, (student, label) in enumerate(_ERRORS.items(), start=2 * place):
+                    amplitudes = arrays[f"{before}spectrum/{student}"][:, column]
+                    there = (omega > 0) & (amplitudes > 0.1 * amplitudes.max())
+                    look = {"color": plotting.look(index)["color"], "markersize": 5, "label": name + label}
+                    axis.plot(
+                        omega[there], arrays[f"{before}phase/{student}"][there, column], "os^D"[index % 4], **look
+                    )
+    curve = np.geomspace(0.05, omega.max(), 100)
+    for tau_r, column in zip(_TAU_R, axes.T, strict=True):
+        for axis in column:
+            axis.plot(curve, 2 * (np.arctan(curve) - np.arctan(tau_r * curve)), color="0.6", zorder=0, label="theory")
+            _over_frequencies(axis)
+            axis.set(ylim=(-np.pi, np.pi))
+        column[-1].set_xlabel(r"angular frequency $\omega$ (rad per time unit)")
+    for axis, kind in zip(axes[0], ("instantaneous neuron", "retarded neuron"), strict=True):
+        axis.set_title(kind, fontsize="medium")
+    for axis, when in zip(axes[:, 0], ("before learning", "weights of t = 120"), strict=True):
+        axis.set_ylabel(f"phase against the top\nerror (rad), {when}")
+    plotting.legend(axes[0, 0])
+    return fig
+
+
+def _over_frequencies(axis):
+    """Make the axis of frequencies logarithmic, with a mark at each frequency of the input."""
+    for omega in _ANGULAR:
+        axis.axvline(omega, color="0.8", linewidth=1, linestyle=":", zorder=0)
+    plotting.log_scale(axis, "x")
+    axis.set_xlim(0.1, None)
 
 
 def lag_net_learning(runs):
@@ -170,7 +213,9 @@ def lag_net_learning(runs):
     left.set(xlabel="time", ylabel="weights of the first layer", title="Weights")
     right.set(xlabel="time", ylabel="loss", title="Loss")
     plotting.log_scale(right, "y")
-    _logarithmic(right)
+    for axis in (left, right):
+        axis.set_xlim(0.01 * arrays["time"][-1], None)
+        _logarithmic(axis)
     plotting.legend(left)
     return fig
 
@@ -191,42 +236,11 @@ def _of_first_seed(run):
     return {name: array if name in common else array[0] for name, array in arrays.items()}
 
 
-def accuracy(runs):
-    """Accuracy and loss over the epochs, mean and standard deviation of the seeds (Fig. 8).
-
-    Of several runs, on the test set, or on the validation set where they know no other.
-    """
-    found, alone = [run.metrics() for run in runs], len(runs) == 1
-    sets = _sets(found)
-    what = "architecture" if runs[0].experiment == "mnist1d" else "dataset"
-    names = plotting.labels(runs, [run.options[what] for run in runs])
-    fig, (left, right) = plotting.figure(columns=2)
-    for place, (metrics, name) in enumerate(zip(found, names, strict=True)):
-        shown = {each: each for each in sets} if alone else {sets[0]: name}
-        learning = {"train_accuracy": "train"} if alone else {}
-        columns = {f"{each}_accuracy": label for each, label in shown.items()} | learning
-        epochs, values = plotting.over_epochs(metrics, columns)
-        if alone:
-            values["train"][:, 0] = float("nan")  # there was none before training
-        percent = {label: 100 * each for label, each in values.items()}
-        plotting.curves(left, epochs, percent, deviation=True, start=place)
-        epochs, losses = plotting.over_epochs(metrics, {f"{each}_loss": label for each, label in shown.items()})
-        plotting.curves(right, epochs, losses, deviation=True, start=place)
-    of = "" if alone else f", {sets[0]} set"
-    left.set(xlabel="epoch", ylabel=f"accuracy (%){of}", ylim=(0, 100), title="Classification")
-    right.set(xlabel="epoch", ylabel=f"cross-entropy of all steps{of}", title="Loss")
-    return fig
-
-
-def _sets(found):
-    """Return the sets whose accuracy and loss are shown of runs with these metrics, test before validation."""
-    known = [name for name in ("test", "validation") if all(f"{name}_accuracy" in metrics for metrics in found)]
-    if not known:
-        raise PlasticError("the runs have no accuracy in common: some were tested in every epoch, some only validated")
-    return known if len(found) == 1 else known[:1]
-
-
 OF_LAGLINE = {"lagline": lag_line}
-OF_LAGNET = {"traces": lag_net_traces, "spectra": lag_net_spectra, "learning": lag_net_learning}
-OF_SEQUENCES = {"accuracy": accuracy, "confusion": confusion}
+OF_LAGNET = {
+    "traces": lag_net_traces,
+    "spectra": lag_net_spectra,
+    "phases": lag_net_phases,
+    "learning": lag_net_learning,
+}
 """The figures of the experiments by the names of their files."""

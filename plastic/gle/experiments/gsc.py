@@ -11,7 +11,7 @@ from plastic.data.speech.batches import Balanced, Batches, fixed
 from plastic.data.speech.features import mel_filters, stretch
 from plastic.errors import PlasticError
 from plastic.evaluations import Evaluations, confusion
-from plastic.gle.experiments import figures, seeds, sequence_classifier
+from plastic.gle.experiments import seeds, sequence_classifier, sequence_figures
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.networks import Network, uniform_layers
 from plastic.optimizers import SGD, Adam, Plateau, Stairs
@@ -39,7 +39,7 @@ def _classes(run):
     return speech.info(run.option("dataset"), run.options.get("full", False))[0]
 
 
-_FIGURES = figures.OF_SEQUENCES | {"confusion": functools.partial(confusion, names=_classes)}
+_FIGURES = sequence_figures.OF_SEQUENCES | {"confusion": functools.partial(confusion, names=_classes)}
 
 
 @runs.experiment("gle", draw=_FIGURES, restore=restore, length="max_epochs", readable=_readable, seed=115)

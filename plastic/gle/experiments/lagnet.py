@@ -19,6 +19,7 @@ _ANGULAR = (0.49, 1.07, 1.98)  # frequencies of the input
 _EVERY = 20  # blocks from one evaluation to the next
 _STUDENTS = {"gle": GLE, "am": AM}
 _BINS = 30  # frequencies of the spectra
+_EARLY = 120.0  # the time at which GLE has the weights of the second spectra, as in the figure of the paper
 _MEAN_OF_ERRORS, _MEAN_OF_LOSS = 500, 100  # Euler steps
 
 
@@ -58,7 +59,8 @@ def lagnet(
 
     Two students of one teacher learn the two weights of their first layer, by GLE in every step and by the adjoint
     method over windows. The run folder, results/gle/lagnet-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5
-    (every step, and spectra of the errors) and figures. Seed 5 begins with the weights of the published run.
+    (every step, and spectra of the errors before learning, and with the weights that GLE has at t = 120) and figures.
+    Seed 5 begins with the weights of the published run.
 
     Args:
         t: duration.
@@ -103,7 +105,14 @@ def lagnet(
         checkpoint_every=10 * _EVERY,
         advice="try smaller learning rates or gamma",
     )
-    run.save_arrays(_measured(records.arrays() | {"time": inputs.times(total, t)}, start_learning_step, dt))
+    arrays = records.arrays() | {"time": inputs.times(total, t)}
+    early = arrays["w/gle"][..., min(round(_EARLY / dt), total - 1), :][..., None, :]
+    still = Students(early, start_learning_step + 1, start_learning_step, update_every, dt, gamma, *rates)
+    held = _without_learning(Records(still, x[: start_learning_step + 1]))
+    arrays = _measured(arrays, start_learning_step, dt) | {
+        f"early/{name}": each for name, each in _spectra(held, start_learning_step).items()
+    }
+    run.save_arrays(arrays)
     return _report(run)
 
 
@@ -149,23 +158,42 @@ class Records:
         return arrays | {f"w/{name}": kept[f"w_{name}"] for name in _STUDENTS}
 
 
+def _without_learning(records):
+    """Let students with the weights that they are given take their steps before learning; return the records."""
+    for number in range(1, blocks.count(len(records.x)) + 1):
+        records.take(number)
+    return records.arrays()
+
+
 def _measured(arrays, start, dt):
     """Return the records with what the figures show of them, all of it over time but for the spectra.
 
-    mean_error: of e~ over 500 steps around each. loss/time, loss/<student>: means over 100 steps. spectrum/omega;
-    spectrum/<student> (..., frequencies, 2): amplitudes of e~ and lambda in the `start` steps before learning;
-    spectrum/phase: of e~ against lambda.
+    mean_error: of e~ over 500 steps around each. loss/time, loss/<student>: means over 100 steps. spectrum/omega, and
+    what `_spectra` gives of the `start` steps before learning.
     """
-    errors = {name: arrays[f"error/{name}"].astype(float) for name in _STUDENTS}
-    e, lam = (np.fft.rfft(error[..., :start, :], axis=-2)[..., :_BINS, :] for error in errors.values())
-    found = {"mean_error": _running_mean(errors["gle"], min(_MEAN_OF_ERRORS, len(arrays["time"])))}
-    found |= {f"spectrum/{name}": 2 / start * np.abs(values) for name, values in (("gle", e), ("am", lam))}
+    errors = arrays["error/gle"].astype(float)
+    found = {"mean_error": _running_mean(errors, min(_MEAN_OF_ERRORS, len(arrays["time"])))}
     found |= {"spectrum/omega": 2 * np.pi * np.fft.rfftfreq(start, dt)[:_BINS]}
-    found |= {"spectrum/phase": np.angle(e * lam.conj())}
     found |= {"loss/time": _means(arrays["time"])}
     for name in _STUDENTS:
         found[f"loss/{name}"] = _means((arrays[f"output/{name}"].astype(float) - arrays["teacher"]) ** 2)
-    return arrays | found
+    return arrays | found | _spectra(arrays, start)
+
+
+def _spectra(arrays, start):
+    """Return the spectra of the first `start` steps, (..., frequencies, 2) for the two neurons of the first layer.
+
+    spectrum/<student>: amplitudes of e~ and lambda. spectrum/phase: of e~ against lambda. phase/<student>: of e~ and
+    lambda against the error at the top, teacher - output.
+    """
+    found, waves = {}, {}
+    for name in _STUDENTS:
+        error = arrays[f"error/{name}"][..., :start, :].astype(float)
+        top = arrays["teacher"][..., :start].astype(float) - arrays[f"output/{name}"][..., :start]
+        waves[name] = np.fft.rfft(error, axis=-2)[..., :_BINS, :]
+        found[f"spectrum/{name}"] = 2 / start * np.abs(waves[name])
+        found[f"phase/{name}"] = np.angle(waves[name] * np.fft.rfft(top, axis=-1)[..., :_BINS, None].conj())
+    return found | {"spectrum/phase": np.angle(waves["gle"] * waves["am"].conj())}
 
 
 def _running_mean(array, width):

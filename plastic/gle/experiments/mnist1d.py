@@ -1,38 +1,49 @@
 """MNIST-1D, one sample in each Euler step (Ellenberger et al. 2024, Fig. 8)."""
 
 import dataclasses
+import pathlib
 from typing import Literal
 
 import numpy as np
 
 from plastic import classifier, data, require, runs, xp
+from plastic.data.mnist1d import CLASSES, PUBLISHED, Deformation, generate
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
 from plastic.evaluations import Evaluations, best_of, told
-from plastic.gle.experiments import figures, seeds, sequence_classifier
+from plastic.functions import log_softmax
+from plastic.gle.experiments import seeds, sequence_classifier, sequence_figures
 from plastic.gle.experiments.sequence_classifier import SequenceClassifier
 from plastic.gle.lag_features import lag_features
 from plastic.gle.networks import Network, uniform_layers
 from plastic.optimizers import Plateau
 
 _SET, _DT, _STEPS, _CLASSES = "MNIST-1D-360", 0.2, 360, 10
+_SAMPLES = 5000  # of the published data
 _RATES = {"plastic_e2e": 5e-3, "plastic_e2e_42k": 2.5e-3, "static_lagnet": 5e-3}  # for 72 steps
 _CHUNK = 1000  # samples at once, where nothing is learned
 _EQUAL, _LAGGED = {"plastic_e2e": 17, "plastic_e2e_42k": 30}, {"plastic_e2e": 36, "plastic_e2e_42k": 60}
+_READ = {"ce": None, "nll": log_softmax}
 
 
-def restore(arrays, *, architecture, **_):
+def restore(arrays, *, architecture, loss, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
-    predict(x) takes samples (batch, 360) of the host, as training has them, and gives the outputs summed over the steps
-    (..., batch, classes) from rest. The network is that of the best epoch where there was a validation set.
+    predict(x) takes samples (batch, T) or (batch, T, n_0) of the host, as training has them, and gives what is read
+    summed over the steps (..., batch, classes) from rest. The network is that of the best epoch where there was a
+    validation set.
     """
     net = network(architecture, sequence_classifier.layers_of(best_of(arrays)))
-    return net, lambda x: sequence_classifier.summed(net, steps_first(features(architecture, x)))
+    more = {"read": _READ[loss]} if _READ[loss] else {}
+    return net, lambda x: sequence_classifier.summed(net, steps_first(features(architecture, x)), **more)
+
+
+def _readable(*, architecture, dataset, seeds, **_):
+    return "-".join([architecture, *([] if dataset == _SET else [pathlib.Path(dataset).stem]), seeds])
 
 
 @runs.experiment(
-    "gle", draw=figures.OF_SEQUENCES, restore=restore, length="max_epochs", readable="{architecture}-{seeds}", seed=42
+    "gle", draw=sequence_figures.OF_MNIST1D, restore=restore, length="max_epochs", readable=_readable, seed=42
 )
 def mnist1d(
     run,
@@ -41,46 +52,68 @@ def mnist1d(
     max_epochs: int = 150,
     batch_size: int = 100,
     learning_rate: float | None = None,
+    loss: Literal["ce", "nll"] = "ce",
     validation: float = 0.0,
+    dataset: str = _SET,
+    num_samples: int = _SAMPLES,
+    classes: tuple[int, ...] = CLASSES,
+    deformation: Deformation,
 ):
     """Classify MNIST-1D online, a sample and an update in each of 360 steps, by GLE (Ellenberger et al. 2024, Fig. 8).
 
-    The run folder, results/gle/mnist1d-..., gets config.json, metrics.csv, checkpoint.h5 and figures. The prediction is
-    where the outputs are largest in their sum over a sequence. As published, the learning rate is halved when the loss
-    on the test set has not fallen for three epochs, there being no third set. With --validation=0.1 there is one, which
-    takes its place in this and in metrics.csv; the test set is measured once, with the parameters of the best epoch
-    (test_accuracy, test_loss, best_epoch in arrays.h5). Published after 150 epochs, ten seeds: 91.7 % (plastic_e2e),
-    93.5 % (plastic_e2e_42k), 90.9 % (static_lagnet). The sizes of plastic_e2e_42k follow from its number of parameters;
-    no script is published.
+    The run folder, results/gle/mnist1d-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 (the outputs in
+    every step of a few test sequences one after the other) and figures. The prediction is where the outputs are largest
+    in their sum over a sequence. As published, the learning rate is halved when the loss on the test set has not fallen
+    for three epochs, there being no third set. With --validation=0.1 there is one, which takes its place in this and in
+    metrics.csv; the test set is measured once, with the parameters of the best epoch (test_accuracy, test_loss,
+    test_confusion, best_epoch in arrays.h5). Published after 150 epochs, ten seeds: 91.7 % (plastic_e2e), 93.5 %
+    (plastic_e2e_42k), 90.9 % (static_lagnet). The sizes of plastic_e2e_42k follow from its number of parameters; no
+    script is published.
 
     Args:
         architecture: plastic_e2e (six hidden layers of 53 neurons, trained end to end), plastic_e2e_42k (of 90), or
             static_lagnet (two layers of 60 on ten fixed chains of leaky integrators).
         max_epochs: epochs to train.
         batch_size: sequences per batch.
-        learning_rate: of Adam, for 72 steps; it is divided by 5 for the 360 steps here. By default 5e-3, and 2.5e-3
-            for plastic_e2e_42k.
+        learning_rate: of Adam, for 72 steps; it is divided by 5 for the 360 steps here, and likewise for sequences of
+            another length. By default 5e-3, and 2.5e-3 for plastic_e2e_42k.
+        loss: ce (cross-entropy of the outputs) or nll (the outputs are log-softmax, with the negative log-likelihood:
+            errors and loss are those of ce, but log-probabilities are summed for the prediction).
         validation: share of the training samples, 0.1 for instance, that is held out as a validation set: of each class
             the last ones.
+        dataset: MNIST-1D-360; another data set that `plastic.data list` shows, the rows of an image being steps; or an
+            .npz file of sequences with x_train, y_train, x_test, y_test, x (N, T), or (N, T, n) for n inputs.
+        num_samples: curves of MNIST-1D that are generated, the first 80 % for training.
+        classes: of the ten curves of MNIST-1D, those that are taken; they become the classes 0, 1, ..
     """
     require.counts(max_epochs=max_epochs, batch_size=batch_size)
     if learning_rate is not None:
         require.number("learning_rate", learning_rate, above=0)
     require.number("validation", validation, least=0, below=1)
-    if (known := data.sizes(_SET)) is not None and batch_size > known[0]:
-        raise PlasticError(f"batch_size is {batch_size}, but there are {known[0]} training samples")
+    generated = (num_samples, classes, deformation)
+    dataset = data.require(dataset)
+    run.fill(dataset=dataset)
+    if generated == (_SAMPLES, CLASSES, PUBLISHED):
+        _require_batch(dataset, batch_size)
+        found = classifier.load(dataset, flat=False, validation=validation)
+    elif dataset == _SET:
+        arrays = generate(num_samples, _STEPS, classes=classes, deformation=deformation)
+        found = classifier.placed(data.assembled(_SET, arrays, xp.float_dtype.name, validation), flat=False)
+    else:
+        raise PlasticError(f"num_samples, classes, padding and what follows it are for {_SET}, not for {dataset}")
 
-    generators = run.generators()
-    layers = seeds.stacked([uniform_layers(each.init, sizes(architecture)) for each in generators])
-    samples = _seen(architecture, classifier.load(_SET, validation=validation))
-    rate, schedule = (learning_rate or _RATES[architecture]) * 72 / _STEPS, Plateau(patience=2, factor=0.5)
-    net = network(architecture, layers)
-    learner = SequenceClassifier(net, steps_first, schedule, rate, batch=batch_size, chunk=_CHUNK)
+    samples, generators = _seen(architecture, found), run.generators()
     x, labels = samples.train
+    widths = sizes(architecture, x.shape[-1], samples.classes)
+    net = network(architecture, seeds.stacked([uniform_layers(each.init, widths) for each in generators]))
+    rate, schedule = (learning_rate or _RATES[architecture]) * 72 / x.shape[1], Plateau(patience=2, factor=0.5)
+    learner = SequenceClassifier(net, steps_first, schedule, rate, batch_size, chunk=_CHUNK, read=_READ[loss])
     source = Batches(x, labels, batch_size, [each.shuffle for each in generators])
-    evaluations = Evaluations({"layers": net.layers}, net.lead, _CLASSES, "accuracy", best=bool(validation))
+    evaluations = Evaluations({"layers": net.layers}, net.lead, samples.classes, "accuracy", best=bool(validation))
     sequence_classifier.train(run, learner, source, samples.judged, evaluations, epochs=max_epochs)
     tested = evaluations.test(run, learner.measure, samples.test, chunk=_CHUNK)
+    raw, of_raw = (xp.asnumpy(each) for each in found.test)
+    run.save_arrays(sequence_classifier.stream(net, raw, of_raw, samples.test[0]))
     accuracies = tested["test_accuracy"] if tested else [row["test_accuracy"] for row in seeds.last_rows(run)]
     return [sequence_classifier.spread(accuracies) + told(tested)]
 
@@ -102,16 +135,16 @@ def network(architecture, layers):
     return Network.from_layers(layers, phi, [tau_m] * 6 + [1.2], [tau_r] * 6 + [1.2], _DT, memoryless=True)
 
 
-def sizes(architecture):
-    """Return the numbers of neurons of an architecture, inputs first."""
+def sizes(architecture, n_inputs=None, classes=_CLASSES):
+    """Return the numbers of neurons of an architecture, inputs first: by default those for MNIST-1D."""
     if architecture == "static_lagnet":
-        return (10, 60, 60, _CLASSES)
-    return (1, *[_EQUAL[architecture] + _LAGGED[architecture]] * 6, _CLASSES)
+        return (n_inputs or 10, 60, 60, classes)
+    return (n_inputs or 1, *[_EQUAL[architecture] + _LAGGED[architecture]] * 6, classes)
 
 
 def features(architecture, x):
-    """Return what an architecture sees of samples x (N, 360): (N, 360, 1), or the 10 outputs of the fixed lag net."""
-    x = xp.asarray(x)[..., None]
+    """Return what an architecture sees of samples x (N, T) or (N, T, n): (N, T, n), or the lag net's (N, T, 10)."""
+    x = xp.asarray(x) if x.ndim > 2 else xp.asarray(x)[..., None]
     if architecture != "static_lagnet":
         return x
     return xp.concatenate([lag_features(x[start : start + _CHUNK]) for start in range(0, len(x), _CHUNK)])
@@ -122,8 +155,18 @@ def steps_first(x):
     return xp.ascontiguousarray(xp.swapaxes(x, -2, -3))
 
 
+def _require_batch(dataset, batch_size):
+    """Require of a known data set a batch, before it is fetched or made."""
+    if (known := data.sizes(dataset)) is not None and batch_size > known[0]:
+        raise PlasticError(f"batch_size is {batch_size}, but there are {known[0]} training samples")
+
+
 def _seen(architecture, samples):
-    """Return `Samples` with the features of the curves; nothing in them changes while the network learns."""
+    """Return `Samples` with the features of the sequences; nothing in them changes while the network learns."""
+    shape = samples.train[0].shape[1:]
+    if len(shape) > 2 or (architecture == "static_lagnet" and shape[1:] not in ((), (1,))):
+        wanted = "(T,)" if architecture == "static_lagnet" else "(T,) or (T, inputs)"
+        raise PlasticError(f"{samples.name} has samples of shape {shape}; {architecture} takes sequences {wanted}")
     sets = {name: getattr(samples, name) for name in ("train", "test", "validation")}
     seen = {name: (features(architecture, each[0]), each[1]) for name, each in sets.items() if each}
     return dataclasses.replace(samples, **seen)

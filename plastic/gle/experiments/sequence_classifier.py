@@ -21,9 +21,11 @@ class SequenceClassifier:
     prepare: prepare(x) gives the input of all steps, (..., T, batch, n_0).
     schedule: a `Plateau`, or `Stairs`.    learning_rate: at first.    optimizer: `Adam` or `SGD`.
     batch, chunk: sequences in a batch of training and of evaluation.
+    read: read(outputs) gives what is summed over the steps, to find the class; by default the outputs themselves.
     """
 
-    def __init__(self, network, prepare, schedule, learning_rate, batch, chunk, optimizer=Adam):
+    def __init__(self, network, prepare, schedule, learning_rate, batch, chunk, optimizer=Adam, read=None):
+        self.read = read or (lambda outputs: outputs)
         self.network, self.prepare, self.schedule, self.chunk = network, prepare, schedule, chunk
         self.dynamics, self.grads = State(network, batch), parameters.zeros_like(network.parameters)
         self.optimizer, lead = optimizer(learning_rate), (*network.lead, 1)
@@ -73,7 +75,7 @@ class SequenceClassifier:
 
     def measure(self, x, labels):
         """Return what sequences x (N, ..) give: {"loss": mean cross-entropy of all steps, "accuracy", "confusion"}."""
-        outputs = self.present(self.prepare(x))
+        outputs = self.read(self.present(self.prepare(x)))
         loss, total = xp.mean(softmax_cross_entropy(outputs, labels)[0], axis=(-2, -1)), xp.sum(outputs, axis=-3)
         return {"loss": loss, "accuracy": accuracy(total, labels), "confusion": confusion(total, labels)}
 
@@ -100,7 +102,7 @@ class Turn:
     """
 
     def __init__(self, whole, which):
-        self.which, self.optimizer = which, whole.optimizer
+        self.which, self.optimizer, self.read = which, whole.optimizer, whole.read
         self.network, self.state, self.grads, self.moments = whole.network, whole.dynamics, whole.grads, whole.moments
         if which is not None:
             self.state = whole.dynamics.replica(which)
@@ -112,12 +114,12 @@ class Turn:
         return array if self.which is None else array[self.which]
 
     def learn(self, x, labels, total, lr):
-        """Present sequences x (..., T, batch, n_0) with their labels (..., batch); add the outputs to `total`."""
+        """Present sequences x (..., T, batch, n_0) with their labels (..., batch); add what is read to `total`."""
         network, state, grads = self.network, self.state, self.grads
         classes = xp.arange(network.sizes[-1])[:, None]
         y = affine.transposed((labels[..., None, :] == classes).astype(xp.float_dtype))  # in memory as the outputs are
         for t in range(x.shape[-3]):
-            total += step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)[1]
+            total += self.read(step(network, state, x[..., t, :, :], softmax(state.output) - y, out=grads)[1])
             self.optimizer.step(network.parameters, grads, self.moments, lr)
 
 
@@ -153,9 +155,23 @@ def layers_of(arrays):
     return [Affine(arrays[f"layers/{k}/W"], arrays[f"layers/{k}/b"]) for k in range(count)]
 
 
-def summed(network, x):
-    """Return the outputs summed over the steps of sequences x (..., T, batch, n_0) from rest, a host array."""
-    return xp.asnumpy(xp.sum(predict(network, x), axis=-3))
+def summed(network, x, read=lambda outputs: outputs):
+    """Return what is read, summed over the steps of sequences x (..., T, batch, n_0) from rest, a host array."""
+    return xp.asnumpy(xp.sum(read(predict(network, x)), axis=-3))
+
+
+def stream(network, x, labels, seen, count=4):
+    """Return what a network says in each step of a few sequences that come one after the other, from rest.
+
+    They are the first sequence of each of the first `count` classes.
+    x (N, T, ..), labels (N,): sequences of the host.    seen: those that the network sees, (N, T, n_0).
+    Returns {"stream/x" (count, T, ..), "stream/labels" (count,), "stream/outputs" (..., count T, n_L)}.
+    """
+    found = [np.flatnonzero(labels == label)[:1] for label in np.unique(labels)[:count]]
+    chosen = np.concatenate(found)
+    one = xp.reshape(seen[xp.asarray(chosen)], (-1, 1, seen.shape[-1]))
+    outputs = xp.asnumpy(predict(network, one)[..., 0, :])
+    return {"stream/x": x[chosen], "stream/labels": labels[chosen], "stream/outputs": outputs}
 
 
 def spread(accuracies):

@@ -27,6 +27,7 @@ def alignment(
     gain: float | None = None,
     tp: bool = False,
     width: int = 64,
+    batch_size: int = 1,
     rate: float = 0.001,
     inference: Inference = INFERENCE,
 ):
@@ -54,20 +55,21 @@ def alignment(
         gain: factor of the initial weights; by default 1, of tanh 5/3, of relu 2^(1/2).
         tp: target propagation by pseudo-inverses too, for linear nets; it is unstable from some four layers on.
         width: units of every layer.
-        rate: learning rate.
+        batch_size: pairs of input and target, whose alignments are averaged; 1 and 64 are published.
+        rate: learning rate, of sums over a batch.
     """
     compared = inference.rules() | ({"tp": rules.tp} if tp else {})
     (depths,) = of_grid(run, GRIDS[grid], depths=depths)
     gain = pairs.GAINS[activation] if gain is None else gain
     run.fill(gain=gain)
-    require.counts(width=width)
+    require.counts(width=width, batch_size=batch_size)
     require.number("rate", rate, above=0)
     require.number("gain", gain, above=0)
     if tp and activation != "linear":
         raise PlasticError(f"tp is for linear nets, but activation is {activation}; leave one of them out")
-    run.expect(len(run.seeds) * max(depths) * width**2, depths=depths, width=width)
+    run.expect(len(run.seeds) * max(depths) * width * (width + batch_size), depths=depths, width=width)
     run.begin()
-    drawn = pairs.draw(run.seeds, width, max(depths), init, gain)
+    drawn = pairs.draw(run.seeds, width, max(depths), init, gain, batch_size)
     found = _alignments(run.seeds, drawn, activation, depths, compared, rate)
     run.log(
         [
@@ -91,7 +93,7 @@ def _alignments(seeds, drawn, activation, depths, compared, rate):
         net = pairs.network(W[:depth], activation)
         before = predict(net, x)
         for name, rule in compared.items():
-            after = predict(pairs.moved(net, rule(net, x, y)[0], rate), x)
+            after = predict(pairs.moved(net, rule(net, x, y)[0], rate * x.shape[-2]), x)
             found[name].append(target_alignment(before, after, y))
             names = [f"depth {depth}, seed {seed}" for seed in seeds]
             pairs.require_sound(name, names, [after], found[name][-1], "rate", "gain", power=1)

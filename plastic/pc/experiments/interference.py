@@ -13,9 +13,16 @@ GRIDS = {
     "quick": {"rates": (0.2, 0.1, 0.05), "iterations": 256},
 }
 TARGET = (0.0, 1.0)
+FIRST = (3.0, 2.75, 2.5, 2.25, 2.0, 1.75, 1.5, 1.25, 1.0, 0.75, 0.5, 0.25, 0.1, 0.075, 0.05, 0.025, 0.01, 0.0075, 0.005)
+"""Learning rates of which the first step alone is shown (base-112-lr-first-pc, -bp)."""
 
 
-@pairs.experiment(draw={"interference": figures.interference}, readable="{grid}", seed=None, seeds=False)
+@pairs.experiment(
+    draw={"interference": figures.interference, "interference_first": figures.interference_first},
+    readable="{grid}",
+    seed=None,
+    seeds=False,
+)
 def interference(
     run, *, grid: Grid = "paper", rates: Rates = None, iterations: int | None = None, inference: Inference
 ):
@@ -23,9 +30,10 @@ def interference(
 
     All weights are 1 and so is the input; the target is (0, 1), so out1 is right and out0 is not. BP disturbs out1
     much more than predictive coding (PC) does, whatever the rate. Nothing is random: rates are the replicas. The run
-    folder, results/pc/interference-..., gets config.json, metrics.csv (a row per rule and rate), arrays.h5 and a
-    figure. base-112 is the first 64 iterations at rate 0.2, base-112-lr the other rates (its 0.5, which is not
-    plotted, is left out). Precision is float64, since the net is tiny.
+    folder, results/pc/interference-..., gets config.json, metrics.csv (a row per rule and rate), arrays.h5 and figures:
+    the paths of the outputs; and where the first step leads at 19 rates from 0.005 to 3, on a map of the loss
+    (base-112-heatmap, base-112-lr-first). base-112 is the first 64 iterations at rate 0.2, base-112-lr the other rates
+    (its 0.5, which is not plotted, is left out). Precision is float64, since the net is tiny.
 
     Args:
         grid: paper (rates 0.2, 0.1, 0.05, 0.01, 0.005; 2048 iterations) or quick (the first three; 256); the options
@@ -37,11 +45,12 @@ def interference(
     rates, iterations = of_grid(run, GRIDS[grid], rates=rates, iterations=iterations)
     require.counts(iterations=iterations)
     run.begin()
-    arrays, rows = {"rates": np.array(rates), "target": np.array(TARGET)}, []
+    arrays, rows = {"rates": np.array(rates), "target": np.array(TARGET), "first_rates": np.array(FIRST)}, []
     for name, rule in rules.items():
         outputs, straight = _outputs(rule, rates, iterations)
         pairs.require_sound(name, [f"rate {rate:g}" for rate in rates], [outputs], straight, "rates")
         arrays[f"outputs/{name}"] = outputs
+        arrays[f"first/{name}"] = _outputs(rule, FIRST, 1)[0][:, 1]
         rows += [
             {"replica": replica, "rule": name, "rate": rate} | _summary(outputs[replica], straight[replica])
             for replica, rate in enumerate(rates)

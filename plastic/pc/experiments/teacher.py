@@ -19,7 +19,9 @@ SIZES = (2, 2, 1)
 INFERENCE = Inference(discount=0.8)
 
 
-@pairs.experiment(draw={"teacher": figures.teacher}, readable="{grid}-{seeds}")
+@pairs.experiment(
+    draw={"teacher": figures.teacher, "teacher_curves": figures.teacher_curves}, readable="{grid}-{seeds}"
+)
 def teacher(
     run,
     *,
@@ -36,8 +38,9 @@ def teacher(
     units are rectified, weights U(-c, c) with c = n_in^(-1/2). Here predictive coding (PC) has no advantage over BP. As
     published, points come in the same order in every pass, and the training loss is the squared error of a batch,
     summed over it, before it is learned, mean of the batches. Replicas are seeds and rates, all trained together. The
-    run folder, results/pc/teacher-..., gets config.json, metrics.csv (a row per rule, rate and seed), arrays.h5 and a
-    figure. Published as teacher_example_122/base. Precision is float64, which costs nothing in a net this small.
+    run folder, results/pc/teacher-..., gets config.json, metrics.csv (a row per rule, rate and seed), arrays.h5 and
+    figures: losses by rate, and over the iterations at every rate. Published as teacher_example_122/base. Precision is
+    float64, which costs nothing in a net this small.
 
     Args:
         grid: paper (nine rates from 0.05 to 0.0005, 6 seeds from --seed on) or quick (0.05, 0.01, 0.001; 3 seeds);

@@ -24,6 +24,7 @@ def trajectory(
     iterations: int = 15,
     small_rate: float = 0.05,
     small_iterations: int | None = None,
+    learn_last: bool = False,
     inference: Inference = INFERENCE,
 ):
     """Follow two weights while they learn one pair, on the loss they descend (Song et al. 2024, Extended Data).
@@ -42,6 +43,7 @@ def trajectory(
         iterations: updates at these rates.
         small_rate: of both rules.
         small_iterations: updates at the small rate; by default what the grid says.
+        learn_last: v learns too, as in the published traj-output-learn_last, with --rate_pc=0.4 --iterations=10.
     """
     rules = inference.rules()
     (small_iterations,) = of_grid(run, GRIDS[grid], small_iterations=small_iterations)
@@ -54,7 +56,7 @@ def trajectory(
     for name, matched in {"pc": ("rate_pc", rate_pc), "bp": ("rate_bp", rate_bp)}.items():
         small = "small_rate", small_rate
         for kind, (option, rate), count in (("matched", matched, iterations), ("small", small, small_iterations)):
-            w, outputs, row = _path(rules[name], rate, count)
+            w, outputs, row = _path(rules[name], rate, count, learn_last)
             ratio = np.array(row["path_length"] / row["displacement"] if row["displacement"] else np.nan)
             pairs.require_sound(name, [f"{option} {rate:g}"], [w[None], outputs[None]], ratio[None], option)
             arrays |= {f"w/{name}/{kind}": w, f"outputs/{name}/{kind}": outputs}
@@ -65,12 +67,13 @@ def trajectory(
 
 
 @np.errstate(all="ignore")  # a rate at which learning diverges is told by its numbers
-def _path(rule, rate, iterations):
+def _path(rule, rate, iterations, learn_last):
     """Return the path of w and of the outputs (iterations + 1, 2), and what metrics.csv says of them."""
     x, y = xp.asarray(np.ones((1, 1))), xp.asarray(np.array([TARGET]))
     net = pairs.network([xp.asarray(np.zeros((1, 2))), xp.asarray(np.diag(V))], "linear")
     w, outputs = [], []
-    for each in pairs.learning(net, x, y, rule, rate, iterations, trained=slice(1)):
+    for each in pairs.learning(net, x, y, rule, rate, iterations, trained=slice(2 if learn_last else 1)):
+        each.layers[1].W *= xp.asarray(np.eye(2))  # output i hears of hidden i alone
         w.append(each.layers[0].W.copy())
         outputs.append(predict(each, x))
     length, displacement = (float(xp.asnumpy(each)) for each in path_length(xp.stack(w)))

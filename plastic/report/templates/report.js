@@ -1,6 +1,9 @@
 /* The table, what it shows, and the page of one run or of several side by side. The state is in the address. */
 
 const data = JSON.parse(document.getElementById("data").textContent);
+for (const series of data.items.flatMap((item) => item.series)) {
+  for (const [, , , curve] of series.metrics) if (curve) curve.x ??= series.x;
+}
 const byId = (id) => document.getElementById(id);
 const FIELDS = ["q", "view", "family", "experiment", "status", "metric"];
 const DEFAULTS = { view: "runs", sort: "started", down: "1" };
@@ -111,7 +114,16 @@ function renderTable() {
 /* ---- one run, or several side by side ---- */
 
 const several = () => open.length > 1;
-const labelOf = (item) => (item.group ? `${item.name} (${item.members} runs)` : item.name);
+
+/* The name of a run; beside others, also the options in which they differ, where these are few. */
+function labelOf(item) {
+  const name = item.group ? `${item.name} (${item.members} runs)` : item.name;
+  const others = open.map((index) => data.items[index]);
+  const valueOf = (each, option) => each.options.find(([other]) => other === option)?.[1];
+  const differ = item.options.filter(([option, text]) => !["seed", "seeds"].includes(option) && others.some((each) => valueOf(each, option) !== text));
+  return differ.length > 0 && differ.length <= 3 ? `${name}: ${differ.map(([option, text]) => `${option}=${text}`).join(", ")}` : name;
+}
+
 const cell = (tag, text, kind = "") => element(tag, { ...(tag === "th" && { scope: "row" }), class: kind }, text);
 const head = (...titles) => element("thead", {}, element("tr", {}, ...titles.map((each) => element("th", { scope: "col" }, each))));
 const table = (label, heads, body) => element("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": label },
@@ -246,7 +258,7 @@ function renderDetail() {
   const items = open.map((index) => data.items[index]);
   const title = several() ? `${items.length} runs side by side` : labelOf(items[0]);
   const about = items.map((item) => element("p", {}, ...(several() ? [`${labelOf(item)}: `] : []),
-    element("span", { class: item.status }, item.status), item.note ? ` ${item.note}` : "", element("span", { class: "path" }, item.path)));
+    element("span", { class: item.status }, item.status), item.note ? ` ${item.note}` : "", element("span", { class: "path" }, item.group ? "" : item.path)));
   const facts = items.filter((item) => item.facts.length).map((item) => element("details", {},
     element("summary", {}, several() ? `About ${item.name}` : "About this run"),
     element("dl", {}, ...item.facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]))));

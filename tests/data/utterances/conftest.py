@@ -46,7 +46,7 @@ def write(folder, capitals=False, form=sphere, suffix=".wav"):
                 path = f"{part}/{speaker}/{name}"
                 place = folder / (path.upper() if capitals else path)
                 place.parent.mkdir(parents=True, exist_ok=True)
-                ends = {".PHN" if capitals else ".phn": b"0 400 h#\n400 805 ix\n805 1288 pcl\n1288 %d z\n" % length}
+                ends = {".PHN" if capitals else ".phn": b"0 480 h#\n480 805 ix\n805 1288 pcl\n1288 %d z\n" % length}
                 ends |= {".WAV" if capitals else ".wav": b""} if suffix == ".WAV.wav" else {}
                 ends[suffix] = form(samples_of(path, length))
                 for end, content in ends.items():

@@ -1,13 +1,16 @@
 import importlib.util
 import sys
 
+import command_lines
 import numpy as np
 import pytest
 from data.utterances.conftest import SENTENCES, riff, samples_of, write
 from numpy.testing import assert_allclose, assert_array_equal
 
+import plastic
 from plastic.data import utterances
 from plastic.data.utterances import frames, phones, timit
+from plastic.eprop.__main__ import COMMANDS
 from plastic.errors import PlasticError
 
 audio = pytest.mark.skipif(importlib.util.find_spec("soundfile") is None, reason="soundfile is not installed")
@@ -42,14 +45,14 @@ def test_speakers_features_and_labels_are_the_published(corpus, kind):
 
 @audio
 def test_labels_are_161_samples_apart_as_published_or_160(corpus):
-    """400 // 161 = 2, 805 // 161 = 5, 1288 // 161 = 8, 2000 // 161 = 12; without the last phone in the transcript."""
+    """480 // 161 = 2, but 480 // 160 = 3; 805 // 161 = 5, 1288 // 161 = 8; as published without the last phone."""
     one = load(corpus)
     assert one.train.lengths.tolist()[:2] == [11, 10]
     assert one.train.labels[:11].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     assert one.train.transcripts[0] == [0, 1, 2] and one.train.transcripts[1] == [0, 1, 2]
     exact = load(corpus, exact=True)
-    assert exact.train.labels[:11].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
-    assert exact.train.labels[11:21].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3]
+    assert exact.train.labels[:11].tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert exact.train.labels[11:21].tolist() == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
     assert exact.train.transcripts[0] == [0, 1, 2, 3]
 
 
@@ -73,6 +76,25 @@ def test_other_copies_are_the_same_corpus(tmp_path, corpus, form):
     found = load(tmp_path / "copy", "fbank")
     assert_array_equal(found.test.features, load(corpus, "fbank").test.features)
     assert other != corpus
+
+
+@audio
+@pytest.mark.parametrize(
+    ("words", "outputs"),
+    [
+        (("--model=lsnn", "--n_regular=3", "--n_adaptive=2"), 5),  # four phones of the few, and the unit without one
+        (("--model=lstm", "--n_neuron=4", "--clean"), 3),  # the folded phones
+        (("--task=ctc", "--n_neuron=4", "--n_layer=1", "--beam_width=2"), 5),  # and the blank
+    ],
+    ids=["lsnn", "lstm", "ctc"],
+)
+def test_the_command_learns_from_it(corpus, tmp_path, monkeypatch, words, outputs):
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "made"))
+    monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "results"))
+    words = ["timit", f"--timit={corpus}", "--preproc=fbank", "--batch=3", "--n_epochs=1", "--no_plot", *words]
+    folder, shown = command_lines.trained(COMMANDS, words, "plastic.eprop")
+    assert "-TIMIT-" in folder.name and shown[0].startswith("TIMIT: validation error")
+    assert plastic.load(folder).network.sizes[::2] == (123, outputs)
 
 
 @audio

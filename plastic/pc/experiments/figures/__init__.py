@@ -12,13 +12,17 @@ from plastic.pc.experiments.figures.images import (
     rl,
     smalldata,
 )
+from plastic.pc.experiments.figures.machine import film, machine
 from plastic.pc.experiments.figures.pairs import (
     alignment,
     alignment_over,
+    directions,
     erratic,
     interference,
+    interference_first,
     prospective_index,
     teacher,
+    teacher_curves,
     trajectory,
 )
 
@@ -29,12 +33,16 @@ __all__ = [
     "coin",
     "depth",
     "depth_curves",
+    "directions",
     "drift",
     "erratic",
     "fear",
+    "film",
     "forgetting",
     "forgetting_split",
     "interference",
+    "interference_first",
+    "machine",
     "online",
     "prospective_index",
     "reasons",
@@ -42,5 +50,6 @@ __all__ = [
     "rl",
     "smalldata",
     "teacher",
+    "teacher_curves",
     "trajectory",
 ]

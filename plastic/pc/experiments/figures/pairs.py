@@ -42,6 +42,37 @@ def interference(runs):
     return fig
 
 
+def interference_first(runs):
+    """Where the first step leads from (1, 1) at many rates, and the first path, on a map of the loss of 1-1-2."""
+    fig, (left, right) = plotting.figure(columns=2, width=5, height=4)
+    firsts = [arrays[f"first/{rule}"] for arrays, *_ in _each(runs) for rule in ("pc", "bp")]
+    low = np.min(firsts, axis=(0, 1)) - 0.1
+    reach = {left: ((-0.04, 1.04), (0.75, 1.03)), right: ((low[0], 1.1), (low[1], 1.1))}
+    for axis, (x, y) in reach.items():
+        a, b = np.meshgrid(np.linspace(*x, 201), np.linspace(*y, 201))
+        image = axis.imshow(
+            0.5 * (a**2 + (b - 1) ** 2), origin="lower", extent=(*x, *y), aspect="auto", cmap="Greys", vmin=0
+        )
+        axis.grid(False)
+        fig.colorbar(image, ax=axis, label="loss")
+        axis.plot(0, 1, "*", color="black", markersize=12, label="target", clip_on=False)
+        axis.set(xlabel="output 0", ylabel="output 1", xlim=x, ylim=y)
+    for arrays, name, first_look in _each(runs):
+        for rule in ("pc", "bp"):
+            look = plotting.look(first_look + _LOOK[rule])
+            rate = arrays["rates"][0]
+            left.plot(*arrays[f"outputs/{rule}"][0].T, label=f"{name}{RULES[rule]}, $\\eta$ = {rate:g}", **look)
+            order = np.argsort(arrays["first_rates"])
+            steps = np.concatenate([np.ones((1, 2)), arrays[f"first/{rule}"][order]])
+            right.plot(*steps.T, marker="o", markersize=3, label=f"{name}{RULES[rule]}", **look)
+    rates = arrays["first_rates"]
+    _titles((left, right), "path on the loss", f"first steps, $\\eta$ = {min(rates):g} to {max(rates):g}")
+    for axis in (left, right):
+        plotting.legend(axis)
+        axis.get_legend().set_loc("lower right")
+    return fig
+
+
 def alignment(runs):
     """Target alignment, and its angle, against the number of layers: seeds, mean and 68 % interval."""
     fig, (left, right) = plotting.figure(columns=2)
@@ -61,27 +92,30 @@ def alignment(runs):
 
 
 def alignment_over(runs):
-    """Target alignment, and the spread of the predictions, over what was varied: seeds, mean and 68 % interval."""
+    """Target alignment, and the spread of the predictions, over what was varied: a column for each activation."""
     from plastic.pc.experiments.alignment_over import NAMES
 
-    fig, (left, right) = plotting.figure(columns=2, width=5.5)
-    count = 0
-    for arrays, name, _ in _each(runs):
-        for key in [key for key in arrays if key != "values"]:
-            rule, *kind = key.split("/")
-            label = f"{name}{RULES[rule]}, {', '.join(kind)}"
-            for axis, each in zip((left, right), arrays[key], strict=True):
-                _mean(axis, arrays["values"], each, label, count)
-            count += 1
-    over = ", ".join(dict.fromkeys(NAMES[run.option("over")] for run in runs))
-    left.set(xlabel=over, ylabel="target alignment")
-    right.set(xlabel=over, ylabel="spread of the predictions")
-    plotting.log_scale(left, "x")
-    plotting.log_scale(right, "x")
-    plotting.log_scale(right, "y")
-    about = {"{layers} layers, T = {T}".format_map(run.options) for run in runs}
-    _titles((left, right), about.pop() if len(about) == 1 else "Alignment", "standard deviation before the update")
-    _legend(left)
+    found = list(_each(runs))
+    activations = list(dict.fromkeys(name for run in runs for name in run.option("activations")))
+    fig, axes = plotting.figure(2, len(activations), width=4.2, sharex=True, sharey="row", squeeze=False)
+    for (above, below), activation in zip(axes.T, activations, strict=True):
+        count = 0
+        for arrays, name, _ in found:
+            for key in sorted(key for key in arrays if f"/{activation}/" in key):
+                rule, _, init = key.split("/")
+                for axis, each in zip((above, below), arrays[key], strict=True):
+                    _mean(axis, arrays["values"], each, f"{name}{RULES[rule]}, {init}", count)
+                count += 1
+        _titles([above], f"{activation}: target alignment")
+        _titles([below], f"{activation}: spread of the predictions")
+    for axis in axes.flat:
+        plotting.log_scale(axis, "x")
+    for axis in axes[1]:
+        plotting.log_scale(axis, "y")
+        axis.set_xlabel(", ".join(dict.fromkeys(NAMES[run.option("over")] for run in runs)))
+    axes[0, 0].set_ylabel("target alignment")
+    axes[1, 0].set_ylabel("standard deviation before the update")
+    _legend(axes[0, 0])
     return fig
 
 
@@ -115,10 +149,12 @@ def _panel(key):
 
 def trajectory(runs):
     """The paths of weights and outputs of 1-2-2 on the levels of the loss, at matched and at small rates."""
-    fig, axes = plotting.figure(2, 2, width=4.4, height=3.8)
     found = list(_each(runs))
     v, y = (found[0][0][key] for key in ("v", "target"))
     scales = {"w": v, "outputs": np.ones(2)}
+    if any(run.option("learn_last") for run in runs):
+        scales.pop("w")  # whose loss is another one for every v
+    fig, axes = plotting.figure(len(scales), 2, width=4.4, height=3.8, squeeze=False)
     names = {"w": ("weight $w_1$", "weight $w_2$"), "outputs": ("output 1", "output 2")}
     for row, (kind, scale) in zip(axes, scales.items(), strict=True):
         paths = [arrays[key] for arrays, *_ in found for key in arrays if key.startswith(f"{kind}/")]
@@ -136,6 +172,8 @@ def trajectory(runs):
         "equal first steps: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}",
         "small steps: $\\eta$ = {small_rate:g}",
     ]
+    if "w" not in scales:
+        titles[0] = "v learns, too: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}"
     _titles(axes[0], *("; ".join(dict.fromkeys(each.format_map(run.options) for run in runs)) for each in titles))
     plotting.legend(axes[0, 0])
     return fig
@@ -162,6 +200,44 @@ def teacher(runs):
     _titles((left, right), "all rates", "at the best rate")
     _legend(left)
     _legend(right)
+    return fig
+
+
+def teacher_curves(runs):
+    """The loss over the iterations at every rate, a panel for each run and rule."""
+    found = [(*each, rule) for each in _each(runs) for rule in ("pc", "bp")]
+    fig, axes = plotting.figure(columns=len(found), sharey=True)
+    for axis, (arrays, name, _, rule) in zip(axes, found, strict=True):
+        loss, order = arrays[f"loss/{rule}"], np.argsort(arrays["rates"])
+        for index, k in enumerate(order):
+            _mean(axis, np.arange(1, loss.shape[-1] + 1), loss[:, k], f"$\\eta$ = {arrays['rates'][k]:g}", index)
+        axis.set_xlabel("iteration")
+        _titles([axis], f"{name}{RULES[rule]}, {len(loss)} seeds")
+        _legend(axis)
+    axes[0].set_ylabel("training loss per batch")
+    return fig
+
+
+def directions(runs):
+    """By rate, path over distance, and the cosines of updates and of the way so far with the whole way."""
+    names = {
+        "ratio": "path over distance",
+        "step_cosine": "cosine of an update with the whole way",
+        "way_cosine": "cosine of the way so far with the whole way",
+    }
+    fig, axes = plotting.figure(columns=len(names))
+    for axis, (measure, label) in zip(axes, names.items(), strict=True):
+        count = 0
+        for arrays, name, _ in _each(runs):
+            for rule in [rule for rule in RULES if f"{measure}/{rule}" in arrays]:
+                rates, values = arrays[f"rates/{rule}"], arrays[f"{measure}/{rule}"]
+                order = np.argsort(rates)
+                _mean(axis, rates[order], values[:, order], f"{name}{RULES[rule]}", count)
+                count += 1
+        axis.set(xlabel=r"learning rate $\eta$", ylabel=label)
+        plotting.log_scale(axis, "x")
+        _titles([axis], label)
+    _legend(axes[0])
     return fig
 
 

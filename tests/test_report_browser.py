@@ -1,0 +1,173 @@
+"""The page of `plastic.report` in a real browser: a headless Chromium on the PATH, or that of Playwright."""
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+from run_folders import PNG, learning, made
+
+from plastic import report
+from plastic.report import server
+from plastic.report.document import Report
+
+pytest.importorskip("jinja2")
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+
+
+@pytest.fixture
+def address(tmp_path):
+    """The address of a report on four runs, two of which differ in the seed alone."""
+    place = tmp_path / "results"
+    first = made(place, learning([0.9, 0.3]), name="slow", rate=0.1, seed=1, seeds=None)
+    made(place, learning([0.9, 0.5], seeds=(2,)), name="slow", rate=0.1, seed=2, seeds=None)
+    made(place, learning([0.9, 0.2]), name="fast", rate=0.5, seed=1, seeds=None)
+    rows = [{"step": k, "<img src=x onerror=alert(1)>": k} for k in (0, 1)]
+    made(
+        place,
+        rows,
+        name="odd",
+        status="failed",
+        details={"error": "<script>alert(2)</script>"},
+        bad="<img src=x onerror=alert(3)>",
+    )
+    (first / "<b onclick=alert(4)>.png").write_bytes(PNG)
+    out = tmp_path / "page.html"
+    out.write_text(report.page(place), encoding="utf-8")
+    return out.as_uri()
+
+
+def shown(address, state=()):
+    """The page as the browser makes it, with a state of the table in the address."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on the PATH")
+    url = f"{address}#{urllib.parse.urlencode(state)}"
+    words = [CHROMIUM, "--headless", "--disable-gpu", *FLAGS, "--virtual-time-budget=3000", "--dump-dom", url]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def rows_of(page):
+    """The names in the rows that are shown, in their order."""
+    rows = re.findall(r"<tr data-item[^>]*>.*?</tr>", page.split("<tbody>")[1].split("</tbody>")[0], re.DOTALL)
+    names = [re.search(r'class="open">descent-(\w+)', row) for row in rows if " hidden" not in row.split(">")[0]]
+    return [name[1] for name in names]
+
+
+def test_the_table_sorts_and_filters(address):
+    assert rows_of(shown(address, [("sort", "final"), ("down", ""), ("metric", "test_error")])) == [
+        "fast",
+        "slow",
+        "slow",
+        "odd",
+    ]
+    page = shown(address, [("sort", "final"), ("down", "1"), ("q", "RATE=0.1 slow")])
+    assert rows_of(page) == ["slow", "slow"] and "2 of 4 runs" in page
+    assert re.search(r'data-key="final" aria-sort="descending"', page)
+    assert rows_of(shown(address, [("status", "failed")])) == ["odd"]
+    assert sorted(rows_of(shown(address, [("view", "groups")]))) == ["fast", "odd", "slow"]
+
+
+def test_two_runs_side_by_side(address):
+    paths = sorted(f"toy/{name}" for name in os.listdir(address[7:-9] + "results/toy") if "odd" not in name)
+    page = shown(address, [("open", path) for path in paths])
+    detail = page.split('id="detail"')[1].split("</section>")[0]
+    assert "3 runs side by side" in detail and detail.count('class="curve c') == 3 + 3  # in the chart and its legend
+    options = detail.split('aria-label="Options that differ"')[1].split("</table>")[0]
+    assert re.findall(r'<th scope="row"[^>]*>(\w+)', options) == ["rate", "seed"]
+    assert "rate=0.5<" in options.split("</thead>")[0] and "rate=0.1<" in options.split("</thead>")[0]
+    assert "test_error (%)" in detail and "20.00 %" in detail
+
+
+def test_hostile_names_are_text(address):
+    (path,) = [f"toy/{name}" for name in os.listdir(address[7:-9] + "results/toy") if "odd" in name]
+    page = shown(address, [("open", path)])
+    detail = page.split('id="detail"')[1].split("</section>")[0]
+    assert "&lt;img src=x onerror=alert(1)&gt;" in detail and "&lt;img src=x onerror=alert(3)&gt;" in detail
+    assert "<img" not in page.split("<script")[0] and "<path" in detail
+
+
+@pytest.fixture
+def view(address):
+    """A page of Playwright at the address, which complains of nothing and opens no dialogue."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    complaints = []
+    with playwright.sync_playwright() as started:
+        try:
+            browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        except playwright.Error as error:
+            pytest.skip(f"there is no Chromium: {str(error).splitlines()[0]}")
+        made_page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+        made_page.on("console", lambda message: complaints.append(message.text))
+        made_page.on("pageerror", lambda error: complaints.append(str(error)))
+        made_page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+        made_page.goto(address)
+        yield made_page
+        browser.close()
+    assert complaints == []
+
+
+def test_a_page_that_is_served_follows_the_runs(view, tmp_path):
+    place = tmp_path / "results"
+    with server.server(Report(place), 0) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            view.goto(f"http://127.0.0.1:{listening.server_port}/#q=new")
+            assert view.locator("#count").inner_text() == "0 of 4 runs"
+            made(place, learning([0.9]), name="new", rate=2.0)
+            view.locator("#count", has_text="1 of 5 runs").wait_for(timeout=30_000)
+            view.locator("#follow").uncheck()
+            made(place, learning([0.9]), name="new", rate=3.0)
+            view.locator("#live", has_text="There is news").wait_for(timeout=30_000)
+            assert view.locator("#count").inner_text() == "1 of 5 runs"
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def test_all_of_it_by_keyboard_on_a_phone(view):
+    def text(selector):
+        return view.locator(selector).inner_text()
+
+    view.locator("th.final .sort").focus()
+    view.keyboard.press("Enter")
+    assert view.locator("th.final").get_attribute("aria-sort") == "ascending"
+    view.keyboard.press("Enter")
+    assert view.locator("th.final").get_attribute("aria-sort") == "descending"
+    for place in (0, 1):
+        view.locator("tbody input:visible").nth(place).focus()
+        view.keyboard.press("Space")
+    view.locator("#compare").focus()
+    view.keyboard.press("Enter")
+    assert text("#title") == "2 runs side by side" and view.evaluate("document.activeElement.id") == "title"
+    before = text("table td:last-child >> nth=0")
+    view.locator("#mark").focus()
+    view.keyboard.press("Home")
+    assert "0" in text("output") and text("#detail tbody tr:first-child td:last-child >> nth=0") != before
+    assert view.evaluate("document.documentElement.scrollWidth") <= 390
+    view.keyboard.press("Escape")
+    assert view.locator("#list").is_visible() and view.evaluate("document.activeElement.id") == "table"
+    view.go_back()
+    assert text("#title") == "2 runs side by side"
+    view.reload()
+    assert text("#title") == "2 runs side by side"
+
+
+def test_figures_are_made_when_they_are_opened(view):
+    for name in view.locator(".open:visible").all_inner_texts():
+        view.locator(".open:visible", has_text=name).first.click()
+        assert view.locator("#detail img").count() == 0
+        for summary in view.locator("summary").all():
+            summary.click()
+        for image in view.locator("#detail img").all():
+            assert image.get_attribute("src").startswith("data:image/png;base64,")
+            assert "<b onclick=alert(4)>.png" in image.get_attribute("alt")
+        view.keyboard.press("Escape")
