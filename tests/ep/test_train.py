@@ -188,6 +188,20 @@ def test_what_continual_ep_is_not(toy, tmp_path, words, told):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words, lr_tab",
+    [
+        ("", [0.05, 0.1]),
+        ("--optim=adam", [0.001, 0.001]),
+        ("--toymodel", [0.05, 0.05, 0.1]),
+        ("--toymodel --optim=adam", [0.001] * 3),
+    ],
+)
+def test_rates_by_default(toy, words, lr_tab):
+    folder, _ = command(f"--dataset={toy}", *QUICK, "--size_tab=4,8,100", words)
+    assert list(runs.Run(folder).options["lr_tab"]) == lr_tab
+
+
 def test_a_run_from_before_an_option_has_its_default():
     options = {"size_tab": (4, 8, 100), "dataset": "own.npz", "discrete": True}
     assert NetworkOptions.of(options) == NetworkOptions(size_tab=(4, 8, 100), discrete=True)

@@ -165,7 +165,7 @@ def sets(samples, seeds, per_class=None, test_per_class=None):
 def warn_of_few_steps(inference, layers):
     """Say on stderr that the steps of inference do not reach the first of so many layers of weights."""
     T = inference.T
-    if T < layers and inference.solver != "layerwise":  # one sweep reaches all
+    if T < layers and inference.solver not in ("layerwise", "errors"):  # once through these reaches all
         terminal.warn(
             f"warning: T is {T}, but the deepest network has {layers} layers of weights: an error needs that many "
             f"steps to get down, and {layers - T} layers learn nothing"

@@ -24,15 +24,16 @@ class Inference:
         discount: what gamma is multiplied by after a step that raised the energy.
         tolerance: inference ends where no state changes by more than this in a step; 0 makes all T steps.
         solver: how the states come to rest. steps: as published. layerwise: at most T - 1 sweeps from the top layer
-            down, eight of which do on logistic units what 128 steps do. anderson: steps with Anderson's acceleration.
-            Both of these end at rest.
+            down, eight of which do on logistic units what 128 steps do. errors: T - 1 conjugate gradients over the
+            errors, which reach all layers of a deep network at once. anderson: steps with Anderson's acceleration. All
+            but the steps end at rest.
     """
 
     T: int = 128
     gamma: float = 0.1
     discount: float = 0.5
     tolerance: float = 0.0
-    solver: Literal["steps", "layerwise", "anderson"] = "steps"
+    solver: Literal["steps", "layerwise", "errors", "anderson"] = "steps"
 
     def __post_init__(self):
         require.counts(T=self.T)
