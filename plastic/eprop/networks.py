@@ -27,6 +27,7 @@ def lif(
     n_ref: int = 5,
     surrogate: str = "piecewise_linear",
     sharpness: float = 1.0,
+    delay: int = 1,
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF neurons with a leaky readout.
 
@@ -44,6 +45,7 @@ def lif(
         surrogate: form of the pseudo-derivative: "piecewise_linear", as published, "exponential", "fast_sigmoid" or
             "arctan", as NEST defines them.
         sharpness: of the pseudo-derivative, above 0; NEST's beta.
+        delay: of spikes from one neuron to another in ms, a whole number from 1 on.
 
     Returns:
         The `SpikingNetwork`.
@@ -60,7 +62,7 @@ def lif(
     _require_three(sizes)
     require.number("thr", thr, above=0)
     neurons = Neurons(decay(tau_v, "tau_v"), thr, gamma=gamma, n_ref=n_ref, surrogate=surrogate, sharpness=sharpness)
-    return _spiking(sizes, generator, neurons, tau_out)
+    return _spiking(sizes, generator, neurons, tau_out, delay)
 
 
 def lsnn(
@@ -77,6 +79,7 @@ def lsnn(
     n_ref: int = 5,
     surrogate: str = "piecewise_linear",
     sharpness: float = 1.0,
+    delay: int = 1,
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF and ALIF neurons (LSNN) with a leaky readout.
 
@@ -97,6 +100,7 @@ def lsnn(
         surrogate: form of the pseudo-derivative: "piecewise_linear", as published, "exponential", "fast_sigmoid" or
             "arctan", as NEST defines them.
         sharpness: of the pseudo-derivative, above 0; NEST's beta.
+        delay: of spikes from one neuron to another in ms, a whole number from 1 on.
 
     Returns:
         The `SpikingNetwork`.
@@ -121,7 +125,7 @@ def lsnn(
     each = np.zeros((1, n))
     each[0, n - n_adaptive :] = beta
     neurons = Neurons(alpha, thr, rho, xp.asarray(each), gamma, n_ref=n_ref, surrogate=surrogate, sharpness=sharpness)
-    return _spiking(sizes, generator, neurons, tau_out)
+    return _spiking(sizes, generator, neurons, tau_out, delay)
 
 
 def lstm(
@@ -175,7 +179,7 @@ NETWORKS = {"lif": lif, "lsnn": lsnn, "lstm": lstm}
 """The constructors by name."""
 
 
-def _spiking(sizes: Any, generator: Any, neurons: Neurons, tau_out: float) -> SpikingNetwork:
+def _spiking(sizes: Any, generator: Any, neurons: Neurons, tau_out: float, delay: int) -> SpikingNetwork:
     n_in, n, n_out = sizes
     shapes = {"W_in": (n_in, n), "W_rec": (n, n), "W_out": (n, n_out)}
 
@@ -185,7 +189,9 @@ def _spiking(sizes: Any, generator: Any, neurons: Neurons, tau_out: float) -> Sp
         }
 
     kappa = decay(tau_out, "tau_out")
-    return SpikingNetwork(**initializers.replicas(draw, generator), neurons=neurons, kappa=kappa, g_out=1 - kappa)
+    return SpikingNetwork(
+        **initializers.replicas(draw, generator), neurons=neurons, kappa=kappa, g_out=1 - kappa, delay=delay
+    )
 
 
 def _require_three(sizes: Any) -> None:

@@ -87,6 +87,30 @@ def place(tmp_path, monkeypatch):
 # training
 
 
+@pytest.mark.parametrize("more", ["", "--benchmark --seeds 1 2", "--benchmark --discrete"])
+def test_the_best_epoch_by_the_validation_set_is_tested_once(toy, more):
+    """Columns, parameters and what is printed are those of the epoch of each replica."""
+    folder, lines = command(
+        f"--dataset={toy}", *QUICK, "--size_tab=4,8,100 --epochs=4 --validation=0.25 --lr_tab=0.5,0.5", more
+    )
+    run, rows = runs.Run(folder), table(folder)
+    assert "validation_error" in rows[0] and not any(name.startswith("test") for name in rows[0])
+    replicas = sorted({int(row["replica"]) for row in rows})
+    found = np.array([column(rows, "validation_error", replica=k) for k in replicas])
+    best, arrays = found.argmin(axis=1), run.arrays()
+    assert arrays["best_epoch"].tolist() == best.tolist()
+    trained, dataset = plastic.load(folder), data.load(toy, validation=0.25)
+    for (x, labels), expected in ((dataset.validation, found.min(axis=1)), (dataset.test, arrays["test_error"])):
+        outputs = trained.predict(x).reshape(len(replicas), len(x), -1)
+        np.testing.assert_allclose(100 * np.mean(outputs.argmax(axis=-1) != labels, axis=-1), expected, rtol=1e-5)
+    methods = sorted({row["method"] for row in rows})
+    for line, method in zip(lines, methods, strict=True):
+        mine = [k for k in replicas if rows[k]["method"] == method]
+        epochs = ", ".join(str(best[k]) for k in mine)
+        assert line.startswith(f"{method}: test error {arrays['test_error'][mine].mean():.2f} %, training error ")
+        assert line.endswith(f", tested once, at the best epoch by the validation set ({epochs})")
+
+
 @pytest.mark.parametrize(
     "network, method",
     [(a, b) for a in NETWORKS for b in METHODS if not ("--cep" in METHODS[b] and "--loss cel" in NETWORKS[a])],
@@ -154,6 +178,33 @@ def test_each_connection_has_its_rate_from_the_output_backwards(options):
         if path.startswith("feedback"):
             up = f"layers/{int(path.split('/')[1]) + 1}/W"
             assert moved[path] == pytest.approx(moved[up], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "words, told", [("--training_method=BPTT", "BPTT"), ("--nudging=centered", "centered"), ("--loss=cel", "mse")]
+)
+def test_what_continual_ep_is_not(toy, tmp_path, words, told):
+    assert told in refused(f"--dataset={toy}", *QUICK, "--size_tab=4,8,100", "--cep", words)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words, lr_tab",
+    [
+        ("", [0.05, 0.1]),
+        ("--optim=adam", [0.001, 0.001]),
+        ("--toymodel", [0.05, 0.05, 0.1]),
+        ("--toymodel --optim=adam", [0.001] * 3),
+    ],
+)
+def test_rates_by_default(toy, words, lr_tab):
+    folder, _ = command(f"--dataset={toy}", *QUICK, "--size_tab=4,8,100", words)
+    assert list(runs.Run(folder).options["lr_tab"]) == lr_tab
+
+
+def test_a_run_from_before_an_option_has_its_default():
+    options = {"size_tab": (4, 8, 100), "dataset": "own.npz", "discrete": True}
+    assert NetworkOptions.of(options) == NetworkOptions(size_tab=(4, 8, 100), discrete=True)
 
 
 @pytest.mark.parametrize(
@@ -442,7 +493,7 @@ def test_the_folder_of_a_training_run(toy, words):
     folder, _ = command(f"--dataset={toy}", *TINY, "--size_tab=4,8,100", words, plot=True)
     assert folder.parent == pathlib.Path("results/ep") and folder.name.startswith("train-cont-1hidden-")
     names = {path.name for path in folder.iterdir()} - {".lock"}
-    assert names == {"config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "errors.png"}
+    assert names == {"config.json", "metrics.csv", "checkpoint.h5", "arrays.h5", "errors.png", "confusion.png"}
     rows, arrays = table(folder), runs.Run(folder).arrays()
     for method in {row["method"] for row in rows}:
         np.testing.assert_array_equal(arrays.pop(f"epochs/{method}"), [0, 1, 2])

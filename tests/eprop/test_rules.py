@@ -45,12 +45,13 @@ def draw(rng, n_in=3, n=4, n_out=2, beta="each", gain="1 - alpha", decays="each"
     strength = 0.8 if gain == 1 else 4.0
     if cell.get("unmasked") or cell.get("surrogate", "piecewise_linear") != "piecewise_linear":
         cell["relative"] = False
+    delay = cell.pop("delay", 1)
     neurons = Neurons(alpha, theta, rho, own, 0.45, 1.0 if gain == 1 else 1 - alpha, **({"n_ref": 3} | cell))
     W_in, W_rec, W_out = (rng.standard_normal(shape) for shape in ((n_in, n), (n, n), (n, n_out)))
     W_in, W_rec = (strength * (W + 0.4) / np.sqrt(len(W)) for W in (W_in, W_rec))
     kappa, g_out = float(rng.uniform(0.5, 0.95)), float(rng.uniform(0.1, 1))
     b_out = rng.standard_normal((1, n_out)) if bias else None
-    return SpikingNetwork(W_in, W_rec, W_out, neurons, kappa, g_out, b_out)
+    return SpikingNetwork(W_in, W_rec, W_out, neurons, kappa, g_out, b_out, delay)
 
 
 def draw_feedback(rng, network, kind="random"):
@@ -62,7 +63,8 @@ def draw_state(rng, network, batch):
     n, n_out = network.W_out.shape[-2:]
     v, a, y = rng.standard_normal((batch, n)), rng.random((batch, n)), rng.standard_normal((batch, n_out))
     z, s = ((rng.random((batch, n)) < 0.4).astype(float) for _ in range(2))
-    return SpikingState(v, a, z, s if network.neurons.unmasked else z.copy(), np.zeros((batch, n)), y)
+    late = (rng.random((network.delay - 1, batch, n)) < 0.4).astype(float) if network.delay > 1 else None
+    return SpikingState(v, a, z, s if network.neurons.unmasked else z.copy(), np.zeros((batch, n)), y, late)
 
 
 def draw_R(rng, kind, T, batch, n):
@@ -109,6 +111,7 @@ CELLS = {
     "relative": st.booleans(),
     "surrogate": st.sampled_from(list(SURROGATES)),
     "sharpness": st.sampled_from([1.0, 0.6, 1.7]),
+    "delay": st.sampled_from([1, 2, 5]),
 }
 TRIALS = {
     "feedback": st.sampled_from(["symmetric", "random"]),
@@ -134,7 +137,7 @@ def test_eprop_is_the_same_online_and_back_in_time_and_eq_1_is_bptt(seed, cell, 
     network, T, batch = draw(rng, **cell), trial["T"], trial["batch"]
     x = rng.random((T, batch, cell["n_in"])) < 0.5
     state = draw_state(rng, network, batch) if trial["begun"] else None
-    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] and cell["delay"] == 1 else None
     record = simulate(network, x, state=state, done=done)
     err, R = rng.standard_normal(record.output.shape), draw_R(rng, trial["kind"], T, batch, cell["n"])
     B = draw_feedback(rng, network, trial["feedback"])
@@ -223,7 +226,8 @@ def smooth_spike(neurons, d, scale):
 def smooth(network, x, state, done, free, sent=None, nudge=0.0):
     """Simulate the network with spikes free S(u), as real numbers; `free` (T, batch, n) stands for refractoriness.
 
-    sent: in place of z^{t-1} in currents and resets, (T, batch, n), so that nothing depends on spikes but the
+    sent: in place of the spikes that arrive, and of z^{t-1} in resets, (T, 2, batch, n), so that nothing depends on
+    spikes but the
     adaptation and the readout. nudge: what is added to z^t in all that others see of it, currents, resets and readout,
     but not in the neuron's own adaptation.
     """
@@ -231,24 +235,26 @@ def smooth(network, x, state, done, free, sent=None, nudge=0.0):
     beta = 0.0 if neurons.beta is None else neurons.beta
     W_rec = network.W_rec * (1 - np.eye(n))
     v, a, z, s, y = state.v, state.a, state.z, state.s, state.y
+    on_the_way = [] if state.late is None else list(state.late)
     kept = {name: [] for name in ("z", "psi", "psi_unmasked", "y", "sent", "v_over_A", "v", "a")}
     for t in range(len(x)):
         if done is not None:
             v, a, z, s = (array * (1 - done[t, :, None]) for array in (v, a, z, s))
-        before = z if sent is None else sent[t]
+        on_the_way.append(z)
+        arrived, before = (on_the_way[t], z) if sent is None else sent[t]
         a = neurons.rho * a + s
-        v = neurons.alpha * v + neurons.gain * (x[t] @ network.W_in + before @ W_rec) - neurons.theta * before
+        v = neurons.alpha * v + neurons.gain * (x[t] @ network.W_in + arrived @ W_rec) - neurons.theta * before
         A = neurons.theta + beta * a
         S, psi = smooth_spike(neurons, v - A, A if neurons.relative else neurons.theta)
         s = S if neurons.unmasked else S * free[t]
         z = S * free[t] + (0.0 if isinstance(nudge, float) else nudge[t])
         y = network.kappa * y + network.g_out * z @ network.W_out
         filtered = y if network.b_out is None else y + network.b_out
-        for name, value in zip(kept, (z, psi * free[t], psi, filtered, before, v / A, v, a), strict=True):
+        for name, value in zip(kept, (z, psi * free[t], psi, filtered, (arrived, before), v / A, v, a), strict=True):
             kept[name].append(value)
     z, psi, psi_unmasked, y, sent, v_over_A, v, a = (np.stack(values) for values in kept.values())
     more = {"psi_unmasked": psi_unmasked} if neurons.unmasked else {"v_over_A": v_over_A} if neurons.relative else {}
-    more |= {"v_before": state.v, "a_before": state.a, "kept": {"v": v, "a": a}}
+    more |= {"v_before": state.v, "a_before": state.a, "kept": {"v": v, "a": a}, "late_before": state.late}
     return SpikingRecord(x, z, psi, y, state.z, None, done=done, **more), sent
 
 
@@ -260,7 +266,7 @@ def draw_smooth(seed, cell, T, batch, resets):
     n_in, n = network.W_in.shape
     x, state = rng.standard_normal((T, batch, n_in)), draw_state(rng, network, batch)
     state.z, state.s = rng.random((2, batch, n))
-    done = (rng.random((T, batch)) < 0.2).astype(float) if resets else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if resets and network.delay == 1 else None
     free = rng.random((T, batch, n)) < 0.8
     return network, x, state, done, free, rng.standard_normal((T, batch, network.W_out.shape[-1]))
 
@@ -382,6 +388,39 @@ def test_the_total_derivative_is_that_of_the_spikes_but_for_their_own_adaptation
     check.gradient(loss, np.zeros_like(record.psi), found, max_entries=12)
 
 
+CHOICES = [
+    {"relative": True},
+    {"surrogate": "exponential"},
+    {"surrogate": "fast_sigmoid", "sharpness": 1.7},
+    {"surrogate": "arctan", "unmasked": True},
+    {"delay": 2},
+    {"delay": 5, "relative": True},
+]
+"""Cells other than the paper's that random draws would meet too rarely."""
+
+
+@pytest.mark.parametrize("cell", CHOICES, ids=str)
+def test_gradients_of_other_cells(cell):
+    """BPTT by finite differences of a smooth network, e-prop by its two forms, whole and in chunks."""
+    network, x, state, done, free, target = draw_smooth(3, {"beta": "one", **cell}, 8, 2, False)
+
+    def loss(tree):
+        return objective(smooth(network, x, state, done, free)[0], target)[0]
+
+    record, _ = smooth(network, x, state, done, free)
+    _, err, R = objective(record, target)
+    check.gradient(loss, network.parameters, bptt_gradients(network, record, err, R), max_entries=12)
+    rng = np.random.default_rng(4)
+    spikes, start = rng.random((9, 2, 3)) < 0.5, draw_state(rng, network, 2)
+    err, record = rng.standard_normal((9, 2, 2)), simulate(network, spikes, state=start)
+    whole = online_gradients(network, record, err)
+    compare(eprop_gradients(network, record, err), whole)
+    compare(in_chunks(eprop_gradients, network, spikes, err, None, cut(9, [2, 3, 7]), None, start)[0], whole)
+    other = dataclasses.replace(network, delay=1, neurons=Neurons(network.neurons.alpha, network.neurons.theta))
+    plain = dataclasses.replace(start, late=None)
+    assert differ(whole, online_gradients(other, simulate(other, spikes, state=plain), err)) > 0.01
+
+
 @pytest.mark.parametrize("unmasked", [False, True])
 @pytest.mark.parametrize("resets", [False, True])
 def test_smooth_networks_have_every_path(unmasked, resets):
@@ -486,7 +525,7 @@ def test_eprop_is_bptt_where_spikes_of_earlier_steps_have_no_slope():
 def test_eprop_is_the_whole_gradient_of_a_network_without_recurrent_weights_and_resets():
     """The adaptation and the readout are all the memory there is."""
     network, x, state, done, free, target = draw_smooth(4, {}, 8, 3, False)
-    none = np.zeros(free.shape)
+    none = np.zeros((len(free), 2, *free.shape[1:]))
     record, _ = smooth(network, x, state, done, free, none)
     _, err, R = objective(record, target)
 
@@ -682,7 +721,7 @@ def test_gradients_of_chunks_add_up_to_that_of_the_whole(seed, cell, trial, at):
     network, T, batch = draw(rng, **cell), trial["T"], trial["batch"]
     x = rng.random((T, batch, cell["n_in"])) < 0.5
     state = draw_state(rng, network, batch) if trial["begun"] else None
-    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] else None
+    done = (rng.random((T, batch)) < 0.2).astype(float) if trial["resets"] and cell["delay"] == 1 else None
     record = simulate(network, x, state=state, done=done)
     err, R = rng.standard_normal(record.output.shape), draw_R(rng, trial["kind"], T, batch, cell["n"])
     B = draw_feedback(rng, network, trial["feedback"])

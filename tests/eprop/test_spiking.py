@@ -30,11 +30,14 @@ def draw(rng, n_in=3, n=4, n_out=2, beta="each", gain="1 - alpha", decays="each"
     strength = 1.0 if gain == 1 else 5.0
     if cell.get("unmasked") or cell.get("surrogate", "piecewise_linear") != "piecewise_linear":
         cell["relative"] = False
+    delay = cell.pop("delay", 1)
     neurons = Neurons(alpha, theta, rho, own, 0.45, 1.0 if gain == 1 else 1 - alpha, **({"n_ref": 3} | cell))
     W_in, W_rec, W_out = (rng.standard_normal(shape) for shape in ((n_in, n), (n, n), (n, n_out)))
     W_in, W_rec = (strength * (W + 0.4) / np.sqrt(len(W)) for W in (W_in, W_rec))
     b_out = rng.standard_normal((1, n_out)) if bias else None
-    return SpikingNetwork(W_in, W_rec, W_out, neurons, float(rng.uniform(0.5, 0.95)), float(rng.uniform(0.1, 1)), b_out)
+    return SpikingNetwork(
+        W_in, W_rec, W_out, neurons, float(rng.uniform(0.5, 0.95)), float(rng.uniform(0.1, 1)), b_out, delay
+    )
 
 
 def draw_state(rng, network, batch):
@@ -44,7 +47,8 @@ def draw_state(rng, network, batch):
     z = (rng.random((batch, n)) < 0.4).astype(float)
     r = rng.integers(0, network.neurons.n_ref, (batch, n)) * (1 - z) + z * (network.neurons.n_ref - 1)
     s = np.maximum(z, rng.random((batch, n)) < 0.3) if network.neurons.unmasked else z.copy()
-    return SpikingState(v, a, z, s, r.astype(float), y)
+    late = (rng.random((network.delay - 1, batch, n)) < 0.4).astype(float) if network.delay > 1 else None
+    return SpikingState(v, a, z, s, r.astype(float), y, late)
 
 
 def on_device(tree, dtype=None):
@@ -67,18 +71,22 @@ def literal(network, x, state=None, done=None):
 
     state = SpikingState(*np.zeros((5, batch, n)), np.zeros((batch, n_out))) if state is None else state
     v, a, z, s, r, y = (np.array(getattr(state, name)) for name in ("v", "a", "z", "s", "r", "y"))
+    sent = [np.zeros((batch, n))] * (network.delay - 1) if state.late is None else list(state.late)
+    sent = [*sent, np.array(state.z)]  # at the place t, the spikes that arrive in the step t
     names = [*KEPT, "z", "s", "psi", "psi_unmasked", "v_over_A"]
     found = {name: np.zeros((T, batch, n)) for name in names} | {"y": np.zeros((T, batch, n_out))}
-    for b in range(batch):
-        for t in range(T):
+    for t in range(T):
+        sent.append(np.zeros((batch, n)))
+        for b in range(batch):
             if done is not None and done[t, b]:
                 v[b], a[b], z[b], s[b], r[b] = 0, 0, 0, 0, 0
+                sent[t][b] = 0
             z_before = z[b].copy()
             for j in range(n):
                 alpha, rho, theta = of(neurons.alpha, j), of(neurons.rho, j), of(neurons.theta, j)
                 beta, gain = of(neurons.beta, j), of(neurons.gain, j)
                 drive = sum(float(x[t, b, i]) * network.W_in[i, j] for i in range(n_in))
-                drive += sum(z_before[i] * network.W_rec[i, j] for i in range(n) if i != j)
+                drive += sum(sent[t][b, i] * network.W_rec[i, j] for i in range(n) if i != j)
                 a[b, j] = rho * a[b, j] + s[b, j]
                 v[b, j] = alpha * v[b, j] + gain * drive - theta * z_before[j]
                 A = theta + beta * a[b, j]
@@ -102,12 +110,14 @@ def literal(network, x, state=None, done=None):
                 r[b, j] = max(r[b, j] + neurons.n_ref * z[b, j] - 1, 0)
                 found["psi_unmasked"][t, b, j], found["psi"][t, b, j] = psi, 0 if silent else psi
                 found["z"][t, b, j], found["s"][t, b, j] = z[b, j], s[b, j]
+                sent[-1][b, j] = z[b, j]
             y[b] = [
                 network.kappa * y[b, k] + network.g_out * sum(z[b, j] * network.W_out[j, k] for j in range(n))
                 for k in range(n_out)
             ]
             found["y"][t, b] = y[b] + (0 if network.b_out is None else network.b_out[0])
-    return found, SpikingState(v, a, z, s, r, y)
+    late = np.stack(sent[T : T + network.delay - 1]) if network.delay > 1 else None
+    return found, SpikingState(v, a, z, s, r, y, late)
 
 
 def close(found, expected, name=""):
@@ -133,6 +143,8 @@ def compare(network, x, state=None, done=None):
             continue
         close(getattr(record.state, name), getattr(last, name), f"state.{name}")
     close(record.z_before, np.zeros_like(last.z) if state is None else state.z)
+    if network.delay > 1:
+        assert_array_equal(xp.asnumpy(record.state.late), last.late)
     if network.neurons.unmasked:
         close(record.psi_unmasked, expected["psi_unmasked"])
     else:
@@ -156,6 +168,7 @@ CELLS = {
     "relative": st.booleans(),
     "surrogate": st.sampled_from(["piecewise_linear", "exponential", "fast_sigmoid", "arctan"]),
     "sharpness": st.sampled_from([1.0, 0.6, 1.7]),
+    "delay": st.sampled_from([1, 2, 5]),
 }
 
 
@@ -175,7 +188,7 @@ def test_a_simulation_is_what_the_equations_say(seed, cell, T, batch, kind, begu
     shape = (T, batch, cell["n_in"])
     x = rng.random(shape) < 0.5 if kind == "spikes" else rng.standard_normal(shape)
     state = draw_state(rng, network, batch) if begun else None
-    compare(network, x, state, rng.random((T, batch)) < 0.2 if resets else None)
+    compare(network, x, state, rng.random((T, batch)) < 0.2 if resets and network.delay == 1 else None)
 
 
 @pytest.mark.parametrize("unmasked", [False, True])
@@ -194,6 +207,26 @@ def test_a_long_simulation_on_every_backend(backend, unmasked, beta, resets):
 
 
 # what the equations imply
+
+
+CHOICES = [
+    {"relative": True},
+    {"relative": True, "sharpness": 0.6},
+    {"surrogate": "exponential"},
+    {"surrogate": "fast_sigmoid", "sharpness": 1.7},
+    {"surrogate": "arctan", "unmasked": True},
+    {"delay": 2},
+    {"delay": 5, "relative": True},
+]
+"""Cells other than the paper's that random draws would meet too rarely."""
+
+
+@pytest.mark.parametrize("cell", CHOICES, ids=str)
+def test_other_cells_are_what_the_equations_say(backend, cell):
+    rng = np.random.default_rng(6)
+    network = draw(rng, beta="one", **cell)
+    found = compare(network, rng.random((40, 3, 3)) < 0.5, draw_state(rng, network, 3))
+    assert found["z"].mean() > 0.05 and found["a"].max() > 1
 
 
 def one_neuron(**constants):
@@ -463,7 +496,9 @@ def test_replicas_equal_separate_runs(backend, T, decays, variant):
     cell = {"n_in": 3, "n": 3, "n_out": 3, "decays": decays, "beta": beta, "unmasked": variant == "unmasked"}
     networks = [draw(rng, **cell) for _ in range(3)]
     states = [draw_state(rng, net, 3) for net in networks]
-    state = SpikingState(*(np.stack([getattr(s, f.name) for s in states]) for f in dataclasses.fields(SpikingState)))
+    state = SpikingState(
+        *(np.stack([getattr(each, name) for each in states]) for name in ("v", "a", "z", "s", "r", "y"))
+    )
     x = rng.random((3, T, 3, 3)) < 0.5
     done = on_device((rng.random((T, 3)) < 0.2).astype(float)) if variant == "done" else None
     together = on_device(stack(networks))
@@ -584,6 +619,36 @@ def test_a_time_constant_is_above_0(tau):
 def test_a_surrogate_is_one_of_those_there_are(constants, message):
     with pytest.raises(PlasticError, match=message):
         Neurons(0.9, 1.0, **constants)
+
+
+def test_a_delay_belongs_to_a_state_and_is_not_reset():
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(0)
+    first, second = (dataclasses.replace(draw(rng), delay=delay) for delay in (1, 3))
+    x = rng.random((6, 2, 3))
+    state = simulate(second, x).state
+    assert state.late.shape == (2, 2, 4)
+    for net, other in ((first, state), (second, simulate(first, x).state)):
+        with pytest.raises(PlasticError, match=rf"state\.late has shape .* with delay {net.delay}"):
+            simulate(net, x, state=other)
+    with pytest.raises(PlasticError, match="delay"):
+        simulate(second, x, done=np.zeros((6, 2)))
+    for delay in (0, 1.5):
+        with pytest.raises(PlasticError, match="delay"):
+            dataclasses.replace(first, delay=delay)
+
+
+@pytest.mark.parametrize("delay", [1, 2, 4])
+def test_a_spike_arrives_after_its_delay(delay):
+    """The input drives one neuron, whose spike drives the other `delay` steps later; the reset comes at once."""
+    xp.use(dtype="float64")
+    neurons = Neurons(0.0, 1.0)
+    net = SpikingNetwork(np.array([[2.0, 0.0]]), np.array([[0.0, 3.0], [0.0, 0.0]]), np.ones((2, 1)), neurons, 0.0, 1.0)
+    x = np.zeros((8, 1, 1))
+    x[1] = 1.0
+    record = simulate(dataclasses.replace(net, delay=delay), x, keep=("v",))
+    assert np.nonzero(record.z[:, 0, 0])[0].tolist() == [1] and np.nonzero(record.z[:, 0, 1])[0].tolist() == [1 + delay]
+    assert record.kept["v"][2, 0, 0] == -1.0
 
 
 def test_n_ref_is_1_or_more():

@@ -16,7 +16,7 @@ LINES = {
     "fear": "--grid=quick --iterations=2 --T=6 --seeds=3,4 --rates=0.1,0.01",
     "coin": "--grid=quick --spreads=0.1 --memory_rates=0.01 --blocks=1 --tests=1 --T=6 --seeds=3,4 --rates=0.1,0.01",
     "reversal": "--seeds_pc=2 --seeds_bp=2 --trials=80 --T=6 --rates=0.1,0.05",
-    "cnn": "--seeds=2,5 --rules=pc,bp_published --epochs=2 --batch_size=15 --channels=2,3 --hidden=4 --T=3 "
+    "cnn": "--seeds=2,5 --rules=ipc,bp_published --epochs=2 --batch_size=15 --channels=2,3 --hidden=4 --T=3 "
     "--rates=0.01,0.001",
 }
 
@@ -64,7 +64,9 @@ def test_a_search_of_which_one_rate_is_left_chooses_that(name, recwarn):
 
 def test_a_rule_of_which_nothing_is_left_is_named_beside_the_other():
     *lines, _ = command_lines.printed(COMMANDS, words_of("cnn", "0.01", "--gamma=1e30", "--no_plot"), "plastic.pc")
-    assert lines[0] == "pc: diverged at every rate" and lines[1].startswith("bp_published: least test error 0.")
+    assert lines[0] == "iPC: diverged at every rate" and lines[1].startswith(
+        "repeated BP, rectified output: least test error 0."
+    )
 
 
 def test_inference_that_diverges_with_weights_that_do_not_is_told():

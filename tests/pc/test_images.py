@@ -12,7 +12,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import plastic
-from plastic import classifier, data, functions, runs, training, xp
+from plastic import classifier, data, functions, runs, system, training, xp
 from plastic.errors import Diverged, PlasticError
 from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
@@ -694,6 +694,14 @@ def test_blocked_errors_are_those_of_the_task_that_is_learned():
         assert not np.allclose(blocked[-1].W[0, 0, :, :5], start[:, :5])
         assert not np.allclose(free[-1].W[0, 0, :, 5:], start[:, 5:])
         assert not np.allclose(blocked[0].W[0, 0], first[0])
+
+
+def test_tasks_that_do_not_fit_the_memory_are_refused(monkeypatch):
+    loaded = samples()
+    monkeypatch.setattr(images, "load", lambda *_: loaded)
+    monkeypatch.setattr(system, "free_memory", lambda: 2 * 60 * 9 * 8 - 1)  # two seeds, 60 images of 9 pixels
+    error, _ = command_lines.error_of(COMMANDS, LINES["forgetting"].split(), "plastic.pc")
+    assert "seeds 3,5, per_class 6 need" in error and "are free" in error
 
 
 def test_the_gradient_of_blocked_errors_is_that_of_their_loss():

@@ -14,9 +14,9 @@ from plastic.errors import Diverged, PlasticError
 from plastic.functions import sigmoid
 from plastic.initializers import xavier_normal
 from plastic.parameters import Affine
-from plastic.pc import Network, equilibrium
+from plastic.pc import Network, bp, equilibrium
 from plastic.pc.__main__ import COMMANDS
-from plastic.pc.experiments import erratic, pairs, teacher
+from plastic.pc.experiments import consistency, erratic, images, pairs, teacher
 
 GOLDEN = "pc_toys.npz"
 TINY = {
@@ -472,14 +472,14 @@ def test_first_steps_are_those_of_the_equations():
 
 
 def test_alignment_of_a_batch_is_the_mean_of_its_samples():
-    """One layer: W -= eta x^T (x W - y), as gradients that are sums over the batch."""
-    _, arrays = measured("alignment", "--depths=1 --width=5 --batch_size=3 --seeds=3 --rate=0.1")
-    W, x, y = (each[0] for each in pairs.draw((3,), 5, 1, "xavier-uniform", 1.0, 3))
-    W = W[0]
-    after = x[0] if x.ndim == 3 else x
-    target = (y[0] if y.ndim == 3 else y) - after @ W
-    moved = after @ (W + 0.1 * after.T @ target) - after @ W
-    assert_allclose(arrays["alignment/bp"][0, 0], np.mean([cosine(a, b) for a, b in zip(moved, target, strict=True)]))
+    """Two layers: W_1 += eta x^T d W_2^T and W_2 += eta h^T d with d = y - h W_2, sums over the batch."""
+    _, arrays = measured("alignment", "--depths=2 --width=5 --batch_size=3 --seeds=3 --rate=0.1")
+    W, x, y = pairs.draw((3,), 5, 2, "xavier-uniform", 1.0, 3)
+    (first, second), x, y = (each[0] for each in W), x[0], y[0]
+    h, before = x @ first, x @ first @ second
+    d = y - before
+    moved = x @ (first + 0.1 * x.T @ d @ second.T) @ (second + 0.1 * h.T @ d) - before
+    assert_allclose(arrays["alignment/bp"][0, 0], np.mean([cosine(a, b) for a, b in zip(moved, d, strict=True)]))
 
 
 def norms(path):
@@ -591,9 +591,12 @@ def test_consistency_on_images_is_that_of_the_last_pass(tmp_path):
     sets = {"x_train": rng.random((1010, 2, 2)), "y_train": np.arange(1010) % 10}
     np.savez("images.npz", **sets, x_test=rng.random((20, 2, 2)), y_test=np.arange(20) % 10)
     line = "--dataset=images.npz --rates=0.002 --T=6 --seeds=3"
-    one, two = (measured("consistency", f"{line} --iterations={count}")[1] for count in (1, 2))
-    assert one["path/bp"].shape == (1, 1) and one["path/bp"] != two["path/bp"]
-    assert np.all(one["ratio/pc"] >= 1) and np.all(two["path/pc"] < 2 * one["path/pc"])  # a pass alone
+    _, arrays = measured("consistency", f"{line} --iterations=2")
+    drawn = consistency._of_images(images.load("images.npz"), (3,))
+    every = [[W[0, 0].copy() for W in each] for each in consistency._walk(drawn, (3,), (0.002,), bp, 2, 100, 2)]
+    assert len(every) == 1 + 2 * 10 and every[0][0].shape == (4, 32)
+    found = [arrays[f"{name}/bp"][0, 0] for name in ("path", "distance", "ratio")]
+    assert_allclose(found, norms(every[10:]), rtol=1e-9)
     few = {key: value[:900] if key.endswith("train") else value for key, value in sets.items()}
     np.savez("few.npz", **few, x_test=sets["x_train"][:20], y_test=np.arange(20) % 10)
     words = ["consistency", "--dataset=few.npz"]

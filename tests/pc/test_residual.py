@@ -205,15 +205,17 @@ def test_a_linear_network_is_at_rest_after_a_step_more_than_it_has_outputs(after
 
 
 @placements
-def test_the_first_step_goes_along_the_errors_of_backpropagation(after):
+@pytest.mark.parametrize("counted", [None, (0, 1)], ids=["all", "counted"])
+def test_the_first_step_goes_along_the_errors_of_backpropagation(after, counted):
     """By alpha = <g, g> / (<g, g> + |J g|^2), here by differences of the output."""
     xp.use(dtype="float64")
     net, x, y = chain((4, 3, 5, 2), "tanh", after, batch=1)
+    net = Network(net.layers, "tanh", after, counted)
     state = State(net, x, y)
     state._propagate()
     delta = state.back.copy() if after else state.eps.copy()
     state._begin(errors=[1e-6 * delta[:, each] for each in state.columns[:-1]])
-    Jg = (state.top - predict(net, x)) / 1e-6
+    Jg = (state.top - predict(net, x)) / 1e-6 * (1 if counted is None else np.array(counted))
     alpha = np.sum(delta**2) / (np.sum(delta**2) + np.sum(Jg**2))
     found = State(net, x, y)
     Errors(found).step()
@@ -221,6 +223,21 @@ def test_the_first_step_goes_along_the_errors_of_backpropagation(after):
     grads, exact = pc(net, x, y, T=2, solver="errors")[0], bp(net, x, y)[0]
     if not after:
         assert_allclose(float(check.cosine(grads, exact)["layers/0/W"]), 1, rtol=1e-9)
+
+
+@placements
+def test_what_steps_of_the_errors_leave_is_that_of_the_states_there(after):
+    """The weights' gradients among it: their errors are not those of backpropagation, which the steps went by."""
+    xp.use(dtype="float64")
+    net, x, y = chain((4, 3, 5, 2), "tanh", after)
+    state = State(net, x, y)
+    infer(net, state, x, 2, solver="errors")
+    left = [*state.eps_layers, *(layer.W for layer in state.weight_gradients()["layers"])]
+    left = [each.copy() for each in left]
+    infer(net, state, x, 0)
+    again = [*state.eps_layers, *(layer.W for layer in state.weight_gradients()["layers"])]
+    for one, other in zip(left, again, strict=True):
+        assert_allclose(one, other, rtol=1e-12, atol=1e-14)
 
 
 @placements
@@ -308,6 +325,16 @@ def test_the_reach_of_an_error_is_that_of_a_linear_chain(held):
             infer(net, state, x, T - 1)
             errors = np.concatenate([state.eps, state.eps_top], axis=-1)
             assert reach.reach(layers, T, gamma, False, 1e-6) == np.sum(np.abs(errors) >= 1e-6)
+
+
+def test_a_rate_that_does_not_last_reaches_no_further():
+    """With gamma 4 the chain would diverge, and seem to carry everything; inference halves it until energies fall."""
+    xp.use(dtype="float64")
+    net, layers = Network([Affine(np.ones((1, 1))) for _ in range(40)], "linear"), 40
+    state = State(net, np.zeros((1, 1)), np.ones((1, 1)), gamma=4.0)
+    infer(net, state, np.zeros((1, 1)), 29)
+    assert state.gamma < 0.6 and np.all(np.isfinite(state.eps))
+    assert reach.reach(layers, 30, 4.0, False, 1e-7) == reach.reach(layers, 30, 0.5, False, 1e-7) < layers
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,16 @@ from plastic.ep.experiments.options import NetworkOptions
 
 
 def error_curves(metrics):
-    """Return {method: (epochs, {"train_error": values (seeds, epochs), "test_error": ...})} of the metrics of a run."""
-    curves = {}
+    """Return {method: (epochs, {"train_error": values (seeds, epochs), "test_error": ...})} of the metrics of a run.
+
+    Where there was a validation set, "validation_error" is in the place of "test_error".
+    """
+    curves, judged = {}, "validation_error" if "validation_error" in metrics else "test_error"
     for method in sorted(set(metrics["method"]), key=["EP", "BPTT"].index):
         chosen = [place for place, each in enumerate(metrics["method"]) if each == method]
         rows = {name: [column[place] for place in chosen] for name, column in metrics.items()}
         rows["replica"] = list(np.unique(rows["replica"], return_inverse=True)[1])
-        curves[method] = plotting.over_epochs(rows, {name: name for name in ("train_error", "test_error")})
+        curves[method] = plotting.over_epochs(rows, {name: name for name in ("train_error", judged)})
     return curves
 
 
@@ -27,7 +30,9 @@ def errors(runs):
     for axis, method in zip(np.ravel(axes), methods, strict=True):
         drawn = [(name, *curves[method]) for name, curves in found if method in curves]
         for number, (name, epochs, values) in enumerate(drawn):
-            curves = {f"{name}training (running)": values["train_error"], f"{name}test": values["test_error"]}
+            (judged,) = values.keys() - {"train_error"}
+            label = judged.removesuffix("_error")
+            curves = {f"{name}training (running)": values["train_error"], f"{name}{label}": values[judged]}
             plotting.curves(axis, epochs, curves, start=2 * number)
         axis.set(xlabel="epoch", ylabel="error (%)", title=method)
         if any(np.nanmax(each, initial=0.0) > 0 for _, _, values in drawn for each in values.values()):

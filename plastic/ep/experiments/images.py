@@ -30,16 +30,23 @@ class Images:
         """Raise PlasticError unless there is a batch."""
         require.whole("batch_size", self.batch_size, most=10**6)
 
-    def load(self, network: NetworkOptions) -> Samples:
-        """Return the samples, x as the network takes it; what does not fit is refused before anything is fetched."""
+    def load(self, network: NetworkOptions, validation: float = 0.0) -> Samples:
+        """Return the samples, x as the network takes it; what does not fit is refused before anything is fetched.
+
+        `validation` is the share of the training samples that is held out.
+        """
         self.require()
         if (known := SOURCES.get(data.require(self.dataset))) is not None:
             self._taken_shape(network, known.train, known.shape, len(known.labels), self.dataset)
-        samples = classifier.load(self.dataset, flat=False)
+        samples = classifier.load(self.dataset, flat=False, validation=validation)
         x, _ = samples.train
         shape = self._taken_shape(network, len(x), x.shape[1:], samples.classes, samples.name)
-        train, test = ((x.reshape(len(x), *shape), labels) for x, labels in (samples.train, samples.test))
-        return dataclasses.replace(samples, train=train, test=test)
+
+        def shaped(part):
+            return part and (part[0].reshape(len(part[0]), *shape), part[1])
+
+        parts = {"train": samples.train, "test": samples.test, "validation": samples.validation}
+        return dataclasses.replace(samples, **{name: shaped(part) for name, part in parts.items()})
 
     def _taken_shape(self, network, count, shape, classes, name):
         if self.batch_size > count:

@@ -58,8 +58,8 @@ class NetworkOptions:
 
     @classmethod
     def of(cls, options: dict[str, Any]) -> "NetworkOptions":
-        """Return those among the options of a run."""
-        return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
+        """Return those among the options of a run; one that a run from before does not have has its default."""
+        return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls) if field.name in options})
 
     def complete(self, toy_inputs: int = 784) -> "NetworkOptions":
         """Return the options with the defaults that depend on others; they must fit a network."""

@@ -1,5 +1,6 @@
 """Training on images by EP, by BPTT, or by both from the same initial weights on the same batches."""
 
+import functools
 from typing import Literal
 
 import numpy as np
@@ -11,8 +12,11 @@ from plastic.ep.experiments.images import Images
 from plastic.ep.experiments.options import SPELLINGS, NetworkOptions, Phases, folder_name
 from plastic.ep.experiments.replicas import Replicas, relaxed
 from plastic.errors import PlasticError
+from plastic.evaluations import Evaluations, best_of, confusion, told
+from plastic.functions import confusion as confusion_of
 from plastic.functions import one_hot
 from plastic.optimizers import SGD, Adam
+from plastic.types import Array
 
 _RATES = {False: (0.05, 0.1), True: (0.05, 0.05, 0.1)}  # by default, of SGD, without and with toymodel
 
@@ -21,10 +25,11 @@ def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, ...) of the host, scaled as in training, to the outputs (..., batch, n_L) after T
-    free steps, on the host. Those of several replicas (seeds; BPTT before EP) are stacked.
+    free steps, on the host. Those of several replicas (seeds; BPTT before EP) are stacked. The network is that of the
+    best epoch where there was a validation set.
     """
     network = NetworkOptions.of(options).build(xp.generator(0).init, input_shape)
-    held = {path.removeprefix("parameters/"): xp.asarray(array) for path, array in arrays.items()}
+    held = {path.removeprefix("parameters/"): xp.asarray(array) for path, array in best_of(arrays).items()}
     paths = iter([path for path, _ in parameters.leaves(network.parameters)])
     network = network.with_parameters(parameters.map(lambda _: held[next(paths)], network.parameters))
 
@@ -39,7 +44,7 @@ def restore(arrays, *, T, tolerance, solver, input_shape, **options):
 
 @runs.experiment(
     "ep",
-    draw=figures.ERRORS,
+    draw=figures.ERRORS | {"confusion": confusion},
     restore=restore,
     length="epochs",
     readable=folder_name,
@@ -61,6 +66,7 @@ def train(
     epochs: int = 1,
     test_batch_size: int = 1000,
     eval_every: int | None = None,
+    validation: float = 0.0,
 ):
     """Train a network to classify images by equilibrium propagation (EP) or BPTT (Ernoult et al. 2019).
 
@@ -88,16 +94,20 @@ def train(
         epochs: epochs to train.
         test_batch_size: test samples relaxed at once.
         eval_every: steps between two evaluations; by default an epoch.
+        validation: share of the training samples, 0.1 for instance, that is held out: of each class the last ones. They
+            then take the place of the test set, which is measured once, with the parameters of the best epoch
+            (best_epoch, test_error, test_loss, test_confusion in arrays.h5); as published, it is at each evaluation.
     """
     network = network.complete()
     phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
+    require.number("validation", validation, least=0, below=1)
     if cep:
         _require_continual(network, training_method, nudging, benchmark)
     if lr_tab is None:
         lr_tab = (0.001,) * network.connections if optim == "adam" else _RATES[network.toymodel]
     optimizer = {"sgd": SGD, "adam": Adam}[optim](network.rates(lr_tab))
-    samples = images.load(network)
+    samples = images.load(network, validation)
     shape = samples.train[0].shape[1:]
     run.fill(size_tab=network.size_tab, dt=network.dt, lr_tab=lr_tab, input_shape=shape)
 
@@ -107,7 +117,8 @@ def train(
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
     every, tally = eval_every or source.per_epoch, classifier.Tally((len(replicas.columns),), "errors", "loss")
     rule, tree = phases.rules(network, nudging), replicas.network.parameters
-    moments = optimizer.init(tree)
+    moments, lead = optimizer.init(tree), (len(replicas.columns),) * (len(replicas.columns) > 1)
+    evaluations = Evaluations({"parameters": tree}, lead, network.sizes[0], "error", best=bool(validation))
 
     def step(batch, number):
         if (number - 1) % every == 0:
@@ -127,23 +138,26 @@ def train(
 
     training.fit(
         run,
-        {"parameters": tree, "moments": moments, "online": tally.totals},
+        {"parameters": tree, "moments": moments, "online": tally.totals} | evaluations.tree,
         source,
         step,
         steps=epochs * source.per_epoch,
-        evaluate=lambda: _measured(replicas.network, samples, phases, test_batch_size, tally.means()),
+        evaluate=lambda: evaluations.note(_measured(replicas.network, samples, phases, test_batch_size, tally.means())),
         evaluate_every=every,
         checkpoint_every=source.per_epoch,
         replicas=replicas.columns,
         advice="try smaller rates in lr_tab, or a larger beta",
     )
+    measure = functools.partial(_measure, replicas.network, phases, [])
+    tested = evaluations.test(run, measure, samples.test, chunk=test_batch_size)
     curves = figures.error_curves(run.metrics())
     for method, (at, values) in curves.items():
         run.save_arrays({f"epochs/{method}": at} | {f"{name}/{method}": each for name, each in values.items()})
-    lost = {int(replica) for replica in run.config.get("details", {}).get("diverged", {})}
-    left = {each["method"] for each in replicas.columns if each["replica"] not in lost}
+    left = np.delete([each["method"] for each in replicas.columns], run.diverged)
+    of_left = {method: {name: each[left == method] for name, each in tested.items()} for method in set(left)}
     return [
-        _report(method, **curves[method][1]) if method in left else f"{method}: diverged" for method in sorted(curves)
+        _report(method, curves[method][1], of_left[method]) if method in of_left else f"{method}: diverged"
+        for method in sorted(curves)
     ]
 
 
@@ -179,25 +193,34 @@ def _source(samples, outputs, batch_size, generators, random_sign):
 
 
 def _measured(network, samples, phases, chunk, train):
-    """Return the columns of metrics.csv: error in per cent and loss on the test set, and in training by the tally.
+    """Return the columns of metrics.csv: error in per cent and loss on the judging set, and in training by the tally.
 
-    The residual is the largest change of a state in one more free step, over the test set.
+    The residual is the largest change of a state in one more free step, over that set. With the confusion matrix there.
     """
-    residuals = []
-
-    def measure(x, labels):
-        output, residual = relaxed(network, x, phases.T, **phases.ending)
-        residuals.append(residual)
-        wrong, loss = _scores(network, output, one_hot(labels, output.shape[-1]))
-        return {"error": 100 * (wrong / len(x)), "loss": loss}
-
+    residuals: list[Array] = []
+    name, judged = samples.judged
+    found = classifier.means(functools.partial(_measure, network, phases, residuals), *judged, chunk=chunk)
     running = {"error": 100 * train["errors"], "loss": train["loss"]}
-    sets = {"test": classifier.means(measure, *samples.test, chunk=chunk), "train": running}
-    columns = {f"{name}_{measured}": sets[name][measured] for measured in ("error", "loss") for name in sets}
-    return columns | {"residual": xp.max(xp.stack(residuals), axis=0)}
+    sets = {name: found, "train": running}
+    columns = {f"{each}_{measured}": sets[each][measured] for measured in ("error", "loss") for each in sets}
+    return columns | {"residual": xp.max(xp.stack(residuals), axis=0), f"{name}_confusion": found["confusion"]}
 
 
-def _report(method, test_error, train_error):
-    """Return the line on a method, of errors (seeds, epochs): the last and the best, means over the seeds left."""
-    test, last = np.nanmean(test_error, axis=0), np.nanmean(train_error[:, -1])
+def _measure(network, phases, residuals, x, labels):
+    """Return error in per cent, loss and confusion matrix of samples; add the residual of the free phase to a list."""
+    output, residual = relaxed(network, x, phases.T, **phases.ending)
+    residuals.append(residual)
+    wrong, loss = _scores(network, output, one_hot(labels, output.shape[-1]))
+    return {"error": 100 * (wrong / len(x)), "loss": loss, "confusion": confusion_of(output, labels)}
+
+
+def _report(method, curves, tested):
+    """Return the line on a method: what `Evaluations.test` has found, or else the errors (seeds, epochs) of `curves`.
+
+    These are the last and the best, means over the seeds left.
+    """
+    last = np.nanmean(curves["train_error"][:, -1])
+    if tested:
+        return f"{method}: test error {tested['test_error'].mean():.2f} %, training error {last:.2f} %{told(tested)}"
+    test = np.nanmean(curves["test_error"], axis=0)
     return f"{method}: test error {test[-1]:.2f} % (best {min(test):.2f} %), training error {last:.2f} %"

@@ -10,8 +10,9 @@ One step of dt = 1 ms, for neurons j with inputs x_i and spikes z_j (Bellec, Sch
 
     psi^t = (gamma / theta) max(0, 1 - |u^t|), 0 while refractory         the pseudo-derivative dz/dv
 
-A step takes its input at once and the recurrent spikes with a delay of one step. W_rec connects no neuron to itself:
-its diagonal counts as 0. The readout filters what the spikes send, y^t = kappa y^{t-1} + g_out z^t W_out (+ b_out).
+A step takes its input at once, and the spikes of other neurons with a delay of one step. With a longer `delay` these
+are z^{t-delay} in the current, while the reset stays as it is. W_rec connects no neuron to itself: its diagonal is 0.
+The readout filters what the spikes send, y^t = kappa y^{t-1} + g_out z^t W_out (+ b_out).
 
 | symbol | meaning | default |
 |---|---|---|

@@ -99,7 +99,7 @@ def _of_a_unit(net, record, c, traces, **ends):
 
     for part, mu, *adjoints in sweep.sweep(net, record, signals, **ends):
         x = xp.broadcast_to(record.x[..., part, :, :], (*mu.shape[:-1], n_in)).astype(G.dtype)
-        p = xp.concatenate([x, sweep.sent_before(record, part)], axis=-1)
+        p = xp.concatenate([x, sweep.arriving(record, part)], axis=-1)
         G = G + affine.weight_gradient(p.swapaxes(-3, -2), mu.swapaxes(-3, -2))
         V, P = adjoints
     gain = at_every_step(net.neurons.gain)

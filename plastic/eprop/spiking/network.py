@@ -126,6 +126,7 @@ class SpikingNetwork:
         kappa: decay of the readout in a step, from 0 to below 1; a number, or (..., 1, 1).
         g_out: gain of the readout, often 1 - kappa; a number, or (..., 1, 1).
         b_out: bias of the readout (..., 1, n_out), or None.
+        delay: steps that spikes take from one neuron to another, a whole number from 1 on; the published cells have 1.
 
     Raises:
         PlasticError: if shapes, precisions or replica axes do not fit together, or a constant is out of range.
@@ -145,8 +146,11 @@ class SpikingNetwork:
     kappa: Any
     g_out: Any
     b_out: Any = None
+    delay: int = 1
 
     def __post_init__(self) -> None:
+        require.whole("delay", self.delay)
+        self.delay = int(self.delay)
         if not isinstance(self.neurons, Neurons):
             raise PlasticError(f"neurons is a {type(self.neurons).__name__}; it must be eprop.Neurons(...)")
         for name in ("W_in", "W_rec", "W_out"):
@@ -200,10 +204,13 @@ class SpikingNetwork:
         """The tree of the parameters that the rules give gradients of."""
         return {"W_in": self.W_in, "W_rec": self.W_rec, "W_out": self.W_out, "b_out": self.b_out}
 
+    def connections(self) -> Array:
+        """Return what spikes of other neurons add to v when they arrive, gain W_rec, 0 on the diagonal."""
+        return self.W_rec * (self.neurons.gain * (1 - xp.eye(self.W_rec.shape[-1], dtype=self.W_rec.dtype)))
+
     def recurrence(self) -> Array:
-        """Return what z^{t-1} adds to v^t as one matrix: gain W_rec between neurons, -theta on the diagonal."""
-        eye = xp.eye(self.W_rec.shape[-1], dtype=self.W_rec.dtype)
-        return self.W_rec * (self.neurons.gain * (1 - eye)) - self.neurons.theta * eye
+        """Return what z^{t-1} adds to v^t as one matrix where the delay is 1: `connections`, -theta on the diagonal."""
+        return self.connections() - self.neurons.theta * xp.eye(self.W_rec.shape[-1], dtype=self.W_rec.dtype)
 
 
 def _shown(constant: Any) -> str:

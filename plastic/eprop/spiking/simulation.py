@@ -29,6 +29,7 @@ class SpikingState:
         s: what drives the adaptation next (..., batch, n): z, or of `unmasked` neurons what they would have sent.
         r: refractory for as many steps more (..., batch, n).
         y: the readout without its bias (..., batch, n_out).
+        late: earlier spikes that have not arrived yet, the oldest first (..., delay - 1, batch, n), or None without.
     """
 
     v: Array
@@ -37,6 +38,7 @@ class SpikingState:
     s: Array
     r: Array
     y: Array
+    late: Any = None
 
     def __repr__(self) -> str:
         batch, n = self.v.shape[-2:]
@@ -57,6 +59,7 @@ class SpikingRecord:
         v_over_A: membrane potentials over adapted thresholds (..., T, batch, n), of `relative` neurons, else None.
         done: (..., T, batch) of 0 and 1, or None.
         v_before, a_before: v and a before the first step (..., batch, n).
+        late_before: those spikes before the first step that were still to arrive, as in the state, or None.
         kept: the histories asked for, {name: (..., T, batch, n)}.
     """
 
@@ -71,10 +74,16 @@ class SpikingRecord:
     done: Array | None = None
     v_before: Any = None
     a_before: Any = None
+    late_before: Any = None
     kept: dict[str, Array] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"SpikingRecord {checks.shown(self.psi, self.sizes)}"
+
+    @property
+    def delay(self) -> int:
+        """The steps that a spike takes to other neurons."""
+        return 1 if self.late_before is None else self.late_before.shape[-3] + 1
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -86,7 +95,8 @@ def at_rest(net: SpikingNetwork, x: Array) -> SpikingState:
     """Return the all-zero state of a network `net` for sequences x (..., T, batch, n_in)."""
     leading, (_, n, n_out) = require.replicas(network=net.replicas, x=x.shape[:-3]), net.sizes
     v, a, z, s, r = (xp.zeros((*leading, x.shape[-2], n), dtype=net.dtype) for _ in range(5))
-    return SpikingState(v, a, z, s, r, xp.zeros((*leading, x.shape[-2], n_out), dtype=net.dtype))
+    late = None if net.delay == 1 else xp.zeros((*leading, net.delay - 1, x.shape[-2], n), dtype=net.dtype)
+    return SpikingState(v, a, z, s, r, xp.zeros((*leading, x.shape[-2], n_out), dtype=net.dtype), late)
 
 
 def simulate(
@@ -94,8 +104,11 @@ def simulate(
 ) -> SpikingRecord:
     """Return the record of `net` over `x`, from `state`, with `done`, `keep` and `out`: those of `eprop.simulate`."""
     now = _start(net, x, state)
-    z_before, v_before, a_before = now.z, now.v.copy(), now.a.copy()
+    before = now.v.copy(), now.a.copy(), now.late
+    z_before = now.z
     done, histories = _done(done, x, now.v), _histories(keep, now.v, x.shape[-3])
+    if done is not None and net.delay > 1:
+        raise PlasticError(f"done resets networks of delay 1, but that of this one is {net.delay}")
     z, psi = _spikes_and_slopes((*now.v.shape[:-2], x.shape[-3], *now.v.shape[-2:]), now.v.dtype, out)
     neurons = net.neurons
     psi_unmasked: Any = xp.empty_like(psi) if neurons.unmasked else None
@@ -111,9 +124,8 @@ def simulate(
             slope *= free
     y = readout(net, z, now.y)
     now.y = y[..., -1, :, :].copy()
-    return SpikingRecord(
-        x, z, psi, _with_bias(net, y), z_before, now, psi_unmasked, v_over_A, done, v_before, a_before, histories
-    )
+    output, slopes = _with_bias(net, y), (psi_unmasked, v_over_A)
+    return SpikingRecord(x, z, psi, output, z_before, now, *slopes, done, *before, histories)
 
 
 def predict(net: SpikingNetwork, x: Array, state: Any) -> Array:
@@ -153,7 +165,9 @@ def _parts(net, x, now, done, histories):
     """
     neurons, v, a, z, s, ahead = net.neurons, now.v, now.a, now.z, now.s, net.neurons.n_ref - 1
     alpha, theta, rho, beta = (operand(each, v) for each in (neurons.alpha, neurons.theta, neurons.rho, neurons.beta))
-    W_in, times_W = net.W_in * neurons.gain, xp.spike_multiplier(net.recurrence(), v.shape)
+    W_in, at_once = net.W_in * neurons.gain, net.delay == 1
+    times_W = xp.spike_multiplier(net.recurrence() if at_once else net.connections(), v.shape)
+    late = [] if at_once else [now.late[..., k, :, :] for k in range(net.delay - 1)]
     parts = time_slices((*v.shape[:-2], x.shape[-3], *v.shape[-2:]))
     shape = (*v.shape[:-2], parts[0].stop, *v.shape[-2:])
     all_w, all_z = xp.empty(shape, dtype=v.dtype), xp.empty(shape, dtype=bool)
@@ -173,7 +187,12 @@ def _parts(net, x, now, done, histories):
                 a += s
                 xp.multiply(beta, a, out=raised)
             v *= alpha
-            v += times_W(z)
+            if at_once:
+                v += times_W(z)
+            else:
+                v -= theta * z
+                late.append(z.copy())
+                v += times_W(late.pop(0))
             v += current[..., k, :, :]
             xp.subtract(v, raised, out=w[..., k, :, :])
             if all_raised is not None:
@@ -193,6 +212,7 @@ def _parts(net, x, now, done, histories):
         free = free[..., K:, :, :]
     now.v, now.a, now.z, now.s = v, a, z.astype(v.dtype), s.astype(v.dtype)
     now.r = xp.sum(~free, axis=-3, dtype=v.dtype)
+    now.late = None if at_once else xp.stack([each.astype(v.dtype) for each in late], axis=-3)
 
 
 def operand(constant: Any, v: Array) -> Any:
@@ -256,14 +276,16 @@ def _start(net: SpikingNetwork, x: Array, state: Any) -> SpikingState:
     rest = at_rest(net, x)
     if state is None:
         return rest
+    found, wanted = (getattr(getattr(each, "late", None), "shape", ())[-3:] for each in (state, rest))
+    if type(state) is SpikingState and found != wanted:
+        raise PlasticError(f"state.late has shape {found or None}; with delay {net.delay} it is {wanted or None}")
     checks.state(state, rest)
     longest = net.neurons.n_ref - 1
     if isinstance(state.r, np.ndarray) and np.any(state.r > longest):
         raise PlasticError(f"state.r holds {np.max(state.r):g}; with n_ref {longest + 1} it is {longest} at most")
     names = [field.name for field in dataclasses.fields(SpikingState)]
-    return SpikingState(
-        **{name: xp.broadcast_to(getattr(state, name), getattr(rest, name).shape).copy() for name in names}
-    )
+    pairs = {name: (getattr(state, name), getattr(rest, name)) for name in names}
+    return SpikingState(**{name: xp.broadcast_to(a, b.shape).copy() for name, (a, b) in pairs.items() if b is not None})
 
 
 def _done(done: Any, x: Array, v: Array) -> Array | None:

@@ -3,7 +3,7 @@
 e-prop's gradient (Bellec, Scherr et al. 2020, eqs. 4, 23-28) is a sum over synapses i -> j of learning signals times
 eligibility traces that are carried forward in time (`plastic.eprop.spiking.traces`):
 
-    eps_v^t = alpha eps_v^{t-1} + gain p_i^t          p_i^t: x_i^t, or z_i^{t-1}
+    eps_v^t = alpha eps_v^{t-1} + gain p_i^t          p_i^t: x_i^t, or z_i^{t-delay}
     e^t = psi_j^t (eps_v^t - beta eps_a^t)            eps_a^{t+1} = rho eps_a^t + e^t
     ebar^t = kappa ebar^{t-1} + g_out e^t             G_ij = sum over batch and t of L_j^t ebar^t + R_j^t e^t
 
@@ -20,7 +20,7 @@ Every coefficient depends on the neuron j only, so the sums can be taken in the 
 which is equal, not an approximation. BPTT with the same psi is the same sweep, with what z^t does to the next step
 added:
 
-    c^t <- c^t + mu^{t+1} (gain W_rec)^T - theta mu^{t+1}
+    c^t <- c^t + mu^{t+delay} (gain W_rec)^T - theta mu^{t+1}
 
 and c^t is then the total derivative dE/dz^t of eq. 1, but for the path through the neuron's own adaptation. The
 readout filter moves to lam for W_out too: G_out = sum of z^t lam^t.
@@ -62,7 +62,7 @@ def eprop(
 def bptt(net: SpikingNetwork, record: SpikingRecord, err: Array, R: Array | None) -> Tree:
     """Return the gradients of BPTT; `net`, `record`, `err` and `R` are those of `eprop.bptt_gradients`."""
     lam = _filtered_backwards(net, err)
-    parts = sweep(net, record, _signals(record, lam, net.W_out, R), recurrence=net.recurrence())
+    parts = sweep(net, record, _signals(record, lam, net.W_out, R), recurrent=True)
     return _gradients(net, record, parts, lam, err)[0]
 
 
@@ -96,7 +96,7 @@ def ideal_learning_signals(net: SpikingNetwork, record: SpikingRecord, err: Arra
     checks.like("err", err, record.output)
     total = xp.empty_like(record.psi)
     signals = _signals(record, _filtered_backwards(net, err), net.W_out, R)
-    for _ in sweep(net, record, signals, net.recurrence(), total):
+    for _ in sweep(net, record, signals, True, total):
         pass
     return total
 
@@ -116,12 +116,19 @@ def require_record(net: Any, record: Any) -> None:
     checks.record(record, net, SpikingRecord)
 
 
-def sent_before(record: SpikingRecord, part: slice) -> Array:
-    """Return the spikes z^{t-1} (..., K, batch, n) that neurons get in a `part` of a `record`'s time, as numbers."""
-    before = record.z[..., max(part.start - 1, 0) : part.stop - 1, :, :].astype(record.psi.dtype)
-    if part.start == 0:
-        before = xp.concatenate([record.z_before[..., None, :, :], before], axis=-3)
-    return before if record.done is None else before * (1 - record.done[..., part, :, None])
+def arriving(record: SpikingRecord, part: slice) -> Array:
+    """Return the spikes z^{t - delay} (..., K, batch, n) that arrive in a `part` of a `record`'s time, as numbers."""
+    d = record.delay
+    spikes = record.z[..., max(part.start - d, 0) : max(part.stop - d, 0), :, :].astype(record.psi.dtype)
+    if part.start < d:
+        spikes = xp.concatenate([_earlier(record)[..., part.start : min(d, part.stop), :, :], spikes], axis=-3)
+    return spikes if record.done is None else spikes * (1 - record.done[..., part, :, None])
+
+
+def _earlier(record):
+    """Return the spikes that were on their way before the first step (..., delay, batch, n), the oldest first."""
+    last = record.z_before[..., None, :, :]
+    return last if record.late_before is None else xp.concatenate([record.late_before, last], axis=-3)
 
 
 def _filtered_backwards(net, err):
@@ -133,7 +140,7 @@ def sweep(
     net: SpikingNetwork,
     record: SpikingRecord,
     signals: Signals,
-    recurrence: Array | None = None,
+    recurrent: bool = False,
     total: Array | None = None,
     V: float = 0.0,
     P: float = 0.0,
@@ -144,20 +151,25 @@ def sweep(
 
     net, record: a network and the record of its simulation.
     signals: function of a part of the time to c in it, (..., K, batch, n), which is written over.
-    recurrence: the matrix of BPTT. total: c is written into it. V, P: what they are at the end, for all neurons.
+    recurrent: BPTT, with what spikes do to later steps added to c. total: c is written into it.
+    V, P: what they are at the end, for all neurons.
     """
     neurons, psi = net.neurons, record.psi
     alpha, rho, beta = (operand(each, psi[..., 0, :, :]) for each in (neurons.alpha, neurons.rho, neurons.beta))
-    back = None if recurrence is None else xp.ascontiguousarray(affine.transposed(recurrence))
+    back, d, theta = None, record.delay, operand(neurons.theta, psi[..., 0, :, :])
+    if recurrent:
+        back = xp.ascontiguousarray(affine.transposed(net.recurrence() if d == 1 else net.connections()))
     mu, V_t, P_t = (value + xp.zeros_like(psi[..., 0, :, :]) for value in (0.0, V, P))
-    parts = time_slices(psi.shape)
+    parts, later = time_slices(psi.shape), [mu] * d  # mu^{t+d}, .., mu^{t+1}, of delays above 1
     mus = xp.empty((*mu.shape[:-2], parts[0].stop, *mu.shape[-2:]), dtype=mu.dtype)
     for part in reversed(parts):
         c = signals(part)
         for k, t in reversed(list(enumerate(range(part.start, part.stop)))):
             q = c[..., k, :, :]
             if back is not None:
-                q += mu @ back
+                q += (mu if d == 1 else later.pop(0)) @ back
+                if d > 1:
+                    q -= theta * mu
             if total is not None:
                 total[..., t, :, :] = q
             if beta is not None and not neurons.unmasked:
@@ -169,6 +181,8 @@ def sweep(
                 P_t *= rho
                 P_t -= beta * q if record.v_over_A is None else beta * record.v_over_A[..., t, :, :] * q
             mu = xp.add(V_t, q, out=mus[..., k, :, :])
+            if back is not None and d > 1:
+                later.append(mu.copy())
             xp.multiply(mu, alpha, out=V_t)
             if record.done is not None:
                 mu, V_t, P_t = (each * (1 - record.done[..., t, :, None]) for each in (mu, V_t, P_t))
@@ -216,7 +230,7 @@ def of_cells(net: SpikingNetwork, record: SpikingRecord, L: Array, recurrent: bo
         def signals(part):
             return L[..., part, :, :].copy()
 
-        for part, mu, V, P in sweep(net, record, signals, net.recurrence() if recurrent else None):
+        for part, mu, V, P in sweep(net, record, signals, recurrent):
             if to_input:
                 dx[..., part, :, :] = (affine.rows(mu) @ back).reshape(*mu.shape[:-1], -1)
             yield part, mu, V, P
@@ -234,21 +248,20 @@ def _gradients(net, record, parts, lam, err):
 
 def _of_synapses(net, record, parts):
     """Return the gradients of W_in and W_rec, and the last V and P."""
-    n, dtype = record.psi.shape[-1], record.psi.dtype
+    n, dtype, d = record.psi.shape[-1], record.psi.dtype, record.delay
     alive = None if record.done is None else 1 - record.done[..., None]
     G_in: Any = 0.0
     G_rec: Any = 0.0
     for part, mu, *adjoints in parts:
         V, P = adjoints
         G_in = G_in + _product(record.x[..., part, :, :], mu)
-        begin = max(part.start, 1)
-        before = record.z[..., begin - 1 : part.stop - 1, :, :]
-        before = before if alive is None else before * alive[..., begin : part.stop, :, :]
-        G_rec = G_rec + _product(before, mu[..., begin - part.start :, :, :])
-        if part.start == 0:
-            before = record.z_before[..., None, :, :]
-            before = before if alive is None else before * alive[..., :1, :, :]
-            G_rec = G_rec + _product(before, mu[..., :1, :, :])
+        begin = min(max(part.start, d), part.stop)
+        if begin < part.stop:
+            spikes = record.z[..., begin - d : part.stop - d, :, :]
+            spikes = spikes if alive is None else spikes * alive[..., begin : part.stop, :, :]
+            G_rec = G_rec + _product(spikes, mu[..., begin - part.start :, :, :])
+        if part.start < begin:
+            G_rec = G_rec + _product(arriving(record, slice(part.start, begin)), mu[..., : begin - part.start, :, :])
     return G_in * net.neurons.gain, G_rec * net.neurons.gain * (1 - xp.eye(n, dtype=dtype)), V, P
 
 

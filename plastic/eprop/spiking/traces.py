@@ -12,7 +12,7 @@ from plastic import affine, xp
 from plastic.eprop import checks
 from plastic.eprop.spiking.network import SpikingNetwork
 from plastic.eprop.spiking.simulation import SpikingRecord
-from plastic.eprop.spiking.sweep import bias_gradient, require_record
+from plastic.eprop.spiking.sweep import arriving, bias_gradient, require_record
 from plastic.types import Array, Tree
 
 
@@ -40,7 +40,7 @@ class Traces:
 def eligibility_traces(net: SpikingNetwork, record: SpikingRecord) -> Iterator[Traces]:
     """Yield the eligibility vectors and traces of every step of a simulation (eqs. 23-28).
 
-        eps_v^t = alpha eps_v^{t-1} + gain p^t          p^t: x^t, or z^{t-1}
+        eps_v^t = alpha eps_v^{t-1} + gain p^t          p^t: x^t, or z^{t-delay}
         e^t = psi^t (eps_v^t - beta eps_a^t)            eps_a^{t+1} = rho eps_a^t + e^t
             (of `relative` neurons beta v^t / A^t in place of beta)
         ebar^t = kappa ebar^{t-1} + g_out e^t
@@ -81,30 +81,27 @@ def _traces(net, record, carried=None):
         ebar += carried.ebar
     alpha, rho, beta, gain = map(_at_synapses, (neurons.alpha, neurons.rho, neurons.beta, neurons.gain))
     kappa, g_out = _at_synapses(net.kappa), _at_synapses(net.g_out)
-    z, slope = record.z_before, e
+    slope = e
     for t in range(psi.shape[-3]):
         with xp.underflow_is_ordinary():
             if beta is not None and t > 0:
                 eps_a *= rho
                 eps_a += record.psi_unmasked[..., t - 1, :, None, :] * slope if neurons.unmasked else e
+            z = arriving(record, slice(t, t + 1))[..., 0, :, :]
             if record.done is not None:
                 alive = 1 - record.done[..., t, :, None]
-                z = z * alive
                 for each in (eps_v, eps_a):
                     each *= alive[..., None]
             x = xp.broadcast_to(record.x[..., t, :, :], (*z.shape[:-1], n_in)).astype(psi.dtype)
             eps_v *= alpha
             eps_v += gain * xp.concatenate([x, z], axis=-1)[..., None]
             eps_v *= others
-            if record.v_over_A is None:
-                slope = eps_v if beta is None else eps_v - beta * eps_a
-            elif beta is not None:
-                slope = eps_v - beta * record.v_over_A[..., t, :, None, :] * eps_a
+            raises = beta if record.v_over_A is None or beta is None else beta * record.v_over_A[..., t, :, None, :]
+            slope = eps_v if raises is None else eps_v - raises * eps_a
             e[...] = psi[..., t, :, None, :] * slope
             ebar *= kappa
             ebar += g_out * e
         yield Traces(eps_v, eps_a, e, ebar)
-        z = record.z[..., t, :, :].astype(psi.dtype)
 
 
 def online(

@@ -277,7 +277,7 @@ ROWS = (
         "",
         "forgetting --dataset=CIFAR-10 --width=64 --per_class=5000",
         "a day",
-        "all images of a class, of which one is left out, as there",
+        "5 GB of memory; all images of a class, of which one is left out, as there",
     ),
     Published(
         "forgetting",

@@ -94,10 +94,12 @@ def forgetting(
         raise PlasticError("blocked_errors is for outputs of each task's own; give --separate_outputs too")
     how = {"shared": shared_outputs, "separate": separate_outputs}
     samples = images.load(search.dataset, per_class)
+    inputs = samples.train[0].shape[1]
+    run.expect(len(run.seeds) * TASKS * PER_TASK * per_class * inputs, seeds=run.seeds, per_class=per_class)
     known = _of_all(run.seeds, samples, "train", per_class, **how)
     tests = _of_all(run.seeds, samples, "test", len(samples.test[1]), **how)
     _require_equally_long(known, batch_size)
-    sizes = (samples.train[0].shape[1], *[width] * LAYERS, known[0][1].shape[-1])
+    sizes = (inputs, *[width] * LAYERS, known[0][1].shape[-1])
     given = {"epochs": iterations, "rates": rates, "when_diverged": dict.fromkeys(ERRORS, 1.0), "loss": loss}
     with_error = counted(separate_outputs, last_output or blocked_errors)
     for part in run.parts([{"rule": rule} for rule in search.rules]):
