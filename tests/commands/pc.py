@@ -156,7 +156,7 @@ LINES = [
         | SIGMOID
         | {
             "--per_class=0": "per_class is (0,)",
-            "--per_class=13": "per_class is 13, but toy.npz has 12 training samples of class",
+            "--per_class=13": "toy.npz has 12 training samples of class",
             "--width=0": "width is 0; it must be at least 1",
             "--loss_coefficient=0": "loss_coefficient is 0; it must be above 0",
             "--loss_coefficient=1 --solver=layerwise": "solver is layerwise, which is for half the squared error",

@@ -388,6 +388,39 @@ def test_the_total_derivative_is_that_of_the_spikes_but_for_their_own_adaptation
     check.gradient(loss, np.zeros_like(record.psi), found, max_entries=12)
 
 
+CHOICES = [
+    {"relative": True},
+    {"surrogate": "exponential"},
+    {"surrogate": "fast_sigmoid", "sharpness": 1.7},
+    {"surrogate": "arctan", "unmasked": True},
+    {"delay": 2},
+    {"delay": 5, "relative": True},
+]
+"""Cells other than the paper's that random draws would meet too rarely."""
+
+
+@pytest.mark.parametrize("cell", CHOICES, ids=str)
+def test_gradients_of_other_cells(cell):
+    """BPTT by finite differences of a smooth network, e-prop by its two forms, whole and in chunks."""
+    network, x, state, done, free, target = draw_smooth(3, {"beta": "one", **cell}, 8, 2, False)
+
+    def loss(tree):
+        return objective(smooth(network, x, state, done, free)[0], target)[0]
+
+    record, _ = smooth(network, x, state, done, free)
+    _, err, R = objective(record, target)
+    check.gradient(loss, network.parameters, bptt_gradients(network, record, err, R), max_entries=12)
+    rng = np.random.default_rng(4)
+    spikes, start = rng.random((9, 2, 3)) < 0.5, draw_state(rng, network, 2)
+    err, record = rng.standard_normal((9, 2, 2)), simulate(network, spikes, state=start)
+    whole = online_gradients(network, record, err)
+    compare(eprop_gradients(network, record, err), whole)
+    compare(in_chunks(eprop_gradients, network, spikes, err, None, cut(9, [2, 3, 7]), None, start)[0], whole)
+    other = dataclasses.replace(network, delay=1, neurons=Neurons(network.neurons.alpha, network.neurons.theta))
+    plain = dataclasses.replace(start, late=None)
+    assert differ(whole, online_gradients(other, simulate(other, spikes, state=plain), err)) > 0.01
+
+
 @pytest.mark.parametrize("unmasked", [False, True])
 @pytest.mark.parametrize("resets", [False, True])
 def test_smooth_networks_have_every_path(unmasked, resets):

@@ -209,6 +209,26 @@ def test_a_long_simulation_on_every_backend(backend, unmasked, beta, resets):
 # what the equations imply
 
 
+CHOICES = [
+    {"relative": True},
+    {"relative": True, "sharpness": 0.6},
+    {"surrogate": "exponential"},
+    {"surrogate": "fast_sigmoid", "sharpness": 1.7},
+    {"surrogate": "arctan", "unmasked": True},
+    {"delay": 2},
+    {"delay": 5, "relative": True},
+]
+"""Cells other than the paper's that random draws would meet too rarely."""
+
+
+@pytest.mark.parametrize("cell", CHOICES, ids=str)
+def test_other_cells_are_what_the_equations_say(backend, cell):
+    rng = np.random.default_rng(6)
+    network = draw(rng, beta="one", **cell)
+    found = compare(network, rng.random((40, 3, 3)) < 0.5, draw_state(rng, network, 3))
+    assert found["z"].mean() > 0.05 and found["a"].max() > 1
+
+
 def one_neuron(**constants):
     neurons = Neurons(**({"alpha": 0.0, "theta": 0.5} | constants))
     return SpikingNetwork(np.ones((1, 1)), np.zeros((1, 1)), np.ones((1, 1)), neurons, 0.5, 1.0)

@@ -64,7 +64,9 @@ def test_a_search_of_which_one_rate_is_left_chooses_that(name, recwarn):
 
 def test_a_rule_of_which_nothing_is_left_is_named_beside_the_other():
     *lines, _ = command_lines.printed(COMMANDS, words_of("cnn", "0.01", "--gamma=1e30", "--no_plot"), "plastic.pc")
-    assert lines[0] == "iPC: diverged at every rate" and lines[1].startswith("repeated BP, rectified output: least test error 0.")
+    assert lines[0] == "iPC: diverged at every rate" and lines[1].startswith(
+        "repeated BP, rectified output: least test error 0."
+    )
 
 
 def test_inference_that_diverges_with_weights_that_do_not_is_told():

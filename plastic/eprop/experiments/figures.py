@@ -176,7 +176,7 @@ def verified(runs):
         _map(axes[2], arrays[f"{name}/L"], "neuron", "learning signal")
         _map(axes[3], arrays[f"{name}/e"], "synapse", "trace $e$")
         axes[3].set(xlabel="time (ms)")
-        axes[0].set_title(name, fontsize="medium")
+        axes[0].set_title(name if len(runs) == 1 else f"{axes[0].get_title()}\n{name}", fontsize="medium")
     return fig
 
 
@@ -247,8 +247,12 @@ def _names(runs):
     """Return what each run is called: nothing where there is one run."""
     if len(runs) == 1:
         return [""]
-    found = [(_RULES[run.options.get("rule")], run.options.get("learning_signals")) for run in runs]
-    return plotting.labels(runs, [rule if rule == "BPTT" else f"{rule}, {B} feedback" for rule, B in found])
+    found = []
+    for run in runs:
+        rule = _RULES.get(run.options.get("rule"), run.experiment)
+        B = run.options.get("learning_signals", run.options.get("feedback"))
+        found.append(rule if rule == "BPTT" or B is None else f"{rule}, {B} feedback")
+    return plotting.labels(runs, found)
 
 
 def _columns(runs, rows, height):
