@@ -798,7 +798,7 @@ def test_without_options_it_is_the_documented_network_on_mnist(monkeypatch, tmp_
     assert options["dataset"] == "MNIST" and options["input_shape"] == (784,)
 
 
-def mnist_of_noise(name, flat):
+def mnist_of_noise(name, flat, validation=0.0):
     assert name == "MNIST"
     x = np.random.default_rng(0).random((40, 28, 28)).astype("float32")
     return classifier.Samples(name, (x, np.arange(40) % 10), (x, np.arange(40) % 10), 10)

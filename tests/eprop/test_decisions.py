@@ -82,7 +82,8 @@ def test_every_rule_on_every_decision(task, rule, more):
     folder, lines = command(TINY[task], words, more)
     run, rows = runs.Run(folder), table(folder)
     seeds = [4, 1] if more else [1]
-    metrics = "loss rate_penalty error validation_error confirmed_error reached".split()
+    metrics = "loss rate_penalty error rate_min rate_mean rate_max".split()
+    metrics += "validation_error validation_loss confirmed_error reached".split()
     assert list(rows[0]) == ["step", "epoch", "replica", "seed", *metrics]
     clock = [(step, step, replica, seed) for step in CLOCK for replica, seed in enumerate(seeds)]
     assert [tuple(float(row[k]) for k in ("step", "epoch", "replica", "seed")) for row in rows] == clock
@@ -728,7 +729,7 @@ def test_a_seed_that_diverges_leaves_the_others_alone(monkeypatch, task):
 
     monkeypatch.setattr(PlasticNetwork, "step", poison)
     folder, found = command(TINY[task], "--seeds=5,6 --results=other", plot=True)
-    assert len(list(folder.glob("*.png"))) == 3
+    assert len(list(folder.glob("*.png"))) == 4
     expected = [row for row in table(undisturbed) if row["seed"] == "6" or int(row["step"]) <= 3]
     assert table(folder) == expected
     assert found[-1] == lines[-1] or task == "pattern"
