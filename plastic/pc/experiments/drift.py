@@ -39,9 +39,8 @@ def drift(
     to 9 are permuted and the training samples drawn anew. Where it begins matters: the published runs all begin with
     one network, whose hidden units have saturated. The run folder, results/pc/drift-..., gets config.json,
     metrics.csv (epoch 0 is before the first iteration, on the outputs as they are permuted first), a checkpoint for
-    each rule, and a figure: the test error over the iterations. Predictive coding recovers where backpropagation stays
-    at the error that it begins with. The grid is five rates and 3,000 iterations, or the rate 0.01 and 640, with the
-    seeds 1, 2, 3.
+    each rule, and a figure: the test error over the iterations. Single runs scatter widely: take ten seeds to compare
+    rules. The grid is five rates and 3,000 iterations, or the rate 0.01 and 640, with the seeds 1, 2, 3.
 
     Args:
         iterations: passes over the training samples, instead of the grid's.
