@@ -237,7 +237,7 @@ def test_options_that_differ_from_the_defaults_come_first(tmp_path):
 
 
 def test_options_of_an_unknown_experiment_are_all_shown(tmp_path):
-    made(tmp_path, rate=0.5, sizes=[1, 2], flag=True, nothing=None, none=[], deep={"a": [1]})
+    made(tmp_path, family="unheard", rate=0.5, sizes=[1, 2], flag=True, nothing=None, none=[], deep={"a": [1]})
     (item,) = page(tmp_path).data["items"]
     assert item["options"] == [
         ["rate", "0.5", None],

@@ -53,7 +53,7 @@ def test_a_reader_that_goes_away():
 def test_names_that_a_terminal_or_a_figure_cannot_show():
     code, shown, errors, status = run(r"--results='é$_$' --name='$\frac$'", PYTHONIOENCODING="ascii")
     assert (code, errors, status) == (0, b"", "finished") and rb"run folder \xe9$_$/gait/" in shown
-    assert len(list(Path().glob("*/gait/*/*.png"))) == 3
+    assert len(list(Path().glob("*/gait/*/*.png"))) == 4
 
 
 def test_a_folder_whose_name_is_no_text_of_one_line():
@@ -70,7 +70,7 @@ def test_figures_that_cannot_be_drawn_are_one_warning(how):
     code, shown, errors, status = run("", **variables)
     assert (code, status) == (0, "finished") and b"test accuracy" in shown
     assert len(errors.splitlines()) == 1
-    assert errors.startswith(b"warning: not drawn: learning_curves, cosines, singular_values (")
+    assert errors.startswith(b"warning: not drawn: learning_curves, confusion, cosines, singular_values (")
     Path("matplotlibrc").unlink(missing_ok=True)
     folder = shown.splitlines()[-1].decode().removeprefix("run folder ")
     assert f"python -m plastic.gait figure {folder}" in errors.decode()
