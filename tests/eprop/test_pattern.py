@@ -43,11 +43,12 @@ def test_every_rule_on_patterns(rule, more):
     folder, lines = command(TINY["pattern"], words, more)
     run, rows = runs.Run(folder), table(folder)
     seeds = [2, 5, 1] if "seeds" in more else [1]
-    assert list(rows[0]) == "step epoch replica seed loss loss_reg rate".split()
+    assert list(rows[0]) == "step epoch replica seed loss loss_reg rate_min rate_max rate".split()
     clock = [(step, step, replica, seed) for step in CLOCK for replica, seed in enumerate(seeds)]
     assert [tuple(float(row[k]) for k in ("step", "epoch", "replica", "seed")) for row in rows] == clock
     for row in rows:
         assert float(row["loss"]) > 0 and float(row["loss_reg"]) > 0 and 0 < float(row["rate"]) < 1000
+        assert float(row["rate_min"]) <= float(row["rate"]) <= float(row["rate_max"])
     first, last = (np.mean(column(rows, "loss", step=step)) for step in (0, 7))
     assert lines == [f"loss {last:.4g} (at first {first:.4g})"] and first != last
     assert run.config["status"] == "finished" and (run.family, run.experiment) == ("eprop", "pattern")
