@@ -216,7 +216,7 @@ def test_what_is_finished_is_not_run_again(tmp_path, tiny, monkeypatch):
 def here(jobs, workers, address):
     """An engine that runs jobs in this process, one after the other."""
     for job in jobs:
-        yield point.run(job)
+        yield job, point.run(job)
 
 
 @pytest.fixture
@@ -241,12 +241,9 @@ def test_failed_points_are_listed_and_retried_on_request(tmp_path, tiny, at_home
 
 
 def test_options_that_an_experiment_refuses_fail_alone(tmp_path, tiny, at_home, capsys):
-    line = ["gait", "--grid.nb_layers=0,1", "--nb_epochs=1", "--batch_size=20", "--algorithm=BP", tiny]
+    line = ["gait", "--grid.batch_size=20,0", "--nb_layers=1", "--nb_epochs=1", "--algorithm=BP", tiny]
     _, record, _ = swept(tmp_path, *line)
-    assert {each["status"] for each in record["points"]} <= {"finished", "failed"}
-    line[1] = "--grid.batch_size=20,0"
-    line.pop(3)
-    main([*line, f"--results={tmp_path / 'others'}"])
+    assert [each["status"] for each in record["points"]] == ["finished", "failed"]
     assert "failed: --batch_size=0: PlasticError: batch_size is 0" in capsys.readouterr().out
 
 
@@ -257,10 +254,7 @@ def test_a_killed_point_goes_on_from_its_checkpoint(tmp_path, tiny, at_home, mon
         folder, record, _ = swept(tmp_path, *line)
     for path in folder.glob("points/*/gait/*/config.json"):
         assert json.loads(path.read_text())["status"] == "running"
-    told = json.loads((folder / "sweep.json").read_text())
-    for each in told["points"]:
-        each["status"] = "waiting"
-    (folder / "sweep.json").unlink()
+    (folder / "sweep.json").unlink()  # of which the last second is lost where the driver is killed
     _, record, rows = swept(tmp_path, *line)
     assert [each["status"] for each in record["points"]] == ["finished"] * 2 and rows[0]["n"] == "2"
     for path in folder.glob("points/*/gait/*/config.json"):
@@ -317,12 +311,27 @@ def test_a_point_whose_workers_die_again_and_again_is_given_up(tmp_path, tiny, m
         for job in jobs:
             sent.append(job.index)
             pathlib.Path(job.place).mkdir(parents=True, exist_ok=True)
-            yield (job, "its worker died") if job.index == 1 else point.run(job)
+            yield job, "its worker died" if job.index == 1 else point.run(job)
 
     monkeypatch.setitem(engines.ENGINES, "loky", deadly)
     _, record, _ = swept(tmp_path, *LINE, tiny)
     assert [each["status"] for each in record["points"]] == ["finished", "failed", "finished", "finished"]
     assert record["points"][1]["error"] == "its worker died (3 times)" and sent.count(1) == 3
+
+
+def test_a_point_that_is_interrupted_alone_is_sent_again(tmp_path, tiny, monkeypatch):
+    """A worker may get a signal that the driver does not get."""
+    sent = []
+
+    def signalled(jobs, workers, address):
+        for job in jobs:
+            sent.append(job.index)
+            first = sent.count(job.index) == 1 and job.index == 2
+            yield job, point.Outcome(job.index, "interrupted", error="interrupted") if first else point.run(job)
+
+    monkeypatch.setitem(engines.ENGINES, "loky", signalled)
+    _, record, _ = swept(tmp_path, *LINE, tiny)
+    assert sent == [0, 1, 2, 3, 2] and [each["status"] for each in record["points"]] == ["finished"] * 4
 
 
 # processes that die, on real engines
@@ -480,6 +489,18 @@ def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home):
 )
 def test_what_halving_cannot_do(tmp_path, capsys, words, message):
     assert message in refused(capsys, *words, "--halve=2", "--by=-loss", f"--results={tmp_path / 'r'}")
+    assert not list(tmp_path.iterdir())  # before any work
+
+
+def test_a_halved_sweep_is_another_one(tmp_path, tiny, at_home):
+    """Its points are stopped early, those of the whole sweep are not; neither takes the other's for its own."""
+    line = ["gait", "--grid.learning_rate=1e-9,3e-3", "--nb_layers=1", "--nb_epochs=2", "--batch_size=20", tiny]
+    line += ["--algorithm=BP", f"--results={tmp_path / 'results'}"]
+    main([*line, "--halve=2", "--by=-test_mse"])
+    main(line)
+    folders = list((tmp_path / "results" / "sweeps").iterdir())
+    statuses = [[each["status"] for each in json.loads((f / "sweep.json").read_text())["points"]] for f in folders]
+    assert sorted(statuses) == [["finished", "finished"], ["stopped", "finished"]]
 
 
 def test_a_metric_that_is_not_there(tmp_path, tiny, at_home, capsys):

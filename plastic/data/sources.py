@@ -33,7 +33,43 @@ class Source(Protocol):
         """Go back to where `state` was taken."""
 
 
-class Batches:
+class Epochs:
+    """What sources have in common that go through a set again and again, in an order that each epoch draws anew.
+
+    A subclass sets `generators` and `per_epoch`, calls `_begin_epoch`, and draws in `_draw`.
+    """
+
+    generators: list[np.random.Generator]
+    per_epoch: int
+    taken = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the batches taken, and the generators as they were when the epoch began."""
+        return {"taken": self.taken, "generators": self._at_epoch}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        restore_generators(self.generators, state["generators"])
+        self.taken = taken_in(state)
+        self._begin_epoch()
+
+    def _advance(self) -> int:
+        """Count one batch more; return its place in its epoch, which begins where that is 0."""
+        position = self.taken % self.per_epoch
+        if position == 0 < self.taken:
+            self._begin_epoch()
+        self.taken += 1
+        return position
+
+    def _begin_epoch(self) -> None:
+        self._at_epoch = generator_states(self.generators)
+        self._draw()
+
+    def _draw(self) -> None:
+        raise NotImplementedError
+
+
+class Batches(Epochs):
     """Mini-batches of a static set, in file order or shuffled anew each epoch; what does not fill a batch is left out.
 
     Args:
@@ -58,7 +94,7 @@ class Batches:
         if not 1 <= batch_size <= len(x):
             raise PlasticError(f"batch_size {batch_size} is not possible with a training set of {len(x)} samples")
         self.x, self.y, self.batch_size, self.generators = x, y, batch_size, list(generators)
-        self.per_epoch, self.taken = len(x) // batch_size, 0
+        self.per_epoch = len(x) // batch_size
         self._begin_epoch()
 
     def __repr__(self) -> str:
@@ -66,28 +102,14 @@ class Batches:
 
     def next(self) -> tuple[Array, Array]:
         """Return the next batch (x, y)."""
-        position = self.taken % self.per_epoch
-        if position == 0 < self.taken:
-            self._begin_epoch()
-        chosen = slice(position * self.batch_size, (position + 1) * self.batch_size)
-        self.taken += 1
+        start = self._advance() * self.batch_size
+        chosen = slice(start, start + self.batch_size)
         if not self.generators:
             return self.x[chosen], self.y[chosen]
         places = xp.asarray(self._order[..., chosen])
         return self.x[places], self.y[places]
 
-    def state(self) -> dict[str, Any]:
-        """Return the batches taken, and the generators as they were when the epoch began."""
-        return {"taken": self.taken, "generators": self._at_epoch}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
-        restore_generators(self.generators, state["generators"])
-        self.taken = taken_in(state)
-        self._begin_epoch()
-
-    def _begin_epoch(self) -> None:
-        self._at_epoch = generator_states(self.generators)
+    def _draw(self) -> None:
         orders = [generator.permutation(len(self.x)) for generator in self.generators]
         self._order = orders[0] if len(orders) == 1 else np.array(orders)
 

@@ -81,17 +81,20 @@ def sweep(
         raise PlasticError("halve and by go together: --halve=3 --by=test_accuracy")
     if by is not None:
         halving.direction(by)
-    planned_here = _plan(extra, what, command, draws, draw_seed)
+    made = _plan(extra, what, command, draws, draw_seed)
+    if halve is not None and by is not None:
+        made = dataclasses.replace(made, halving=(halve, by))
+        drive.length_of(made)
     if dry_run:
-        return _forecast(planned_here, planned(planned_here, results_folder(results), name))
+        return _forecast(made, planned(made, results_folder(results), name))
     workers = jobs or os.cpu_count() or 1
-    record = Sweep(planned_here, results_folder(results), name)
+    record = Sweep(made, results_folder(results), name)
     try:
         terminal.say(f"{len(record.points)} points, {workers} at a time, in {record.folder}")
         if halve is None:
             drive.all_points(record, engine, workers, address, retry)
         else:
-            drive.by_halving(record, engine, workers, address, retry, halve, str(by))
+            drive.by_halving(record, engine, workers, address, retry)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same line goes on where it was") from None
     finally:
@@ -133,7 +136,7 @@ def _forecast(of: plan.Plan, folder: Path) -> None:
 
 def split(words: list[str]) -> tuple[list[str], Extra]:
     """Return the words that are for `sweep` itself, and the others."""
-    own_names = {name: each.annotation for name, each in inspect.signature(sweep).parameters.items()}
+    own_names = set(inspect.signature(sweep).parameters)
     own: list[str] = []
     extra = Extra([], [])
     taking = own  # who gets a bare word

@@ -7,7 +7,7 @@ from plastic import terminal
 from plastic.errors import PlasticError
 from plastic.sweep import halving
 from plastic.sweep.engines import ENGINES
-from plastic.sweep.plan import record_of, shown
+from plastic.sweep.plan import Plan, record_of, shown
 from plastic.sweep.point import Job, Outcome
 from plastic.sweep.record import Sweep
 
@@ -27,15 +27,15 @@ def all_points(sweep: Sweep, engine: str, workers: int, address: str | None, ret
     _run(sweep, [sweep.job(index) for index in sweep.left(retry)], engine, workers, address)
 
 
-def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, retry: bool, eta: int, by: str) -> None:
+def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, retry: bool) -> None:
     """Run a sweep by successive halving; see `plastic.sweep.halving`.
 
     Args:
-        sweep, engine, workers, address, retry: as for `all_points`.
-        eta: one in so many is kept from rung to rung.
-        by: the metric that points are compared by.
+        sweep: the sweep, whose plan says how it is halved.
+        engine, workers, address, retry: as for `all_points`.
     """
-    name, full = length_of(sweep)
+    assert sweep.plan.halving is not None
+    (name, full), (eta, by) = length_of(sweep.plan), sweep.plan.halving
     alive = list(range(len(sweep.points)))
     for rung, length in enumerate(halving.lengths(full, len(alive), eta)):
         if rung:
@@ -52,14 +52,14 @@ def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, ret
         _run(sweep, [sweep.job(index, {name: length}) for index in todo], engine, workers, address)
 
 
-def length_of(sweep: Sweep) -> tuple[str, int]:
+def length_of(plan: Plan) -> tuple[str, int]:
     """Return the option that says how long runs are, and its value; raise PlasticError where runs have none."""
-    record, plan = record_of(sweep.plan.family, sweep.plan.command), sweep.plan
+    record = record_of(plan.family, plan.command)
     if record.length is None:
         raise PlasticError(f"{plan.family} {plan.command} cannot be extended, so halving cannot stop it early")
     if record.length in plan.varied:
         raise PlasticError(f"{record.length} is how long runs are, which halving sets; it cannot vary, too")
-    length = plan.fixed.pop(record.length, record.defaults[record.length])
+    length = plan.fixed.get(record.length, record.defaults[record.length])
     if length is None:
         raise PlasticError(f"halving needs the full length of runs: give --{record.length}")
     return record.length, length
@@ -76,14 +76,14 @@ def _run(sweep: Sweep, jobs: list[Job], engine: str, workers: int, address: str 
     with terminal.progress(total=total, unit="point", dynamic_ncols=True) as bar:
         while jobs:
             lost: list[Job] = []
-            for ended in ENGINES[engine](jobs, min(workers, len(jobs)), address):
-                if isinstance(ended, Outcome):
+            for job, ended in ENGINES[engine](jobs, min(workers, len(jobs)), address):
+                if isinstance(ended, Outcome) and ended.status != "interrupted":
                     sweep.note(ended)
                     failed += ended.status != "finished"
                     bar.update()
                     bar.set_postfix(failed=failed)
                     continue
-                job, message = ended
+                message = ended.error if isinstance(ended, Outcome) else ended
                 if sweep.place(job.index).exists():  # it had begun
                     deaths[job.index] += 1
                 if deaths[job.index] < _DEATHS:

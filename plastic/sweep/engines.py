@@ -1,7 +1,7 @@
 """Who runs the points of a sweep: processes of this machine (loky), Ray or Dask, each with one BLAS thread.
 
-An engine is a function of the jobs, the number of workers and an address; it yields what each job has come to, in the
-order in which they end: an `Outcome`, or (job, message) where its worker died.
+An engine is a function of the jobs, the number of workers and an address; it yields each job with what it has come to,
+in the order in which they end: an `Outcome`, or a message where its worker died.
 """
 
 import collections
@@ -18,7 +18,7 @@ from plastic.errors import PlasticError
 from plastic.sweep import point
 from plastic.sweep.point import Job, Outcome
 
-Ended = Outcome | tuple[Job, str]
+Ended = tuple[Job, Outcome | str]
 _IDLE = 10  # seconds after which a worker without work ends, also one whose driver was killed
 _ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 
@@ -53,7 +53,7 @@ def _while_it_lives(executor, left, workers):
         for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
             job = running.pop(future)
             try:
-                yield future.result()
+                yield job, future.result()
             except concurrent.futures.process.BrokenProcessPool:
                 broken = True
                 yield job, "its worker died"
@@ -76,7 +76,7 @@ def on_ray(jobs: list[Job], workers: int, address: str | None = None) -> Iterato
             for done in ray.wait(list(waiting), num_returns=1)[0]:
                 job = waiting.pop(done)
                 try:
-                    yield ray.get(done)
+                    yield job, ray.get(done)
                 except ray.exceptions.RayError as error:
                     yield job, f"its worker died: {type(error).__name__}"
     finally:
@@ -96,7 +96,7 @@ def on_dask(jobs: list[Job], workers: int, address: str | None = None) -> Iterat
         waiting = {client.submit(point.run, job, pure=False, retries=0): job for job in jobs}
         for future in distributed.as_completed(list(waiting)):
             try:
-                yield future.result()
+                yield waiting[future], future.result()
             except distributed.scheduler.KilledWorker as error:
                 yield waiting[future], f"its worker died: {type(error).__name__}"
     finally:

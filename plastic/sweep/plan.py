@@ -37,12 +37,14 @@ class Plan:
         family, command: what is run.
         fixed: {option: value} of every point.
         points: of each point {option: value} of what varies.
+        halving: (eta, by) of successive halving, which makes other runs; None where all points run to their ends.
     """
 
     family: str
     command: str
     fixed: dict[str, Any]
     points: list[dict[str, Any]]
+    halving: tuple[int, str] | None = None
 
     @property
     def varied(self) -> list[str]:

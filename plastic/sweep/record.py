@@ -1,5 +1,6 @@
 """The record of a sweep, sweep.json: which points there are, what has become of each, and what is left to do."""
 
+import functools
 import os
 import time
 from pathlib import Path
@@ -35,7 +36,8 @@ class Sweep:
         self._lock, self._written = claim.acquired(self.folder), 0.0
         try:
             new = [{"options": _plain(each), "status": "waiting"} for each in plan.points]
-            self._said = {"format": FORMAT, "family": plan.family, "command": plan.command, "fixed": _plain(plan.fixed)}
+            self._said = {"format": FORMAT, "family": plan.family, "command": plan.command}
+            self._said |= {"fixed": _plain(plan.fixed), "halving": plain(plan.halving)}
             self.points: list[dict[str, Any]] = new
             self.rungs: list[dict[str, Any]] = []
             if os.path.lexists(self.folder / "sweep.json"):
@@ -94,8 +96,7 @@ class Sweep:
         record = record_of(self.plan.family, self.plan.command)
         quiet = {"plot": False} if "plot" in record.shared else {}
         options = quiet | self.plan.fixed | self.plan.points[index]
-        gpus = _gpus() if options.get("device") == "gpu" else 0
-        shared = (str(self.folder), gpus) if gpus > 1 else None
+        shared = (str(self.folder), _gpus()) if options.get("device") == "gpu" and _gpus() > 1 else None
         place = str(self.place(index).absolute())
         return Job(index, self.plan.family, self.plan.command, options, place, extend or {}, shared)
 
@@ -112,7 +113,9 @@ class Sweep:
 
 def planned(plan: Plan, results: Path, name: str | None) -> Path:
     """Return the folder of a sweep."""
-    identity = {"family": plan.family, "command": plan.command, "fixed": plan.fixed, "points": plan.points}
+    identity: dict[str, Any] = {"family": plan.family, "command": plan.command, "fixed": plan.fixed}
+    identity["points"] = plan.points
+    identity |= {} if plan.halving is None else {"halving": plan.halving}
     readable = name if name is not None else f"{plan.family}-{plan.command}"
     if os.path.basename(readable) != readable or readable in ("", ".", ".."):
         raise PlasticError(f"name is {name!r}; it must be the name of a folder")
@@ -123,6 +126,7 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in options.items()}
 
 
+@functools.cache
 def _gpus() -> int:
     """Return how many GPUs CuPy finds."""
     before = xp._backend

@@ -1,17 +1,16 @@
 """Batches of utterances: shuffled anew each epoch, for training; in order, to be measured."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from plastic import require
-from plastic.data.sources import generator_states, restore_generators, taken_in
+from plastic.data.sources import Epochs
 from plastic.data.utterances.sets import Batch, Utterances
 from plastic.errors import PlasticError
 
 
-class Shuffled:
+class Shuffled(Epochs):
     """A source for `plastic.training.fit`: every utterance once in an epoch, in batches of `size` or one more.
 
     Args:
@@ -35,7 +34,7 @@ class Shuffled:
         if size > len(utterances):
             raise PlasticError(f"a batch of {size} is not possible with {len(utterances)} training utterances")
         self.utterances, self.size, self.generators, self.window = utterances, size, [generator], window
-        self.per_epoch, self.taken = len(utterances) // size, 0
+        self.per_epoch = len(utterances) // size
         self._begin_epoch()
 
     def __repr__(self) -> str:
@@ -44,28 +43,14 @@ class Shuffled:
 
     def next(self) -> Batch:
         """Return the next batch."""
-        position = self.taken % self.per_epoch
-        if position == 0 < self.taken:
-            self._begin_epoch()
-        self.taken += 1
+        position = self._advance()
         batch = self.utterances.batch(self._parts[position])
         if self.window is None:
             return batch
         start = int(self._places[position] * max(1, len(batch.x) - self.window + 1))
         return batch.window(start, self.window)
 
-    def state(self) -> dict[str, Any]:
-        """Return the batches taken, and the generator as it was when the epoch began."""
-        return {"taken": self.taken, "generators": self._at_epoch}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where `state` was taken."""
-        restore_generators(self.generators, state["generators"])
-        self.taken = taken_in(state)
-        self._begin_epoch()
-
-    def _begin_epoch(self) -> None:
-        self._at_epoch = generator_states(self.generators)
+    def _draw(self) -> None:
         [generator] = self.generators
         self._parts = np.array_split(generator.permutation(len(self.utterances)), self.per_epoch)
         self._places = generator.random(self.per_epoch)

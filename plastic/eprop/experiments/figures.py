@@ -90,14 +90,11 @@ def decision_trial(answers, populations, runs):
 
 def _bands(run, arrays):
     """Return (start, stop, colour) of what is shown: each cue in the colour of its answer, and the recall in grey."""
-    options, T = run.options, len(arrays["x"])
-    spacing = options.get("t_cue_spacing", options["t_cue"])
+    T, t_cue = len(arrays["x"]), run.option("t_cue")
+    spacing = run.option("t_cue_spacing") if run.experiment == "evidence" else t_cue
     ends = [(k + 1) * spacing for k in range(len(arrays["cues"]))]
-    cues = [
-        (end - options["t_cue"], end, plotting.look(int(cue))["color"])
-        for end, cue in zip(ends, arrays["cues"], strict=True)
-    ]
-    return [*cues, (T - options["t_recall"], T, "0.5")]
+    cues = [(end - t_cue, end, plotting.look(int(cue))["color"]) for end, cue in zip(ends, arrays["cues"], strict=True)]
+    return [*cues, (T - run.option("t_recall"), T, "0.5")]
 
 
 def _name_populations(axis, names, n_in):

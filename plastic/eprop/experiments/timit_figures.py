@@ -19,7 +19,7 @@ def errors(runs):
         epochs, values = plotting.over_epochs(run.metrics(), {f"{k}_loss": label for k, label in labels.items()})
         plotting.curves(right, epochs, values, start=len(splits) * index)
     of = {"framewise": "error of frames (%)", "ctc": "edits for each label (%)"}
-    kinds = list(dict.fromkeys(run.options["task"] for run in runs))
+    kinds = list(dict.fromkeys(run.option("task") for run in runs))
     left.set(xlabel="epoch", ylabel=", ".join(of[kind] for kind in kinds), title="Speech recognition")
     left.set_ylim(bottom=0)
     right.set(xlabel="epoch", ylabel="loss (nats)", title="Loss")
@@ -83,9 +83,9 @@ def _names(runs):
     """Return what each run is called: nothing where there is one run."""
     if len(runs) == 1:
         return [""]
-    rules = [_RULES.get(run.options["eprop"], f"e-prop, {run.options['eprop']} feedback") for run in runs]
+    rules = [_RULES.get(run.option("eprop"), f"e-prop, {run.option('eprop')} feedback") for run in runs]
     return plotting.labels(
-        runs, [f"{run.options['model'].upper()}, {rule}" for run, rule in zip(runs, rules, strict=True)]
+        runs, [f"{run.option('model').upper()}, {rule}" for run, rule in zip(runs, rules, strict=True)]
     )
 
 

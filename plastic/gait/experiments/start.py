@@ -18,7 +18,7 @@ def require_run(folder):
 
 def newest(run):
     """Return the folder of the newest run beside `run` that has a checkpoint and the same options."""
-    place = runs.results_folder(run.options["results"]) / run.family
+    place = runs.results_folder(run.option("results")) / run.family
     wanted = _compared(run)
     found = []
     for checkpoint in place.glob(f"{run.experiment}-*/checkpoint.h5"):

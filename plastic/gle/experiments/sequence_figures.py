@@ -119,7 +119,7 @@ def published(experiment):
 
 def _title(run):
     """Return what a run is called beside others: its architecture, or its data set."""
-    return run.options["architecture" if run.experiment == "mnist1d" else "dataset"]
+    return run.option("architecture" if run.experiment == "mnist1d" else "dataset")
 
 
 def _at_the_end(run):

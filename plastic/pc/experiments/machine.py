@@ -48,7 +48,7 @@ def machine(
         ]
     )
     run.save_arrays({"states": states, "weights": W, "energy": energy, "errors": errors})
-    if run.options["plot"]:
+    if run.option("plot"):
         files.write(run.folder / "machine.gif", figures.film(run.arrays()))
     after = " and ".join(f"{value:.3f}" for value in states[-1, 3:])
     return [f"the first update leads the outputs from 0 and 0 to {after}; the target is {target:g}"]
