@@ -243,7 +243,7 @@ def test_a_seed_that_diverged_is_left_out_of_the_mean():
     rows = {"step": [0, 0, 1, 1, 2], "epoch": [0.0, 0.0, 1.0, 1.0, 2.0], "replica": [0, 1, 0, 1, 1]}
     rows |= {"test_accuracy": [0.1, 0.2, 0.3, 0.4, 0.5], "test_loss": [5.0, 4.0, 3.0, 2.0, 1.0]}
     rows["train_accuracy"] = rows["test_accuracy"]
-    run = types.SimpleNamespace(experiment="mnist1d", options={"architecture": "x"}, metrics=lambda: rows)
+    run = types.SimpleNamespace(experiment="mnist1d", option={"architecture": "x"}.get, metrics=lambda: rows)
     accuracy, loss = sequence_figures.accuracy([run]).axes
     np.testing.assert_allclose(curves_of(accuracy)["test"][1], [15, 35, 50])
     np.testing.assert_allclose(curves_of(loss)["test"][1], [4.5, 2.5, 1])
