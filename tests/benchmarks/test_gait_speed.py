@@ -94,6 +94,7 @@ def make_floor(rule, strength):
         for W in weights:
             if strength > regulariser.PRECISE_ABOVE:
                 np.matmul(double, double.T, out=square64)
+                square[...] = square64
             else:
                 np.matmul(W, W.T, out=square)
             np.matmul(square, W, out=lu.T)
