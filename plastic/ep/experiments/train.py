@@ -221,6 +221,7 @@ def _report(method, curves, tested):
     """
     last = 100 * np.nanmean(curves["train_error"][:, -1])
     if tested:
-        return f"{method}: test error {100 * tested['test_error'].mean():.2f} %, training error {last:.2f} %{told(tested)}"
+        test = 100 * tested["test_error"].mean()
+        return f"{method}: test error {test:.2f} %, training error {last:.2f} %{told(tested)}"
     test = 100 * np.nanmean(curves["test_error"], axis=0)
     return f"{method}: test error {test[-1]:.2f} % (best {min(test):.2f} %), training error {last:.2f} %"
