@@ -353,6 +353,7 @@ TINY = {
     eprop.store_recall: tiny_trials,
     eprop.reward: tiny_reward,
     eprop.timit: tiny_timit,
+    gle.neuron: lambda values: {"dt": 0.05},
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
     gle.mnist1d: tiny_mnist1d,
