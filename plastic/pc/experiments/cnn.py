@@ -52,6 +52,7 @@ def cnn(
     *,
     search: Search = SEARCH,
     epochs: int | None = None,
+    batches: int | None = None,
     batch_size: int = 200,
     channels: tuple[int, ...] = CHANNELS,
     hidden: int = HIDDEN,
@@ -73,12 +74,13 @@ def cnn(
 
     Args:
         epochs: epochs to train, instead of the grid's (80, or 2).
+        batches: of an epoch, the first of the reshuffled training set, as in `online`; by default as many as there are.
         batch_size: images of a batch.
         channels: of the two convolutions.
         hidden: units of the layer above.
     """
     rates, epochs = of_grid(run, GRIDS[search.grid], rates=search.rates, epochs=epochs)
-    require.counts(epochs=epochs, batch_size=batch_size, hidden=hidden)
+    require.counts(epochs=epochs, batches=batches, batch_size=batch_size, hidden=hidden)
     rules = search.rules
     require_rules(rules, inference, known=RULES)
     if not channels or min(channels) < 1:
@@ -93,7 +95,7 @@ def cnn(
     every = itertools.product(rules, rates, run.seeds)
     for part in run.parts([{"rule": rule, "rate": rate, "seed": seed} for rule, rate, seed in every]):
         net = _network(shape, channels, (hidden, samples.classes), part.columns["seed"])
-        _train(part, samples, net, epochs, batch_size, inference)
+        _train(part, samples, net, epochs, (batch_size, batches), inference)
     left = {part["rule"] for part, lost in zip(run.config["parts"], lost_parts(run), strict=True) if not lost}
     return [_line(run.metrics(), rule) if rule in left else f"{NAMES[rule]}: diverged at every rate" for rule in rules]
 
@@ -112,8 +114,12 @@ def _network(shape, channels, sizes, seed):
     return convolutional((shape[2], *channels), sizes, xp.generator(seed).init, size=shape[0])
 
 
-def _train(part, samples, net, epochs, batch_size, inference):
-    """Train a network by the rule of a part of the grid, tested before and after every epoch."""
+def _train(part, samples, net, epochs, size, inference):
+    """Train a network by the rule of a part of the grid, tested before and after every epoch.
+
+    size: images of a batch, and batches of an epoch or None.
+    """
+    batch_size, batches = size
     rule, rate, seed = (part.columns[name] for name in ("rule", "rate", "seed"))
     x, y = _rows(samples.train, samples.classes)
     order = xp.asarray(xp.generator(0).task.permutation(len(samples.test[0])))  # so that both halves have all classes
@@ -122,7 +128,7 @@ def _train(part, samples, net, epochs, batch_size, inference):
     adam = Adam(rate, eps=1e-8 / batch_size, weight_decay=WEIGHT_DECAY / batch_size)
     moments = adam.init(net.parameters)
     state = {"parameters": net.parameters, "moments": moments, "shape": xp.asarray(np.array(net.shape, dtype=float))}
-    source = Batches(x, y, batch_size, [xp.generator(seed).shuffle])
+    source = Batches(x, y, batch_size, [xp.generator(seed).shuffle], batches)
     training.fit(
         part,
         state,
