@@ -35,8 +35,8 @@ def online(
 
     An epoch is the first 200 batches of the reshuffled training set, as published. Seeds, rates and their choice are as
     in `depth`. The run folder, results/pc/online-..., gets config.json, metrics.csv, a checkpoint for each rule and
-    batch size, and figures: mean and least test error by batch size, confusion matrices. The grid is all batch sizes of the paper, each
-    with its own rates, or 1 and 64 only.
+    batch size, and figures: mean and least test error by batch size, confusion matrices. The grid is all batch
+    sizes of the paper, each with its own rates, or 1 and 64 only.
 
     Args:
         batch_sizes: of 1, 8, 16, 32, 64, instead of the grid's; others need rates.

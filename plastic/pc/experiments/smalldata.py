@@ -36,8 +36,8 @@ def smalldata(
 
     Seeds, rates and their choice are as in `depth`. The run folder, results/pc/smalldata-..., gets config.json,
     metrics.csv, a checkpoint for each rule and number of images, and figures: the least test error at the best rate, by
-    the number of images, and confusion matrices. The seventeen rates of the grid, from 0.1 to 1e-5, are evenly spaced by
-    our reading.
+    the number of images, and confusion matrices. The seventeen rates of the grid, from 0.1 to 1e-5, are
+    evenly spaced by our reading.
 
     Args:
         per_class: training images of a class, instead of the grid's.
