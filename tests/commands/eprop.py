@@ -234,6 +234,7 @@ LINES = [
             "--noise_epoch_start=1": "noise_epoch_start", "--peephole": "peephole", "--init_scale=0.1": "init_scale",
             "--no_loss_from_all_layers": "no learning signals for layers unread", "--clean=maybe": "clean",
             "--no_adam --optimizer=adam": "different things", "--n_lstm=4": "n_neuron is 4",
+            "--no_lstm": "n_regular is 3", "--task=ctc --model=rnn": "takes lsnn or lstm",
         },
     ),
     Line(
