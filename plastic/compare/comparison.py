@@ -107,8 +107,12 @@ def centred(samples: classifier.Samples) -> classifier.Samples:
     lowers nothing: FA and DFA then hardly learn.
     """
     mean = xp.mean(samples.train[0], axis=0)
-    moved = {name: getattr(samples, name) for name in ("train", "validation", "test")}
-    return dataclasses.replace(samples, **{name: (x - mean, labels) for name, (x, labels) in moved.items()})
+
+    def moved(x, labels):
+        return x - mean, labels
+
+    validation = moved(*samples.validation) if samples.validation else None
+    return dataclasses.replace(samples, train=moved(*samples.train), test=moved(*samples.test), validation=validation)
 
 
 def _targets(samples):

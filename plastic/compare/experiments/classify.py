@@ -47,7 +47,7 @@ def classify(
     known = data.sizes(dataset)
     if rules is not None or known is not None:  # what can be refused is, before anything is read
         chosen(rules, (known[1] if known else 1, *budget.sizes, known[2] if known else 2))
-    samples = classifier.placed(_reduced(data.load(dataset, xp.float_dtype.name), per_class, validation))
+    samples = classifier.placed(_reduced(data.load(dataset, dtype=xp.float_dtype.name), per_class, validation))
     found = chosen(rules, (samples.train[0].shape[1], *budget.sizes, samples.classes))
     run.fill(rules=tuple(found))
     trained(run, found, samples, budget)
