@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from plastic import cli, data, runs
+from plastic.compare import __main__ as compare
 from plastic.data import commands, utterances
 from plastic.data.mnist1d import generate
 from plastic.data.speech.recordings import Speech
@@ -102,6 +103,7 @@ PROGRAMS = {
     "plastic.gle": gle.COMMANDS,
     "plastic.pc": pc.COMMANDS | {"list": published.list_published},
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
+    "plastic.compare": compare.COMMANDS,
     "plastic.verify": verify,
     "plastic.sweep": sweep_command.sweep,
     "plastic.report": report,
@@ -136,7 +138,7 @@ def parsed(line):
     function = PROGRAMS[program]
     if isinstance(function, dict):
         name, words = cli._command(words, by="action")
-        function = function[name or "train"]
+        function = function[name or ("classify" if program == "plastic.compare" else "train")]
     return function, cli.parse(function, words)
 
 
@@ -169,6 +171,13 @@ def tiny_ep(values):
         return tiny | {"C_tab": tuple(range(len(channels), 0, -1)), "size_tab": (10,) + (6,) * (len(sizes) - 1)}
     inputs = sizes[-1] if values.get("toymodel") else PIXELS**2
     return tiny | {"size_tab": (10,) + (6,) * (len(sizes) - 2) + (inputs,)}
+
+
+def tiny_comparison(values):
+    """The options of a comparison, cut down to an epoch at two rates, of a few rules."""
+    return {"sizes": (12,), "rates": 2, "epochs": 1, "batch_size": 10} | (
+        {"per_class": 3, "validation": 0.4} if "per_class" in values else {"validation": 0.25}
+    )
 
 
 def tiny_eprop(values):
@@ -358,7 +367,12 @@ TINY = {
     gle.lagnet: tiny_lagnet,
     gle.mnist1d: tiny_mnist1d,
     gle.gsc: tiny_gsc,
+    compare.classify: tiny_comparison,
 }
+
+
+ON_DATA = (gait.train, ep.train, ep.plotcurves, ep.recipe, compare.classify, *ON_IMAGES)
+"""Commands that learn from any data set."""
 
 
 def run_tiny(line, dataset):
@@ -366,9 +380,7 @@ def run_tiny(line, dataset):
     function, values = parsed(line)
     resumes = "resume" in values
     values = {name: value for name, value in values.items() if name not in ABOUT_THE_HOST}
-    values |= TINY[function](values) | (
-        {"dataset": str(dataset)} if function in (gait.train, ep.train, ep.plotcurves, ep.recipe, *ON_IMAGES) else {}
-    )
+    values |= TINY[function](values) | ({"dataset": str(dataset)} if function in ON_DATA else {})
     plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters and "plot" not in values)
     cli.run(function, [*plain, *(f"--{name}={shown(value)}" for name, value in values.items())])
     if resumes:
