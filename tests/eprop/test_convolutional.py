@@ -1,4 +1,4 @@
-"""Spiking maps and the cells that see them: gradients against finite differences and explicit traces, resets, chunks."""
+"""Spiking maps and the cells that see them: gradients by finite differences and explicit traces, resets, chunks."""
 
 import dataclasses
 

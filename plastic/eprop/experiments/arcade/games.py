@@ -121,10 +121,12 @@ def _actions(name):
 def _rom(name):
     """Return the module of ALE and the path of a ROM."""
     ale_py = require.package("ale_py", "atari", f"--game={name}")
-    names = ale_py.roms.get_all_rom_ids()
+    from ale_py import roms
+
+    names = roms.get_all_rom_ids()
     if name not in names:
         near = difflib.get_close_matches(name, [*names, "catch"], 3)
         raise PlasticError(
             f"game is {name!r}; {' or '.join(near) or 'pong'}, say, or another of the {len(names)} of ale-py"
         )
-    return ale_py, ale_py.roms.get_rom_path(name)
+    return ale_py, roms.get_rom_path(name)

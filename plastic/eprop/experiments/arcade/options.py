@@ -88,15 +88,24 @@ class Sizes:
         n_rec: LIF and ALIF neurons.
         fraction_adaptive: how many of them are ALIF.
         n_rnn_step_factor: steps of 1 ms of a screen.
-        n_filters_1, n_kernel_1, stride_1: channels, rows and stride of the first layer's kernel.
-        n_filters_2, n_kernel_2, stride_2: those of the second.
-        avg_pool_1, avg_pool_stride_1: rows of the windows of the first layer that the readout sees, and their stride.
-        avg_pool_2, avg_pool_stride_2: those of the second.
+        n_filters_1: channels of the first layer's kernel.
+        n_kernel_1: its rows, and columns.
+        stride_1: its stride.
+        n_filters_2: channels of the second layer's kernel.
+        n_kernel_2: its rows, and columns.
+        stride_2: its stride.
+        avg_pool_1: rows, and columns, of the windows of the first layer over which the readout sees averages.
+        avg_pool_stride_1: from one window to the next.
+        avg_pool_2: those of the second layer.
+        avg_pool_stride_2: from one window to the next.
         avg_ba_cnn: whether the readout sees the maps; without it these learn from the penalty of potentials alone.
-        tau, thr: membrane time constant in ms, and threshold.
-        beta, tau_adaptation: strength and time constant in ms of the adaptation.
+        tau: membrane time constant of the cells in ms.
+        thr: their threshold.
+        beta: strength of the adaptation of ALIF neurons.
+        tau_adaptation: its time constant in ms.
         n_refractory: refractory period in ms, the step of the spike counted; 1 for none.
-        tau_scnn, thr_scnn: time constant in ms, and threshold, of the maps.
+        tau_scnn: membrane time constant of the maps in ms.
+        thr_scnn: their threshold.
         tau_readout: time constant of the readout in ms.
     """
 
@@ -159,8 +168,8 @@ class Learning:
 
     Args:
         use_eprop: learn by e-prop; --no_use_eprop learns by BPTT within an unroll.
-        learning_rate, epsilon: of Adam; epsilon is added to the root of the uncorrected moment, as in
-            TensorFlow.
+        learning_rate: of Adam.
+        epsilon: of Adam, added to the root of the uncorrected moment, as in TensorFlow.
         learning_rate_decay: what the rate is multiplied by every decay_every frames.
         decay_every: frames.
         discounting: what a reward counts one action later.

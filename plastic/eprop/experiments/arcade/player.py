@@ -41,7 +41,7 @@ class Player:
 
     def clock(self, name):
         """Return a whole number of the clock."""
-        return int(xp.number(self.state["clock"][name]))
+        return int(_number(self.state["clock"][name]))
 
     @property
     def episode_len(self):
@@ -53,14 +53,14 @@ class Player:
         generator = np.random.default_rng(seed)
         while self.clock("frames") < number * self.play.block:
             self._update(int(generator.integers(2**62)))
-        return xp.asarray([xp.number(self.state["last"]["loss"])])
+        return xp.asarray([_number(self.state["last"]["loss"])])
 
     def evaluate(self):
         """Return the metrics: of the last update, and the mean score of new episodes, the same draws each time."""
         groups, _ = self._episodes(self.validation, self.play.eval_length, 0)
         scores = np.concatenate([each.score for each in groups])
         nothing = self.clock("updates") == 0
-        found = {name: np.nan if nothing else float(xp.number(self.state["last"][name])) for name in TOLD}
+        found = {name: np.nan if nothing else _number(self.state["last"][name]) for name in TOLD}
         clock = {name: self.clock(name) for name in ("frames", "updates")}
         found |= clock | {"max_episode_len": self.episode_len, "evaluation_score": float(scores.mean())}
         return {name: np.array([value], float) for name, value in found.items()}
@@ -106,10 +106,10 @@ class Player:
         try:
             groups, (grads, told) = self._episodes(seed, self.episode_len, jitter, learn=True)
         except Ended as error:  # nothing has changed: the same draws again
-            terminal.warn(f"warning: {error}; its games begin anew")
+            terminal.warn(f"warning: {str(error).partition(';')[0]}; the games begin anew")
             groups, (grads, told) = self._episodes(seed, self.episode_len, jitter, learn=True)
         moments = self.state["moments"]
-        t = float(xp.number(moments["t"])) + 1
+        t = _number(moments["t"]) + 1
         eps = self.learning.epsilon / np.sqrt(1 - self.optimizer.beta2**t)  # of the corrected root
         rate = self.learning.rate(self.clock("frames"))
         dataclasses.replace(self.optimizer, eps=float(eps)).step(self.net.parameters, grads, moments, lr=rate)
@@ -163,13 +163,18 @@ class _Total:
         self.grads = grads if self.grads is None else parameters.map(lambda a, b: a + b, self.grads, grads)
         self.count += 1
         for name, value in told.items():
-            self.told[name] += value
+            self.told[name] += _number(value)
 
     def found(self, groups):
         """Return (gradients, what is told)."""
         if self.count == 0:
             return None, self.told
         lengths, scores = (np.concatenate([getattr(each, name) for each in groups]) for name in ("length", "score"))
-        means = {name: float(value) / self.count for name, value in self.told.items() if name != "loss"}
+        means = {name: value / self.count for name, value in self.told.items() if name != "loss"}
         means |= {"score": float(scores.mean()), "episode_len": float(lengths.mean())}
-        return self.grads, means | {"loss": float(self.told["loss"]) / lengths.sum()}
+        return self.grads, means | {"loss": self.told["loss"] / float(lengths.sum())}
+
+
+def _number(leaf):
+    """Return the number that an array of one is; the games are on the host, so that nothing is gained by waiting."""
+    return float(xp.asnumpy(leaf))

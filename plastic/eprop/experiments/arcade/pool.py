@@ -151,4 +151,4 @@ class Worker:
     def _ended(self):
         code = self.process.wait()
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        raise Ended(f"process {self.process.pid}, which plays, has ended {how}")
+        raise Ended(f"process {self.process.pid}, which plays, has ended {how}; a run goes on with --resume=FOLDER")
