@@ -362,6 +362,7 @@ TINY = {
     eprop.reward: tiny_reward,
     eprop.timit: tiny_timit,
     eprop.atari: tiny_atari,
+    gle.neuron: lambda values: {"dt": 0.05},
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
     gle.mnist1d: tiny_mnist1d,
