@@ -15,7 +15,7 @@ of spiking neurons. Nature Communications 11, 3625, 2020.
 from collections.abc import Callable
 from typing import Any
 
-from plastic.eprop import bidirectional, ctc, inputs, signals, transcripts
+from plastic.eprop import bidirectional, convolutional, ctc, inputs, signals, transcripts
 from plastic.eprop.gradients import (
     bptt_gradients,
     eprop_gradients,
@@ -68,6 +68,7 @@ __all__ = [
     "bptt",
     "bptt_gradients",
     "constant_gradients",
+    "convolutional",
     "ctc",
     "decay",
     "eligibility_traces",
