@@ -724,6 +724,16 @@ def test_the_interval_between_tasks_and_the_split_of_their_errors():
     assert_allclose(errors["forgetting"][0, 0], [0.1, 0.2, 0.03, 0.04, 0.5, 0.6])
 
 
+def test_a_regression_has_no_confusion_and_says_nothing_of_it(capsys):
+    words = LINES["depth"].replace("--depths=1,3", "--depths=2") + " --task=regression --rules=bp"
+    *_, folder = command_lines.printed(COMMANDS, words.split(), "plastic.pc")
+    assert "not drawn" not in capsys.readouterr().err
+    folder = Path(folder.removeprefix("run folder "))
+    assert {path.name for path in folder.glob("*.png")} == {"depth.png", "depth_curves.png"}
+    again = command_lines.printed(COMMANDS, ["figure", str(folder)], "plastic.pc")
+    assert again == [str(folder / "depth.png"), str(folder / "depth_curves.png")]
+
+
 # --validation
 
 _SEARCH = "--seeds=3,5 --T=9 --gamma=0.3 --dataset=tiny.npz --dtype=float64 --validation=0.25"
