@@ -131,7 +131,7 @@ LINES = [
             "--dt=0.2": "dt is 0.2; it must be at most 0.1",
             "--small_weights=maybe": "maybe",
             "--input=noise": "sines",
-            "--widths=2": "learned",
+            "--widths=2 --learned=3": "learned is (3,); it must be different numbers of layers from 1 to 2",
             "--widths=1,2": "widths are (1, 2); a layer has an instantaneous and a retarded neuron at least",
             "--widths=2,0": "widths",
             "--widths=3,2 --small_weights": "small_weights are those of the published widths (2, 2)",

@@ -199,7 +199,7 @@ def _of_both_kinds(arrays):
 
 def _there(omega, amplitudes):
     """Return at which frequencies there is something whose phase can be compared; not at 0, which is a mean."""
-    return (omega > 0) & (amplitudes > 0.1 * amplitudes[1:].max())
+    return (omega > 0) & (amplitudes > 0.1 * amplitudes[1:].max(initial=0))
 
 
 def _over_frequencies(axis, runs):
