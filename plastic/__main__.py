@@ -12,6 +12,7 @@ FAMILIES = {
     "pc": "predictive coding, prospective configuration (Song et al. 2024)",
     "data": "the data sets that they learn from",
     "sweep": "any command over grids of its options, over processes or a cluster",
+    "compare": "learning rules side by side on one task, with the same tuning budget",
     "verify": "check every rule on this machine: what to run first",
     "report": "one page for all runs below a folder",
 }

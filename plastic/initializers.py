@@ -78,7 +78,7 @@ def xavier_uniform(generator: Generator, n_in: int, n_out: int, gain: float = 1)
     return generator.uniform(-bound, bound, (n_in, n_out))
 
 
-def orthogonal(generator: Generator, n: int) -> np.ndarray:
+def orthogonal(generator: Generator, n: int, n_out: int | None = None) -> np.ndarray:
     """Return a random orthogonal matrix, uniform over the orthogonal group (Haar measure).
 
         W = Q diag(sign(diag R)),    Q R = Z,    Z_ij ~ N(0, 1)
@@ -87,18 +87,21 @@ def orthogonal(generator: Generator, n: int) -> np.ndarray:
 
     Args:
         generator: of the draws.
-        n: rows and columns.
+        n: rows, and columns.
+        n_out: columns, where they are others: those of W are then orthonormal, or its rows where these are fewer.
 
     Returns:
-        float64 (n, n), on the host.
+        float64 (n, n) or (n, n_out), on the host.
 
     Example:
         >>> W = orthogonal(np.random.default_rng(0), 3)
         >>> bool(np.allclose(W @ W.T, np.eye(3)))
         True
     """
-    Q, R = np.linalg.qr(generator.standard_normal((n, n)))
-    return Q * np.sign(np.diag(R))
+    n_out = n if n_out is None else n_out
+    Q, R = np.linalg.qr(generator.standard_normal((max(n, n_out), min(n, n_out))))
+    W = Q * np.sign(np.diag(R))
+    return W if n >= n_out else W.T
 
 
 def uniform_fan_in(generator: Generator, shape: tuple[int, ...], fan_in: int) -> np.ndarray:

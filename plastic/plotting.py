@@ -66,11 +66,21 @@ def save(fig: Any, path: system.Path) -> None:
     form = pathlib.Path(path).suffix[1:].lower()
     if form not in fig.canvas.get_supported_filetypes():
         raise PlasticError(f"cannot write {path}: the name of a figure ends in .png, .pdf or .svg")
+    files.write(path, image(fig, form))
+
+
+def image(fig: Any, form: str = "png") -> bytes:
+    """Return a figure as `save` writes it.
+
+    Args:
+        fig: a matplotlib Figure.
+        form: its format, "png", "pdf", "svg" or another one of matplotlib's.
+    """
     legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and len(each.get_texts()) > _LONGEST]
     fig.set_figwidth(fig.get_figwidth() + sum(each.get_window_extent().width for each in legends) / fig.dpi)
-    image = io.BytesIO()
-    fig.savefig(image, format=form, dpi=150, bbox_inches="tight")  # a title can be wider than its panel
-    files.write(path, image.getvalue())
+    found = io.BytesIO()
+    fig.savefig(found, format=form, dpi=150, bbox_inches="tight")  # a title can be wider than its panel
+    return found.getvalue()
 
 
 def require_name(path: system.Path) -> None:

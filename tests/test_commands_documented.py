@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from plastic import cli, data, runs
+from plastic.compare import __main__ as compare
 from plastic.data import commands, utterances
 from plastic.data.mnist1d import generate
 from plastic.data.speech.recordings import Speech
@@ -75,6 +76,7 @@ PUBLISHED_EPROP = {
     },
     "plastic.eprop timit --task framewise --model lstm": {"task": "framewise", "model": "lstm"},
     "plastic.eprop timit --task framewise --model lsnn": {"task": "framewise", "model": "lsnn"},
+    "plastic.eprop atari --result_dir results": {"result_dir": "results"},
     "plastic.eprop timit --task ctc": {"task": "ctc"},
     "plastic.eprop timit --task ctc --model=lsnn": {"task": "ctc", "model": "lsnn"},
 }
@@ -102,6 +104,7 @@ PROGRAMS = {
     "plastic.gle": gle.COMMANDS,
     "plastic.pc": pc.COMMANDS | {"list": published.list_published},
     "plastic.data": {"list": commands.list_sets, "get": commands.get, "show": commands.show},
+    "plastic.compare": compare.COMMANDS,
     "plastic.verify": verify,
     "plastic.sweep": sweep_command.sweep,
     "plastic.report": report,
@@ -136,7 +139,7 @@ def parsed(line):
     function = PROGRAMS[program]
     if isinstance(function, dict):
         name, words = cli._command(words, by="action")
-        function = function[name or "train"]
+        function = function[name or ("classify" if program == "plastic.compare" else "train")]
     return function, cli.parse(function, words)
 
 
@@ -148,7 +151,7 @@ def _filled(word):
 PIXELS = 16
 """Rows of the images of the tiny data set: enough for two convolutions of 5 x 5 with pooling."""
 
-ABOUT_THE_HOST = ("results", "resume", "load", "device", "device_label", "threads")
+ABOUT_THE_HOST = ("results", "resume", "load", "device", "result_dir", "device_label", "threads")
 
 
 def tiny_gait(values):
@@ -169,6 +172,13 @@ def tiny_ep(values):
         return tiny | {"C_tab": tuple(range(len(channels), 0, -1)), "size_tab": (10,) + (6,) * (len(sizes) - 1)}
     inputs = sizes[-1] if values.get("toymodel") else PIXELS**2
     return tiny | {"size_tab": (10,) + (6,) * (len(sizes) - 2) + (inputs,)}
+
+
+def tiny_comparison(values):
+    """The options of a comparison, cut down to an epoch at two rates, of a few rules."""
+    return {"sizes": (12,), "rates": 2, "epochs": 1, "batch_size": 10} | (
+        {"per_class": 3, "validation": 0.4} if "per_class" in values else {"validation": 0.25}
+    )
 
 
 def tiny_eprop(values):
@@ -196,6 +206,13 @@ def tiny_timit(values):
     """The options of speech recognition, cut down to an epoch of a few cells; see `tiny_speech`."""
     lstm = values.get("model") == "lstm" or (values.get("task") == "ctc" and "model" not in values)
     return {"n_epochs": 1, "batch": 2} | ({"n_neuron": 4} if lstm else {"n_regular": 3, "n_adaptive": 2})
+
+
+def tiny_atari(values):
+    """The options of games, cut down to two updates of a few short episodes of `catch`."""
+    sizes = {"n_rec": 4, "n_filters_1": 2, "n_filters_2": 2, "n_rnn_step_factor": 2, "parallel_episodes": 2}
+    lengths = {"unroll_length": 4, "max_episode_len": 6, "max_episode_len_jitter": 1, "eval_length": 3}
+    return sizes | lengths | {"game": "catch", "total_environment_frames": 64, "log_every": 64, "save_every": 64}
 
 
 def tiny_lagline(values):
@@ -353,11 +370,18 @@ TINY = {
     eprop.store_recall: tiny_trials,
     eprop.reward: tiny_reward,
     eprop.timit: tiny_timit,
+    eprop.atari: tiny_atari,
+    gle.neuron: lambda values: {"dt": 0.05},
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
     gle.mnist1d: tiny_mnist1d,
     gle.gsc: tiny_gsc,
+    compare.classify: tiny_comparison,
 }
+
+
+ON_DATA = (gait.train, ep.train, ep.plotcurves, ep.recipe, compare.classify, *ON_IMAGES)
+"""Commands that learn from any data set."""
 
 
 def run_tiny(line, dataset):
@@ -365,9 +389,7 @@ def run_tiny(line, dataset):
     function, values = parsed(line)
     resumes = "resume" in values
     values = {name: value for name, value in values.items() if name not in ABOUT_THE_HOST}
-    values |= TINY[function](values) | (
-        {"dataset": str(dataset)} if function in (gait.train, ep.train, ep.plotcurves, ep.recipe, *ON_IMAGES) else {}
-    )
+    values |= TINY[function](values) | ({"dataset": str(dataset)} if function in ON_DATA else {})
     plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters and "plot" not in values)
     cli.run(function, [*plain, *(f"--{name}={shown(value)}" for name, value in values.items())])
     if resumes:

@@ -49,7 +49,7 @@ def test_this_test_sees_a_heavy_import():
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--dry_run=wrong"]], ids=str)
-@pytest.mark.parametrize("family", [*plastic.FAMILIES, "data", "report", "sweep", "verify"])
+@pytest.mark.parametrize("family", [*plastic.FAMILIES, "compare", "data", "report", "sweep", "verify"])
 def test_help_and_refusals_are_light(family, words):
     """Fire, which writes the help, is all that the help needs; what it imports itself is its own affair."""
     lines = (

@@ -39,7 +39,22 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             is no whole number from 0 on; a number below the largest label is none; or all training samples have the
             same label.
     """
-    found = arrays(path, ARRAYS)
+    return checked(path, arrays(path, ARRAYS))
+
+
+def checked(path: str | os.PathLike[str], found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return four arrays of numbers that are in memory as `read` does, under the same conditions.
+
+    Args:
+        path: what they are called in messages.
+        found: the arrays by name.
+
+    Returns:
+        As `read`.
+
+    Raises:
+        PlasticError: as `read`.
+    """
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise PlasticError(f"{path}: {name} has values that are not finite")

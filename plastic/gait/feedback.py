@@ -23,8 +23,8 @@ def fa(
         x: inputs (..., batch, n_0).
         y: targets (..., batch, m) of the first m units of the output, m >= 2: one-hot classes, or any numbers. The
             other units have no error.
-        feedback: the list of B_l (..., s_l, s_l), l = 1..L, as `fa_feedback` draws them; B_1 sends nothing. By default
-            the weights themselves, which is backpropagation.
+        feedback: the list of B_l of the shapes of W_l, l = 1..L, as `fa_feedback` draws them; B_1 sends nothing. By
+            default the weights themselves, which is backpropagation.
         out: a tree like `net.parameters` to write the gradients into.
 
     Returns:
@@ -48,7 +48,7 @@ def fa(
     """
     if feedback is None:
         feedback = [layer.W for layer in net.layers]
-    leading = _require_feedback(net, feedback, [(s, s) for s in net.sizes[1:]], "gait.fa_feedback(net, generator)")
+    leading = _require_feedback(net, feedback, _shapes(net), "gait.fa_feedback(net, generator)")
     require_batch(net, x, y, out, feedback=leading)
 
     def send(k, W, a, d, e):
@@ -114,7 +114,7 @@ def fa_feedback(net: InvertibleNetwork, generator: Generator | list[Generator]) 
         generator: draws the matrices, layer by layer; a list of generators draws those of one replica each.
 
     Returns:
-        The list of B_l (..., s_l, s_l), l = 1..L, in the precision of the network.
+        The list of B_l (..., m, s_l) of the shapes of W_l, l = 1..L, in the precision of the network.
 
     Raises:
         PlasticError: if generator is no generator.
@@ -128,7 +128,7 @@ def fa_feedback(net: InvertibleNetwork, generator: Generator | list[Generator]) 
         >>> [B.shape for B in gait.fa_feedback(gait.tower((5, 4, 3), generator), generator)]
         [(4, 4), (3, 3)]
     """
-    return _drawn(net, [(s, s) for s in net.sizes[1:]], generator)
+    return _drawn(net, _shapes(net), generator)
 
 
 def dfa_feedback(net: InvertibleNetwork, classes: int, generator: Generator | list[Generator]) -> list[Array]:
@@ -156,6 +156,10 @@ def dfa_feedback(net: InvertibleNetwork, classes: int, generator: Generator | li
     """
     require.whole("classes", classes, most=net.sizes[-1])
     return _drawn(net, [(classes, s) for s in net.sizes[1:-1]], generator)
+
+
+def _shapes(net):
+    return [layer.W.shape[-2:] for layer in net.layers]
 
 
 def _drawn(net, shapes, generator):

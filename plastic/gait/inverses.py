@@ -42,12 +42,14 @@ def inverse(net: InvertibleNetwork, index: int, y: Array, a_below: Array) -> Arr
     """
     require.whole("index", index, least=0, most=len(net.layers) - 1)
     layer, dtype = net.layers[index], net.layers[0].W.dtype
+    if layer.W.shape[-2] != layer.W.shape[-1]:
+        raise PlasticError(f"layers[{index}] has W {layer.W.shape[-2:]}, which has no inverse")
     require.rows("y", y, layer.W.shape[-1], dtype)
     require.rows("a_below", a_below, net.sizes[index], dtype)
     if y.shape[-2] != a_below.shape[-2]:
         raise PlasticError(f"y has {y.shape[-2]} rows, but a_below has {a_below.shape[-2]}")
     leading = require.replicas(network=net.replicas, y=y.shape[:-2], a_below=a_below.shape[:-2])
-    z = y if net.linear else phi.inverse(y)
+    z = y if net.is_linear(len(net.layers) - 1 - index) else phi.inverse(y)
     read = divide(z - layer.b, layer.W)
     whole = xp.empty((*leading, *a_below.shape[-2:]), dtype=dtype)
     whole[...] = a_below

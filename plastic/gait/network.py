@@ -10,6 +10,10 @@ the input. In a *tower* they do not grow: layer l reads the first s_l units of t
 auxiliary units, feed nothing forward; an inverse needs them to give back the whole layer. Classes are read from the
 first units of the output.
 
+A layer may also be rectangular, W_l (m, s_l): it reads the first m units of the layer below, and has no inverse. No
+rule needs one of the first layer, which can so read the whole of a wide input; TP and GAIT need those of all others.
+And the output can be linear, a_L = z_L.
+
 `net.layers[l - 1]` holds W_l and b_l. Everything may carry leading replica axes: W (R, s, s), b (R, 1, s), a (R, batch,
 s).
 """
@@ -36,9 +40,11 @@ class InvertibleNetwork:
     """A network of square layers whose widths do not grow; `square` and `tower` draw one.
 
     Attributes:
-        layers: W_l (..., s_l, s_l) and b_l (..., 1, s_l) of each layer, with the same replica axes.
-        n_inputs: the width n_0 of the input, at least s_1.
+        layers: W_l (..., s_l, s_l) and b_l (..., 1, s_l) of each layer, with the same replica axes. A W_l (..., m, s_l)
+            has no inverse; m is at most the width of the layer below.
+        n_inputs: the width n_0 of the input, at least s_1 if that layer is square.
         linear: whether phi is the identity rather than the leaky rectifier.
+        linear_output: whether it is the identity in the output layer.
 
     Raises:
         PlasticError: if the layers do not fit together.
@@ -53,12 +59,14 @@ class InvertibleNetwork:
     layers: list[Affine]
     n_inputs: int
     linear: bool = False
+    linear_output: bool = False
 
     def __post_init__(self) -> None:
         require.choice("linear", self.linear, (True, False))
+        require.choice("linear_output", self.linear_output, (True, False))
         _require_layers(self.layers)
         require.sizes(self.sizes, name="n_inputs, followed by the widths of the layers,")
-        require_no_growth(self.sizes)
+        _require_readable(self.layers, self.sizes)
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -75,10 +83,15 @@ class InvertibleNetwork:
         """The tree of the parameters, {"layers": [Affine(W_1, b_1), .., Affine(W_L, b_L)]}."""
         return {"layers": self.layers}
 
+    def is_linear(self, k: int) -> bool:
+        """Return whether the layer at a distance k = L - l from the output is linear."""
+        return self.linear or (self.linear_output and k == 0)
+
     def __repr__(self) -> str:
         several = f", replicas {self.replicas}" if self.replicas else ""
         widths = "-".join(map(str, self.sizes))
-        return f"{type(self).__name__} {widths}, {'linear' if self.linear else phi}{several}"
+        phi_in_words = "linear" if self.linear else f"{phi}{', linear output' if self.linear_output else ''}"
+        return f"{type(self).__name__} {widths}, {phi_in_words}{several}"
 
 
 def square(
@@ -217,10 +230,11 @@ def activities_of(net: InvertibleNetwork, x: Array, classes: int | None) -> list
     """Return what `forward` returns for the same `net`, `x` and `classes`, without checking them."""
     *hidden, last = net.layers
     activities = [x]
-    for layer in [*hidden, Affine(last.W[..., :classes], last.b[..., :classes])]:
+    layers = [*hidden, Affine(last.W[..., :classes], last.b[..., :classes])]
+    for place, layer in enumerate(layers, 1):
         z = activities[-1][..., : layer.W.shape[-2]] @ layer.W
         z += layer.b
-        activities.append(z if net.linear else phi.value(z))
+        activities.append(z if net.is_linear(len(layers) - place) else phi.value(z))
     return activities
 
 
@@ -235,6 +249,26 @@ def require_no_growth(sizes: tuple[int, ...] | list[int]) -> None:
     for below, above in itertools.pairwise(sizes):
         if above > below:
             raise PlasticError(f"the widths of a tower must not grow: {above} follows {below} in {tuple(sizes)}")
+
+
+def require_inverses(net: InvertibleNetwork, rule: str) -> None:
+    """Raise PlasticError unless all layers but the first have inverses, as a rule needs that goes down by them."""
+    for place, layer in enumerate(net.layers[1:], 1):
+        if layer.W.shape[-2] != layer.W.shape[-1]:
+            raise PlasticError(
+                f"layers[{place}] has W {layer.W.shape[-2:]}, which has no inverse, but {rule} needs those of all "
+                "layers above the first: W (..., s, s)"
+            )
+
+
+def _require_readable(layers, sizes):
+    """Require that each layer reads no more units than there are below it."""
+    for place, (layer, below) in enumerate(zip(layers, sizes[:-1], strict=True)):
+        read, units = layer.W.shape[-2:]
+        if read == units > below:
+            require_no_growth(sizes)
+        if read > below:
+            raise PlasticError(f"layers[{place}] reads {read} units, but the layer below has {below}")
 
 
 def _drawn(sizes, generator, orthogonal, linear):
@@ -254,9 +288,10 @@ def _require_layers(layers):
         for name in ("W", "b"):
             require.array(f"layers[{place}].{name}", getattr(layer, name))
         W, b, first = layer.W, layer.b, layers[0].W
-        if W.ndim < 2 or W.shape[-1] != W.shape[-2] or b.shape != (*W.shape[:-2], 1, W.shape[-1]):
+        if W.ndim < 2 or b.shape != (*W.shape[:-2], 1, W.shape[-1]):
             raise PlasticError(
-                f"layers[{place}] has W {W.shape} and b {b.shape}; W (..., s, s) and b (..., 1, s) are needed"
+                f"layers[{place}] has W {W.shape} and b {b.shape}; W (..., s, s) and b (..., 1, s) are needed, or W "
+                "(..., m, s), which has no inverse"
             )
         if W.shape[:-2] != first.shape[:-2] or 0 in W.shape:
             raise PlasticError(f"layers[{place}] has the replica axes {W.shape[:-2]}, the first {first.shape[:-2]}")

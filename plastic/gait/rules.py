@@ -36,7 +36,7 @@ are not to suffer; NumPy may warn of invalid values in the products that follow,
 from plastic import require, xp
 from plastic.affine import transposed
 from plastic.functions import sign_or_one
-from plastic.gait.network import LEAK, InvertibleNetwork
+from plastic.gait.network import LEAK, InvertibleNetwork, require_inverses
 from plastic.gait.sweep import divide_padded, require_batch, sweep
 from plastic.types import Array, Tree
 
@@ -98,7 +98,7 @@ def tp(net: InvertibleNetwork, x: Array, y: Array, *, out: Tree = None) -> tuple
         whose W is singular the gradients are not finite.
 
     Raises:
-        PlasticError: if x, y or out do not fit the network.
+        PlasticError: if x, y or out do not fit the network, or a layer above the first has no inverse.
 
     Source: Ahmad et al. 2020, after Lee, Zhang, Fischer and Bengio 2015.
 
@@ -111,10 +111,11 @@ def tp(net: InvertibleNetwork, x: Array, y: Array, *, out: Tree = None) -> tuple
         >>> bool(xp.allclose(grads["layers"][0].W, exact["layers"][0].W, atol=1e-5))
         True
     """
+    require_inverses(net, "tp")
     require_batch(net, x, y, out)
 
     def send(k, W, a, d, e):
-        g = e if net.linear else e / d + _BRANCH * xp.maximum(sign_or_one(a) * (e - a), 0)
+        g = e if net.is_linear(k) else e / d + _BRANCH * xp.maximum(sign_or_one(a) * (e - a), 0)
         return divide_padded(g, W)
 
     return sweep(net, x, y, send, out)
@@ -146,7 +147,8 @@ def gait(
         gradients are not finite.
 
     Raises:
-        PlasticError: if x, y or out do not fit the network, or gamma is out of range.
+        PlasticError: if x, y or out do not fit the network, a layer above the first has no inverse, or gamma is out of
+            range.
 
     Source: Ahmad et al. 2020.
 
@@ -160,6 +162,7 @@ def gait(
         >>> round(float(cosine["layers/0/W"]), 4)
         1.0
     """
+    require_inverses(net, "gait")
     require.number("gamma", gamma, above=0, most=1)
     require.per_replica("gamma", gamma, net.replicas)
     require_batch(net, x, y, out, gamma=getattr(gamma, "shape", ())[:-2])
@@ -168,7 +171,7 @@ def gait(
     smallest = 1e6 * float(xp.finfo(x.dtype).tiny)
 
     def send(k, W, a, d, e):
-        if net.linear:
+        if net.is_linear(k):
             return divide_padded(e, W)
         power = xp.maximum(gamma ** (k + 1), smallest)
         g = d * e + _BRANCH * xp.maximum(sign_or_one(a) * (d * d * e) - xp.abs(a) / power, 0)

@@ -46,7 +46,7 @@ def sweep(net: InvertibleNetwork, x: Array, y: Array, send: Callable, out: Tree)
     e = activities[-1] - y
     for k in range(len(net.layers)):
         W, a, below = net.layers[-1 - k].W, activities[-1 - k][..., : e.shape[-1]], activities[-2 - k]
-        d = 1.0 if net.linear else phi.slope(a, a)
+        d = 1.0 if net.is_linear(k) else phi.slope(a, a)
         _write_gradient(below[..., : W.shape[-2]], d * e, out["layers"][-1 - k])
         if k < len(net.layers) - 1:
             e = send(k, W, a, d, e)

@@ -84,7 +84,7 @@ class Report:
         with np.errstate(all="ignore"):  # numbers of a run may be anything
             found = self.items()
             data, figures = content(found)
-        style, script = _template("report.css"), _template("chart.js") + _template("report.js")
+        style, script = template("report.css"), template("chart.js") + template("report.js")
         environment = jinja2.Environment(
             autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_final
         )
@@ -92,7 +92,7 @@ class Report:
         runs = [item for item in found if not item.members]
         counts = {status: sum(item.status == status for item in runs) for status in _STATUSES}
         named = [f"{len(runs)} run{'s' * (len(runs) != 1)}", *(f"{n} {status}" for status, n in counts.items() if n)]
-        return environment.from_string(_template("report.html")).render(
+        return environment.from_string(template("report.html")).render(
             version=version,
             policy=policy(style, script, served=bool(version)),
             plastic=plastic.__version__,
@@ -138,7 +138,8 @@ def _hash(text):
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _template(name):
+def template(name: str) -> str:
+    """Return the text of a file of templates/."""
     return importlib.resources.files("plastic.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 

@@ -56,7 +56,7 @@ def experiment(
 
     Args:
         family: the package, and the first folder under results/.
-        draw: {name of the figure: function of a list of runs that returns it}.
+        draw: {name of the figure: function of a list of runs that returns it, or None where there is nothing to show}.
         restore: restore(arrays, **options) -> (network, predict), from the checkpoint; see `plastic.load`.
         length: the option that says how long training is, where a finished run may be extended by it: where nothing
             before the end depends on it.
@@ -130,7 +130,8 @@ def draw_figures(record: Experiment, run: Run) -> None:
     failed = {}
     for name, function in record.draw.items():
         try:
-            plotting.save(function([run]), run.folder / f"{name}.png")
+            if (figure := function([run])) is not None:
+                plotting.save(figure, run.folder / f"{name}.png")
         except Exception as error:  # whatever is wrong with a figure, the run is saved and good
             failed[name] = told(error)
     if failed:

@@ -1,5 +1,7 @@
 """The rules against finite differences, theory, and the recursion as it is written."""
 
+import itertools
+
 import hypothesis
 import numpy as np
 import pytest
@@ -476,3 +478,99 @@ def test_underflow_in_a_deep_network_is_ordinary():
     with np.errstate(all="raise"):
         found = gradients("gait", network, x, y)
     assert all(np.isfinite(grad.W).all() for grad in found)
+
+
+def rectangular(widths, orthogonal=False, batch=5, square=True):
+    """A network whose first layer reads a wide input, and whose output is linear: a perceptron.
+
+    square: whether the last layer has as many units as it reads, of which y names the first.
+    """
+    rng = np.random.default_rng(2)
+    shapes = list(itertools.pairwise(widths))
+    if square:
+        shapes[-1] = (widths[-2], widths[-2])
+    layers = []
+    for m, s in shapes:
+        W = np.linalg.qr(rng.standard_normal((m, s)))[0] if orthogonal else rng.standard_normal((m, s)) / np.sqrt(m)
+        layers.append(Affine(xp.asarray(W), xp.asarray(0.1 * rng.standard_normal((1, s)))))
+    x = xp.asarray(rng.standard_normal((batch, widths[0])))
+    y = xp.asarray(np.eye(widths[-1])[rng.integers(0, widths[-1], batch)])
+    return gait.InvertibleNetwork(layers, widths[0], linear_output=True), x, y
+
+
+@pytest.mark.parametrize("widths, square", [((9, 6, 6, 4), True), ((9, 7, 5, 3), False), ((3, 8, 9, 2), False)])
+def test_bp_through_rectangular_layers_and_a_linear_output_is_the_gradient_of_its_loss(widths, square):
+    xp.use(dtype="float64")
+    network, x, y = rectangular(widths, square=square)
+    grads, output = gait.bp(network, x, y)
+    a = x
+    for place, layer in enumerate(network.layers):
+        a = a[:, : len(layer.W)] @ layer.W + layer.b
+        a = np.where((a < 0) & (place < len(network.layers) - 1), 0.1 * a, a)
+    assert_allclose(output, a[:, : y.shape[1]], atol=1e-13)
+
+    def loss(_):
+        return np.sum((gait.predict(network, x, classes=y.shape[1]) - y) ** 2) / (2 * len(x))
+
+    check.gradient(loss, network.parameters, grads)
+
+
+def test_gait_is_bp_on_orthogonal_layers_above_a_rectangular_one(backend):
+    """Without a crossing of the kink, which a small gamma sees to."""
+    network, x, y = rectangular((9, 6, 6, 4), orthogonal=True)
+    assert_equal_trees(gait.gait(network, x, y, gamma=1e-9)[0], gait.bp(network, x, y)[0], 1e-12)
+
+
+def test_tp_and_gait_below_a_linear_output_are_the_recursion_of_the_paper():
+    """e_2 = a_2 - inverse_3(t_3), and so on down to the first layer, which needs no inverse."""
+    xp.use(dtype="float64")
+    network, x, y = rectangular((9, 6, 6, 4))
+    activities = gait.forward(network, x)
+    for gamma in (None, 0.01):
+        target, grads, power = activities[-1].copy(), [], 1.0
+        target[:, :4] = y
+        for index in (2, 1, 0):
+            a, layer = activities[index + 1], network.layers[index]
+            d = np.ones_like(a) if index == 2 else np.where(a >= 0, 1, 0.1)
+            e = d * (a - target) / power / len(x)
+            grads.insert(0, Affine(activities[index].T @ e, e.sum(axis=0, keepdims=True)))
+            if index:
+                mixed = target if gamma is None else (1 - gamma * d**2) * a + gamma * d**2 * target
+                power *= 1 if gamma is None else gamma
+                z = mixed if index == 2 else np.where(mixed >= 0, mixed, 10 * mixed)
+                target = (z - layer.b) @ np.linalg.inv(layer.W)
+                assert_allclose(gait.inverse(network, index, mixed, activities[index]), target, atol=1e-9)
+        found = gait.tp(network, x, y) if gamma is None else gait.gait(network, x, y, gamma=gamma)
+        assert_equal_trees(found[0], {"layers": grads}, 1e-7)
+
+
+def test_feedback_takes_the_shapes_of_rectangular_layers(backend):
+    network, x, y = rectangular((9, 7, 5, 3), square=False)
+    assert [B.shape for B in gait.fa_feedback(network, np.random.default_rng(0))] == [(9, 7), (7, 5), (5, 3)]
+    own = [layer.W for layer in network.layers]
+    assert_equal_trees(gait.fa(network, x, y, feedback=own)[0], gait.bp(network, x, y)[0], 1e-13)
+    B = gait.dfa_feedback(network, 3, np.random.default_rng(0))
+    delta = gait.predict(network, x) - y
+    a_0, a_1, _, _ = gait.forward(network, x)
+    expected = a_0.T @ (xp.where(a_1 >= 0, 1.0, 0.1) * (delta @ B[0])) / len(x)
+    assert_allclose(xp.asnumpy(gait.dfa(network, x, y, feedback=B)[0]["layers"][0].W), xp.asnumpy(expected), atol=1e-13)
+
+
+@pytest.mark.parametrize("rule", ["tp", "gait"])
+def test_what_has_no_inverse_is_refused_by_rules_that_need_it(rule):
+    network, x, y = rectangular((9, 7, 5, 3), square=False)
+    with pytest.raises(PlasticError, match=rf"layers\[1\] has W \(7, 5\), which has no inverse, but {rule} needs"):
+        gait.RULES[rule](network, x, y)
+    with pytest.raises(PlasticError, match=r"layers\[0\] has W \(9, 7\), which has no inverse"):
+        gait.inverse(network, 0, gait.forward(network, x)[1], x)
+
+
+def test_a_layer_reads_no_more_units_than_there_are():
+    W, b = xp.ones((5, 3), dtype=xp.float_dtype), xp.ones((1, 3), dtype=xp.float_dtype)
+    assert repr(gait.InvertibleNetwork([Affine(W, b)], 5, linear_output=True)) == (
+        "InvertibleNetwork 5-3, leaky 0.1, linear output"
+    )
+    with pytest.raises(PlasticError, match=r"layers\[0\] reads 5 units, but the layer below has 4"):
+        gait.InvertibleNetwork([Affine(W, b)], 4)
+    with pytest.raises(PlasticError, match="linear_output is 2"):
+        gait.InvertibleNetwork([Affine(W, b)], 5, linear_output=2)

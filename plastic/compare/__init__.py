@@ -1,0 +1,19 @@
+"""Learning rules side by side: one task, one network, the same tuning budget for each.
+
+    python -m plastic.compare --dataset=glyphs                     all rules, with a table, a figure and a page
+
+    from plastic import compare
+
+    found = compare.compare(arrays, ["bp", "fa", my_rule], sizes=(64, 64), seeds=(1, 2, 3))
+    print(found.table)
+
+A rule of one's own is a function (net, x, y) -> (grads, output), as those of `plastic.pc`; one that has more than the
+weights, fixed random feedback for instance, is a `Rule`. Each is tried at the same learning rates, which are chosen on
+validation data, and then trained with every seed; the test set is measured once, after training.
+"""
+
+from plastic.compare.comparison import Budget
+from plastic.compare.library import Comparison, compare
+from plastic.compare.rules import FEED_FORWARD, RECURRENT, RULES, Kind, Rule
+
+__all__ = ["FEED_FORWARD", "RECURRENT", "RULES", "Budget", "Comparison", "Kind", "Rule", "compare"]

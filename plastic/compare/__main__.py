@@ -1,0 +1,10 @@
+"""The commands of `python -m plastic.compare`: classify, which is the default, and figure."""
+
+from plastic import cli
+from plastic.compare.experiments.classify import classify
+from plastic.runs.figure import figure
+
+COMMANDS = {"classify": classify, "figure": figure}
+
+if __name__ == "__main__":
+    cli.run(COMMANDS, prog="plastic.compare", default="classify")

@@ -1,0 +1,142 @@
+"""The comparison as a call, on the user's own arrays and with the user's own rules."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from plastic import classifier, data, xp
+from plastic.compare import summary
+from plastic.compare.comparison import Budget, require_seeds, trained
+from plastic.compare.results import write
+from plastic.compare.rules import chosen
+from plastic.data import npz
+from plastic.data.store import ARRAYS
+from plastic.errors import PlasticError
+from plastic.runs.folder import Run
+from plastic.runs.record import plain
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Comparison:
+    """A comparison that is finished.
+
+    Attributes:
+        run: its run, to be read; `run.folder` has summary.md, summary.csv, page.html and metrics.csv.
+        rows: one `plastic.compare.summary.Row` for each rule.
+        table: the table, in Markdown.
+    """
+
+    run: Run
+    rows: list[summary.Row]
+    table: str
+
+    def __repr__(self) -> str:
+        return f"Comparison of {', '.join(row.name for row in self.rows)}, in {self.run.folder}"
+
+
+def compare(
+    arrays: dict[str, np.ndarray],
+    rules: Iterable[Any] | None = None,
+    *,
+    seeds: tuple[int, ...] = (1, 2, 3),
+    validation: float = 0.2,
+    results: str | os.PathLike[str] = "results",
+    name: str = "own",
+    resume: str | os.PathLike[str] | None = None,
+    **budget: Any,
+) -> Comparison:
+    """Compare learning rules on the user's own data, among them rules of the user's own.
+
+    Args:
+        arrays: {"x_train", "y_train", "x_test", "y_test"}, x (samples, ..), labels y from 0 on without a gap; x is
+            divided by max |x_train|.
+        rules: names as `plastic.compare.RULES` has them, functions rule(net, x, y) -> (grads, output) as all rules of
+            `plastic.pc` are, and `Rule` objects; by default all of `RULES` that fit the network.
+        seeds: of training, three or more.
+        validation: the share of the training samples by which rates are chosen, of each class the last ones.
+        results: the folder in which the run gets its own.
+        name: of the data, and of the run folder.
+        resume: the folder of an interrupted comparison to go on with, by the same call.
+        budget: what every rule gets: sizes, rates, epochs, batch_size, to, see `Budget`.
+
+    Returns:
+        A `Comparison`.
+
+    Raises:
+        PlasticError: if an argument does not fit.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from plastic import compare, pc, xp
+        >>> from plastic.parameters import Affine
+        >>> def sign_symmetry(net, x, y):  # Liao, Leibo and Poggio 2016: errors come down by the signs of the weights
+        ...     a = pc.activities(net, x)
+        ...     sent = [x, *(phi.value(each) for phi, each in zip(net.phi, a[:-1], strict=True))]
+        ...     e, grads = (a[-1] - y) / len(x), []
+        ...     for k in reversed(range(len(net.layers))):
+        ...         grads.insert(0, Affine(sent[k].T @ e, e.sum(axis=0, keepdims=True)))
+        ...         if k > 0:
+        ...             e = net.phi[k - 1].slope(a[k - 1], sent[k]) * (e @ xp.sign(net.layers[k].W).T)
+        ...     return {"layers": grads}, a[-1]
+        >>> generator = np.random.default_rng(0)
+        >>> y = np.arange(300) % 3
+        >>> x = np.eye(3)[y] + 0.3 * generator.standard_normal((300, 3))
+        >>> arrays = {"x_train": x[:200], "y_train": y[:200], "x_test": x[200:], "y_test": y[200:]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = compare.compare(arrays, ["bp", sign_symmetry], sizes=(8,), rates=3, epochs=3, results=folder)
+        >>> [row.name for row in found.rows], all(row.accuracy["test"].mean > 0.8 for row in found.rows)
+        (['BP', 'sign_symmetry'], True)
+    """
+    given = Budget(**_known(budget))
+    require_seeds(tuple(seeds))
+    samples = _samples(arrays, name, validation)
+    found = chosen(rules, (samples.train[0].shape[1], *given.sizes, samples.classes))
+    options: dict[str, Any] = {"dataset": name, "data": _digest(arrays), "rules": list(found)}
+    options |= {key: plain(value) for key, value in dataclasses.asdict(given).items()}
+    options |= {"seeds": list(seeds), "validation": validation}
+    with _begun(results, name, options, resume) as run:
+        trained(run, found, samples, given)
+        write(run)
+    return Comparison(Run(run.folder), summary.of(run), summary.markdown(run))
+
+
+def _known(budget):
+    fields = {field.name for field in dataclasses.fields(Budget)}
+    if unknown := sorted(budget.keys() - fields):
+        raise PlasticError(f"compare has no argument {unknown[0]}; a budget has {', '.join(sorted(fields))}")
+    return budget
+
+
+def _samples(arrays, name, validation):
+    if not isinstance(arrays, dict) or not all(isinstance(arrays.get(each), np.ndarray) for each in ARRAYS):
+        raise PlasticError(f"arrays must be a dict of NumPy arrays, {', '.join(ARRAYS)}")
+    for each in ARRAYS:
+        if arrays[each].dtype.kind not in "biuf":
+            raise PlasticError(f"{each} has type {arrays[each].dtype}; real numbers are needed")
+    checked = npz.checked(name, {each: arrays[each] for each in ARRAYS})
+    if not validation:
+        raise PlasticError("validation is 0; learning rates are chosen by validation data")
+    return classifier.placed(data.assembled(name, checked, xp.float_dtype.name, validation, scale=True))
+
+
+def _digest(arrays):
+    found = hashlib.sha256()
+    for each in ARRAYS:
+        found.update(np.ascontiguousarray(arrays[each]).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _begun(results, name, options, resume):
+    if resume is None:
+        return Run.create(results, "compare", "own", options, name)
+    run = Run.resume(resume)
+    for key, value in options.items():
+        if run.options.get(key) != value:
+            run.close()
+            raise PlasticError(f"{key} is {value!r}, but the comparison to resume has {run.options.get(key)!r}")
+    return run

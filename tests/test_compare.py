@@ -1,0 +1,571 @@
+"""`plastic.compare`: fair, right where theory says what is right, exact after a kill, and open to one's own rules."""
+
+import csv
+import dataclasses
+import html.parser
+import itertools
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from command_lines import clusters, printed, refused
+from numpy.testing import assert_allclose, assert_array_equal
+
+from plastic import compare, files, gait, parameters, pc, runs, xp
+from plastic.compare import figures, measures, rows, rules, summary
+from plastic.compare.__main__ import COMMANDS
+from plastic.compare.learners import Learners
+from plastic.errors import Diverged, PlasticError
+from plastic.parameters import Affine
+
+SIZES = (16, 12, 12, 10)
+TINY = ("--sizes=12,12", "--rates=3", "--batch_size=30")
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return clusters(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
+
+
+def run(*words, epochs=2, plot=False):
+    """Run a line; return the run and what was printed before the folder."""
+    more = [*([] if plot else ["--no_plot"]), f"--epochs={epochs}"] if "--resume" not in words[0] else []
+    *shown, folder = printed(COMMANDS, [*words, *more], "plastic.compare", default="classify")
+    return runs.Run(folder.removeprefix("run folder ")), shown
+
+
+def batch(seed=0, samples=20):
+    rng = np.random.default_rng(seed)
+    return xp.asarray(rng.standard_normal((samples, SIZES[0]))), xp.asarray(np.eye(10)[rng.integers(0, 10, samples)])
+
+
+def learners(name, seeds=(1,), sizes=SIZES):
+    return Learners(rules.RULES[name], sizes, [(seed, 1e-3) for seed in seeds])
+
+
+def arrays(classes=3, samples=120, seed=0):
+    """Clusters that are easily told apart; the last number of each sample is its own, over 1000."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(2 * samples) % classes
+    x = np.eye(6)[y] + 0.1 * rng.standard_normal((2 * samples, 6))
+    x[:, -1] = np.arange(2 * samples) / 1000
+    return {"x_train": x[:samples], "y_train": y[:samples], "x_test": x[samples:], "y_test": y[samples:]}
+
+
+def sign_symmetry(net, x, y):
+    """Errors come down by the signs of the weights (Liao, Leibo and Poggio 2016)."""
+    a = pc.activities(net, x)
+    sent = [x, *(phi.value(each) for phi, each in zip(net.phi, a[:-1], strict=True))]
+    e, grads = (a[-1] - y) / len(x), []
+    for k in reversed(range(len(net.layers))):
+        grads.insert(0, Affine(sent[k].T @ e, e.sum(axis=0, keepdims=True)))
+        if k > 0:
+            e = net.phi[k - 1].slope(a[k - 1], sent[k]) * (e @ xp.sign(net.layers[k].W).T)
+    return {"layers": grads}, a[-1]
+
+
+# what theory says of the updates
+
+
+def test_the_cosine_of_bp_and_of_z_il_with_the_exact_gradient_is_one(backend):
+    for name in ("bp", "zil"):
+        assert_allclose(measures.cosines(learners(name), 0, *batch()), 1, atol=1e-12)
+
+
+def test_gait_follows_bp_from_orthogonal_weights(backend):
+    assert_allclose(measures.cosines(learners("gait"), 0, *batch()), 1, atol=1e-3)
+
+
+def test_the_output_layer_has_the_exact_gradient_whatever_brings_the_error_down():
+    xp.use(dtype="float64")
+    for name in ("fa", "dfa", "kp", "tp", "gait"):
+        assert measures.cosines(learners(name), 0, *batch())[-1] == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["fa", "dfa"])
+def test_random_feedback_points_nowhere_at_the_start(name):
+    """Its sign is random: over seeds the cosine has the mean 0, within four standard errors."""
+    xp.use(dtype="float64")
+    every = learners(name, seeds=range(40), sizes=(16, 60, 60, 10))
+    found = np.array([measures.cosines(every, k, *batch(k)) for k in range(40)])
+    for layer in (0, 1):
+        assert abs(found[:, layer].mean()) < 4 * found[:, layer].std(ddof=1) / np.sqrt(40)
+        assert np.abs(found[:, layer]).max() < 0.9
+
+
+def test_ep_and_pc_go_down_their_losses(backend):
+    """EP follows BPTT but for what its logistic units bend; PC is BP with errors that a positive matrix has changed."""
+    for name in ("ep", "pc", "ipc"):
+        assert min(measures.cosines(learners(name), 0, *batch())) > 0.5
+
+
+def test_the_update_of_a_rule_that_moves_weights_several_times_is_the_sum(backend):
+    one, (x, y) = learners("ipc"), batch()
+    total = sum(grads["layers"][0].W for grads, _ in one.rule.updates(one.nets[0], x, y, None))
+    exact = pc.bp(one.nets[0], x, y)[0]["layers"][0].W
+    expected = xp.sum(total * exact) / xp.sqrt(xp.sum(total**2) * xp.sum(exact**2))
+    assert measures.cosines(one, 0, x, y)[0] == pytest.approx(float(xp.asnumpy(expected)), abs=1e-12)
+    assert len(list(one.rule.updates(one.nets[0], x, y, None))) == rules.STEPS
+
+
+def test_forward_and_backward_weights_of_kolen_pollack_meet(backend):
+    """Their difference shrinks by the decay, whatever is learned."""
+    one = learners("kp", seeds=(1, 2))
+
+    def differences():
+        pairs = zip(one.parameters["layers"][1:], one.parameters["feedback"], strict=True)
+        return [xp.asnumpy(layer.W - B) for layer, B in pairs]
+
+    before, (x, y) = differences(), batch()
+    for number in range(1, 8):
+        one.step((xp.stack([x, x]), xp.stack([y, y])), number)
+    for start, end in zip(before, differences(), strict=True):
+        assert_allclose(end, start * (1 - rules.DECAY) ** 7, atol=1e-13)
+        assert np.abs(start).max() > 0.1
+
+
+def test_all_rules_begin_alike(backend):
+    """The same weights, orthogonal; the feed-forward ones compute the same."""
+    every = {name: learners(name, seeds=(3,)) for name in rules.RULES}
+    first, (x, _) = every["bp"], batch()
+    for name, each in every.items():
+        for (_, a), (_, b) in zip(*(parameters.leaves(one.parameters["layers"]) for one in (first, each)), strict=True):
+            assert_array_equal(xp.asnumpy(a), xp.asnumpy(b))
+        if name != "ep":
+            assert_allclose(xp.asnumpy(each.outputs(0, x)), xp.asnumpy(first.outputs(0, x)))
+    for layer in first.nets[0].layers:
+        W = xp.asnumpy(layer.W)
+        smaller = W.T @ W if W.shape[0] >= W.shape[1] else W @ W.T
+        assert_allclose(smaller, np.eye(len(smaller)), atol=1e-12)
+        assert not xp.asnumpy(layer.b).any()
+
+
+def test_the_columns_that_make_the_output_layer_square_are_orthogonal_to_it(backend):
+    one = learners("tp")
+    W = np.concatenate([xp.asnumpy(one.nets[0].layers[-1].W), xp.asnumpy(one.feedback[0])], axis=1)
+    assert_allclose(W @ W.T, np.eye(12), atol=1e-12)
+    before = one.feedback[0].copy()
+    one.step(batch(), 1)
+    assert_array_equal(xp.asnumpy(one.feedback[0]), xp.asnumpy(before))
+
+
+@pytest.mark.parametrize("name", rules.RULES)
+def test_learners_side_by_side_learn_as_they_would_alone(name, precision):
+    both = Learners(rules.RULES[name], SIZES, [(1, 1e-3), (2, 3e-3)])
+    alone = Learners(rules.RULES[name], SIZES, [(2, 3e-3)])
+    x, y = (xp.asarray(each, dtype=xp.float_dtype) for each in batch())
+    before = [leaf.copy() for _, leaf in parameters.leaves(alone.learned)]
+    for number in (1, 2, 3):
+        both.step((xp.stack([x, x]), xp.stack([y, y])), number)
+        alone.step((x, y), number)
+    tolerance = 1e-10 if precision == "float64" else 1e-3
+    for (_, a), (path, b), start in zip(
+        parameters.leaves(both.learned), parameters.leaves(alone.learned), before, strict=True
+    ):
+        assert_allclose(xp.asnumpy(a[1]), xp.asnumpy(b[0]), atol=tolerance, err_msg=path)
+        assert (xp.asnumpy(b) != xp.asnumpy(start)).any(), path
+
+
+# a fair comparison
+
+
+def test_every_rule_gets_the_same_budget(toy):
+    found, shown = run(f"--dataset={toy}", *TINY, plot=True)
+    metrics = found.metrics()
+    assert list(dict.fromkeys(metrics["rule"])) == list(rules.RULES) == found.options["rules"]
+    budgets = set()
+    for name in rules.RULES:
+        search, training = (rows.table(metrics, name, stage) for stage in ("search", "training"))
+        assert_allclose(np.unique(search["rate"]), [3e-5, 9.49e-4, 3e-2])
+        assert len(np.unique(training["rate"])) == 1 and set(training["seed"]) == {1, 2, 3}
+        assert set(search["seed"]) == {4}
+        budgets.add((search["step"].max(), training["step"].max(), len(search["step"]), len(training["step"])))
+        best, edge = rows.best_rate(metrics, name)
+        assert set(training["rate"]) == {best} and edge == {3e-5: "least", 3e-2: "largest"}.get(best, "")
+    assert len(budgets) == 1 and next(iter(budgets))[:2] == (2 * (240 // 30),) * 2
+    assert {path.name for path in found.folder.iterdir()} >= {
+        "config.json", "metrics.csv", "summary.md", "summary.csv", "page.html", "comparison.png"
+    }  # fmt: skip
+    assert all(any(line.startswith(rules.RULES[name].name) for line in shown) for name in rules.RULES)
+    assert "kernels" in shown[-1]
+
+
+def test_z_il_trains_what_bp_trains(toy):
+    metrics = run(f"--dataset={toy}", "--rules=bp,zil", *TINY, "--dtype=float64")[0].metrics()
+    for name in ("validation_accuracy", "train_accuracy"):
+        bp, zil = (rows.curves(metrics, rule, name)[1] for rule in ("bp", "zil"))
+        assert_array_equal(bp, zil)
+
+
+def seen_by(kind, log):
+    """A kind of network whose predictions write down which samples they are of, by the number each has."""
+
+    def predict(net, x):
+        log.append(numbers(x))
+        return kind.predict(net, x)
+
+    return dataclasses.replace(kind, predict=predict)
+
+
+def numbers(x):
+    """The numbers of samples that are scaled and centred."""
+    scale = np.abs(arrays()["x_train"]).max()
+    return frozenset(np.round(1000 * scale * xp.asnumpy(x)[:, -1] + np.mean(sorted(TRAIN))).astype(int))
+
+
+HELD = {number for label in range(3) for number in range(label, 120, 3) if number >= 96}
+"""A fifth of each of three classes, the last ones."""
+TRAIN = set(range(120)) - HELD
+
+
+def test_validation_and_test_samples_never_train_and_the_test_set_comes_last(monkeypatch, tmp_path):
+    learned, judged, order = [], [], []
+
+    def watched(net, x, y, feedback):
+        learned.append(numbers(x))
+        order.append("update")
+        return pc.bp(net, x, y)
+
+    rule = compare.Rule("watched", watched, kind=seen_by(compare.FEED_FORWARD, judged))
+    on_the_test_set, times = measures.on_the_test_set, measures.times
+
+    def once(of, x, labels):
+        order.append("test")
+        before = frozenset().union(*judged)
+        assert not before & set(range(120, 240))
+        return on_the_test_set(of, x, labels)
+
+    monkeypatch.setattr(measures, "on_the_test_set", once)
+    monkeypatch.setattr(measures, "times", lambda *given: (order.append("times"), times(*given))[1])
+    found = compare.compare(arrays(), [rule], sizes=(8,), rates=3, epochs=2, batch_size=20, results=tmp_path)
+    assert frozenset().union(*learned) == TRAIN
+    assert HELD in judged and order.count("test") == 1
+    assert "update" not in order[order.index("test") : order.index("times")]
+    clean = [each for each in judged if each == set(range(120, 240))]
+    per_seed = 1 + measures.DRAWS * (len(measures.SIGMAS) - 1)  # noisy weights see clean inputs
+    assert len(clean) == 3 * per_seed and found.rows[0].accuracy["test"].n == 3
+
+
+def test_the_rate_is_that_with_the_highest_validation_accuracy_and_edges_are_told():
+    def made(accuracies, steps=(0, 40)):
+        every = [(step, rate, a if step else 0.99) for step in steps for rate, a in accuracies.items()]
+        columns = {"rule": ["fa"] * len(every), "stage": ["search"] * len(every)}
+        names = ("step", "rate", "validation_accuracy")
+        return columns | dict(zip(names, map(list, zip(*every, strict=True)), strict=True))
+
+    assert rows.best_rate(made({0.1: 0.5, 0.2: 0.7, 0.3: 0.6}), "fa") == (0.2, "")
+    assert rows.best_rate(made({0.3: 0.7, 0.1: 0.7, 0.2: 0.7, 0.4: 0.6}), "fa") == (0.2, "")
+    assert rows.best_rate(made({0.1: 0.8, 0.2: 0.7, 0.3: np.nan}), "fa") == (0.1, "least")
+    assert rows.best_rate(made({0.1: 0.5, 0.2: 0.7, 0.3: 0.9}), "fa") == (0.3, "largest")
+    assert rows.best_rate(made(dict.fromkeys((0.1, 0.2), np.nan)), "fa") == (None, "")
+
+
+# measures
+
+
+def test_no_noise_gives_the_clean_accuracy_and_much_of_it_chance(toy):
+    found, _ = run(f"--dataset={toy}", "--rules=bp,ep", *TINY, epochs=12)
+    for name in ("bp", "ep"):
+        kept = found.arrays()
+        for kind in ("input", "weight"):
+            assert_array_equal(kept[f"{name}/{kind}_noise"][:, 0], kept[f"{name}/test_accuracy"])
+    assert kept["bp/test_accuracy"].min() > 0.8
+    assert (kept["bp/input_noise"][:, -1] < kept["bp/test_accuracy"]).all()
+
+
+def test_noise_has_the_deviation_it_says(backend):
+    rng = np.random.default_rng(0)
+    x = xp.asarray(rng.standard_normal((200, 50)))
+    difference = xp.asnumpy(measures._noisy(x, 0.3, np.random.default_rng(1)) - x)
+    assert difference.std() == pytest.approx(0.3, rel=0.03) and abs(difference.mean()) < 0.01
+    layer = Affine(xp.asarray(5 * rng.standard_normal((200, 50))), xp.asarray(rng.standard_normal((1, 50))))
+    shaken = measures._shaken(layer, 0.3, np.random.default_rng(1))
+    assert xp.asnumpy(shaken.W - layer.W).std() == pytest.approx(1.5, rel=0.03)
+    assert_array_equal(xp.asnumpy(shaken.b), xp.asnumpy(layer.b))
+
+
+def test_all_rules_see_the_same_noise(toy, monkeypatch):
+    drawn = []
+    noisy = measures._noisy
+
+    def kept(x, sigma, generator):
+        found = noisy(x, sigma, generator)
+        drawn.append(found.sum())
+        return found
+
+    monkeypatch.setattr(measures, "_noisy", kept)
+    run(f"--dataset={toy}", "--rules=bp,fa", *TINY)
+    assert drawn[: len(drawn) // 2] == drawn[len(drawn) // 2 :] and len(set(drawn)) == len(drawn) // 2
+
+
+def test_samples_are_counted_to_the_first_evaluation_with_the_accuracy():
+    assert measures.samples_to(0.8, [0, 10, 20, 30], [0.1, 0.79, 0.8, 0.7], 50) == 1000
+    assert np.isnan(measures.samples_to(0.8, [0, 10], [0.1, 0.79], 50))
+    assert np.isnan(measures.samples_to(0.8, [0, 10], [0.1, np.nan], 50))
+
+
+def test_a_spread_leaves_out_what_has_no_value():
+    spread = summary.Spread(np.array([0.5, np.nan, 0.7, 0.9]))
+    assert (spread.n, spread.mean, spread.deviation) == (3, pytest.approx(0.7), pytest.approx(0.2))
+    assert 0.5 < spread.interval[0] < 0.7 < spread.interval[1] < 0.9
+    assert np.isnan(summary.Spread(np.array([np.nan])).mean)
+
+
+def test_the_summary_holds_what_the_run_measured(toy):
+    found, shown = run(f"--dataset={toy}", "--rules=fa,bp", *TINY, "--to=0.5", epochs=12)
+    with open(found.folder / "summary.csv", newline="") as file:
+        lines = {(line["rule"], line["measure"]): line for line in csv.DictReader(file)}
+    test = found.arrays()["bp/test_accuracy"]
+    line = lines["bp", "test_accuracy"]
+    assert float(line["mean"]) == pytest.approx(test.mean(), rel=1e-5) and line["n"] == "3"
+    assert float(line["sd"]) == pytest.approx(test.std(ddof=1), rel=1e-5)
+    assert float(line["low"]) <= float(line["mean"]) <= float(line["high"])
+    steps, curves = rows.curves(found.metrics(), "bp", "validation_accuracy")
+    counts = [steps[np.flatnonzero(curve >= 0.5)[0]] * 30 for curve in curves]
+    assert float(lines["bp", "samples_to_0.5"]["mean"]) == pytest.approx(np.mean(counts), rel=1e-5)
+    assert float(lines["bp", "cosine_1_end"]["mean"]) == pytest.approx(1, abs=1e-5)
+    assert float(lines["fa", "milliseconds"]["mean"]) > 0
+    table = (found.folder / "summary.md").read_text(encoding="utf-8")
+    cell = f"{100 * test.mean():.1f} ± {100 * test.std(ddof=1):.1f}"
+    assert cell in table and any(cell in text for text in shown)
+    assert table.splitlines()[2].startswith("| FA |") and table.splitlines()[3].startswith("| BP |")
+
+
+# what goes wrong
+
+
+def after(steps, net, x, y, feedback):
+    """BP, whose gradients are not finite once the first bias is not 0 any more, where the feedback says so."""
+    grads, output = pc.bp(net, x, y)
+    if feedback is not None and feedback[0] > 0 and xp.any(net.layers[0].b != 0):
+        grads = parameters.map(lambda leaf: leaf * np.nan, grads)
+    return grads, output
+
+
+def test_a_rule_that_diverges_has_an_entry_and_stops_nobody(tmp_path):
+    def never(net, x, y):
+        grads, output = pc.bp(net, x, y)
+        return parameters.map(lambda leaf: leaf * np.inf, grads), output
+
+    def of_the_seed(net, generator):
+        return xp.asarray([1.0 if generator.bit_generator.seed_seq.entropy == 2 else -1.0], dtype=xp.float_dtype)
+
+    once = compare.Rule("with seed 2", lambda *given: after(1, *given), of_the_seed)
+    small = {"sizes": (8,), "rates": 3, "epochs": 5, "batch_size": 8, "results": tmp_path}
+    found = compare.compare(arrays(), [never, once, "bp"], **small)
+    lost, some, whole = found.rows
+    assert lost.rate is None and "| never | diverged at every rate |" in found.table
+    assert some.accuracy["test"].n == 2 and np.isnan(some.accuracy["test"].values[1])
+    assert "1 of 3 seeds diverged" in found.table
+    assert whole.accuracy["test"].n == 3 and whole.accuracy["test"].mean > 0.9
+    figures.comparison([found.run])
+    with pytest.raises(Diverged, match="every rule"):
+        compare.compare(arrays(), [never], **small)
+
+
+REFUSED = {
+    "--rules=bp,bptt": "bptt",
+    "--rules=bp,bp": "different ones",
+    "--rules=": "rules takes words",
+    "--rules=bp,gait --sizes=12,11": "gait needs hidden layers of one width",
+    "--rules=tp --sizes=4,4": "at least the 10 outputs",
+    "--rates=1": "rates is 1; it must be from 2 to 100",
+    "--rates=0.1": "rates",
+    "--sizes=0": "sizes",
+    "--sizes=": "sizes",
+    "--seeds=1,2": "three or more",
+    "--seeds=1,1,2": "different",
+    "--epochs=0": "epochs is 0",
+    "--batch_size=0": "batch_size is 0",
+    "--batch_size=241": "batch_size 241",
+    "--to=1": "to is 1",
+    "--validation=0": "validation is 0",
+    "--validation=0.001": "hold out 0",
+    "--per_class=31": "a class of 30 training samples",
+    "--per_class=0": "per_class is 0",
+    "--dataset=missing.npz": "missing.npz",
+    "--rule=bp": "rules",
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_cannot_be_is_refused_before_any_work(words, toy, tmp_path):
+    data = () if "--dataset" in words else (f"--dataset={toy}",)
+    assert REFUSED[words] in refused(COMMANDS, ["classify", *data, *words.split()], "plastic.compare")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_known_data_set_is_refused_before_it_is_read(monkeypatch):
+    monkeypatch.setattr("plastic.data.load", lambda *given: pytest.fail("data were read"))
+    words = ["classify", "--dataset=MNIST", "--rules=tp", "--sizes=9,9"]
+    assert "at least the 10 outputs" in refused(COMMANDS, words, "plastic.compare")
+
+
+def test_rules_that_do_not_fit_are_left_out_unless_asked_for():
+    assert set(rules.RULES) - set(rules.chosen(None, (16, 12, 11, 10))) == {"tp", "gait"}
+    assert list(rules.chosen(None, SIZES)) == list(rules.RULES)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"rules": [3]}, "a rule is 3"),
+        ({"rules": []}, "at least one"),
+        ({"rules": [sign_symmetry, sign_symmetry]}, "different ones"),
+        ({"rules": [compare.Rule("bp", sign_symmetry)]}, "is called bp"),
+        ({"seeds": (1, 2)}, "three or more"),
+        ({"arrays": {"x_train": np.ones((3, 2))}}, "y_train"),
+        ({"arrays": arrays() | {"y_test": np.full(120, "a")}}, "y_test has type"),
+        ({"arrays": arrays() | {"x_test": np.full((120, 6), np.nan)}}, "not finite"),
+        ({"validation": 0}, "validation is 0"),
+        ({"rate": 3}, "no argument rate"),
+        ({"sizes": 8}, "sizes is 8"),
+    ],
+)
+def test_a_call_that_cannot_be_is_refused(change, said, tmp_path):
+    given = {"arrays": arrays(), "rules": ["bp"], "results": tmp_path} | change
+    with pytest.raises(PlasticError, match=said):
+        compare.compare(**given)
+    assert list(tmp_path.iterdir()) == []
+
+
+# one's own rule
+
+
+def test_ones_own_rule_learns(tmp_path):
+    found = compare.compare(arrays(), ["bp", sign_symmetry], sizes=(8, 8), epochs=5, batch_size=8, results=tmp_path)
+    assert repr(found) == f"Comparison of BP, sign_symmetry, in {found.run.folder}"
+    bp, own = found.rows
+    assert own.name == "sign_symmetry" and own.accuracy["test"].mean > 0.9 < bp.accuracy["test"].mean
+    assert own.end[3].mean == pytest.approx(1, abs=1e-5) and 0 < own.end[1].mean < 0.999
+    assert found.run.config["status"] == "finished"
+
+
+def test_ones_own_rule_may_have_feedback_that_learns(tmp_path):
+    """Kolen-Pollack, by hand, is the rule of this name."""
+
+    def gradients(net, x, y, B):
+        given = gait.InvertibleNetwork(net.layers, net.sizes[0], linear_output=True)
+        grads, output = gait.fa(given, x, y, feedback=[net.layers[0].W, *B])
+        return grads | {"feedback": [each.W for each in grads["layers"][1:]]}, output
+
+    own = compare.Rule("by hand", gradients, rules.RULES["kp"].feedback, learns_feedback=True, decay=rules.DECAY)
+    found = compare.compare(arrays(), ["kp", own], sizes=(8, 8), rates=3, epochs=2, results=tmp_path)
+    first, second = (rows.table(found.run.metrics(), name, "training") for name in ("kp", "by hand"))
+    assert_array_equal(first["validation_accuracy"], second["validation_accuracy"])
+    assert_array_equal(first["cosine_1"], second["cosine_1"])
+
+
+def test_the_words_on_ones_own_rule_have_no_markup(tmp_path):
+    rule = compare.Rule("<script>x</script>", lambda net, x, y, feedback: pc.bp(net, x, y))
+    found = compare.compare(arrays(), [rule], sizes=(8,), rates=2, epochs=1, results=tmp_path, name="a&b")
+    text = (found.run.folder / "page.html").read_text(encoding="utf-8")
+    assert "<script" not in text and "&lt;script&gt;" in text and "a&amp;b" in text
+    loads = []
+
+    class Reader(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            loads.extend(value for name, value in attributes if name in ("src", "href"))
+
+    Reader().feed(text)
+    assert len(loads) == 1 and loads[0].startswith("data:image/png;base64,")
+    assert "default-src 'none'" in html.unescape(text) and "±" in text
+
+
+# killed, and drawn again
+
+
+class Killed(BaseException):
+    """What a kill is to the code."""
+
+
+@pytest.mark.parametrize("at", [3, 41, 60])
+def test_a_killed_run_goes_on_to_the_same_numbers(toy, tmp_path, monkeypatch, at):
+    line = [f"--dataset={toy}", "--rules=kp,ipc", *TINY]
+    whole, _ = run(*line)
+    step, count = Learners.step, itertools.count(1)
+
+    def fatal(self, batch, number):
+        if next(count) == at:
+            raise Killed
+        return step(self, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learners, "step", fatal)
+        with pytest.raises(Killed):
+            run(*line, "--results=killed")
+    (folder,) = (tmp_path / "killed" / "compare").iterdir()
+    again, _ = run(f"--resume={folder}")
+    assert again.config["status"] == "finished"
+    assert (again.folder / "metrics.csv").read_bytes() == (whole.folder / "metrics.csv").read_bytes()
+    for name, value in whole.arrays().items():
+        if not name.endswith("milliseconds"):
+            assert_array_equal(again.arrays()[name], value)
+    for path in whole.folder.glob("checkpoint*.h5"):
+        for name, value in files.read_hdf5(path)[0].items():
+            assert_array_equal(files.read_hdf5(folder / path.name)[0][name], value)
+
+
+def test_a_killed_call_goes_on_by_the_same_call(tmp_path, monkeypatch):
+    given = {"arrays": arrays(), "rules": ["bp"], "sizes": (8,), "rates": 3, "epochs": 2}
+    whole = compare.compare(**given, results=tmp_path / "whole")
+    on_the_test_set = measures.on_the_test_set
+    monkeypatch.setattr(measures, "on_the_test_set", lambda *given: (_ for _ in ()).throw(Killed))
+    with pytest.raises(Killed):
+        compare.compare(**given, results=tmp_path / "killed")
+    monkeypatch.setattr(measures, "on_the_test_set", on_the_test_set)
+    (folder,) = (tmp_path / "killed" / "compare").iterdir()
+    with pytest.raises(PlasticError, match="epochs is 3, but the comparison to resume has 2"):
+        compare.compare(**given | {"epochs": 3}, resume=folder)
+    again = compare.compare(**given, resume=folder)
+    assert again.run.metrics() == whole.run.metrics() and again.run.folder == folder
+    assert_array_equal(again.rows[0].accuracy["test"].values, whole.rows[0].accuracy["test"].values)
+
+
+def test_the_figure_draws_what_was_measured(toy):
+    found, _ = run(f"--dataset={toy}", "--rules=bp,fa", *TINY, plot=True)
+    fig = figures.comparison([found])
+    learning, *_ = fig.axes
+    titles = [axis.get_title() for axis in fig.axes]
+    assert titles[:7] == ["Learning", "Updates of layer 1", "Updates of layer 2", "Updates of layer 3, the output",
+                          "Noise of inputs", "Noise of weights", "Time and accuracy"]  # fmt: skip
+    steps, values = rows.curves(found.metrics(), "bp", "validation_accuracy")
+    assert_allclose(learning.lines[0].get_xdata(), 30 * steps)
+    assert_allclose(learning.lines[0].get_ydata(), 100 * values.mean(axis=0))
+    noise = found.arrays()["fa/input_noise"].mean(axis=0)
+    assert_allclose(fig.axes[4].lines[1].get_ydata(), 100 * noise)
+    image = (found.folder / "comparison.png").read_bytes()
+    (found.folder / "comparison.png").unlink()
+    printed(COMMANDS, ["figure", str(found.folder)], "plastic.compare")
+    assert (found.folder / "comparison.png").read_bytes() == image
+    twice = ["figure", f"{found.folder},{found.folder}", "--out=a.png"]
+    assert "one at a time" in refused(COMMANDS, twice, "plastic.compare")
+
+
+def test_the_command_says_what_it_would_do(toy, tmp_path):
+    shown = printed(COMMANDS, [f"--dataset={toy}", *TINY, "--dry_run"], "plastic.compare", default="classify")
+    assert any(line.startswith("20 parts of about 40 steps") for line in shown)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_runs_as_a_module(toy, tmp_path, monkeypatch):
+    """The rate is chosen in the process, and its options are in config.json."""
+    import subprocess
+
+    words = [f"--dataset={toy}", "--rules=bp", "--per_class=20", *TINY, "--epochs=2", "--no_plot"]
+    done = subprocess.run(
+        [sys.executable, "-m", "plastic.compare", *words], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    folder = pathlib.Path(done.stdout.splitlines()[-1].removeprefix("run folder "))
+    options = json.loads((tmp_path / folder / "config.json").read_text())["options"]
+    assert options["rules"] == ["bp"] and options["per_class"] == 20 and options["seeds"] == [1, 2, 3]
+    training = rows.table(runs.Run(tmp_path / folder).metrics(), "bp", "training")
+    assert training["step"].max() == 2 * (160 // 30)
