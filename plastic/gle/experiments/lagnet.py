@@ -10,8 +10,8 @@ from plastic.data.sources import Repeated
 from plastic.errors import PlasticError
 from plastic.gle import dynamics, inputs
 from plastic.gle.experiments import blocks, figures, seeds
-from plastic.gle.lagnet_students import AM, GLE, TEACHER, Students, flat, of_vector, published, replicas
-from plastic.gle.state import histories
+from plastic.gle.experiments.lagnet_records import EVERY, STUDENTS, Records, measured, spectra, without_learning
+from plastic.gle.lagnet_students import GLE, TEACHER, Students, of_vector, published, replicas
 from plastic.initializers import uniform_fan_in
 from plastic.parameters import Affine
 
@@ -19,11 +19,7 @@ _WIDTHS = (2, 2)
 _PUBLISHED_SEED, _PUBLISHED, _SMALL = 5, (0.6605, -0.7478), (-0.07, 1.0)
 """The seed of the published run, and the weights it begins with; those of the figure in the paper."""
 _ANGULAR = (0.49, 1.07, 1.98)  # frequencies of the input
-_EVERY = 20  # blocks from one evaluation to the next
-_STUDENTS = {"gle": GLE, "am": AM}
-_BINS = 30  # frequencies of the spectra
 _EARLY = 120.0  # the time at which GLE has the weights of the second spectra, as in the figure of the paper
-_MEAN_OF_ERRORS, _MEAN_OF_LOSS = 500, 100  # Euler steps
 
 
 def restore(arrays, *, gamma, dt, activation, **_):
@@ -102,20 +98,11 @@ def lagnet(
     require.number("learning_rate_am", learning_rate_am, above=0)
     require.number("momentum", momentum, least=0, most=1)
     require.number("gamma", gamma, least=0)
-    require.counts(start_learning_step=start_learning_step, update_every=update_every)
-    total = round(t / dt)
-    if total < start_learning_step + update_every:
-        raise PlasticError(
-            f"t is {t}, {total} steps of dt={dt}; the students learn after start_learning_step={start_learning_step} "
-            f"and update_every={update_every} more"
-        )
-
+    _require_time_to_learn(t, dt, start_learning_step, update_every)
     _require_net(widths, small_weights, learned)
+    total, sizes = round(t / dt), (1, *widths, 1)
+    run.expect(len(run.seeds) * _entries(sizes, bias, learned) * total, t=t, dt=dt, widths=widths)
 
-    sizes = (1, *widths, 1)
-    of_a_step = 4 + widths[0] + 3 * sum(sizes[1:])  # records, and what the adjoint method needs of the past
-    of_a_step += 2 * sum((sizes[k - 1] + bias) * sizes[k] for k in learned)
-    run.expect(len(run.seeds) * of_a_step * total, t=t, dt=dt, widths=widths)
     generators = run.generators()
     teacher, first = seeds.stacked(
         [_nets(sizes, bias, learned, small_weights, *each) for each in zip(run.seeds, generators, strict=True)]
@@ -134,137 +121,34 @@ def lagnet(
         lambda _, number: records.take(number),
         steps=blocks.count(total),
         evaluate=records.means,
-        evaluate_every=_EVERY,
-        checkpoint_every=10 * _EVERY,
+        evaluate_every=EVERY,
+        checkpoint_every=10 * EVERY,
         advice="try smaller learning rates or gamma",
     )
-    arrays = records.arrays() | {"time": inputs.times(total, t)}
+    arrays = measured(records.arrays() | {"time": inputs.times(total, t)}, start_learning_step, dt)
     early, then = list(first), arrays["w/gle"][..., min(round(_EARLY / dt), total - 1), :]
     for k, layer in zip(learned, of_vector(then, [first[k - 1] for k in learned]), strict=True):
         early[k - 1] = layer
     still = Students(early, start_learning_step + 1, *lengths, gamma, *rates, **kind)
-    held = _without_learning(Records(still, x[: start_learning_step + 1]))
-    arrays = _measured(arrays, start_learning_step, dt) | {
-        f"early/{name}": each for name, each in _spectra(held, start_learning_step).items()
-    }
-    run.save_arrays(arrays)
+    held = without_learning(Records(still, x[: start_learning_step + 1]))
+    run.save_arrays(arrays | {f"early/{name}": each for name, each in spectra(held, start_learning_step).items()})
     return _report(run)
 
 
-class Records:
-    """What is kept of every step of `Students`, whose input is x (steps,) or (steps, seeds), a host array.
-
-    few: whether they learn the two published weights alone, which are metrics then, and not their distance.
-    """
-
-    def __init__(self, students, x, few=True):
-        self.students, self.x, self.few = students, x, few
-        self._inputs = x.tolist() if x.ndim == 1 else xp.asarray(x)[..., None, None, None]
-        self._leading, self.n = len(students.am.lead), students.am.sizes[1]
-        teacher = parameters.map(
-            lambda array: array[..., 0, :, :], [students.network.layers[k] for k in students.layers]
+def _require_time_to_learn(t, dt, start_learning_step, update_every):
+    require.counts(start_learning_step=start_learning_step, update_every=update_every)
+    total = round(t / dt)
+    if total < start_learning_step + update_every:
+        raise PlasticError(
+            f"t is {t}, {total} steps of dt={dt}; the students learn after start_learning_step={start_learning_step} "
+            f"and update_every={update_every} more"
         )
-        self.goal = flat(teacher, self._leading)
-        learned = self.goal.shape[-1:]
-        shapes = {"output": (3,), "e": (self.n,), "w_gle": learned, "w_am": learned}
-        self.kept, self._by_time = histories(students.am, len(x), shapes)
-        self._span = slice(0, 1)  # since the last evaluation
-
-    @property
-    def tree(self):
-        """All that changes."""
-        return {"records": self.kept}
-
-    def take(self, number):
-        """Let the students take the steps of a block, number 1, 2, ..; return the sum of their outputs."""
-        students, kept, steps = self.students, self._by_time, blocks.steps_of(number, len(self.x))
-        for s in steps:
-            kept["output"][s] = students.step(s, self._inputs[s])[..., 0, 0]
-            kept["e"][s] = students.state.e_ahead[..., GLE, 0, : self.n]
-            kept["w_gle"][s], kept["w_am"][s] = (self._vector(student) for student in (GLE, AM))
-        self._span = slice((number - 1) // _EVERY * _EVERY * blocks.BLOCK, steps.stop)
-        return xp.sum(kept["output"][steps.start : steps.stop], axis=(0, -1))
-
-    def means(self):
-        """Return the loss of both students, means since the last evaluation, and what they learn.
-
-        That is two weights, or else its distance from the teacher.
-        """
-        metrics, output = {}, self.kept["output"][..., self._span, :]
-        for name, student in _STUDENTS.items():
-            d = output[..., 0] - output[..., student]
-            metrics[f"loss_{name}"] = xp.mean(d * d, axis=-1)
-            w = self._vector(student)
-            if self.few:
-                metrics |= {f"w{k}_{name}": w[..., k].copy() for k in range(2)}
-            else:
-                metrics[f"distance_{name}"] = xp.sqrt(xp.mean((w - self.goal) ** 2, axis=-1))
-        return metrics
-
-    def _vector(self, student):
-        return flat(self.students.learned[student], self._leading)
-
-    def arrays(self):
-        """Return the records of all steps: input, teacher, output, error e~ or lambda, and w of both students.
-
-        The errors are those of the neurons of the first layer; w/teacher (..., P) is what w is to become.
-        """
-        kept = {name: xp.asnumpy(array) for name, array in self.kept.items()}
-        arrays = {"input": self.x.T, "w/teacher": xp.asnumpy(self.goal), "teacher": kept["output"][..., 0]}
-        arrays |= {f"output/{name}": kept["output"][..., student] for name, student in _STUDENTS.items()}
-        arrays |= {"error/gle": kept["e"], "error/am": xp.asnumpy(self.students.kept["lam"][..., 0, : self.n])}
-        return arrays | {f"w/{name}": kept[f"w_{name}"] for name in _STUDENTS}
 
 
-def _without_learning(records):
-    """Let students with the weights that they are given take their steps before learning; return the records."""
-    for number in range(1, blocks.count(len(records.x)) + 1):
-        records.take(number)
-    return records.arrays()
-
-
-def _measured(arrays, start, dt):
-    """Return the records with what the figures show of them, all of it over time but for the spectra.
-
-    mean_error: of e~ over 500 steps around each. loss/time, loss/<student>: means over 100 steps. spectrum/omega, and
-    what `_spectra` gives of the `start` steps before learning.
-    """
-    errors = arrays["error/gle"].astype(float)
-    found = {"mean_error": _running_mean(errors, min(_MEAN_OF_ERRORS, len(arrays["time"])))}
-    found |= {"spectrum/omega": 2 * np.pi * np.fft.rfftfreq(start, dt)[:_BINS]}
-    found |= {"loss/time": _means(arrays["time"])}
-    for name in _STUDENTS:
-        found[f"loss/{name}"] = _means((arrays[f"output/{name}"].astype(float) - arrays["teacher"]) ** 2)
-    return arrays | found | _spectra(arrays, start)
-
-
-def _spectra(arrays, start):
-    """Return the spectra of the first `start` steps, (..., frequencies, n) for the neurons of the first layer.
-
-    spectrum/<student>: amplitudes of e~ and lambda. spectrum/phase: of e~ against lambda. phase/<student>: of e~ and
-    lambda against the error at the top, teacher - output.
-    """
-    found, waves = {}, {}
-    for name in _STUDENTS:
-        error = arrays[f"error/{name}"][..., :start, :].astype(float)
-        top = arrays["teacher"][..., :start].astype(float) - arrays[f"output/{name}"][..., :start]
-        waves[name] = np.fft.rfft(error, axis=-2)[..., :_BINS, :]
-        found[f"spectrum/{name}"] = 2 / start * np.abs(waves[name])
-        found[f"phase/{name}"] = np.angle(waves[name] * np.fft.rfft(top, axis=-1)[..., :_BINS, None].conj())
-    return found | {"spectrum/phase": np.angle(waves["gle"] * waves["am"].conj())}
-
-
-def _running_mean(array, width):
-    """Return the means over `width` steps around each step of an array (..., steps, n), which is 0 beyond its ends."""
-    kernel = np.ones(width) / width
-    return np.apply_along_axis(np.convolve, -2, array, kernel, mode="same")
-
-
-def _means(array):
-    """Return the means of an array (..., steps) over as many steps at a time as a point of the loss has."""
-    span = min(_MEAN_OF_LOSS, array.shape[-1])
-    count = array.shape[-1] // span
-    return array[..., : count * span].reshape(*array.shape[:-1], count, span).mean(axis=-1)
+def _entries(sizes, bias, learned):
+    """Return how many numbers are kept of a step: records, and what the adjoint method needs of the past."""
+    weights = sum((sizes[k - 1] + bias) * sizes[k] for k in learned)
+    return 4 + sizes[1] + 3 * sum(sizes[1:]) + 2 * weights
 
 
 def _require_net(widths, small_weights, learned):
@@ -315,7 +199,7 @@ def _input(kind, total, t, dt, generators):
 def _report(run):
     lines = []
     for row in seeds.last_rows(run):
-        for name in _STUDENTS:
+        for name in STUDENTS:
             learned = f"distance from the teacher {row.get(f'distance_{name}', 0):.3g}"
             if f"w0_{name}" in row:
                 w = ", ".join(f"{row[f'w{k}_{name}']:.4f}" for k in range(2))
