@@ -4,11 +4,12 @@ import dataclasses
 
 import numpy as np
 
-from plastic import classifier, functions, require, training, xp
+from plastic import classifier, functions, require, training
 from plastic.compare import measures
 from plastic.compare.learners import Learners
 from plastic.compare.rows import best_rate, last
 from plastic.compare.rules import Rule
+from plastic.compare.samples import centred
 from plastic.errors import Diverged, PlasticError
 from plastic.runs.folder import Run
 
@@ -73,7 +74,7 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
         Diverged: if no rule is left.
     """
     samples = centred(samples)
-    sizes = (samples.train[0].shape[1], *budget.sizes, samples.classes)
+    sizes = (samples.train[0].shape[-1], *budget.sizes, samples.classes)
     parts = [{"rule": name, "stage": stage} for name in rules for stage in ("search", "training")]
     found: dict[str, np.ndarray] = {}
     for part in run.parts(parts):
@@ -98,21 +99,6 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
     batch = samples.train[0][: budget.batch_size], _targets(samples)[: budget.batch_size]
     taken = measures.times(rules, sizes, batch, run.seeds[0])
     run.save_arrays(found | {f"{name}/milliseconds": np.array(value) for name, value in taken.items()})
-
-
-def centred(samples: classifier.Samples) -> classifier.Samples:
-    """Return samples less the mean of those that train.
-
-    With a mean of their own, inputs give all hidden units an error in common, which random feedback sends to where it
-    lowers nothing: FA and DFA then hardly learn.
-    """
-    mean = xp.mean(samples.train[0], axis=0)
-
-    def moved(x, labels):
-        return x - mean, labels
-
-    validation = moved(*samples.validation) if samples.validation else None
-    return dataclasses.replace(samples, train=moved(*samples.train), test=moved(*samples.test), validation=validation)
 
 
 def _targets(samples):
