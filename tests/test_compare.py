@@ -421,6 +421,25 @@ def test_a_spread_leaves_out_what_has_no_value():
     assert np.isnan(summary.Spread(np.array([np.nan])).mean)
 
 
+def test_the_cells_say_what_is_missing():
+    """A seed that has not reached the accuracy, one that diverged, a rate at the edge."""
+
+    def row(samples, test, edge=""):
+        spread = summary.Spread(np.array([0.5, 0.5, 0.5]))
+        return summary.Row(
+            "fa", "FA", 0.003, edge, 3, 0.123,
+            {"test": summary.Spread(np.array(test)), "validation": spread, "train": spread},
+            summary.Spread(np.array(samples)), {1: spread}, {1: spread},
+            {(kind, summary.SHOWN_SIGMA): spread for kind in ("input", "weight")},
+        )  # fmt: skip
+
+    cells = summary.cells(row([1000.0, np.nan, 1500.0], [0.5, 0.6, np.nan], "largest"))
+    assert cells[:6] == ["FA", "0.003 (largest tried), 1 of 3 seeds diverged", "55.0 ± 7.1", "50.0 ± 0.0",
+                         "1,250 (not reached by 1 of 3)", "0.12"]  # fmt: skip
+    assert summary.cells(row([np.nan] * 3, [0.5] * 3))[1:5:3] == ["0.003", "not reached"]
+    assert summary.cells(row([1000.0] * 3, [0.5] * 3))[4] == "1,000"
+
+
 def test_the_summary_holds_what_the_run_measured(toy):
     found, shown = run(f"--dataset={toy}", "--rules=fa,bp", *TINY, "--to=0.5", epochs=12)
     with open(found.folder / "summary.csv", newline="") as file:
