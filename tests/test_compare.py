@@ -543,6 +543,7 @@ def test_rules_that_do_not_fit_are_left_out_unless_asked_for():
         ({"rules": [sign_symmetry, sign_symmetry]}, "different ones"),
         ({"rules": [compare.Rule("bp", compare.FEED_FORWARD, sign_symmetry)]}, "is called bp"),
         ({"seeds": (1, 2)}, "three or more"),
+        ({"seeds": (1, 2, 2)}, "different"),
         ({"arrays": {"x_train": np.ones((3, 2))}}, "y_train"),
         ({"arrays": arrays() | {"y_test": np.full(120, "a")}}, "y_test has type"),
         ({"arrays": arrays() | {"x_test": np.full((120, 6), np.nan)}}, "not finite"),

@@ -12,6 +12,7 @@ from plastic.compare.rules import Rule
 from plastic.compare.samples import centred
 from plastic.errors import Diverged, PlasticError
 from plastic.runs.folder import Run
+from plastic.runs.new_run import check_seeds
 
 RANGE = (3e-5, 3e-2)
 """The least and the largest learning rate that is tried."""
@@ -53,7 +54,8 @@ class Budget:
 
 
 def require_seeds(seeds: tuple[int, ...]) -> None:
-    """Require three seeds or more: fewer have no spread to speak of."""
+    """Require three different seeds or more: fewer have no spread to speak of."""
+    check_seeds(seeds)
     if len(seeds) < 3:
         raise PlasticError(f"seeds are {', '.join(map(str, seeds))}; a comparison takes three or more")
 
