@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from command_lines import clusters, printed, refused
+from command_lines import clusters, on_backend, printed, refused
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, compare, eprop, files, gait, gle, parameters, pc, runs, xp
@@ -225,6 +225,10 @@ def test_gle_and_the_adjoint_method_are_bptt_where_nothing_changes(name):
     short, long = (measures.cosines(learners(name, sizes=IN_TIME), 0, *sequences(T, constant=True)) for T in (20, 800))
     assert min(long) > 0.98 and min(long) > min(short)
     assert measures.cosines(learners(name, sizes=IN_TIME), 0, *sequences())[0] < 0.9
+    one, (x, y) = learners(name, sizes=IN_TIME), sequences(800, constant=True)
+    found, exact = (rule(one.nets[0], x, y, None)[0]["layers"] for rule in (one.rule.gradients, one.rule.kind.bp))
+    for a, b in zip(found, exact, strict=True):
+        assert np.linalg.norm(a.W) == pytest.approx(np.linalg.norm(b.W), rel=0.1)
 
 
 def test_the_neurons_of_gle_come_in_thirds():
@@ -601,6 +605,23 @@ def test_the_words_on_ones_own_rule_have_no_markup(tmp_path):
     Reader().feed(text)
     assert len(loads) == 1 and loads[0].startswith("data:image/png;base64,")
     assert "default-src 'none'" in html.unescape(text) and "±" in text
+
+
+@pytest.mark.parametrize("command", ["classify", "sequences"])
+def test_the_strict_backend_computes_the_same(command, tmp_path, monkeypatch):
+    """All rules, from the data to the page, without a crossing that nobody asked for."""
+    curves(tmp_path)
+    words = [command, "--dataset=curves.npz", "--sizes=12", "--rates=2", "--batch_size=30", "--dtype=float64"]
+    on_numpy, _ = run(*words, epochs=1)
+    on_backend(monkeypatch, "strict")
+    on_strict, _ = run(*words, epochs=1)
+    first, second = on_numpy.metrics(), on_strict.metrics()
+    assert list(first) == list(second) and first["rule"] == second["rule"]
+    for name in ("rate", "validation_accuracy", "cosine_1", "cosine_2"):
+        assert_allclose(first[name], second[name], atol=1e-6)
+    for name, value in on_numpy.arrays().items():
+        if not name.endswith("milliseconds"):
+            assert_allclose(on_strict.arrays()[name], value, atol=1e-6)
 
 
 # killed, and drawn again
