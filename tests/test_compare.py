@@ -228,7 +228,7 @@ def test_gle_and_the_adjoint_method_are_bptt_where_nothing_changes(name):
     one, (x, y) = learners(name, sizes=IN_TIME), sequences(800, constant=True)
     found, exact = (rule(one.nets[0], x, y, None)[0]["layers"] for rule in (one.rule.gradients, one.rule.kind.bp))
     for a, b in zip(found, exact, strict=True):
-        assert np.linalg.norm(a.W) == pytest.approx(np.linalg.norm(b.W), rel=0.1)
+        assert np.linalg.norm(a.W) == pytest.approx(np.linalg.norm(b.W), rel=0.3)
 
 
 def test_the_neurons_of_gle_come_in_thirds():
