@@ -157,13 +157,21 @@ def confusion(runs: list[Any], names: Callable[[Any], Any] | None = None) -> Any
     Returns:
         The figure.
     """
-    fig, axes = plotting.figure(columns=len(runs), width=4.6, height=4.2)
     titles = plotting.labels(runs, [run.experiment for run in runs]) if len(runs) > 1 else [""]
-    for axis, run, title in zip(np.atleast_1d(axes), runs, titles, strict=True):
+    panels = []
+    for run, title in zip(runs, titles, strict=True):
         matrix, what = _matrix(run)
+        panels.append((", ".join(filter(None, [title, what])), matrix, names(run) if names else None))
+    return drawn(panels)
+
+
+def drawn(panels: list[tuple[str, np.ndarray, Any]]) -> Any:
+    """Draw confusion matrices, [(title, matrix, names of the classes or None)]; return the figure."""
+    fig, axes = plotting.figure(columns=len(panels), width=4.6, height=4.2)
+    for axis, (title, matrix, names) in zip(np.atleast_1d(axes), panels, strict=True):
         with np.errstate(invalid="ignore"):  # of a class without samples
             shares = 100 * matrix / matrix.sum(axis=1, keepdims=True)
-        classes = [str(each) for each in (names(run) if names else range(len(shares)))]
+        classes = [str(each) for each in (range(len(shares)) if names is None else names)]
         image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
         axis.grid(False)
         if len(shares) <= _SPELT_OUT:
@@ -174,7 +182,7 @@ def confusion(runs: list[Any], names: Callable[[Any], Any] | None = None) -> Any
         small, turned = {"fontsize": "x-small"}, {"rotation": 90 if len("".join(classes)) > len(classes) * 2 else 0}
         axis.set_xticks(range(len(classes)), [plotting.plain(each) for each in classes], **small, **turned)
         axis.set_yticks(range(len(classes)), [plotting.plain(each) for each in classes], **small)
-        axis.set(xlabel="class by the outputs", ylabel="class", title=", ".join(filter(None, [title, what])))
+        axis.set(xlabel="class by the outputs", ylabel="class", title=title)
         fig.colorbar(image, ax=axis, label="share of the class (%)", shrink=0.8)
     return fig
 

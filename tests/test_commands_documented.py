@@ -76,6 +76,7 @@ PUBLISHED_EPROP = {
     },
     "plastic.eprop timit --task framewise --model lstm": {"task": "framewise", "model": "lstm"},
     "plastic.eprop timit --task framewise --model lsnn": {"task": "framewise", "model": "lsnn"},
+    "plastic.eprop atari --result_dir results": {"result_dir": "results"},
     "plastic.eprop timit --task ctc": {"task": "ctc"},
     "plastic.eprop timit --task ctc --model=lsnn": {"task": "ctc", "model": "lsnn"},
 }
@@ -150,7 +151,7 @@ def _filled(word):
 PIXELS = 16
 """Rows of the images of the tiny data set: enough for two convolutions of 5 x 5 with pooling."""
 
-ABOUT_THE_HOST = ("results", "resume", "load", "device", "device_label", "threads")
+ABOUT_THE_HOST = ("results", "resume", "load", "device", "result_dir", "device_label", "threads")
 
 
 def tiny_gait(values):
@@ -205,6 +206,13 @@ def tiny_timit(values):
     """The options of speech recognition, cut down to an epoch of a few cells; see `tiny_speech`."""
     lstm = values.get("model") == "lstm" or (values.get("task") == "ctc" and "model" not in values)
     return {"n_epochs": 1, "batch": 2} | ({"n_neuron": 4} if lstm else {"n_regular": 3, "n_adaptive": 2})
+
+
+def tiny_atari(values):
+    """The options of games, cut down to two updates of a few short episodes of `catch`."""
+    sizes = {"n_rec": 4, "n_filters_1": 2, "n_filters_2": 2, "n_rnn_step_factor": 2, "parallel_episodes": 2}
+    lengths = {"unroll_length": 4, "max_episode_len": 6, "max_episode_len_jitter": 1, "eval_length": 3}
+    return sizes | lengths | {"game": "catch", "total_environment_frames": 64, "log_every": 64, "save_every": 64}
 
 
 def tiny_lagline(values):
@@ -362,6 +370,8 @@ TINY = {
     eprop.store_recall: tiny_trials,
     eprop.reward: tiny_reward,
     eprop.timit: tiny_timit,
+    eprop.atari: tiny_atari,
+    gle.neuron: lambda values: {"dt": 0.05},
     gle.lagline: tiny_lagline,
     gle.lagnet: tiny_lagnet,
     gle.mnist1d: tiny_mnist1d,

@@ -17,7 +17,7 @@ import pytest
 from plastic import runs
 from plastic.errors import PlasticError
 from plastic.gait.experiments.train import train
-from plastic.sweep import engines, halving, plan, point, summary
+from plastic.sweep import engines, halving, plan, point, summary, together
 from plastic.sweep.__main__ import main, split
 from plastic.sweep.record import Sweep
 
@@ -58,12 +58,12 @@ def refused(capsys, *words):
 # what the points are
 
 
-def points(*words):
+def points(*words, command=None):
     own, extra = split(list(words))
     assert own[1:] == []
     lists = {(part, name): text.split(",") for part, name, text in extra.parts if part != "random"}
     ranges = {name: text for part, name, text in extra.parts if part == "random"}
-    return plan.made(own[0], None, extra.words, lists, ranges, 20, 0)
+    return plan.made(own[0], command, extra.words, lists, ranges, 20, 0)
 
 
 def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
@@ -215,8 +215,8 @@ def test_what_is_finished_is_not_run_again(tmp_path, tiny, monkeypatch):
 
 def here(jobs, workers, address):
     """An engine that runs jobs in this process, one after the other."""
-    for job in jobs:
-        yield job, point.run(job)
+    for batch in jobs:
+        yield batch, together.run(batch)
 
 
 @pytest.fixture
@@ -291,7 +291,18 @@ def test_two_processes_do_not_run_one_sweep(tmp_path, tiny, capsys):
     Sweep(made, tmp_path).close()
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"family": "ep"}, {"points": []}, {"points": 3}, {"rungs": None}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"family": "ep"},
+        {"points": []},
+        {"points": 3},
+        {"rungs": None},
+        {"batches": [[0]]},
+        {"batches": [[0, 1], [2, 3]]},
+    ],
+)
 def test_a_record_of_something_else_is_refused(tmp_path, change):
     sweep = Sweep(points(*LINE), tmp_path)
     sweep.close()
@@ -308,10 +319,10 @@ def test_a_point_whose_workers_die_again_and_again_is_given_up(tmp_path, tiny, m
     sent = []
 
     def deadly(jobs, workers, address):
-        for job in jobs:
+        for (job,) in jobs:
             sent.append(job.index)
             pathlib.Path(job.place).mkdir(parents=True, exist_ok=True)
-            yield job, "its worker died" if job.index == 1 else point.run(job)
+            yield (job,), "its worker died" if job.index == 1 else [point.run(job)]
 
     monkeypatch.setitem(engines.ENGINES, "loky", deadly)
     _, record, _ = swept(tmp_path, *LINE, tiny)
@@ -324,10 +335,10 @@ def test_a_point_that_is_interrupted_alone_is_sent_again(tmp_path, tiny, monkeyp
     sent = []
 
     def signalled(jobs, workers, address):
-        for job in jobs:
+        for (job,) in jobs:
             sent.append(job.index)
             first = sent.count(job.index) == 1 and job.index == 2
-            yield job, point.Outcome(job.index, "interrupted", error="interrupted") if first else point.run(job)
+            yield (job,), [point.Outcome(job.index, "interrupted", error="interrupted") if first else point.run(job)]
 
     monkeypatch.setitem(engines.ENGINES, "loky", signalled)
     _, record, _ = swept(tmp_path, *LINE, tiny)
@@ -366,15 +377,15 @@ def many(tmp_path, tiny, engine):
     ]
 
 
-def wait_for(count, pattern, tmp_path):
+def wait_for(count, pattern, tmp_path, below="points/*/gait"):
     end = time.monotonic() + 120
-    while len(list((tmp_path / "results").glob(f"sweeps/*/points/*/gait/*/{pattern}"))) < count:
+    while len(list((tmp_path / "results").glob(f"sweeps/*/{below}/*/{pattern}"))) < count:
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
 def workers_of(tmp_path):
-    """The processes that hold a log.txt of a point open."""
+    """The processes that hold a log.txt of a sweep open."""
     holders = []
     for each in os.listdir("/proc"):
         if each.isdigit():
@@ -429,6 +440,159 @@ def test_ctrl_c_says_that_the_line_goes_on(tmp_path, tiny):
     _, said = driver.communicate(timeout=120)
     assert driver.returncode == 130 and "interrupted; the same line goes on where it was" in said
     assert "Traceback" not in said
+
+
+# seeds that are trained together
+
+SMALL = {
+    "lagline": ("gle", "lagline", "--t_init=5", "--t_train=20", "--batch_size=3"),
+    "lagnet": ("gle", "lagnet", "--t=30", "--start_learning_step=1000"),
+    "pattern": ("eprop", "pattern", "--n_iter=30", "--seq_len=200", "--n_in=8", "--n_rec=8", "--dtype=float64"),
+}
+
+
+def batched(*words):
+    """A sweep of one of these commands, over three seeds."""
+    return [*words, "--grid.seed=3,1,2"]
+
+
+def like_alone(folder, record, tmp_path):
+    """Require that each point is the run that its command makes."""
+    family, name = record["family"], record["command"]
+    for each in record["points"]:
+        options = {key: tuple(value) if isinstance(value, list) else value for key, value in record["fixed"].items()}
+        options |= each["options"] | {"plot": False, "results": str(tmp_path / "alone")}
+        alone = runs.Run(plan.command_of(family, name)[1](**options))
+        one = runs.Run(folder / each["folder"])
+        assert one.config["status"] == "finished" and one.folder.name == alone.folder.name
+        assert one.config["identity"] == alone.config["identity"]
+        assert {**one.options, "results": None} == {**alone.options, "results": None}
+        tables, files = (one.metrics(), alone.metrics()), (one.arrays(), alone.arrays())
+        states, counters = zip(one.read_checkpoint(), alone.read_checkpoint(), strict=True)
+        for found, wanted in (tables, files, states):
+            assert list(found) == list(wanted)
+            for key, value in found.items():
+                assert np.shape(value) == np.shape(wanted[key])
+                np.testing.assert_allclose(value, wanted[key], rtol=1e-3, atol=1e-5, err_msg=key)
+        assert {**counters[0], "metrics": 0} == {**counters[1], "metrics": 0}
+
+
+@pytest.mark.parametrize("words", SMALL.values(), ids=SMALL)
+def test_a_seed_among_others_is_the_run_that_it_would_be_alone(tmp_path, at_home, monkeypatch, words):
+    trained = []
+    begun = point.begun
+    monkeypatch.setattr(point, "begun", lambda job, *rest: trained.append(job.options) or begun(job, *rest))
+    folder, record, rows = swept(tmp_path, *batched(*words), "--jobs=1")
+    assert trained[0]["seeds"] == (3, 1, 2) and "seed" not in trained[0]
+    like_alone(folder, record, tmp_path)
+    assert {row["n"] for row in rows} == {"3"} and not list((folder / "together").iterdir())
+    for each in record["points"]:
+        assert runs.Run(folder / each["folder"]).config["beside"] == [3, 1, 2]
+
+
+def test_which_points_are_trained_together():
+    lagline = points("gle", "--grid.model=gle,bp", "--grid.seed=1,2,3", command="lagline")
+    assert together.batches(lagline, workers=1) == [[0, 1, 2], [3, 4, 5]]
+    assert together.batches(lagline, workers=2) == [[0, 1, 2], [3, 4, 5]]
+    assert together.batches(lagline, workers=4) == [[0, 1], [2], [3, 4], [5]]  # all workers have work
+    assert together.batches(lagline, workers=8) == [[k] for k in range(6)]
+    assert together.batches(points("gle", "--grid.model=gle,bp", command="lagline"), workers=1) == [[0], [1]]
+    assert together.batches(points(*LINE), workers=1) == [[k] for k in range(4)]  # its products are what takes time
+
+
+def test_a_worker_that_dies_among_seeds_loses_no_point(tmp_path, at_home, monkeypatch):
+    """While it trains, and while it makes the runs of the seeds."""
+    line = batched(*SMALL["lagline"])
+
+    class Killed(BaseException):
+        pass
+
+    def stop():
+        raise Killed
+
+    def once(function):
+        calls = []
+        return lambda *words: stop() if calls else calls.append(function(*words))
+
+    def dying(jobs, workers, address):
+        for batch in jobs:
+            with monkeypatch.context() as patch, pytest.raises(Killed):
+                patch.setattr(together, "apart", ways.pop())
+                if ways:
+                    patch.setattr(runs.Run, "status", lambda run, text, **details: None)  # as killed at the end
+                together.run(batch)
+            yield batch, "its worker died"
+            if not ways:
+                monkeypatch.setitem(engines.ENGINES, "loky", here)
+
+    ways = [once(together.apart), lambda *_: stop()]
+    monkeypatch.setitem(engines.ENGINES, "loky", dying)
+    folder, record, _ = swept(tmp_path, *line, "--jobs=1")
+    assert not ways and len(list(folder.glob("points/*/gle/*/config.json"))) == 3
+    like_alone(folder, record, tmp_path)
+
+
+def test_where_a_batch_dies_again_and_again_its_points_run_alone(tmp_path, monkeypatch):
+    sent = []
+
+    def deadly(jobs, workers, address):
+        for batch in jobs:
+            sent.append([job.index for job in batch])
+            pathlib.Path(batch[0].place).mkdir(parents=True, exist_ok=True)
+            yield batch, "its worker died" if len(batch) > 1 else together.run(batch)
+
+    monkeypatch.setitem(engines.ENGINES, "loky", deadly)
+    _, record, _ = swept(tmp_path, *batched(*SMALL["lagline"]), "--jobs=1")
+    assert sent == [[0, 1, 2]] * 3 + [[0], [1], [2]]
+    assert [each["status"] for each in record["points"]] == ["finished"] * 3
+
+
+def test_what_cannot_be_trained_together_runs_alone(tmp_path, at_home, capsys):
+    """Here all seeds diverge, and options are refused."""
+    _, record, _ = swept(tmp_path, *batched(*SMALL["pattern"]), "--learning_rate=1e30", "--jobs=1")
+    assert [each["status"] for each in record["points"]] == ["diverged"] * 3
+    line = [*SMALL["lagline"], "--grid.seed=-1,1", "--name=refused", "--jobs=1"]
+    main([*line, f"--results={tmp_path / 'results'}"])
+    out = capsys.readouterr().out
+    assert "2 points: 1 finished, 1 failed" in out and "failed: --seed=-1: PlasticError: seeds are [-1]" in out
+
+
+def test_a_seed_that_diverges_says_so_itself(tmp_path, at_home, monkeypatch):
+    """Here the second of three, as a run says that notes so."""
+    diverged = property(lambda run: [1] if len(run.seeds) == 3 else [])
+    monkeypatch.setattr(runs.Run, "diverged", diverged)
+    folder, record, _ = swept(tmp_path, *batched(*SMALL["lagline"]), "--jobs=1")
+    beside = ["beside" in runs.Run(folder / each["folder"]).config for each in record["points"]]
+    assert beside == [True, False, True]
+
+
+def test_seeds_that_are_trained_together_are_halved_as_others(tmp_path, at_home):
+    line = [*batched(*SMALL["pattern"]), "--halve=3", "--by=loss", "--jobs=1"]
+    folder, record, _ = swept(tmp_path, *line)
+    assert sorted(each["status"] for each in record["points"]) == ["finished", "stopped", "stopped"]
+    (kept,) = record["rungs"][0]["points"]
+    assert runs.Run(folder / record["points"][kept]["folder"]).metrics()["step"][-1] == 30
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks for workers in /proc")
+def test_no_seed_is_lost_or_run_twice_where_a_worker_and_the_driver_die(tmp_path, engine):
+    words = ["gle", "lagline", "--t_init=5", "--t_train=300", "--batch_size=3", "--grid.seed=1,2,3,4"]
+    line = [sys.executable, "-m", "plastic.sweep", *words, f"--engine={engine}", "--jobs=2"]
+    line.append(f"--results={tmp_path / 'results'}")
+    driver = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(1, "checkpoint.h5", tmp_path, "together/*/gle")
+        for pid in workers_of(tmp_path)[:1]:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(2, "checkpoint.h5", tmp_path, "*/*/gle")
+    finally:
+        driver.kill()
+        driver.wait()
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    folder, record, _ = found(tmp_path)
+    assert record["batches"] == [[0, 1], [2, 3]] and len(list(folder.glob("points/*/gle/*/config.json"))) == 4
+    like_alone(folder, record, tmp_path)
 
 
 # successive halving
@@ -515,6 +679,7 @@ def test_a_metric_that_is_not_there(tmp_path, tiny, at_home, capsys):
 def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
     class Fake:
         config = {"parts": [{"rule": "pc"}, {"rule": "bp"}]}  # noqa: RUF012
+        options = {"rates": [0.1, 0.2], "seeds": [1]}  # noqa: RUF012
 
         def metrics(self):
             rows = [

@@ -1,6 +1,9 @@
 """The array namespace: name lookup, the two crossings, LU, fused chains, generators, and backends that are missing."""
 
+import builtins
 import dataclasses
+import dis
+import inspect
 import subprocess
 import sys
 import types
@@ -624,3 +627,23 @@ def test_negatives_on_every_backend(precision):
     assert xp.asnumpy(xp.negative(x)).tolist() == [0, -2, 3]
     assert xp.negative(x, out=x) is x and x.dtype == precision
     assert np.signbit(xp.asnumpy(x)).tolist() == [True, True, False]
+
+
+def _globals_of(code):
+    own = {each.argval for each in dis.get_instructions(code) if each.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    return own.union(*(_globals_of(each) for each in code.co_consts if isinstance(each, types.CodeType)))
+
+
+def test_no_name_of_a_backend_that_is_kept_takes_the_place_of_a_builtin():
+    """After `xp.all`, `all` in the module would be that of the backend, which takes any generator for true."""
+    functions = [value for value in vars(xp).values() if inspect.isfunction(value) and value.__module__ == xp.__name__]
+    both = {name for name in {*dir(builtins)} & {*dir(np)} if name[0] != "_"}
+    assert {"all", "max"} <= both
+    assert not both & set().union(*(_globals_of(each.__code__) for each in functions))
+
+
+def test_turns_and_order_after_the_names_of_the_backend_were_used():
+    xp.use("numpy")
+    assert bool(xp.all(xp.asarray([True]))) and float(xp.max(xp.asarray([1.0]))) == 1
+    assert xp.turns(3, 1) == [slice(0, 3, None)]
+    assert xp.order(xp.ones((2, 3))) == "T"

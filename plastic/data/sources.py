@@ -77,6 +77,7 @@ class Batches(Epochs):
         batch_size: samples of a batch.
         generators: none for the file order; one for a shuffled order; several for an order per replica, whose batches
             are then (replicas, batch, ...).
+        most: batches of an epoch, as many as there are by default.
 
     Raises:
         PlasticError: if the batch is larger than the set, or x and y differ in their number of samples.
@@ -88,13 +89,20 @@ class Batches(Epochs):
         ([1.0, 2.0], 2)
     """
 
-    def __init__(self, x: Array, y: Array, batch_size: int, generators: Iterable[np.random.Generator] = ()) -> None:
+    def __init__(
+        self,
+        x: Array,
+        y: Array,
+        batch_size: int,
+        generators: Iterable[np.random.Generator] = (),
+        most: int | None = None,
+    ) -> None:
         if len(x) != len(y):
             raise PlasticError(f"x has {len(x)} samples, but y has {len(y)}")
         if not 1 <= batch_size <= len(x):
             raise PlasticError(f"batch_size {batch_size} is not possible with a training set of {len(x)} samples")
         self.x, self.y, self.batch_size, self.generators = x, y, batch_size, list(generators)
-        self.per_epoch = len(x) // batch_size
+        self.per_epoch = min(len(x) // batch_size, most or len(x))
         self._begin_epoch()
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 """e-prop: learning in recurrent networks of spiking neurons and of LSTM cells (Bellec, Scherr et al. 2020).
 
-    net = eprop.lsnn((40, 100, 2), generator)                          LIF and ALIF neurons; or eprop.lif, eprop.lstm
+    net = eprop.lsnn((40, 100, 2), generator)                          LIF and ALIF neurons; or lif, lstm, rnn
     output = eprop.predict(net, x)                                     x (T, batch, n_in), spikes or currents
     loss = functools.partial(eprop.signals.classification, window=150)
     grads, output = eprop.eprop(net, x, labels, loss=loss)             or eprop.online, eprop.bptt
@@ -15,7 +15,7 @@ of spiking neurons. Nature Communications 11, 3625, 2020.
 from collections.abc import Callable
 from typing import Any
 
-from plastic.eprop import bidirectional, ctc, inputs, signals, transcripts
+from plastic.eprop import bidirectional, convolutional, ctc, inputs, signals, transcripts
 from plastic.eprop.gradients import (
     bptt_gradients,
     eprop_gradients,
@@ -25,7 +25,8 @@ from plastic.eprop.gradients import (
     traces_after,
 )
 from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState, LSTMTraces
-from plastic.eprop.networks import NETWORKS, lif, lsnn, lstm
+from plastic.eprop.networks import NETWORKS, lif, lsnn, lstm, rnn
+from plastic.eprop.rnn_cells import RNNNetwork, RNNRecord, RNNState
 from plastic.eprop.rules import RULES, bptt, eprop, online
 from plastic.eprop.spiking import (
     Neurons,
@@ -54,6 +55,9 @@ __all__ = [
     "LSTMState",
     "LSTMTraces",
     "Neurons",
+    "RNNNetwork",
+    "RNNRecord",
+    "RNNState",
     "SpikingNetwork",
     "SpikingRecord",
     "SpikingState",
@@ -64,6 +68,7 @@ __all__ = [
     "bptt",
     "bptt_gradients",
     "constant_gradients",
+    "convolutional",
     "ctc",
     "decay",
     "eligibility_traces",
@@ -78,6 +83,7 @@ __all__ = [
     "online",
     "online_gradients",
     "predict",
+    "rnn",
     "signals",
     "simulate",
     "traces_after",

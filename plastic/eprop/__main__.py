@@ -1,6 +1,7 @@
-"""The commands of `python -m plastic.eprop`: pattern, evidence, store_recall, reward, timit, verify and figure."""
+"""The commands of `python -m plastic.eprop`: pattern, evidence, store_recall, reward, timit, atari, verify, figure."""
 
 from plastic import cli
+from plastic.eprop.experiments.atari import atari
 from plastic.eprop.experiments.evidence import evidence
 from plastic.eprop.experiments.pattern import pattern
 from plastic.eprop.experiments.reward import reward
@@ -15,6 +16,7 @@ COMMANDS = {
     "store_recall": store_recall,
     "reward": reward,
     "timit": timit,
+    "atari": atari,
     "verify": verify,
     "figure": figure,
 }

@@ -97,6 +97,12 @@ def spike_signal(name: str, R: Any, psi: Array) -> None:
         raise PlasticError(f"{name} has replica axes {R.shape[:-3]} that the simulation does not have")
 
 
+def no_regulariser(R: Any) -> None:
+    """Require that there is no signal R of spikes, or no regulariser of them: the network has none."""
+    if R is not None:
+        raise PlasticError("a regulariser sees spikes, and only networks of eprop.lif and eprop.lsnn have any")
+
+
 def feedback(B: Any, W_out: Array, err: Array) -> Array:
     """Return the matrix that errors `err` come down by: `W_out` where B is None, else B, of the same shape."""
     if B is None:

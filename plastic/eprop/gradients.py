@@ -6,8 +6,8 @@
     penalty, R = regulariser(record.z)                     R = dE_reg/dz, of spiking networks
     grads = eprop.eprop_gradients(net, record, err, R)     or online_gradients, bptt_gradients
 
-`plastic.eprop.rules` does all four. The equations stand in `plastic.eprop.spiking.sweep` and
-`plastic.eprop.lstm_cells`.
+`plastic.eprop.rules` does all four. The equations stand in `plastic.eprop.spiking.sweep`, `plastic.eprop.lstm_cells`
+and `plastic.eprop.rnn_cells`.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,19 @@ from types import ModuleType
 from typing import Any
 
 from plastic import parameters, require, xp
-from plastic.eprop import checks, lstm_cells, spiking
+from plastic.eprop import checks, lstm_cells, rnn_cells, spiking
 from plastic.eprop.lstm_cells import LSTMNetwork, LSTMRecord, LSTMState, LSTMTraces
+from plastic.eprop.rnn_cells import RNNNetwork, RNNRecord, RNNState
 from plastic.eprop.spiking import SpikingNetwork, SpikingRecord, SpikingState, SpikingTraces
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
-Network = SpikingNetwork | LSTMNetwork
-Record = SpikingRecord | LSTMRecord
-State = SpikingState | LSTMState
+Network = SpikingNetwork | LSTMNetwork | RNNNetwork
+Record = SpikingRecord | LSTMRecord | RNNRecord
+State = SpikingState | LSTMState | RNNState
 Traces = SpikingTraces | LSTMTraces
 
-KINDS: dict[type, ModuleType] = {SpikingNetwork: spiking, LSTMNetwork: lstm_cells}
+KINDS: dict[type, ModuleType] = {SpikingNetwork: spiking, LSTMNetwork: lstm_cells, RNNNetwork: rnn_cells}
 """The package that knows a kind of network: each has simulate, predict, eprop, online, bptt,
 traces_after, require_traces and Record."""
 
@@ -44,7 +45,7 @@ def simulate(
     """Run a network over a sequence and return the record of it that the rules need.
 
     Args:
-        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
+        net: a network of `eprop.lif`, `eprop.lsnn`, `eprop.lstm` or `eprop.rnn`.
         x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
         state: where to begin, the state of a record; at rest by default. It is left unchanged.
         done: of spiking networks, (..., T, batch) of 0 and 1; where 1, v, a, z and r are set to 0 before the step.
@@ -52,7 +53,7 @@ def simulate(
         out: of spiking networks, a record that is needed no more: its z and psi are written over, if they fit.
 
     Returns:
-        A `SpikingRecord` or an `LSTMRecord`, with the `output`, spikes `z` or cells `h`, and the last `state`.
+        A `SpikingRecord`, `LSTMRecord` or `RNNRecord`, with the `output`, spikes `z` or states `h`, the last `state`.
 
     Raises:
         PlasticError: if an argument does not fit the network.
@@ -74,7 +75,7 @@ def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
     """Return the outputs of every step.
 
     Args:
-        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
+        net: a network of `eprop.lif`, `eprop.lsnn`, `eprop.lstm` or `eprop.rnn`.
         x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
         state: where to begin, the state of a record; at rest by default. It is left unchanged.
 
@@ -199,7 +200,8 @@ def traces_after(net: Network, record: Record, traces: Traces | None = None) -> 
         traces: those before it; None at the start of a sequence.
 
     Returns:
-        A `SpikingTraces`, of arrays (..., batch, n_in + n, n), or an `LSTMTraces`.
+        A `SpikingTraces`, of arrays (..., batch, n_in + n, n), or an `LSTMTraces`; None of tanh units, whose traces
+        have no memory.
 
     Raises:
         PlasticError: if the arguments do not belong together.
@@ -255,7 +257,7 @@ def _kind(net):
     for network, kind in KINDS.items():
         if isinstance(net, network):
             return kind
-    raise PlasticError(f"net is a {type(net).__name__}; it must be a network of eprop.lif, eprop.lsnn or eprop.lstm")
+    raise PlasticError(f"net is a {type(net).__name__}; it must be one of eprop.lif, lsnn, lstm or rnn")
 
 
 def _kind_for(net, x):

@@ -1,4 +1,4 @@
-"""Networks that e-prop trains: LIF neurons, LIF and ALIF neurons (LSNN), LSTM cells.
+"""Networks that e-prop trains: LIF neurons, LIF and ALIF neurons (LSNN), LSTM cells, tanh units.
 
 Their time constants are those of the paper's evidence accumulation task (Fig. 3) unless others are given.
 """
@@ -10,6 +10,7 @@ import numpy as np
 
 from plastic import initializers, require, xp
 from plastic.eprop.lstm_cells import LSTMNetwork
+from plastic.eprop.rnn_cells import RNNNetwork
 from plastic.eprop.spiking import Neurons, SpikingNetwork, decay
 from plastic.errors import PlasticError
 from plastic.initializers import Generator
@@ -175,7 +176,41 @@ def lstm(
     return LSTMNetwork(Affine(kernel, b), Affine(readout, b_out), w_i, w_f, w_o, forget_bias)
 
 
-NETWORKS = {"lif": lif, "lsnn": lsnn, "lstm": lstm}
+def rnn(sizes: tuple[int, int, int], generator: Generator | list[Generator]) -> RNNNetwork:
+    """Return a layer of recurrent tanh units (a vanilla RNN) with a linear readout.
+
+    The weights into the units are Glorot-uniform, biases 0, W_out ~ N(0, 1) / sqrt(n), drawn in the order kernel,
+    readout.
+
+    Args:
+        sizes: numbers of inputs, units and outputs, (n_in, n, n_out).
+        generator: of random numbers, or a list of them, one for each replica.
+
+    Returns:
+        The `RNNNetwork`.
+
+    Raises:
+        PlasticError: if an argument is of another kind or out of range.
+
+    Source: Elman 1990; the published code for speech of Bellec, Scherr et al. 2020, without its LSTM cells.
+
+    Example:
+        >>> rnn((39, 200, 61), np.random.default_rng(1))
+        RNNNetwork 39-200-61
+    """
+    _require_three(sizes)
+    n_in, n, n_out = sizes
+
+    def draw(generator: Generator) -> Any:
+        kernel = initializers.xavier_uniform(generator, n_in + n, n)
+        readout = generator.standard_normal((n, n_out)) / math.sqrt(n)
+        return [xp.asarray(each) for each in (kernel, np.zeros((1, n)), readout, np.zeros((1, n_out)))]
+
+    kernel, b, readout, b_out = initializers.replicas(draw, generator)
+    return RNNNetwork(Affine(kernel, b), Affine(readout, b_out))
+
+
+NETWORKS = {"lif": lif, "lsnn": lsnn, "lstm": lstm, "rnn": rnn}
 """The constructors by name."""
 
 

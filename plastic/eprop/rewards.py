@@ -25,13 +25,14 @@ from plastic.functions import softmax
 from plastic.types import Array
 
 
-def returns(rewards: Array, discount: float, last: Array | float = 0.0) -> Array:
-    """Return the discounted sums of rewards, R_s = r_s + discount R_{s+1}.
+def returns(rewards: Array, discount: float, last: Array | float = 0.0, done: Array | None = None) -> Array:
+    """Return the discounted sums of rewards, R_s = r_s + discount (1 - done_s) R_{s+1}.
 
     Args:
         rewards: (..., S, batch), what followed each action.
         discount: from 0 to 1.
         last: what is expected after the last step, (..., batch) or a number.
+        done: 1 where an episode ended with the reward, else 0, numbers (..., S, batch); None is 0.
 
     Returns:
         (..., S, batch).
@@ -47,10 +48,13 @@ def returns(rewards: Array, discount: float, last: Array | float = 0.0) -> Array
     """
     _require_numbers("rewards", rewards)
     require.number("discount", discount, least=0, most=1)
+    if done is not None and getattr(done, "shape", None) != rewards.shape:
+        raise PlasticError(f"done has shape {getattr(done, 'shape', None)}; that of the rewards is {rewards.shape}")
     R = xp.empty_like(rewards)
     later = last + xp.zeros_like(rewards[..., 0, :])
     for s in reversed(range(rewards.shape[-2])):
-        later = rewards[..., s, :] + discount * later
+        goes_on = 1.0 if done is None else 1 - done[..., s, :]
+        later = rewards[..., s, :] + discount * goes_on * later
         R[..., s, :] = later
     return R
 

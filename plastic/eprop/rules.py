@@ -1,16 +1,17 @@
-"""e-prop and BPTT for all networks of this family, spiking or of LSTM cells.
+"""e-prop and BPTT for all networks of this family, spiking, of LSTM cells or of tanh units.
 
     grads, output = eprop.eprop(net, x, y, loss=..., regulariser=...)     or online, bptt
 
 A rule simulates the network, asks the loss and the regulariser what they make of it, and takes the gradient:
-`plastic.eprop.gradients`. The equations stand in `plastic.eprop.spiking.sweep` and `plastic.eprop.lstm_cells`.
+`plastic.eprop.gradients`. The equations stand in `plastic.eprop.spiking.sweep`, `plastic.eprop.lstm_cells` and
+`plastic.eprop.rnn_cells`.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from plastic import xp
-from plastic.eprop import signals
+from plastic.eprop import checks, signals
 from plastic.eprop.gradients import (
     Network,
     bptt_gradients,
@@ -40,7 +41,7 @@ def eprop(
     The network is not changed. The value of the loss is that of loss(output, y).
 
     Args:
-        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
+        net: a network of `eprop.lif`, `eprop.lsnn`, `eprop.lstm` or `eprop.rnn`.
         x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
         y: what `loss` compares the output with: targets (..., T, batch, n_out) for `signals.regression`, labels
             (..., batch) for `signals.classification`.
@@ -87,7 +88,7 @@ def online(
     The result is that of `eprop`; it takes tens of times longer, and memory for each synapse and trial.
 
     Args:
-        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
+        net: a network of `eprop.lif`, `eprop.lsnn`, `eprop.lstm` or `eprop.rnn`.
         x: input (..., T, batch, n_in); see `eprop`.
         y: what `loss` compares the output with; see `eprop`.
         loss: function of (output, y) to (loss, err); see `eprop`.
@@ -128,7 +129,7 @@ def bptt(
     """Backpropagation through time, with the pseudo-derivative psi in place of dz/dv (eq. 1, with dE/dz in full).
 
     Args:
-        net: a network of `eprop.lif`, `eprop.lsnn` or `eprop.lstm`.
+        net: a network of `eprop.lif`, `eprop.lsnn`, `eprop.lstm` or `eprop.rnn`.
         x: input (..., T, batch, n_in); see `eprop`.
         y: what `loss` compares the output with; see `eprop`.
         loss: function of (output, y) to (loss, err); see `eprop`.
@@ -167,7 +168,7 @@ def _judged(net, x, y, loss, regulariser):
     if regulariser is None:
         return record, err, None
     if not isinstance(net, SpikingNetwork):
-        raise PlasticError("a regulariser sees spikes, and LSTM cells have none")
+        checks.no_regulariser(regulariser)
     return record, err, _called("regulariser", regulariser, record.z)[1]
 
 

@@ -20,6 +20,8 @@ from plastic.pc.maps import AffineMap, Calls
 from plastic.pc.networks import Network, require_layers
 from plastic.types import Array
 
+_TIMES = 4  # as much memory as its patches an image is to have in a turn: two products and the maps work on them too
+
 
 @dataclasses.dataclass(repr=False)
 class ConvolutionalNetwork(Network):
@@ -152,13 +154,14 @@ def convolutional(
 
 
 class ConvolutionMap:
-    """The map of a convolutional layer between flat states, its adjoint, and the gradient of its kernel."""
+    """The map of a convolutional layer between flat states, its adjoint, and the gradient of its kernel.
+
+    Patches of a batch, F^2 times as large as its maps, would leave the cache; blocks of images take turns.
+    """
 
     def __init__(self, K: Array, shape: tuple[int, ...], stride: int, padding: int) -> None:
         self.K, self.shape, self.stride, self.padding = K, shape, stride, padding
-
-    def _padded(self, r):
-        return convolution.pad(r.reshape(-1, *self.shape), self.padding)
+        _, self._above = map_shapes(shape, [K.shape], stride, padding)
 
     def up(self, r: Array, out: Array) -> Calls:
         """Return the calls that write the convolution of the padded map r (batch, n_in) into `out` (batch, n_out)."""
@@ -171,23 +174,39 @@ class ConvolutionMap:
         return [functools.partial(self._down, delta, out)]
 
     def _up(self, r, out):
-        out[...] = convolution.conv(self._padded(r), self.K, stride=self.stride).reshape(out.shape)
+        matrix = self._matrix()
+        for some in self._turns(r):
+            out[some] = (self._patches(r[some]) @ matrix).reshape(out[some].shape)
 
     def _down(self, delta, out):
-        padded = self._padded(out)
-        z = delta.reshape(len(padded), *self._shape_above(padded), self.K.shape[3])
-        convolution.strided_adjoint(z, self.K, self.stride, padded)
-        out[...] = convolution.crop(padded, self.padding).reshape(out.shape)
+        rows, columns, channels = self.shape
+        wider = 2 * self.padding
+        for some in self._turns(out):
+            z = delta[some].reshape(-1, *self._above)
+            padded = xp.empty((len(z), rows + wider, columns + wider, channels), dtype=z.dtype)
+            convolution.strided_adjoint(z, self.K, self.stride, padded)
+            out[some] = convolution.crop(padded, self.padding).reshape(out[some].shape)
 
     def gradient(self, r: Array, delta: Array, out: Affine) -> None:
         """Write minus the gradient of sum(delta conv(r, K)) / batch by K into an `Affine`."""
-        F, _, n_in, n_out = self.K.shape
-        columns = convolution.patches(self._padded(r), F, stride=self.stride).reshape(-1, F * F * n_in)
-        out.W[...] = (columns.T @ delta.reshape(-1, n_out)).reshape(self.K.shape)
+        out.W[...] = 0
+        of_matrix = out.W.reshape(-1, self.K.shape[-1])
+        for some in self._turns(r):
+            of_matrix += self._patches(r[some]).T @ delta[some].reshape(-1, self.K.shape[-1])
         out.W *= -1 / r.shape[-2]
 
-    def _shape_above(self, padded):
-        return [(n - self.K.shape[0]) // self.stride + 1 for n in padded.shape[1:3]]
+    def _turns(self, r):
+        """Return the blocks of images that take turns."""
+        patches = math.prod(self._above[:2]) * math.prod(self.K.shape[:3]) * r.dtype.itemsize
+        return xp.turns(len(r), _TIMES * patches)
+
+    def _matrix(self):
+        return self.K.reshape(-1, self.K.shape[-1])
+
+    def _patches(self, r):
+        """Return the patches of maps r as rows (batch rows columns, F F channels)."""
+        padded = convolution.pad(r.reshape(-1, *self.shape), self.padding)
+        return convolution.patches(padded, self.K.shape[0], stride=self.stride).reshape(-1, math.prod(self.K.shape[:3]))
 
 
 def map_shapes(

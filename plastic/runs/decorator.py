@@ -47,6 +47,7 @@ def experiment(
     seeds: tuple[int, ...] | Literal[False] | None = None,
     dtype: str = "float32",
     resume: bool = True,
+    together: bool = False,
     spellings: dict[str, Spelling] | None = None,
     aliases: dict[str, dict[Any, Any]] | None = None,
     name: str | None = None,
@@ -55,7 +56,7 @@ def experiment(
 
     Args:
         family: the package, and the first folder under results/.
-        draw: {name of the figure: function of a list of runs that returns it}.
+        draw: {name of the figure: function of a list of runs that returns it, or None where there is nothing to show}.
         restore: restore(arrays, **options) -> (network, predict), from the checkpoint; see `plastic.load`.
         length: the option that says how long training is, where a finished run may be extended by it: where nothing
             before the end depends on it.
@@ -65,6 +66,8 @@ def experiment(
         seeds: the default of --seeds; False for an experiment without. A tuple leaves --seed out.
         dtype: the default of --dtype.
         resume: whether a run can be resumed: whether it trains by `fit`.
+        together: whether seeds that are trained in one run take clearly less time than runs of their own, so that a
+            sweep trains its seeds so: where all that differs between them is in their state, and none ends early.
         spellings: published names of shared options.
         aliases: {option: {published value: ours}}, of options of the body, which gets ours.
         name: of the experiment; by default that of the function.
@@ -95,6 +98,7 @@ def experiment(
             readable,
             own,
             shared,
+            together,
             spellings or {},
             aliases or {},
             records,
@@ -126,7 +130,8 @@ def draw_figures(record: Experiment, run: Run) -> None:
     failed = {}
     for name, function in record.draw.items():
         try:
-            plotting.save(function([run]), run.folder / f"{name}.png")
+            if (figure := function([run])) is not None:
+                plotting.save(figure, run.folder / f"{name}.png")
         except Exception as error:  # whatever is wrong with a figure, the run is saved and good
             failed[name] = told(error)
     if failed:

@@ -27,8 +27,9 @@ def figure(folders: tuple[str, ...], *, out: str | None = None) -> None:
     paths = _paths(found, list(draw), out)
     drawn = {path: _drawn(name, draw[name], found) for name, path in paths.items()}  # all, before anything is written
     for path, each in drawn.items():
-        plotting.save(each, path)
-        terminal.say(str(path))
+        if each is not None:
+            plotting.save(each, path)
+            terminal.say(str(path))
 
 
 def _drawn(name, draw, found):

@@ -4,14 +4,16 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from plastic import files
+import numpy as np
+
+from plastic import files, xp
 from plastic.errors import PlasticError
 from plastic.runs import metrics
 from plastic.runs.folder import Run
 
 
 class Part(Run):
-    """A part of a grid: rows of the run's metrics.csv with columns of its own, and a checkpoint of its own.
+    """A part of a grid: rows of the run's metrics.csv with columns of its own, a checkpoint and arrays of its own.
 
     `Run.parts` yields the parts in turn; what has been trained to its end is not trained again.
     """
@@ -35,13 +37,33 @@ class Part(Run):
         """Append rows with the columns of this part in front."""
         super().log([self.columns | row for row in rows])
 
+    @property
+    def diverged(self) -> list[int]:
+        """The replicas of this part that have diverged, by their numbers."""
+        return [int(replica) for replica in self.read_checkpoint()[1]["diverged"]]
+
+    def metrics(self) -> dict[str, list[Any]]:
+        """Return the rows of this part, as `Run.metrics` returns all."""
+        return self._own(super().metrics())
+
+    def save_arrays(self, arrays: dict[str, Any]) -> None:
+        """Add arrays to arrays.h5, as `Run.save_arrays` does, the number of this part in front of their names.
+
+        Where they are there already, as of a part that was trained to its end before, nothing is written.
+        """
+        known, mine = self.arrays(), {f"{self.index}/{name}": each for name, each in arrays.items()}
+        if not all(name in known and np.array_equal(known[name], xp.asnumpy(each)) for name, each in mine.items()):
+            super().save_arrays(mine)
+
     def forget_rows(self) -> None:
         """Do nothing: `begin` of the whole run sees to it, for all parts at once."""
 
     def _table(self, rows, mark):
         """Return the columns of this part's own rows; none of them may come after the mark."""
         waiting = self._resumption is not None and self._resumption.waiting
-        table = metrics.read(rows, self._resumption.length if waiting else None)
+        return self._own(metrics.read(rows, self._resumption.length if waiting else None))
+
+    def _own(self, table):
         places = range(len(table.get("step", [])))
         for name, value in self.columns.items():
             places = [place for place in places if name in table and table[name][place] == value]

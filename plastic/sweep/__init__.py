@@ -5,6 +5,7 @@ python -m plastic.sweep FILE.toml
 
 plan        what a sweep is: a command, fixed options, and the points, from a file or a line
 point       running one of them: begun, resumed, or waited for
+together    points that differ in their seed alone, trained in one run where that is faster
 engines     who runs them: processes of this machine (loky), Ray or Dask
 record      sweep.json, what the folders of the points say, and what is left to do
 halving     successive halving: short runs of all, longer ones of the best

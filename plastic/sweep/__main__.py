@@ -57,6 +57,9 @@ def sweep(
     The folder results/sweeps/NAME-... gets sweep.json, summary.csv with means, deviations and intervals over seeds, and
     points/, the run folders. The same line again goes on where it was: points that are finished are not run again, one
     that was killed goes on from its checkpoint, one that still runs is waited for. Figures are drawn with --plot only.
+    Points that differ in their seed alone are trained in one run where that is faster (gle lagline, gle lagnet, eprop
+    pattern), in as many runs as give all jobs work; each has its run folder all the same, with the numbers that it
+    would have alone, but for rounding.
 
     Args:
         what: a family (gait, ep, eprop, gle or pc), or a TOML file with family, command, options, grid, zip and random.
@@ -88,7 +91,7 @@ def sweep(
     if dry_run:
         return _forecast(made, planned(made, results_folder(results), name))
     workers = jobs or os.cpu_count() or 1
-    record = Sweep(made, results_folder(results), name)
+    record = Sweep(made, results_folder(results), name, workers)
     try:
         terminal.say(f"{len(record.points)} points, {workers} at a time, in {record.folder}")
         if halve is None:

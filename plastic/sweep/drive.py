@@ -5,11 +5,12 @@ import math
 
 from plastic import terminal
 from plastic.errors import PlasticError
-from plastic.sweep import halving
+from plastic.sweep import halving, together
 from plastic.sweep.engines import ENGINES
 from plastic.sweep.plan import Plan, record_of, shown
-from plastic.sweep.point import Job, Outcome
+from plastic.sweep.point import Outcome
 from plastic.sweep.record import Sweep
+from plastic.sweep.together import Batch
 
 _DEATHS = 3  # of workers at one point, which is then given up
 
@@ -24,7 +25,7 @@ def all_points(sweep: Sweep, engine: str, workers: int, address: str | None, ret
         address: of a cluster, or None.
         retry: whether points that failed or diverged are run again.
     """
-    _run(sweep, [sweep.job(index) for index in sweep.left(retry)], engine, workers, address)
+    _run(sweep, sweep.jobs(sweep.left(retry)), engine, workers, address)
 
 
 def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, retry: bool) -> None:
@@ -49,7 +50,7 @@ def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, ret
             sweep.write()
         again = {"failed", "diverged"} if not retry else set()
         todo = [index for index in alive if sweep.points[index]["status"] not in again]
-        _run(sweep, [sweep.job(index, {name: length}) for index in todo], engine, workers, address)
+        _run(sweep, sweep.jobs(todo, {name: length}), engine, workers, address)
 
 
 def length_of(plan: Plan) -> tuple[str, int]:
@@ -69,31 +70,33 @@ def _runs(sweep, points):
     return {index: sweep.run_of(index) if sweep.points[index]["status"] == "finished" else None for index in points}
 
 
-def _run(sweep: Sweep, jobs: list[Job], engine: str, workers: int, address: str | None) -> None:
-    """Run jobs; send those again whose worker died, unless it does so again and again."""
-    deaths: dict[int, int] = collections.Counter()
-    total, failed = len(jobs), 0
+def _run(sweep: Sweep, jobs: list[Batch], engine: str, workers: int, address: str | None) -> None:
+    """Run batches of jobs; send those again whose worker died, alone or not at all where it does so again and again."""
+    deaths: dict[tuple[int, ...], int] = collections.Counter()
+    total, failed = sum(map(len, jobs)), 0
     with terminal.progress(total=total, unit="point", dynamic_ncols=True) as bar:
         while jobs:
-            lost: list[Job] = []
-            for job, ended in ENGINES[engine](jobs, min(workers, len(jobs)), address):
-                if isinstance(ended, Outcome) and ended.status != "interrupted":
-                    sweep.note(ended)
-                    failed += ended.status != "finished"
-                    bar.update()
-                    bar.set_postfix(failed=failed)
-                    continue
-                message = ended.error if isinstance(ended, Outcome) else ended
-                if sweep.place(job.index).exists():  # it had begun
-                    deaths[job.index] += 1
-                if deaths[job.index] < _DEATHS:
-                    lost.append(job)
-                else:
-                    sweep.note(Outcome(job.index, "failed", error=f"{message} ({_DEATHS} times)"))
-                    failed += 1
-                    bar.update()
+            lost: list[Batch] = []
+            for batch, ended in ENGINES[engine](jobs, min(workers, len(jobs)), address):
+                outcomes = ended if isinstance(ended, list) else []
+                done = {each.index: each for each in outcomes if each.status != "interrupted"}
+                if rest := tuple(job for job in batch if job.index not in done):
+                    message = outcomes[0].error if outcomes else ended
+                    indices = tuple(job.index for job in rest)
+                    deaths[indices] += together.has_begun(rest)
+                    if deaths[indices] < _DEATHS:
+                        lost.append(rest)
+                    elif len(rest) > 1:
+                        lost += [(job,) for job in rest]
+                    else:
+                        done[indices[0]] = Outcome(indices[0], "failed", error=f"{message} ({_DEATHS} times)")
+                for each in done.values():
+                    sweep.note(each)
+                    failed += each.status != "finished"
+                bar.update(len(done))
+                bar.set_postfix(failed=failed)
             if lost:
-                terminal.warn(f"a worker died; {len(lost)} of {total} points are sent again")
+                terminal.warn(f"a worker died; {sum(map(len, lost))} of {total} points are sent again")
             jobs = lost
     sweep.write()
 

@@ -1,7 +1,7 @@
 """Who runs the points of a sweep: processes of this machine (loky), Ray or Dask, each with one BLAS thread.
 
-An engine is a function of the jobs, the number of workers and an address; it yields each job with what it has come to,
-in the order in which they end: an `Outcome`, or a message where its worker died.
+An engine is a function of the batches of jobs, the number of workers and an address; it yields each batch with what has
+become of it, in the order in which they end: an `Outcome` of each job, or a message where its worker died.
 """
 
 import collections
@@ -15,15 +15,16 @@ from typing import Any
 
 from plastic import require
 from plastic.errors import PlasticError
-from plastic.sweep import point
-from plastic.sweep.point import Job, Outcome
+from plastic.sweep import together
+from plastic.sweep.point import Outcome
+from plastic.sweep.together import Batch
 
-Ended = tuple[Job, Outcome | str]
+Ended = tuple[Batch, list[Outcome] | str]
 _IDLE = 10  # seconds after which a worker without work ends, also one whose driver was killed
 _ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
-def on_loky(jobs: list[Job], workers: int, address: str | None = None) -> Iterator[Ended]:
+def on_loky(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
     """Run jobs in processes of this machine."""
     from joblib.externals.loky import ProcessPoolExecutor
 
@@ -44,10 +45,10 @@ def on_loky(jobs: list[Job], workers: int, address: str | None = None) -> Iterat
 
 def _while_it_lives(executor, left, workers):
     """Run jobs until none is left, or a worker died: then no job runs any more, and the executor takes none."""
-    running: dict[Any, Job] = {}
+    running: dict[Any, Batch] = {}
     while left or running:
         while left and len(running) < workers:  # whoever kills the driver leaves no more behind than these
-            running[executor.submit(point.run, left[0])] = left[0]
+            running[executor.submit(together.run, left[0])] = left[0]
             left.popleft()
         broken = False
         for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
@@ -63,14 +64,14 @@ def _while_it_lives(executor, left, workers):
             return
 
 
-def on_ray(jobs: list[Job], workers: int, address: str | None = None) -> Iterator[Ended]:
+def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
     """Run jobs on Ray: on the cluster of an address, or on one of this machine."""
     ray = require.package("ray", "ray", "--engine=ray")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     where = {"num_cpus": workers, "include_dashboard": False} if address is None else {"address": address}
     ray.init(**where, **quiet, runtime_env={"env_vars": _ONE_THREAD})
     try:
-        remote = ray.remote(num_cpus=1, max_retries=0)(point.run)
+        remote = ray.remote(num_cpus=1, max_retries=0)(together.run)
         waiting = {remote.remote(job): job for job in jobs}
         while waiting:
             for done in ray.wait(list(waiting), num_returns=1)[0]:
@@ -83,7 +84,7 @@ def on_ray(jobs: list[Job], workers: int, address: str | None = None) -> Iterato
         ray.shutdown()
 
 
-def on_dask(jobs: list[Job], workers: int, address: str | None = None) -> Iterator[Ended]:
+def on_dask(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
     """Run jobs on Dask: on the scheduler of an address, or on a cluster of this machine."""
     distributed = require.package("distributed", "dask", "--engine=dask")
     os.environ.update(_ONE_THREAD)  # which processes inherit
@@ -93,7 +94,7 @@ def on_dask(jobs: list[Job], workers: int, address: str | None = None) -> Iterat
         cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **quiet)
     client = distributed.Client(cluster or address)
     try:
-        waiting = {client.submit(point.run, job, pure=False, retries=0): job for job in jobs}
+        waiting = {client.submit(together.run, job, pure=False, retries=0): job for job in jobs}
         for future in distributed.as_completed(list(waiting)):
             try:
                 yield waiting[future], future.result()
@@ -105,7 +106,7 @@ def on_dask(jobs: list[Job], workers: int, address: str | None = None) -> Iterat
             cluster.close()
 
 
-ENGINES: dict[str, Callable[[list[Job], int, str | None], Iterator[Ended]]] = {
+ENGINES: dict[str, Callable[[list[Batch], int, str | None], Iterator[Ended]]] = {
     "loky": on_loky,
     "ray": on_ray,
     "dask": on_dask,

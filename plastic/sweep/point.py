@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,8 @@ def run(job: Job) -> Outcome:
     """Run a point to its end; never raises but for what ends the process. Its output goes to log.txt of its folder."""
     start, place = time.perf_counter(), Path(job.place)
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        with (
-            _alone(place),
-            open(place / "log.txt", "a", encoding="utf-8") as log,
-            contextlib.redirect_stdout(log),
-            contextlib.redirect_stderr(log),
-            _gpu(job) as device,
-        ):
-            folder = _run(job, place, device)
+        with taken(place, job) as device:
+            folder = begun(job, place, device)
         return Outcome(job.index, "finished", str(folder), seconds=time.perf_counter() - start)
     except KeyboardInterrupt as stop:
         status, error = "interrupted", str(stop)
@@ -93,8 +87,26 @@ def run(job: Job) -> Outcome:
     return Outcome(job.index, status, str(known[-1].folder) if known else None, error, time.perf_counter() - start)
 
 
-def _run(job, place, device):
-    function = command_of(job.family, job.command)[1]
+@contextlib.contextmanager
+def taken(place: Path, job: Job) -> Iterator[str | None]:
+    """Hold a folder of runs, and a GPU where several are shared, for the time of a block, whose output goes to log.txt.
+
+    Yields the number of the GPU, or None. `place` is the folder, and `job` says how GPUs are shared.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    with (
+        _alone(place),
+        open(place / "log.txt", "a", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+        _gpu(job) as device,
+    ):
+        yield device
+
+
+def begun(job: Job, place: Path, device: str | None) -> Path:
+    """Run the command of a job to its end in a folder of runs: what is there goes on; return the run folder."""
+    function: Any = command_of(job.family, job.command)[1]
     given = job.options | ({} if device is None else {"device": device})
     shared = function.experiment.shared
     for before in reversed(runs_of(place)):

@@ -11,8 +11,10 @@ from plastic.errors import PlasticError
 from plastic.runs import claim
 from plastic.runs.naming import identity_hash
 from plastic.runs.record import plain
+from plastic.sweep import together
 from plastic.sweep.plan import Plan, record_of
 from plastic.sweep.point import Job, Outcome, runs_of
+from plastic.sweep.together import Batch
 
 FORMAT = 1
 STATUSES = ("waiting", "finished", "failed", "diverged", "interrupted", "stopped")
@@ -25,11 +27,15 @@ class Sweep:
     folder: results/sweeps/<name>-<hash>/, with sweep.json, summary.csv and points/.
     plan: what it is.
     points: of each point a dict: options, status, folder, error, seconds.
+    batches: the points, in lists of those that are trained in one run.
     rungs: of successive halving, [{"length": .., "points": [..]}], so far.
     """
 
-    def __init__(self, plan: Plan, results: Path, name: str | None = None) -> None:
-        """Claim the folder of a sweep, or go on with it. Raises PlasticError where another process has it."""
+    def __init__(self, plan: Plan, results: Path, name: str | None = None, workers: int = 1) -> None:
+        """Claim the folder of a sweep that so many workers are to run, or go on with it.
+
+        Raises PlasticError where another process has it, or the record is none of this sweep.
+        """
         self.plan, self.folder = plan, planned(plan, results, name)
         with files.system_errors(f"cannot make {self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -40,6 +46,7 @@ class Sweep:
             self._said |= {"fixed": _plain(plan.fixed), "halving": plain(plan.halving)}
             self.points: list[dict[str, Any]] = new
             self.rungs: list[dict[str, Any]] = []
+            self.batches = together.batches(plan, workers)
             if os.path.lexists(self.folder / "sweep.json"):
                 self._read()
             self.write()
@@ -50,15 +57,18 @@ class Sweep:
     def _read(self) -> None:
         path = self.folder / "sweep.json"
         found = files.read_json(path)
-        points, rungs = found.get("points"), found.get("rungs")
-        if found.get("format") != FORMAT or not isinstance(points, list) or not isinstance(rungs, list):
+        lists: list[Any] = [found.get(name) for name in ("points", "rungs", "batches")]
+        if found.get("format") != FORMAT or not all(isinstance(each, list) for each in lists):
             raise PlasticError(f"{path} is no sweep of this version of plastic; move it away")
+        points, rungs, batches = lists
         same = [each.get("options") for each in points] == [each["options"] for each in self.points]
         if {key: found.get(key) for key in self._said} != self._said or not same:
             raise PlasticError(f"{path} is of another sweep; give this one another --name")
         if not all(each.get("status") in STATUSES for each in points):
             raise PlasticError(f"{path}: the status of a point must be one of {', '.join(STATUSES)}")
-        self.points, self.rungs = points, rungs
+        if not together.are_batches(batches, self.plan):
+            raise PlasticError(f"{path}: batches must be lists of points that differ in their seed alone, each once")
+        self.points, self.rungs, self.batches = points, rungs, batches
 
     def close(self) -> None:
         """Give the folder back."""
@@ -67,7 +77,8 @@ class Sweep:
     def write(self) -> None:
         """Write sweep.json."""
         self._written = time.monotonic()
-        files.write_json(self.folder / "sweep.json", self._said | {"points": self.points, "rungs": self.rungs})
+        kept = {"points": self.points, "rungs": self.rungs, "batches": self.batches}
+        files.write_json(self.folder / "sweep.json", self._said | kept)
 
     def note(self, outcome: Outcome) -> None:
         """Write down how a point has ended."""
@@ -90,6 +101,15 @@ class Sweep:
         """Return the points that are still to run, with `retry` also those that failed or diverged."""
         done = {"finished", "stopped"} | (set() if retry else {"failed", "diverged"})
         return [index for index, point in enumerate(self.points) if point["status"] not in done]
+
+    def jobs(self, indices: list[int], extend: dict[str, Any] | None = None) -> list[Batch]:
+        """Return the jobs that run points, in batches; a batch that is not whole is taken apart."""
+        wanted = set(indices)
+        found: list[Batch] = []
+        for batch in self.batches:
+            jobs = [self.job(index, extend) for index in batch if index in wanted]
+            found += [tuple(jobs)] if len(jobs) == len(batch) else [(job,) for job in jobs]
+        return found
 
     def job(self, index: int, extend: dict[str, Any] | None = None) -> Job:
         """Return the job that runs a point, without figures and with one BLAS thread unless the plan says otherwise."""

@@ -19,13 +19,13 @@ from plastic.sweep.record import Sweep
 
 _CLOCK = ("step", "epoch", "seconds")
 _REPLICA = ("replica", "seed")
-_SIDE_BY_SIDE = ("rate",)
 
 
 def last(run: Run) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, float]]]:
     """Return ({part: value}, {replica, seed}, {metric: value}) of the last row of each replica and part of a run."""
     table = run.metrics()
-    parts = {name for part in run.config.get("parts", []) for name in part} | set(_SIDE_BY_SIDE)
+    parts = {name for part in run.config.get("parts", []) for name in part}
+    parts |= {name for name in table if isinstance(run.options.get(f"{name}s"), list | tuple)}  # rate, by --rates
     within = [name for name in table if name in parts and name not in _REPLICA]
     keys = [name for name in table if name in _REPLICA or name in within]
     found: dict[tuple, int] = {}

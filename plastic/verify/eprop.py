@@ -17,7 +17,7 @@ def _setting(kind):
     """
     rng = np.random.default_rng(5)
     net = eprop.NETWORKS[kind](_SIZES, rng)
-    if kind == "lstm":
+    if kind in ("lstm", "rnn"):
         return net, array(rng, 6, _BATCH, _SIZES[0]), array(rng, 6, _BATCH, _SIZES[-1])
     net.W_in[...] *= 3
     x = xp.asarray(rng.random((_T, _BATCH, _SIZES[0])) < 0.4)
@@ -28,8 +28,8 @@ def _grads(rule, kind):
     return eprop.RULES[rule](*_setting(kind))[0]
 
 
-def _slopes_of_loss():
-    net, x, y = _setting("lstm")
+def _slopes_of_loss(kind):
+    net, x, y = _setting(kind)
     return slopes(net, lambda: eprop.signals.regression(eprop.predict(net, x), y)[0])
 
 
@@ -62,12 +62,15 @@ CHECKS = (
         lambda: _factorised("bptt"),
         ROUNDING,
     ),
-    Check(
-        "BPTT of LSTM cells is the slope of the loss",
-        ("bptt",),
-        lambda: _grads("bptt", "lstm"),
-        _slopes_of_loss,
-        {"float64": DIFFERENCES, "float32": 1e-3},
+    *(
+        Check(
+            f"BPTT of {cells} is the slope of the loss",
+            ("bptt",),
+            functools.partial(_grads, "bptt", kind),
+            functools.partial(_slopes_of_loss, kind),
+            {"float64": DIFFERENCES, "float32": 1e-3},
+        )
+        for kind, cells in (("lstm", "LSTM cells"), ("rnn", "tanh units"))
     ),
     *replicas(
         eprop.RULES,

@@ -4,6 +4,7 @@ This package is the only place that knows CuPy exists. A name that is not define
 is looked up in the chosen backend on first use and kept as a global of this module, so that later uses cost what
 `np.tanh` costs; `use` forgets these names again. Hence write `from plastic import xp` and `xp.tanh`, never `from
 plastic.xp import tanh`: a name bound at import stays on the backend of that moment.
+What both a backend and Python have, `max` for instance, is `builtins.max` in here.
 
 Arrays cross between host and device in two places only: `asarray` on the way in, `asnumpy` on the way out.
 What a backend lacks, or does badly, has one function here with a path per backend:
@@ -20,6 +21,7 @@ What a backend lacks, or does badly, has one function here with a path per backe
     synchronize           wait for the device
 """
 
+import builtins
 import functools
 import inspect
 import itertools
@@ -264,7 +266,7 @@ def order(*matrices: Array) -> str:
     """
     if not _backend.any_order:
         return "C"
-    many = all(W.ndim == 3 and len(W) >= _MANY and W.shape[-2] * W.shape[-1] <= _TINY for W in matrices)
+    many = builtins.all(W.ndim == 3 and len(W) >= _MANY and W.shape[-2] * W.shape[-1] <= _TINY for W in matrices)
     return "F" if many else "T"
 
 
@@ -322,7 +324,7 @@ def turns(replicas: int, bytes_of_one: int) -> list[slice]:
         ([slice(0, 3, None)], slice(2, 3, None))
     """
     cache = _backend.cache()
-    size = replicas if cache is None else max(1, cache // 4 // bytes_of_one)
+    size = replicas if cache is None else builtins.max(1, cache // 4 // bytes_of_one)
     blocks = -(-replicas // size)
     ends = [replicas * k // blocks for k in range(blocks + 1)]
     return [slice(start, end) for start, end in itertools.pairwise(ends)]
@@ -366,7 +368,8 @@ def spike_product(p: Array, M: Array, transpose: bool = False) -> Array:
         ([[1.0], [11.0]], [[11.0], [10.0]])
     """
     rows, leading = p.shape[-2 if transpose else -1], zip(M.shape[-3::-1], p.shape[-3::-1], strict=False)
-    if not 2 <= M.ndim <= p.ndim or M.shape[-2] != rows or any(length not in (1, whole) for length, whole in leading):
+    others = builtins.any(length not in (1, whole) for length, whole in leading)
+    if not 2 <= M.ndim <= p.ndim or M.shape[-2] != rows or others:
         raise PlasticError(f"M has shape {M.shape}; with p {p.shape} it has {rows} rows, and no other leading axes")
     return _backend.spike_product(p, M, transpose)
 

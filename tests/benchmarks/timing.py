@@ -27,13 +27,15 @@ def peer(name):
     return module
 
 
-def compare(benchmark, name, ours, floor=None, *, peers=None, flops=None, rounds=15):
+def compare(benchmark, name, ours, floor=None, *, peers=None, flops=None, rounds=15, calls=1):
     """Time functions in turn, `rounds` times after a warm-up, in one thread; record and print them in one line.
 
     benchmark: the fixture of pytest-benchmark, which keeps the numbers in its report
     ours, floor: functions without arguments
     peers: {"JAX": function, ..}, whose functions return when their work is done
     flops: operations in the products of one call of ours; their rate is printed
+    calls: how many in a row make a measurement, which is their mean: steps of a millisecond follow one another in
+        training, and one alone, after a pause and the other functions, finds caches that hold nothing of it
 
     The floor is one of array calls, a NumPy floor: no lower bound of what compiled code takes. Each benchmark says what
     is inside.
@@ -45,7 +47,7 @@ def compare(benchmark, name, ours, floor=None, *, peers=None, flops=None, rounds
     with threadpoolctl.threadpool_limits(1, user_api="blas"):
         for count in range(rounds + 1):
             for kind, function in functions.items():
-                taken = milliseconds(function)
+                taken = milliseconds(function, calls)
                 if count > 0:
                     times[kind].append(taken)
         benchmark.pedantic(ours, rounds=1)
@@ -68,16 +70,18 @@ def where():
     return ", ".join(sorted({info.get("architecture") or info["internal_api"] for info in blas}))
 
 
-def milliseconds(function):
-    """Return how long a call takes: between two CUDA events on a GPU, and the CPU time on a CPU."""
+def milliseconds(function, calls=1):
+    """Return how long a call takes, of so many in a row: between CUDA events on a GPU, and the CPU time on a CPU."""
     if xp.backend() == "cupy":
         start, end = xp.cuda.Event(), xp.cuda.Event()
         start.record()
-        function()
+        for _ in range(calls):
+            function()
         end.record()
         end.synchronize()
-        return xp.cuda.get_elapsed_time(start, end)
+        return xp.cuda.get_elapsed_time(start, end) / calls
     time.sleep(0.1)  # threads of a peer, which count here, may be busy for a while after it has returned
     start = time.process_time()
-    function()
-    return 1e3 * (time.process_time() - start)
+    for _ in range(calls):
+        function()
+    return 1e3 * (time.process_time() - start) / calls

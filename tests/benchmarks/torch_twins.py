@@ -20,7 +20,7 @@ LEAK = 0.1  # of GAIT's rectifier
 BRANCH = 1 / LEAK - 1
 
 
-class _Twin:
+class Twin:
     """Parameters of a network on a device, and the optimizer that moves them."""
 
     def __init__(self, net, device, optimizer):
@@ -50,7 +50,7 @@ def sgd(lr):
 
 def gait(net, x, y, device, rule):
     """Backpropagation by automatic differentiation; TP and GAIT-prop in their difference form."""
-    twin = _Twin(net, device, adam(1e-5, beta2=0.99))
+    twin = Twin(net, device, adam(1e-5, beta2=0.99))
     x, y, m = twin.tensor(x), twin.tensor(y), y.shape[-1]
     layers = list(zip(twin.p[::2], twin.p[1::2], strict=True))
 
@@ -97,7 +97,7 @@ def gait(net, x, y, device, rule):
 
 def ep_dense(net, x, y, device, T, K, beta):
     """Equilibrium propagation in energy-based and prototypical networks."""
-    twin, energy, dt = _Twin(net, device, sgd(1e-4)), isinstance(net, ep.EnergyNetwork), net.dt
+    twin, energy, dt = Twin(net, device, sgd(1e-4)), isinstance(net, ep.EnergyNetwork), net.dt
     x, y = twin.tensor(x), twin.tensor(y)
     W, b = twin.p[::2], twin.p[1::2]
 
@@ -141,7 +141,7 @@ def ep_dense(net, x, y, device, T, K, beta):
 
 def ep_convolutional(net, x, y, device, T, K, beta):
     """Equilibrium propagation with two convolutions and one layer of a classifier; its maps have channels first."""
-    twin = _Twin(net, device, sgd(1e-4))
+    twin = Twin(net, device, sgd(1e-4))
     functional = torch.nn.functional
     x, y = twin.tensor(x).permute(0, 3, 1, 2).contiguous(), twin.tensor(y)
     (rows, _, channels), outputs = net.wiring.shapes[1], y.shape[1]
@@ -201,7 +201,7 @@ def ep_convolutional(net, x, y, device, T, K, beta):
 
 def pc(net, x, y, device, T, gamma=0.1, discount=0.5):
     """Predictive coding in sigmoid networks: T - 1 steps of inference, then the gradients."""
-    twin = _Twin(net, device, sgd(1e-3))
+    twin = Twin(net, device, sgd(1e-3))
     x, y, W = twin.tensor(x), twin.tensor(y), twin.p
 
     def errors(states):
@@ -230,7 +230,7 @@ def pc(net, x, y, device, T, gamma=0.1, discount=0.5):
 
 def gle(net, x, y, device):
     """Generalized latent equilibrium: an Euler step and an update of Adam for each step of the sequences."""
-    twin = _Twin(net, device, adam(1e-3))
+    twin = Twin(net, device, adam(1e-3))
     x, y, tau_m, tau_r = (twin.tensor(each) for each in (x, y, net.tau_m, net.tau_r))
     L = len(net.layers)
     W, b = twin.p[::2], twin.p[1::2]
@@ -272,7 +272,7 @@ def gle(net, x, y, device):
 
 def eprop(net, x, labels, device, window, target, strength):
     """e-prop in networks of LIF and ALIF neurons: the simulation, and the sweep back in time."""
-    twin = _Twin(net, device, adam(0.005))
+    twin = Twin(net, device, adam(0.005))
     W_in, W_rec, W_out = twin.p
     neurons, kappa, g = net.neurons, net.kappa, net.g_out
     x, labels, beta = twin.tensor(x).to(W_in.dtype), twin.tensor(labels), twin.tensor(neurons.beta)

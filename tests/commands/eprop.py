@@ -20,6 +20,11 @@ REWARD = (
     "reward --n_regular=3 --n_adaptive=3 --n_batch=4 --t_cue=10 --t_delay=10 --t_action=5 --n_moves=3 --input_f0=300 "
     "--validate_every=3 --stop_crit=2"
 )
+ATARI = (
+    "atari --game=catch --workers=0 --n_rec=6 --n_filters_1=2 --n_filters_2=2 --n_rnn_step_factor=2 "
+    "--parallel_episodes=3 --unroll_length=4 --max_episode_len=7 --max_episode_len_jitter=2 --eval_length=6 "
+    "--total_environment_frames=240 --log_every=96 --save_every=48 --learning_rate=0.1"
+)
 RECALL = f"store_recall {DECISIONS} --t_cue=20 --t_delay=10 --t_recall=20"
 PATTERN = "pattern --n_in=10 --n_rec=8 --f0=200 --seq_len=60 --learning_rate=1e-3 --reg=10"
 SHORT = "--n_iter=7 --validate_every=3 --stop_crit=0"
@@ -87,6 +92,15 @@ def acts(trained, run):
     arrays = run.arrays()
     np.testing.assert_allclose(trained.predict(arrays["x"][:, None])[:, 0], arrays["y"], rtol=1e-4, atol=1e-5)
     assert trained.network.sizes == (20, 6, 3)
+
+
+def plays(trained, run):
+    """The last of the readouts of the kept episode's first screen is the prediction for it."""
+    arrays = run.arrays()
+    screens = arrays["screens"][:1, None] / np.float32(255)
+    found, expected = trained.predict(screens.astype("f4"))[0, 0], arrays["output"][run.option("n_rnn_step_factor") - 1]
+    np.testing.assert_allclose(found, expected, atol=0.05)  # screens are kept in 256 steps
+    assert trained.network.shapes == [(20, 20, 2), (17, 17, 2)]
 
 
 def decides(trained, run):
@@ -234,6 +248,7 @@ LINES = [
             "--noise_epoch_start=1": "noise_epoch_start", "--peephole": "peephole", "--init_scale=0.1": "init_scale",
             "--no_loss_from_all_layers": "no learning signals for layers unread", "--clean=maybe": "clean",
             "--no_adam --optimizer=adam": "different things", "--n_lstm=4": "n_neuron is 4",
+            "--no_lstm": "n_regular is 3", "--task=ctc --model=rnn": "takes lsnn or lstm",
         },
     ),
     Line(
@@ -249,6 +264,38 @@ LINES = [
         network=hears,
         wrong={"--n_regular=3": "n_regular is 3", "--reg=1": "reg is 1", "--truncT=30": "truncT is 30",
                "--noise_step_start=1": "noise_step_start is 1", "--noise_epoch_start=-1": "noise_epoch_start"},
+    ),
+    Line(
+        "eprop",
+        "atari",
+        (*split(ATARI)[1:],),
+        figures=("performance", "value", "episode"),
+        network=plays,
+        longer=(("--total_environment_frames=96",), ("--total_environment_frames=288",)),
+        columns=("loss", "rate_penalty", "voltage_penalty", "rate_mean", "score", "frames", "evaluation_score"),
+        wrong={
+            "--game=cach": "catch", "--workers=-1": "workers is -1", "--seeds=1,2": "seed",
+            "--level_name=atari/pong": "level_name atari/pong and game catch say different things",
+            "--total_environment_frames=0": "total_environment_frames", "--parallel_episodes=0": "parallel_episodes",
+            "--parallel_episodes=999999999": "parallel_episodes 999999999", "--unroll_length=0": "unroll_length",
+            "--num_action_repeats=0": "num_action_repeats", "--max_episode_len=0": "max_episode_len",
+            "--max_episode_len_jitter=7": "it must be below max_episode_len", "--max_episode_len_jitter=-1": "jitter",
+            "--increase_episode_len_every=0": "increase_episode_len_every", "--log_every=0": "log_every",
+            "--increase_episode_len_by=-1": "increase_episode_len_by", "--save_every=0": "save_every",
+            "--eval_length=0": "eval_length", "--n_rec=0": "n_rec", "--fraction_adaptive=1.1": "fraction_adaptive",
+            "--n_rnn_step_factor=0": "n_rnn_step_factor", "--n_filters_1=0": "n_filters_1", "--stride_2=0": "stride_2",
+            "--n_kernel_1=85": "n_kernel_1 is 85; what it sees has 84 rows", "--n_kernel_2=21": "has 20 rows",
+            "--avg_pool_1=21": "avg_pool_1 is 21; the maps have 20 rows", "--avg_pool_2=18": "have 17 rows",
+            "--avg_pool_stride_1=0": "avg_pool_stride_1", "--tau=0": "tau", "--thr=0": "thr", "--beta=-1": "beta",
+            "--tau_adaptation=0": "tau_adaptation", "--n_refractory=0": "n_refractory", "--tau_scnn=0": "tau_scnn",
+            "--thr_scnn=0": "thr_scnn", "--tau_readout=0": "tau_readout", "--learning_rate=0": "learning_rate",
+            "--epsilon=0": "epsilon", "--learning_rate_decay=0": "learning_rate_decay", "--decay_every=0": "decay",
+            "--discounting=1.1": "discounting", "--entropy_cost=-1": "entropy_cost", "--baseline_cost=-1": "baseline",
+            "--rate_cost=-1": "rate_cost", "--voltage_cost_rnn=-1": "voltage_cost_rnn",
+            "--use_eprop=maybe": "use_eprop", "--voltage_cost_cnn=-1": "voltage_cost_cnn",
+            "--reg_factor_cnn=0": "reg_factor_cnn",
+            "--restore_from=nowhere": "nowhere", "--restore_cnn_from=nowhere": "nowhere",
+        },
     ),
     Line(
         "eprop",

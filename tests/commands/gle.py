@@ -66,6 +66,26 @@ LONGER = (("--max_epochs=1",), ("--max_epochs=3",))
 LINES = [
     Line(
         "gle",
+        "neuron",
+        ("--tau_m=0.5", "--tau_r=0.1,2", "--dt=0.025"),
+        figures=("neuron",),
+        trains=False,
+        columns=("gain", "phase"),
+        parts=("tau_r", "omega"),
+        wrong={
+            "--tau_m=0": "tau_m",
+            "--tau_m=0.1": "dt is 0.025; it must be at most tau_m / 20, 0.005",
+            "--dt=0": "dt",
+            "--dt=0.03": "dt is 0.03; it must be at most tau_m / 20, 0.025",
+            "--tau_r=0.01,1": "tau_r is (0.01, 1.0); it takes different time constants of at least dt=0.025",
+            "--tau_r=1,1": "different",
+            "--tau_r=": "tau_r",
+            "--tau_r=inf": "tau_r",
+            "--seed=1": "seed",
+        },
+    ),
+    Line(
+        "gle",
         "lagline",
         ("--t_init=2", "--t_train=10", "--dt=0.02", "--batch_size=3", "--learning_rate=1e-4"),
         figures=("lagline",),

@@ -91,6 +91,10 @@ IMAGES = INFERENCE | {
 }
 SIGMOID = {"--rules=pc,tp": "rules are pc, tp, but tp is for linear networks, and activation is sigmoid"}
 EPOCHS = IMAGES | {f"--epochs={10**11}": "never end", "--epochs=0": "epochs is 0; it must be at least 1"}
+JUDGING = {
+    "--validation=1": "validation is 1; it must be at least 0 and below 1",
+    "--validation=0.01": "would hold out 0 of the",
+}
 ERRORS = ("test_error", "validation_error", "held_out_error")
 
 
@@ -126,7 +130,9 @@ LINES = [
         ("--depths=1,3", "--epochs=2", "--per_class=11"),
         {"rule": "pc", "depth": 1},
         EPOCHS
+        | JUDGING
         | {
+            "--task=regression --validation=0.2": "validation is for classification, but task is regression",
             "--depths=0,2": "depths is (0, 2)",
             "--depths=2,2": "depths is (2, 2)",
             "--rules=pc,tp": "rules are pc, tp, but tp is for linear networks, and activation is leaky",
@@ -134,7 +140,7 @@ LINES = [
             "--init=orthogonal": "--init takes xavier-uniform | xavier-normal",
             f"--depths={10**11}": "are free",
         },
-        figures=("depth", "depth_curves"),
+        figures=("depth", "depth_curves", "confusion"),
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -143,7 +149,8 @@ LINES = [
         "online",
         ("--batch_sizes=1,7", "--batches=3", "--epochs=2"),
         {"rule": "pc", "batch_size": 1},
-        EPOCHS | SIGMOID | {"--batches=0": "batches is 0", "--batch_sizes=0,1": "batch_sizes is (0, 1)"},
+        EPOCHS | SIGMOID | JUDGING | {"--batches=0": "batches is 0", "--batch_sizes=0,1": "batch_sizes is (0, 1)"},
+        figures=("online", "confusion"),
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -154,6 +161,7 @@ LINES = [
         {"rule": "pc", "per_class": 3},
         EPOCHS
         | SIGMOID
+        | JUDGING
         | {
             "--per_class=0": "per_class is (0,)",
             "--per_class=13": "toy.npz has 12 training samples of class",
@@ -161,6 +169,7 @@ LINES = [
             "--loss_coefficient=0": "loss_coefficient is 0; it must be above 0",
             "--loss_coefficient=1 --solver=layerwise": "solver is layerwise, which is for half the squared error",
         },
+        figures=("smalldata", "confusion"),
         network=network,
         longer=LONGER,
         seeds="--seeds",
@@ -418,7 +427,7 @@ LINES = [
             "--T=3",
         ),
         data=tiny_maps,
-        figures=("cnn",),
+        figures=("cnn", "confusion"),
         arrays=False,
         network=convolutions,
         part={"rule": "ipc", "rate": 0.01, "seed": 2},
@@ -426,7 +435,9 @@ LINES = [
         longer=(("--epochs=1",), ("--epochs=3",)),
         columns=ERRORS,
         wrong=EPOCHS
+        | JUDGING
         | {
+            "--batches=0": "batches is 0; it must be at least 1",
             "--rules=ipc,pc": "rules is ('ipc', 'pc'); it must hold different ones of ipc, repeated_bp, bp_published",
             "--solver=anderson": "solver is anderson, which only pc has, but rules are ipc, bp_published",
             "--channels=0": "channels is (0,)",

@@ -102,12 +102,12 @@ def test_the_best_epoch_by_the_validation_set_is_tested_once(toy, more):
     trained, dataset = plastic.load(folder), data.load(toy, validation=0.25)
     for (x, labels), expected in ((dataset.validation, found.min(axis=1)), (dataset.test, arrays["test_error"])):
         outputs = trained.predict(x).reshape(len(replicas), len(x), -1)
-        np.testing.assert_allclose(100 * np.mean(outputs.argmax(axis=-1) != labels, axis=-1), expected, rtol=1e-5)
+        np.testing.assert_allclose(np.mean(outputs.argmax(axis=-1) != labels, axis=-1), expected, rtol=1e-5)
     methods = sorted({row["method"] for row in rows})
     for line, method in zip(lines, methods, strict=True):
         mine = [k for k in replicas if rows[k]["method"] == method]
         epochs = ", ".join(str(best[k]) for k in mine)
-        assert line.startswith(f"{method}: test error {arrays['test_error'][mine].mean():.2f} %, training error ")
+        assert line.startswith(f"{method}: test error {100 * arrays['test_error'][mine].mean():.2f} %, training error ")
         assert line.endswith(f", tested once, at the best epoch by the validation set ({epochs})")
 
 
@@ -133,7 +133,7 @@ def test_every_method_on_every_network(toy, network, method):
     ]
     assert [tuple(row[k] for k in ("step", "epoch", "replica", "seed", "method")) for row in rows] == clock
     for row in rows[len(methods) * len(seeds) :]:
-        assert 0 <= float(row["test_error"]) <= 100 and 0 <= float(row["train_error"]) <= 100
+        assert 0 <= float(row["test_error"]) <= 1 and 0 <= float(row["train_error"]) <= 1
         assert 0 < float(row["test_loss"]) < 10 and 0 < float(row["train_loss"]) < 10
     assert run.config["status"] == "finished" and (run.family, run.experiment) == ("ep", "train")
     assert lines == [summary(rows, name) for name in methods]
@@ -232,7 +232,7 @@ def summary(rows, method):
     """What the command must print of a method: means over its seeds at each evaluation."""
     steps = dict.fromkeys(row["step"] for row in rows)
     test, training = (
-        [np.mean(column(rows, name, step=step, method=method)) for step in steps]
+        [100 * np.mean(column(rows, name, step=step, method=method)) for step in steps]
         for name in ("test_error", "train_error")
     )
     return f"{method}: test error {test[-1]:.2f} % (best {min(test):.2f} %), training error {training[-1]:.2f} %"
@@ -247,7 +247,7 @@ def assert_predictions_give_the_metrics(folder, toy, last):
     classes = runs.Run(folder).options["size_tab"][0]
     assert outputs.shape == (*(len(last),) * (len(last) > 1), N_TEST, classes)
     for row, replica in zip(last, outputs.reshape(len(last), N_TEST, classes), strict=True):
-        assert float(row["test_error"]) == pytest.approx(100 * np.mean(replica.argmax(axis=-1) != labels), abs=1e-4)
+        assert float(row["test_error"]) == pytest.approx(np.mean(replica.argmax(axis=-1) != labels), abs=1e-6)
         if runs.Run(folder).options["loss"] == "cel":
             loss = -np.log(replica[np.arange(N_TEST), labels]).mean()
         else:
@@ -276,8 +276,8 @@ def test_both_methods_learn(toy, words):
     rows = table(command(f"--dataset={toy}", words, "--benchmark")[0])
     for method in ("BPTT", "EP"):
         test, training = (column(rows, f"{name}_error", method=method) for name in ("test", "train"))
-        assert test[0] > 40 and min(test) < 5 and test[-1] < 15, method  # chance is 75 %
-        assert training[-1] < 15, method
+        assert test[0] > 0.4 and min(test) < 0.05 and test[-1] < 0.15, method  # chance is .75
+        assert training[-1] < 0.15, method
         assert column(rows, "test_loss", method=method)[-1] < 0.5 * column(rows, "test_loss", method=method)[0]
 
 
@@ -411,7 +411,7 @@ def test_the_training_error_is_that_of_each_batch_before_its_update(toy, method,
 
     def tested():
         _, output = rules.bptt(network, x_test, one_hot(test_labels, 4), T=8, steps=1)
-        return 100 * np.mean(output.argmax(axis=1) != test_labels), np.sum((output - one_hot(test_labels, 4)) ** 2) / 50
+        return np.mean(output.argmax(axis=1) != test_labels), np.sum((output - one_hot(test_labels, 4)) ** 2) / 50
 
     rows = [(0, *tested())]
     wrong, loss, samples = 0, 0.0, 0
@@ -429,7 +429,7 @@ def test_the_training_error_is_that_of_each_batch_before_its_update(toy, method,
         samples += 20
         optimizer.step(network.parameters, grads, {})
         if step % every == 0 or step == 6:
-            rows.append((step, *tested(), 100 * wrong / samples, loss / samples))
+            rows.append((step, *tested(), wrong / samples, loss / samples))
             wrong, loss, samples = 0, 0.0, 0
     for row, (step, error, test_loss, *online) in zip(table(folder), rows, strict=True):
         assert int(row["step"]) == step
@@ -501,6 +501,8 @@ def test_the_folder_of_a_training_run(toy, words):
             curves = [column(rows, name, method=method, seed=s) for s in sorted({row["seed"] for row in rows})]
             np.testing.assert_array_equal(arrays.pop(f"{name}/{method}"), curves)
     assert arrays == {}
+    last = float(rows[-1]["test_error"])  # a fraction, which the figure has in per cent
+    assert 0 < last < 1 and any(line.get_ydata()[-1] == pytest.approx(100 * last) for line in drawn(folder)[-1].lines)
     config = json.loads((folder / "config.json").read_text())
     assert config["options"].keys() - {"input_shape"} == COMMANDS["train"].experiment.defaults.keys() - {"dry_run"}
     assert config["options"]["size_tab"] == [4, 8, 100]

@@ -10,6 +10,7 @@ from plastic import parameters, xp
 from plastic.eprop import (
     LSTMNetwork,
     Neurons,
+    RNNNetwork,
     SpikingNetwork,
     bidirectional,
     bptt_gradients,
@@ -37,6 +38,11 @@ def lstm_cells(rng, n_in, lead=()):
         kernel=Affine(draw(rng, *lead, n_in + N, 4 * N, scale=0.6), draw(rng, *lead, 1, 4 * N, scale=0.3)),
         w=tuple(draw(rng, *lead, 1, N, scale=0.5) for _ in range(3)),
     )
+
+
+def tanh_units(rng, n_in, lead=()):
+    kernel = Affine(draw(rng, *lead, n_in + N, N, scale=0.6), draw(rng, *lead, 1, N, scale=0.3))
+    return bidirectional.cells(kernel=kernel, gates=False)
 
 
 def spiking_cells(rng, n_in, lead=()):
@@ -75,8 +81,9 @@ def precise():
 @pytest.mark.parametrize(
     "constants", [{}, {"steps": 2, "kappa": 0.6}, {"steps": 2, "kappa": 0.6, "filter_first": True}], ids=str
 )
-def test_bptt_is_the_gradient_by_finite_differences(constants, all_layers, dropped):
-    net, x, labels = make(layers=2, all_layers=all_layers, **constants)
+@pytest.mark.parametrize("kind", [lstm_cells, tanh_units])
+def test_bptt_is_the_gradient_by_finite_differences(kind, constants, all_layers, dropped):
+    net, x, labels = make(kind, layers=2, all_layers=all_layers, **constants)
     masks = bidirectional.dropout(net, F, BATCH, 0.7, np.random.default_rng(1)) if dropped else None
     record = bidirectional.simulate(net, x, masks)
     grads = dict(parameters.leaves(bidirectional.bptt(net, record, error_of(record, labels)[1])))
@@ -98,6 +105,8 @@ def test_bptt_is_the_gradient_by_finite_differences(constants, all_layers, dropp
 def of_one_direction(net, k):
     """The network of one direction with its rows of the readout, without bias."""
     cells, W = net.layers[0][k], net.readout.W[k * N : (k + 1) * N]
+    if isinstance(cells, RNNNetwork):
+        return RNNNetwork(cells.kernel, Affine(W))
     if isinstance(cells, LSTMNetwork):
         return LSTMNetwork(cells.kernel, Affine(W), cells.w_i, cells.w_f, cells.w_o)
     return SpikingNetwork(cells.W_in, cells.W_rec, W, cells.neurons, kappa=0.0, g_out=1.0)
@@ -105,7 +114,7 @@ def of_one_direction(net, k):
 
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "random"])
 @pytest.mark.parametrize("rule", ["eprop", "bptt"])
-@pytest.mark.parametrize("kind", [lstm_cells, spiking_cells])
+@pytest.mark.parametrize("kind", [lstm_cells, tanh_units, spiking_cells])
 def test_one_layer_is_two_networks_whose_outputs_are_summed(kind, rule, symmetric):
     net, x, labels = make(kind)
     record = bidirectional.simulate(net, x)
@@ -129,7 +138,7 @@ def test_one_layer_is_two_networks_whose_outputs_are_summed(kind, rule, symmetri
     for k, name in enumerate(("forward", "backward")):
         found = grads["layers"][0][name]
         close(found, {path: both[k][path] for path in found})
-    W_out = [each["readout"].W if kind is lstm_cells else each["W_out"] for each in both]
+    W_out = [each["W_out"] if kind is spiking_cells else each["readout"].W for each in both]
     close(grads["readout"], Affine(np.concatenate(W_out), err.sum(axis=(0, 1))[None]))
 
 
@@ -212,7 +221,7 @@ def test_eprop_of_lstm_layers_stops_at_their_inputs_as_published():
     close(published["layers"][0], bidirectional.eprop(alone, bidirectional.simulate(alone, x), err)["layers"][0])
 
 
-@pytest.mark.parametrize("kind", [lstm_cells, spiking_cells])
+@pytest.mark.parametrize("kind", [lstm_cells, tanh_units, spiking_cells])
 def test_replicas_are_like_networks_of_their_own(kind):
     net, x, labels = make(kind, layers=2, lead=(2,), steps=2, kappa=0.5)
     record = bidirectional.simulate(net, x)
@@ -264,7 +273,7 @@ MISUSE = {
     ),
     "a regulariser": (
         lambda net, x, err: bidirectional.bptt(net, bidirectional.simulate(net, x), err, [(0, 0)] * 2),
-        "LSTM cells have none",
+        "a regulariser sees spikes",
     ),
     "masks of another length": (
         lambda net, x, err: bidirectional.simulate(
@@ -297,7 +306,7 @@ def test_misuse_is_told(misuse):
         call(net, x, err)
 
 
-@pytest.mark.parametrize("kind", [lstm_cells, spiking_cells])
+@pytest.mark.parametrize("kind", [lstm_cells, tanh_units, spiking_cells])
 def test_every_backend_finds_the_same(backend, kind):
     def found():
         net, x, labels = make(kind, layers=2, steps=2, kappa=0.5, filter_first=True)

@@ -20,7 +20,7 @@ networks = pytest.mark.parametrize("name", eprop.NETWORKS)
 
 def make(name, seed=0, **constants):
     """Networks that spike, in a few steps."""
-    short = {} if name == "lstm" else {"tau_v": 5.0, "tau_out": 5.0, "n_ref": 2}
+    short = {} if name in ("lstm", "rnn") else {"tau_v": 5.0, "tau_out": 5.0, "n_ref": 2}
     return eprop.NETWORKS[name](SIZES, np.random.default_rng(seed), **(short | constants))
 
 
@@ -83,8 +83,8 @@ def test_the_strength_of_the_adaptation_and_the_number_of_its_neurons():
 def test_reprs_are_of_one_line():
     generators = [np.random.default_rng(seed) for seed in (0, 1)]
     net, cells = eprop.lsnn(SIZES, generators), eprop.lstm(SIZES, generators, peepholes=True)
-    x = np.ones((T, BATCH, 5), bool)
-    record, other = eprop.simulate(net, x), eprop.simulate(cells, x)
+    x, units = np.ones((T, BATCH, 5), bool), eprop.rnn(SIZES, generators)
+    record, other, third = (eprop.simulate(each, x) for each in (net, cells, units))
     assert repr(net) == "SpikingNetwork 5-6-3, 3 adaptive, theta 0.6, n_ref 5, 2 replicas"
     assert repr(cells) == "LSTMNetwork 5-6-3, peepholes, 2 replicas"
     assert repr(net.neurons) == "Neurons alpha 0.9512, theta 0.6, rho 0.9995, beta (1, 6), gamma 0.3, n_ref 5"
@@ -92,6 +92,12 @@ def test_reprs_are_of_one_line():
     assert repr(record.state) == "SpikingState of 6 neurons, batch 4, 2 replicas"
     assert repr(other) == "LSTMRecord 5-6-3, T 12, batch 4, 2 replicas"
     assert repr(other.state) == "LSTMState of 6 cells, batch 4, 2 replicas"
+    found = [repr(units), repr(third), repr(third.state)]
+    assert found == [
+        "RNNNetwork 5-6-3, 2 replicas",
+        "RNNRecord 5-6-3, T 12, batch 4, 2 replicas",
+        "RNNState of 6 units, batch 4, 2 replicas",
+    ]
     assert repr(next(eprop.eligibility_traces(net, record))) == "Traces of 11 x 6 synapses, batch 4, 2 replicas"
 
 
@@ -179,7 +185,7 @@ def test_the_readout_has_the_gradient_of_the_loss(name):
     for loss, target in ((signals.regression, y), (functools.partial(signals.classification, window=5), [0, 2, 1, 1])):
         target = np.asarray(target)
         grads, _ = eprop.eprop(net, x, target, loss=loss)
-        readout, gradient = (net.W_out, grads["W_out"]) if name != "lstm" else (net.readout, grads["readout"])
+        readout, gradient = (net.W_out, grads["W_out"]) if "W_out" in grads else (net.readout, grads["readout"])
         error = check.gradient(lambda tree, t=target, f=loss: f(eprop.predict(net, x), t)[0], readout, gradient)
         assert error
 
@@ -214,7 +220,7 @@ def test_input_of_nothing_raises_nothing_under_a_strict_errstate(precision, name
         record = eprop.simulate(net, x)
         for gradients in (eprop.eprop_gradients, eprop.online_gradients, eprop.bptt_gradients):
             gradients(net, record, y + 1e-30)
-        if name != "lstm":
+        if isinstance(net, SpikingNetwork):
             for _ in eprop.eligibility_traces(net, record):
                 pass
             eprop.factorised_gradients(net, record, eprop.ideal_learning_signals(net, record, y + 1e-30))
@@ -405,7 +411,7 @@ def test_misuse_of_loss_regulariser_and_feedback_is_told(backend):
             ("loss", {"loss": "mse"}),
             ("loss", {"loss": lambda output, y: output - y}),
             ("err", {"loss": softmax_of_first_step}),
-            ("regulariser", {"regulariser": 3.0 if name != "lstm" else signals.rates}),
+            ("regulariser", {"regulariser": 3.0 if isinstance(net, SpikingNetwork) else signals.rates}),
             ("regulariser", {"regulariser": signals.rates}),
         ]
         feedbacks = [B.T, B[0], "symmetric", B.astype("float32"), xp.stack([B] * 2), 1.0]

@@ -19,7 +19,8 @@ from plastic.eprop import (
     simulate,
     traces_after,
 )
-from plastic.eprop.lstm_cells.sweep import learning_signals, sweep
+from plastic.eprop.lstm_cells.sweep import sweep
+from plastic.eprop.sequences import learning_signals
 from plastic.errors import PlasticError
 from plastic.functions import logistic, softmax_cross_entropy
 from plastic.parameters import Affine

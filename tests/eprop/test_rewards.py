@@ -31,6 +31,15 @@ def test_returns_by_hand(backend):
     np.testing.assert_allclose(xp.asnumpy(R), [[3.0, 1.0], [4.0, 2.0], [8.0, 0.0]])
 
 
+def test_returns_end_with_an_episode(backend):
+    R = rewards.returns(
+        xp.asarray([[1.0], [2.0], [4.0]]), 0.5, last=xp.asarray([8.0]), done=xp.asarray([[0.0], [1.0], [0.0]])
+    )
+    np.testing.assert_allclose(xp.asnumpy(R), [[2.0], [2.0], [8.0]])
+    with pytest.raises(PlasticError, match="done has shape"):
+        rewards.returns(xp.asarray([[1.0]]), 0.5, done=xp.asarray([1.0]))
+
+
 def drawn(rng, lead=(), T=7, batch=3, n_actions=3):
     """Output, actions, returns, and weights, of steps 1, 3, 5."""
     S = (*lead, 3, batch)

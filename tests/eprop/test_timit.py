@@ -17,7 +17,7 @@ from plastic.eprop.experiments.timit_options import DEFAULTS, Cells, Learning, R
 from plastic.errors import PlasticError
 
 N_IN, N_OUT = 3, 5
-SMALL = {"lsnn": {"n_regular": 4, "n_adaptive": 3}, "lstm": {"n_neuron": 6}}
+SMALL = {"lsnn": {"n_regular": 4, "n_adaptive": 3}, "lstm": {"n_neuron": 6}, "rnn": {"n_neuron": 6}}
 
 
 def told(task="framewise", model="lsnn", eprop="none", clean=False, **given):
@@ -77,6 +77,7 @@ def test_the_neurons_have_the_published_constants_in_our_units():
     [
         ("framewise", "lsnn", "123-(400+400)-62, SpikingNetwork, 5 steps a frame", (800, True, False)),
         ("framewise", "lstm", "123-(200+200)-62, LSTMNetwork", (400, True, False)),
+        ("framewise", "rnn", "123-(200+200)-62, RNNNetwork", (400, True, False)),
         ("ctc", "lsnn", "123-(800+800)-(800+800)-(800+800)-62, SpikingNetwork, 5 steps a frame", (1600, False, True)),
         ("ctc", "lstm", "123-(250+250)-(250+250)-(250+250)-62, LSTMNetwork", (500, False, True)),
     ],
@@ -93,8 +94,8 @@ def test_the_defaults_are_the_published_networks(task, model, shown, readout):
         assert_allclose(xp.asnumpy(cells.W_in).std(), 123**-0.5, rtol=0.02)
         assert_allclose(xp.asnumpy(cells.W_rec).std(), cells.sizes[1] ** -0.5, rtol=0.02)
     else:
-        assert net.kappa == 0 and (cells.w_i is not None) == (task == "ctc")
-        largest = 0.1 if task == "ctc" else np.sqrt(6 / (123 + 5 * 200))
+        assert net.kappa == 0 and (getattr(cells, "w_i", None) is not None) == (task == "ctc")
+        largest = 0.1 if task == "ctc" else np.sqrt(6 / (123 + {"lstm": 5, "rnn": 2}[model] * 200))
         assert 0.99 * largest < np.abs(xp.asnumpy(cells.kernel.W)).max() <= largest and not cells.kernel.b.any()
     assert_allclose(xp.asnumpy(net.readout.W).std(), readout[0] ** -0.5, rtol=0.02)
 
@@ -170,7 +171,7 @@ def test_noise_begins_when_it_is_told_to():
 
 
 @pytest.mark.parametrize("eprop", ["none", "symmetric", "random", "adaptive"])
-@pytest.mark.parametrize("model", ["lsnn", "lstm"])
+@pytest.mark.parametrize("model", ["lsnn", "lstm", "rnn"])
 def test_a_step_goes_down_the_gradient_of_loss_rates_and_weights(model, eprop):
     """With plain gradient descent the change is -lr (g + 2 l2 p), and then, if adaptive, the decay of W and B."""
     xp.use(dtype="float64")
@@ -181,7 +182,7 @@ def test_a_step_goes_down_the_gradient_of_loss_rates_and_weights(model, eprop):
     )  # fmt: skip
     batch, before = source.next(), copied(learner.parameters)
     record = bidirectional.simulate(learner.network, xp.asarray(batch.x))
-    padding = model == "lstm"
+    padding = model != "lsnn"
     loss, err = signals.framewise(record.output, xp.asarray(batch.labels), batch.lengths, padding=padding)
     R = [tuple(signals.rate_penalty(z, 0.02, 5.0)[1] for z in pair) for pair in record.spikes] if more else None
     if eprop == "none":
@@ -191,7 +192,7 @@ def test_a_step_goes_down_the_gradient_of_loss_rates_and_weights(model, eprop):
     grads = dict(parameters.leaves(grads))
     if eprop == "adaptive":
         grads["B"] = grads["readout/W"]
-    if eprop == "random" and model == "lstm":
+    if eprop == "random" and model != "lsnn":
         grads["B"] = np.zeros_like(before["B"])  # the quirk: l2 alone changes it
     assert learner.step(batch, 1) == loss
     assert before.keys() <= grads.keys()
@@ -200,7 +201,7 @@ def test_a_step_goes_down_the_gradient_of_loss_rates_and_weights(model, eprop):
         if eprop == "adaptive" and path in ("B", "readout/W"):
             expected = expected * 0.8
         assert_allclose(leaf, expected, rtol=1e-10, atol=1e-14, err_msg=path)
-    assert ("B" in before) == (eprop == "adaptive" or (eprop, model) == ("random", "lstm"))
+    assert ("B" in before) == (eprop == "adaptive" or (eprop == "random" and model != "lsnn"))
     assert_allclose(learner.last()["loss"], loss)
 
 
@@ -313,9 +314,15 @@ def test_every_model_learns_what_is_easy(task, model):
 def test_options_of_another_model_or_task_are_refused():
     for given, named in (
         (("framewise", "lstm", "none", False, Cells(tau_a=3.0)), "tau_a is 3.0"),
+        (("framewise", "rnn", "none", False, Cells(peephole=True)), "peephole is True"),
         (("framewise", "lsnn", "none", False, Cells(n_neuron=3)), "n_neuron is 3"),
         (("ctc", "lsnn", "none", False, Learning(truncT=3)), "truncT is 3"),
         (("framewise", "lsnn", "none", False, Learning(noise_epoch_start=3)), "noise_epoch_start is 3"),
     ):
         with pytest.raises(PlasticError, match=f"{named}.* has no such option"):
             settled(*given, *[kind() for kind in (Cells, Readout, Learning) if not isinstance(given[4], kind)])
+
+
+def test_a_model_that_a_task_has_not_is_refused():
+    with pytest.raises(PlasticError, match="model is rnn, but --task=ctc takes lsnn or lstm"):
+        settled("ctc", "rnn", "none", False, Cells(), Readout(), Learning())

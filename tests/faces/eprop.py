@@ -86,9 +86,14 @@ CASES = [
         constants=constants,
         time=True,
         spikes=True,
-        misuse=MISUSE,
+        misuse=MISUSE if network != "rnn" else {k: v for k, v in MISUSE.items() if k != "traces of another batch"},
     )
-    for network, constants in (("lif", SPIKING), ("lsnn", SPIKING | {"tau_a": 20.0}), ("lstm", {"peepholes": True}))
+    for network, constants in (
+        ("lif", SPIKING),
+        ("lsnn", SPIKING | {"tau_a": 20.0}),
+        ("lstm", {"peepholes": True}),
+        ("rnn", {}),
+    )
 ] + [
     Case(
         eprop,

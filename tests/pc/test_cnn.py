@@ -1,13 +1,17 @@
 """Convolutional networks with several updates from a batch, against the rules taken one by one."""
 
+import command_lines
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from plastic import xp
+import plastic
+from plastic import data, runs, xp
+from plastic.functions import classification_error
 from plastic.optimizers import Adam
 from plastic.pc import State, convolutional, predict, repeated_bp, step
-from plastic.pc.experiments import cnn
+from plastic.pc.__main__ import COMMANDS
+from plastic.pc.experiments import cnn, images
 from plastic.pc.experiments.options import Inference
 
 
@@ -61,11 +65,36 @@ def test_outputs_that_are_all_silent_count_as_errors_where_they_are_rectified(ba
     x, _ = batch
     y = np.tile([1.0, 0, 0, 0], (5, 1))
     assert np.all(predict(net, x) < 0)
-    assert cnn.errors(net, "repeated_bp", x, y)["test_error"].tolist() == [0]
-    assert cnn.errors(net, "bp_published", x, y)["test_error"].tolist() == [1]
+    assert images.classified(cnn.output_of(net, "repeated_bp", x), y)["error"] == 0
+    assert images.classified(cnn.output_of(net, "bp_published", x), y)["error"] == 1
 
 
-def test_both_halves_make_the_whole(batch):
-    net, (x, y) = network(), batch
-    found = cnn.errors(net, "ipc", x, y)
-    assert_allclose(found["test_error"], (2 * found["validation_error"] + 3 * found["held_out_error"]) / 5)
+def test_rates_and_epochs_are_judged_by_the_validation_set_and_the_test_is_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    y = {"train": np.repeat(np.arange(3), 8), "test": np.repeat(np.arange(3), 4)}
+    prototypes = rng.random((3, 6, 6))
+    x = {split: prototypes[each] + 0.6 * rng.random((len(each), 6, 6)) for split, each in y.items()}
+    np.savez("maps.npz", **{f"x_{k}": v for k, v in x.items()}, **{f"y_{k}": v for k, v in y.items()})
+    line = (
+        "cnn --dataset=maps.npz --validation=0.25 --epochs=3 --batches=2 --batch_size=5 --channels=2 --hidden=4 --T=2"
+    )
+    words = f"{line} --rates=0.003,0.05 --seeds=1,2 --rules=ipc,bp_published --dtype=float64 --no_plot".split()
+    *lines, folder = command_lines.printed(COMMANDS, words, "plastic.pc")
+    run = runs.Run(folder.removeprefix("run folder "))
+    table, arrays = {name: np.array(each) for name, each in run.metrics().items()}, run.arrays()
+    assert "validation_error" in table and "test_error" not in table
+    assert set(table["step"]) == {0, 2, 4, 6}
+    sets, kept = data.load("maps.npz", dtype="float64", validation=0.25), {}
+    for index, part in enumerate(run.config["parts"]):
+        rows = np.all([table[column] == value for column, value in part.items()], axis=0)
+        errors = table["validation_error"][rows]
+        assert arrays[f"{index}/best_epoch"] == errors.argmin()
+        outputs = plastic.load(run.folder, part=part).predict(sets.test[0])
+        outputs = np.maximum(outputs, 0) if part["rule"] == "bp_published" else outputs
+        assert_allclose(arrays[f"{index}/test_error"], classification_error(outputs, np.eye(3)[sets.test[1]]))
+        kept.setdefault((part["rule"], part["rate"]), []).append((errors[1:].min(), arrays[f"{index}/test_error"][0]))
+    for rule, line in zip(("ipc", "bp_published"), lines, strict=True):
+        rate = min((0.003, 0.05), key=lambda rate: np.mean([each for each, _ in kept[rule, rate]]))
+        least, test = np.mean(kept[rule, rate], axis=0)
+        assert f"least validation error {least:.4f}" in line and f"at rate {rate:g}; test error {test:.4f} (" in line

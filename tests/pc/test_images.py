@@ -18,7 +18,7 @@ from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
 from plastic.pc import Network, predict, rules
 from plastic.pc.__main__ import COMMANDS
-from plastic.pc.experiments import best_rate, drift, forgetting, images, learning, options, replicas
+from plastic.pc.experiments import best_rate, drift, figures, forgetting, images, learning, options, replicas
 from plastic.pc.experiments.passes import Passes
 
 TINY = "--epochs=2 --seeds=3,5 --rates=0.05,0.01 --T=5 --dtype=float64 --dataset=tiny.npz"
@@ -287,10 +287,9 @@ def test_some_of_each_class_in_the_order_of_the_set():
     assert_array_equal(labels[only], [1])
 
 
-def test_the_first_half_of_a_set_is_for_choosing_and_the_second_for_reporting(monkeypatch):
-    monkeypatch.setattr(images, "errors", lambda net, x, y: np.mean(x, axis=-2)[..., 0])
+def test_the_first_half_of_a_set_is_for_choosing_and_the_second_for_reporting():
     x = np.array([1.0, 0, 0, 0, 1])[:, None]
-    found = images.halves(None, x, x)
+    found = images.halves(lambda x, y: {"error": np.mean(x, axis=-2)[..., 0]}, x, x)
     assert_allclose([found["validation_error"], found["held_out_error"], found["test_error"]], [1 / 2, 1 / 3, 2 / 5])
 
 
@@ -301,7 +300,7 @@ def test_errors_are_means_over_chunks(monkeypatch):
     x, labels = found.test
     y = images.targets(labels[None])
     expected = np.mean(predict(net, x).argmax(axis=-1) != labels, axis=-1)
-    assert_allclose(images.errors(net, x[None, None], y), expected, rtol=1e-12)
+    assert_allclose(images.errors(net, x[None, None], y)["error"], expected, rtol=1e-12)
 
 
 def test_a_set_of_other_than_ten_classes_is_refused(tmp_path):
@@ -723,3 +722,96 @@ def test_the_interval_between_tasks_and_the_split_of_their_errors():
     assert rates.tolist() == [0.1]
     assert_allclose(errors["resuming"][0, 0], [0.01, 0.02, 0.3, 0.4, 0.05, 0.06])
     assert_allclose(errors["forgetting"][0, 0], [0.1, 0.2, 0.03, 0.04, 0.5, 0.6])
+
+
+# --validation
+
+_SEARCH = "--seeds=3,5 --T=9 --gamma=0.3 --dataset=tiny.npz --dtype=float64 --validation=0.25"
+JUDGED = {
+    "smalldata": f"smalldata --per_class=6 --epochs=120 --rates=0.007,0.01 --no_same_test {_SEARCH}",
+    "depth": f"depth --depths=1,2 --per_class=6 --epochs=40 --rates=0.01,0.02 {_SEARCH}",
+    "online": f"online --batch_sizes=1,2 --batches=80 --epochs=12 --rates=0.1,0.2 {_SEARCH}",
+}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+def test_rates_and_epochs_are_judged_by_the_validation_set_and_the_test_is_once(name):
+    folder, lines = command(JUDGED[name])
+    run, sets = runs.Run(folder), data.load("tiny.npz", dtype="float64", validation=0.25)
+    table = {column: np.array(values) for column, values in run.metrics().items()}
+    assert "validation_error" in table and not {"test_error", "held_out_error"} & set(table)
+    arrays, summary = run.arrays(), "mean" if name == "depth" else "min"
+    earlier = 0
+    for index, part in enumerate(run.config["parts"]):
+        rows = np.all([table[column] == value for column, value in part.items()], axis=0)
+        errors = table["validation_error"][rows].reshape(-1, 2, 2)  # epochs, seeds, rates
+        best = errors.reshape(-1, 4).argmin(axis=0)
+        earlier += np.sum(best < len(errors) - 1)
+        assert_array_equal(arrays[f"{index}/best_epoch"], best)
+        trained = plastic.load(folder, part=part)
+        for split, expected in (("validation", errors.min(axis=0)), ("test", arrays[f"{index}/test_error"])):
+            x, labels = getattr(sets, split)
+            assert_allclose(np.mean(trained.predict(x).argmax(-1) != labels, axis=-1), np.reshape(expected, (2, -1)))
+        shares = np.trace(arrays[f"{index}/test_confusion"], axis1=1, axis2=2)
+        assert_allclose(1 - shares, arrays[f"{index}/test_error"], atol=1e-12)
+        scores = getattr(np, summary)(errors[1:], axis=0).mean(axis=0)
+        rate = table["rate"][rows][: len(scores)][scores.argmin()]
+        tested = arrays[f"{index}/test_error"].reshape(2, -1)[:, scores.argmin()].mean()
+        (line,) = [each for each in lines if f"{each.split(':')[0]}:" == f"{_name(part)}:" and f": {summary} " in each]
+        assert f"{summary} validation error {scores.min():.3f} (rate {rate:g}" in line
+        assert line.endswith(f"; test error {tested:.3f} once, at the best epochs")
+        assert scores.min() < 0.89  # it learns
+    assert earlier  # the last epoch is not always the best
+
+
+def _name(part):
+    axes = "".join(f"{axis} {value:g}, " for axis, value in part.items() if axis != "rule")
+    return axes + learning.NAMES[part["rule"]]
+
+
+def test_what_is_held_out_is_not_trained_on():
+    line = JUDGED["smalldata"]
+    first, _ = command(line)
+    arrays = dict(np.load("tiny.npz"))
+    for label in range(10):
+        arrays["x_train"][np.flatnonzero(arrays["y_train"] == label)[-3:]] *= 0.5
+    np.savez("tiny.npz", **arrays)
+    second, _ = command(f"{line} --name=other")
+    for one, other in zip(*(runs.Run(folder).parts(runs.Run(folder).config["parts"]) for folder in (first, second)),
+                          strict=True):  # fmt: skip
+        kept, others = one.read_checkpoint()[0], other.read_checkpoint()[0]
+        assert_array_equal(kept["layers/0/W"], others["layers/0/W"])
+    assert metrics(first)["validation_error"] != metrics(second)["validation_error"]
+
+
+def test_the_best_epochs_survive_a_resume_and_an_extension():
+    whole, said = command(JUDGED["smalldata"])
+    short, _ = command(JUDGED["smalldata"].replace("--epochs=120", "--epochs=60"))
+    again, lines = command(f"smalldata --resume={short} --epochs=120")
+    assert again == short and lines == said
+    kept, others = (runs.Run(folder).arrays() for folder in (whole, short))
+    assert kept.keys() == others.keys() and all(np.array_equal(kept[name], others[name]) for name in kept)
+    written = (whole / "arrays.h5").stat().st_mtime_ns
+    assert command(f"smalldata --resume={whole}")[1] == said
+    assert (whole / "arrays.h5").stat().st_mtime_ns == written  # nothing new is written of parts that were finished
+
+
+@pytest.mark.parametrize("how", ["", " --validation=0.25"])
+def test_the_confusion_is_that_of_the_best_rate(how):
+    """In the figure: a panel for each rule, of the last evaluation or of the test at the best epochs; 100 % a row."""
+    folder, _ = command(LINES["smalldata"].replace("--per_class=3,6", "--per_class=6") + how)
+    run = runs.Run(folder)
+    figure = figures.confusion([run])
+    panels = [axis for axis in figure.axes if axis.get_images() and axis.get_title()]
+    assert [axis.get_title().split(",")[0] for axis in panels] == ["PC", "BP"]
+    measure = "validation_error" if how else "test_error"
+    for index, (axis, part) in enumerate(zip(panels, run.config["parts"], strict=True)):
+        rate = best_rate.best(run.metrics(), "min", measure, measure, **part)["rate"]
+        assert axis.get_title().endswith(f"rate {rate:g}")
+        if how:
+            stored = run.arrays()[f"{index}/test_confusion"]
+        else:
+            stored = list(run.parts(run.config["parts"]))[index].read_checkpoint()[0]["confusion"]
+        mean = stored.reshape(2, 2, 10, 10)[:, (0.05, 0.01).index(rate)].mean(axis=0)
+        shown = np.asarray(axis.get_images()[0].get_array())
+        assert_allclose(shown, 100 * mean / mean.sum(axis=1, keepdims=True))

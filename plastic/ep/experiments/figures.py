@@ -33,7 +33,7 @@ def errors(runs):
             (judged,) = values.keys() - {"train_error"}
             label = judged.removesuffix("_error")
             curves = {f"{name}training (running)": values["train_error"], f"{name}{label}": values[judged]}
-            plotting.curves(axis, epochs, curves, start=2 * number)
+            plotting.curves(axis, epochs, {label: 100 * each for label, each in curves.items()}, start=2 * number)
         axis.set(xlabel="epoch", ylabel="error (%)", title=method)
         if any(np.nanmax(each, initial=0.0) > 0 for _, _, values in drawn for each in values.values()):
             plotting.log_scale(axis, "y")

@@ -193,25 +193,25 @@ def _source(samples, outputs, batch_size, generators, random_sign):
 
 
 def _measured(network, samples, phases, chunk, train):
-    """Return the columns of metrics.csv: error in per cent and loss on the judging set, and in training by the tally.
+    """Return the columns of metrics.csv: error and loss on the judging set, and in training by the tally.
 
     The residual is the largest change of a state in one more free step, over that set. With the confusion matrix there.
     """
     residuals: list[Array] = []
     name, judged = samples.judged
     found = classifier.means(functools.partial(_measure, network, phases, residuals), *judged, chunk=chunk)
-    running = {"error": 100 * train["errors"], "loss": train["loss"]}
+    running = {"error": train["errors"], "loss": train["loss"]}
     sets = {name: found, "train": running}
     columns = {f"{each}_{measured}": sets[each][measured] for measured in ("error", "loss") for each in sets}
     return columns | {"residual": xp.max(xp.stack(residuals), axis=0), f"{name}_confusion": found["confusion"]}
 
 
 def _measure(network, phases, residuals, x, labels):
-    """Return error in per cent, loss and confusion matrix of samples; add the residual of the free phase to a list."""
+    """Return error, loss and confusion matrix of samples; add the residual of the free phase to a list."""
     output, residual = relaxed(network, x, phases.T, **phases.ending)
     residuals.append(residual)
     wrong, loss = _scores(network, output, one_hot(labels, output.shape[-1]))
-    return {"error": 100 * (wrong / len(x)), "loss": loss, "confusion": confusion_of(output, labels)}
+    return {"error": wrong / len(x), "loss": loss, "confusion": confusion_of(output, labels)}
 
 
 def _report(method, curves, tested):
@@ -219,8 +219,9 @@ def _report(method, curves, tested):
 
     These are the last and the best, means over the seeds left.
     """
-    last = np.nanmean(curves["train_error"][:, -1])
+    last = 100 * np.nanmean(curves["train_error"][:, -1])
     if tested:
-        return f"{method}: test error {tested['test_error'].mean():.2f} %, training error {last:.2f} %{told(tested)}"
-    test = np.nanmean(curves["test_error"], axis=0)
+        test = 100 * tested["test_error"].mean()
+        return f"{method}: test error {test:.2f} %, training error {last:.2f} %{told(tested)}"
+    test = 100 * np.nanmean(curves["test_error"], axis=0)
     return f"{method}: test error {test[-1]:.2f} % (best {min(test):.2f} %), training error {last:.2f} %"

@@ -5,6 +5,7 @@ from typing import Any
 
 from plastic import require, xp
 from plastic.eprop.lstm_cells import LSTMNetwork
+from plastic.eprop.rnn_cells import RNNNetwork
 from plastic.eprop.spiking import Neurons, SpikingNetwork
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
@@ -50,7 +51,7 @@ class BidirectionalNetwork:
         if not self.layers:
             raise PlasticError("layers is empty; there must be one, (forward, backward), or more")
         kinds = {type(net) for pair in self.layers for net in pair}
-        if len(kinds) > 1 or not kinds <= {SpikingNetwork, LSTMNetwork}:
+        if len(kinds) > 1 or not kinds <= {SpikingNetwork, LSTMNetwork, RNNNetwork}:
             raise PlasticError("layers must hold networks of one kind, made by bidirectional.cells")
         below = self.layers[0][0].sizes[0]
         for number, pair in enumerate(self.layers):
@@ -118,18 +119,25 @@ class Masks:
 
 
 def cells(
-    neurons: Neurons | None = None, *, W_in: Any = None, W_rec: Any = None, kernel: Any = None, w: Any = (None,) * 3
+    neurons: Neurons | None = None,
+    *,
+    W_in: Any = None,
+    W_rec: Any = None,
+    kernel: Any = None,
+    w: Any = (None,) * 3,
+    gates: bool = True,
 ) -> Any:
-    """Return a network without readout of its own, for a layer: spiking if there are `neurons`, else of LSTM cells.
+    """Return a network without readout of its own, for a layer: spiking, of LSTM cells, or of tanh units.
 
     Args:
-        neurons: the constants of LIF and ALIF neurons.
+        neurons: the constants of LIF and ALIF neurons, for spiking cells; None for others.
         W_in, W_rec: their weights (..., n_in, n) and (..., n, n).
         kernel: of LSTM cells, W (..., n_in + n, 4 n) and b (..., 1, 4 n), an `Affine`.
         w: their peepholes w_i, w_f, w_o (..., 1, n), or None.
+        gates: False for tanh units without gates, whose kernel is W (..., n_in + n, n) and b (..., 1, n).
 
     Returns:
-        A `SpikingNetwork` or an `LSTMNetwork` with 0 outputs.
+        A `SpikingNetwork`, an `LSTMNetwork` or an `RNNNetwork` with 0 outputs.
 
     Raises:
         PlasticError: if shapes or precisions do not fit together.
@@ -141,9 +149,9 @@ def cells(
     if neurons is not None:
         none = xp.zeros((*W_rec.shape[:-1], 0), dtype=W_rec.dtype)
         return SpikingNetwork(W_in, W_rec, none, neurons, kappa=0.0, g_out=1.0)
-    n = kernel.W.shape[-1] // 4
-    none = xp.zeros((*kernel.W.shape[:-2], n, 0), dtype=kernel.W.dtype)
-    return LSTMNetwork(kernel, Affine(none), *w)
+    n = kernel.W.shape[-1] // (4 if gates else 1)
+    none = Affine(xp.zeros((*kernel.W.shape[:-2], n, 0), dtype=kernel.W.dtype))
+    return LSTMNetwork(kernel, none, *w) if gates else RNNNetwork(kernel, none)
 
 
 def _of_cells(net: Any) -> Tree:

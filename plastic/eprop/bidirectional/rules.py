@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from plastic import affine, xp
-from plastic.eprop import checks, lstm_cells, spiking
+from plastic import xp
+from plastic.eprop import checks, gradients
 from plastic.eprop.bidirectional.network import BidirectionalNetwork
 from plastic.eprop.bidirectional.simulation import BidirectionalRecord, reverse, to_steps
-from plastic.eprop.lstm_cells.sweep import learning_signals, product
+from plastic.eprop.sequences import gradient_of_map, learning_signals
 from plastic.eprop.spiking import SpikingNetwork
 from plastic.errors import PlasticError
-from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
@@ -56,7 +55,7 @@ def eprop(
         R: of spiking cells, dE/dz of a regulariser for each layer, (forward, backward), (..., 1, 1, n) each.
         feedback: B (..., m, n_out), the matrix that learning signals come down by; None is that of the readout.
         downwards: whether dE/dx of a layer is a learning signal for the layer below; by default, as published, that of
-            spiking cells is, and that of LSTM cells is not.
+            spiking cells is, and that of others is not.
 
     Returns:
         A tree like `net.parameters`, to be subtracted: sums over batch and time of what err and R ask for.
@@ -77,8 +76,7 @@ def _gradients(net, record, err, B, R, recurrent, downwards):
     checks.like("err", err, record.output)
     if len(record.layers) != len(net.layers) or record.output.shape[-1] != net.sizes[2]:
         raise PlasticError(f"record is {record}, not of this network, {net}")
-    b = None if net.readout.b is None else affine.bias_gradient(affine.rows(err))
-    readout = Affine(product(record.seen, err), b)
+    readout = gradient_of_map(record.seen, net.readout, err)
     dF = learning_signals(err, B)
     if record.masks is not None:
         dF = dF * record.masks.readout
@@ -105,13 +103,12 @@ def _of_layer(net, record, number, L, R, recurrent, to_input):
     found = []
     for k in range(2):
         cells, its, signal = net.layers[number][k], record.layers[number][k], reverse(L[k]) if k else L[k]
-        kind = spiking if isinstance(cells, SpikingNetwork) else lstm_cells
-        if R is not None:
-            if kind is lstm_cells:
-                raise PlasticError("a regulariser sees spikes, and LSTM cells have none")
+        if not isinstance(cells, SpikingNetwork):
+            checks.no_regulariser(R)
+        elif R is not None:
             checks.spike_signal("R", R[k], its.psi)
             signal = signal + R[k]
-        found.append(kind.sweep.of_cells(cells, its, signal, recurrent, to_input))
+        found.append(gradients.KINDS[type(cells)].sweep.of_cells(cells, its, signal, recurrent, to_input))
     (forward, ahead), (backward, behind) = found
     return {"forward": forward, "backward": backward}, ahead + reverse(behind) if to_input else None
 

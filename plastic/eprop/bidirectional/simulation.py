@@ -8,8 +8,8 @@ import numpy as np
 from plastic import require, xp
 from plastic.eprop import gradients
 from plastic.eprop.bidirectional.network import BidirectionalNetwork, Masks
-from plastic.eprop.lstm_cells import LSTMRecord
-from plastic.eprop.lstm_cells.simulation import affine_map
+from plastic.eprop.sequences import affine_map
+from plastic.eprop.spiking import SpikingRecord
 from plastic.eprop.spiking.filter import filtered
 from plastic.errors import PlasticError
 from plastic.types import Array
@@ -158,7 +158,7 @@ def _frames(net: BidirectionalNetwork, sent: Array) -> Array:
 
 
 def _sent(record: Any) -> Array:
-    return record.h if isinstance(record, LSTMRecord) else record.z
+    return record.z if isinstance(record, SpikingRecord) else record.h
 
 
 def _masked(x: Array, mask: Array, name: str) -> Array:

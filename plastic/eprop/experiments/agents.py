@@ -6,6 +6,7 @@ import numpy as np
 
 from plastic import xp
 from plastic.eprop import gradients, rewards
+from plastic.eprop.spiking import joined
 from plastic.functions import softmax
 
 
@@ -44,12 +45,6 @@ def play(network, game, generator):
         records.append(record)
     steps = slice(game.first - 1, None, game.move)
     return Episodes(joined(records), steps, **{name: np.stack(values) for name, values in kept.items()})
-
-
-def joined(records):
-    """Return one record of simulations that went on from one another."""
-    together = {name: xp.concatenate([getattr(each, name) for each in records]) for name in ("x", "z", "psi", "output")}
-    return dataclasses.replace(records[0], **together, state=records[-1].state)
 
 
 def learn(network, episodes, *, discount, baseline, entropy, penalty):

@@ -27,7 +27,15 @@ def restore(arrays, *, thr, dampening_factor, **_):
     return restored(arrays, _neurons(thr, dampening_factor), KAPPA)
 
 
-@runs.experiment("eprop", draw=figures.PATTERN, restore=restore, length="n_iter", readable=_READABLE, spellings=PLOT)
+@runs.experiment(
+    "eprop",
+    draw=figures.PATTERN,
+    restore=restore,
+    length="n_iter",
+    readable=_READABLE,
+    together=True,
+    spellings=PLOT,
+)
 def pattern(
     run,
     *,

@@ -22,6 +22,7 @@ from plastic.runs import Spelling
 _FRAMES = 400  # of a typical utterance
 _SPELLINGS = {
     "n_lstm": Spelling("n_neuron", int | None, None, "LSTM cells."),
+    "lstm": Spelling("model", bool, True, "lstm rather than rnn.", lambda value: "lstm" if value else "rnn"),
     "adam": Spelling("optimizer", bool, True, "adam rather than sgd.", lambda value: "adam" if value else "sgd"),
 }
 
@@ -57,7 +58,7 @@ def timit(
     run,
     *,
     task: Literal["framewise", "ctc"] = "framewise",
-    model: Literal["lsnn", "lstm"] | None = None,
+    model: Literal["lsnn", "lstm", "rnn"] | None = None,
     eprop: Literal["none", "symmetric", "random", "adaptive"] = "none",
     preproc: PREPROC = "htk",
     dataset: Literal["TIMIT", "FSDD"] | None = None,
@@ -68,7 +69,7 @@ def timit(
     readout: Readout,
     learning: Learning,
 ):
-    """Recognise speech by bidirectional layers of spiking neurons or LSTM cells (Bellec, Scherr et al. 2020, Fig. 2).
+    """Recognise speech by layers of spiking neurons, LSTM cells or tanh units (Bellec, Scherr et al. 2020, Fig. 2).
 
     The phone of every frame, or the sequence of phones by connectionist temporal classification (ctc), learned by BPTT
     unless --eprop says how the learning signals of e-prop come down. Without --timit the speech is that of the Free
@@ -77,25 +78,25 @@ def timit(
     phone, of the 39. The run folder, results/eprop/timit-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5
     and figures; it keeps the last network, and the report says the test error where that of validation was least.
 
-    Published quirks, which --clean leaves out: the loss of LSTM cells counts the padding, and l2 shrinks their random
+    Published quirks, which --clean leaves out: the loss of lstm and rnn counts the padding, and l2 shrinks their random
     feedback; e-prop of ctc has peepholes, and in layers of spiking cells goes down through their inputs; frames of
     labels are 161 samples apart, and those of the features 160; the last phone of an utterance is not asked of ctc.
 
     Args:
         task: framewise or ctc.
-        model: lsnn or lstm; by default lsnn, of ctc lstm.
+        model: lsnn, lstm, or framewise rnn, tanh units without gates; by default lsnn, of ctc lstm.
         eprop: none (BPTT), or the feedback of e-prop: symmetric, random, or adaptive (random at first, then changed as
             the readout is).
         preproc: features: mfccs (13), fbank (41), or htk (logarithms of 41), with two derivatives each.
         dataset: TIMIT, or FSDD, spoken digits; TIMIT by default where its folder is given.
         timit: the folder of your licensed copy of TIMIT (needs the extra "audio").
-        reduced_phns: whether the labels of TIMIT are the 39 phones rather than the 61; framewise, of LSTM cells.
+        reduced_phns: whether the labels of TIMIT are the 39 phones rather than the 61; framewise, of lstm and rnn.
         clean: leave the published quirks out.
     """
     model = model or ("lstm" if task == "ctc" else "lsnn")
     dataset = dataset or ("TIMIT" if timit is not None else "FSDD")
     if reduced_phns is None:
-        reduced_phns = dataset == "TIMIT" and (task, model) == ("framewise", "lstm")
+        reduced_phns = dataset == "TIMIT" and task == "framewise" and model != "lsnn"
     if dataset == "FSDD" and timit is not None:
         raise PlasticError("timit is the folder of TIMIT, but --dataset=FSDD asks for spoken digits; leave one out")
     if dataset == "FSDD" and reduced_phns:
@@ -135,12 +136,12 @@ def _train(run, corpus, told):
 
 def _expect(run, told, n_in):
     """Refuse what cannot fit the memory: weights with gradient and moments, and what a batch leaves for the rule."""
-    cells, batch, lstm = told.cells, told.learning.batch, told.model == "lstm"
+    cells, batch, spiking = told.cells, told.learning.batch, told.model == "lsnn"
     n = cells.n
     weights = 2 * (n_in + n) * n + 2 * (cells.n_layer - 1) * 3 * n * n
-    of_a_step = 2 * n * cells.n_layer * (7 if lstm else 4)
-    needed = 4 * weights * (4 if lstm else 1) + _FRAMES * cells.n_repeat * batch * of_a_step
-    sizes = {"n_neuron": n} if lstm else {"n_regular": cells.n_regular, "n_adaptive": cells.n_adaptive}
+    of_a_step = 2 * n * cells.n_layer * {"lsnn": 4, "lstm": 7, "rnn": 1}[told.model]
+    needed = 4 * weights * (4 if told.model == "lstm" else 1) + _FRAMES * cells.n_repeat * batch * of_a_step
+    sizes = {"n_regular": cells.n_regular, "n_adaptive": cells.n_adaptive} if spiking else {"n_neuron": n}
     run.expect(needed, batch=batch, n_layer=cells.n_layer, n_repeat=cells.n_repeat, **sizes)
 
 

@@ -130,7 +130,7 @@ class Learner:
         return sums / len(utterances)
 
     def _rate(self, record):
-        if self.told.model == "lstm":
+        if self.told.model != "lsnn":
             return np.nan
         rates = [xp.mean(signals.rates(z)) for pair in record.spikes for z in pair]
         return 1000 * xp.mean(xp.stack(rates))

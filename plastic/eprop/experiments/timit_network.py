@@ -17,7 +17,7 @@ def drawn(generator, n_in, n_out, told):
 
     n_in, n_out: numbers of inputs and outputs. told: what the run is told, a `Speech`.
     """
-    cells, draw = told.cells, _lstm_cells if told.model == "lstm" else _spiking_cells
+    cells, draw = told.cells, _spiking_cells if told.model == "lsnn" else _cells_of_a_kernel
     widths = [n_in] + [2 * cells.n] * (cells.n_layer - 1)
     layers = [{name: draw(generator, width, told) for name in ("forward", "backward")} for width in widths]
     seen = 2 * cells.n * (cells.n_layer if told.readout.loss_from_all_layers else 1)
@@ -41,9 +41,9 @@ def network(arrays, told):
     for number, layer in enumerate(arrays["layers"]):
         pair = []
         for k, weights in enumerate((layer["forward"], layer["backward"])):
-            if told.model == "lstm":
+            if told.model != "lsnn":
                 w = [weights.get(name) for name in ("w_i", "w_f", "w_o")]
-                pair.append(bidirectional.cells(kernel=weights["kernel"], w=w))
+                pair.append(bidirectional.cells(kernel=weights["kernel"], w=w, gates=told.model == "lstm"))
             else:
                 neurons = _neurons(told.cells, arrays["tau_v"][number, k], arrays["tau_a"][number, k])
                 pair.append(bidirectional.cells(neurons, **weights))
@@ -65,7 +65,7 @@ def learned(tree, told):
     """
     if not told.readout.cell_train:
         return {"readout": tree["readout"]}
-    frozen = () if told.model == "lstm" or told.cells.rec else ("W_rec",)
+    frozen = () if told.model != "lsnn" or told.cells.rec else ("W_rec",)
     layers = [
         {
             name: {path: leaf for path, leaf in weights.items() if leaf is not None and path not in frozen}
@@ -96,11 +96,11 @@ def _spiking_cells(generator, n_in, told):
     return {"W_in": W_in, "W_rec": W_rec if told.cells.rec else np.zeros((n, n))}
 
 
-def _lstm_cells(generator, n_in, told):
+def _cells_of_a_kernel(generator, n_in, told):
     n, scale = told.cells.n, told.cells.init_scale
-    shape = (n_in + n, 4 * n)
+    shape = (n_in + n, 4 * n if told.model == "lstm" else n)
     W = generator.uniform(-scale, scale, shape) if scale else initializers.xavier_uniform(generator, *shape)
-    found = {"kernel": Affine(W, np.zeros((1, 4 * n)))}
+    found = {"kernel": Affine(W, np.zeros((1, shape[1])))}
     if told.peephole:
         bound = scale or np.sqrt(3 / n)
         found |= {name: generator.uniform(-bound, bound, (1, n)) for name in ("w_i", "w_f", "w_o")}

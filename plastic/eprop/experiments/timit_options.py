@@ -30,10 +30,10 @@ class Cells:
         n_ref: refractory period in ms, the step of the spike counted; 2.
         dampening_factor: gamma, the height of the pseudo-derivative; .3.
         rec: whether neurons have recurrent synapses; true.
-        n_neuron: LSTM cells; 200, of ctc 250.
+        n_neuron: LSTM cells, or tanh units; 200, of ctc 250.
         peephole: whether the gates of LSTM cells see the hidden states; of ctc true. The published code of e-prop and
             ctc has peepholes in any case.
-        init_scale: of the uniform first weights of LSTM cells, 0 for those of Glorot; 0, of ctc .1.
+        init_scale: of the uniform first weights of lstm and rnn, 0 for those of Glorot; 0, of ctc .1.
     """
 
     n_layer: int | None = None
@@ -78,7 +78,7 @@ class Readout:
         cell_train: whether the cells learn, or the readout alone; true.
         BAglobal: whether all weights of the feedback are 1 / sqrt(n), n the cells that the readout sees.
         readout_decay: of adaptive feedback, the decay of feedback and readout weights in an iteration; 1e-2, of LSTM
-            cells 1e-3, of ctc 1e-4.
+            cells and tanh units 1e-3, of ctc 1e-4.
     """
 
     tau_out: float | None = None
@@ -100,7 +100,7 @@ class Learning:
     """How it learns.
 
     Args:
-        n_epochs: passes over the training set; 80, of LSTM cells 30, of ctc 60.
+        n_epochs: passes over the training set; 80, of lstm and rnn 30, of ctc 60.
         batch: utterances of a batch of training; 32, of ctc 8.
         test_batch: utterances that are measured at once; 32, of ctc 64.
         print_every: iterations between two evaluations; 100, of ctc -1, an epoch.
@@ -110,7 +110,7 @@ class Learning:
         adam_epsilon: eps of adam, outside the correction of its bias, as published.
         lr_init: learning rate; .01, of ctc 1e-3.
         lr_decay: what it is multiplied by, every lr_decay_every.
-        lr_decay_every: iterations, of ctc epochs, -1 for never; of LSTM cells 500, of ctc 15, else -1.
+        lr_decay_every: iterations, of ctc epochs, -1 for never; of lstm and rnn 500, of ctc 15, else -1.
         ramping_learning_rate: whether the rate rises from 0 in the first 100 iterations; framewise, of spiking cells.
         l2: strength of the sum of squares of all that learns; 1e-5, of ctc 0.
         reg: strength of the regulariser of rates; 50, of ctc 0.
@@ -175,6 +175,10 @@ _FRAMEWISE = {
     "n_layer": 1, "loss_from_all_layers": True, "batch": 32, "test_batch": 32, "print_every": 100, "lr_init": 0.01,
     "l2": 1e-5, "grad_clip": 0.0, "drop_out_probability": -1.0, "truncT": -1, "gd_noise": 0.036, "noise_step_start": -1,
 }  # fmt: skip
+_FRAMEWISE_LSTM = {
+    "n_neuron": 200, "init_scale": 0.0, "readout_decay": 1e-3, "n_epochs": 30, "lr_decay_every": 500,
+    "ramping_learning_rate": False,
+}  # fmt: skip
 _CTC = {
     "n_layer": 3, "loss_from_all_layers": False, "batch": 8, "test_batch": 64, "print_every": -1, "lr_init": 1e-3,
     "l2": 0.0, "grad_clip": 1.0, "drop_out_probability": 0.7, "gd_noise": 0.0, "noise_epoch_start": 0,
@@ -185,10 +189,8 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
         "n_regular": 300, "n_adaptive": 100, "tau_a": 200.0, "readout_decay": 1e-2, "n_epochs": 80,
         "lr_decay_every": -1, "ramping_learning_rate": True, "reg": 50.0,
     },
-    ("framewise", "lstm"): _LSTM | _FRAMEWISE | {
-        "n_neuron": 200, "peephole": False, "init_scale": 0.0, "readout_decay": 1e-3, "n_epochs": 30,
-        "lr_decay_every": 500, "ramping_learning_rate": False,
-    },
+    ("framewise", "lstm"): _LSTM | _FRAMEWISE | _FRAMEWISE_LSTM | {"peephole": False},
+    ("framewise", "rnn"): _LSTM | _FRAMEWISE | _FRAMEWISE_LSTM,
     ("ctc", "lsnn"): _LSNN | _CTC | {"n_regular": 80, "n_adaptive": 720, "tau_a": 500.0, "reg": 0.0},
     ("ctc", "lstm"): _LSTM | _CTC | {"n_neuron": 250, "peephole": True, "init_scale": 0.1},
 }  # fmt: skip
@@ -199,8 +201,8 @@ DEFAULTS: dict[tuple[str, str], dict[str, Any]] = {
 class Speech:
     """All that a run is told, without an option left to its default.
 
-    task: "framewise" or "ctc". model: "lsnn" or "lstm". eprop: "none", "symmetric", "random" or "adaptive". clean:
-    whether the published quirks are left out. cells, readout, learning: the records of options.
+    task: "framewise" or "ctc". model: "lsnn", "lstm" or "rnn". eprop: "none", "symmetric", "random" or "adaptive".
+    clean: whether the published quirks are left out. cells, readout, learning: the records of options.
     """
 
     task: str
@@ -214,7 +216,7 @@ class Speech:
     @property
     def quirky(self):
         """Whether padding counts in the loss and l2 shrinks random feedback, as in the published code of LSTM cells."""
-        return not self.clean and (self.task, self.model) == ("framewise", "lstm")
+        return not self.clean and self.task == "framewise" and self.model != "lsnn"
 
     @property
     def peephole(self):
@@ -262,8 +264,12 @@ class Speech:
 def settled(task: str, model: str, eprop: str, clean: bool, *records: Any) -> Speech:
     """Return what a run is told, with the defaults of its task and model in the place of None.
 
-    Raises PlasticError for an option that is given, and that these have not; and for a layer that would not learn.
+    Raises PlasticError for a model that the task has not, an option that these have not, and for a layer that would not
+    learn.
     """
+    if (task, model) not in DEFAULTS:
+        models = " or ".join(one for of, one in DEFAULTS if of == task)
+        raise PlasticError(f"model is {model}, but --task={task} takes {models}")
     defaults, found = DEFAULTS[task, model], []
     for record in records:
         values = dataclasses.asdict(record)

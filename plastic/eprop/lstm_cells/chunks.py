@@ -19,7 +19,8 @@ from plastic import affine, xp
 from plastic.eprop import checks
 from plastic.eprop.lstm_cells import sweep
 from plastic.eprop.lstm_cells.network import LSTMNetwork
-from plastic.eprop.lstm_cells.simulation import LSTMRecord, before
+from plastic.eprop.lstm_cells.simulation import LSTMRecord
+from plastic.eprop.sequences import before, learning_signals
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
@@ -59,7 +60,7 @@ def eprop(
     grads = sweep.eprop(net, record, err, R, feedback)
     if traces is None:
         return grads
-    L = sweep.learning_signals(err, checks.feedback(feedback, net.readout.W, err))
+    L = learning_signals(err, checks.feedback(feedback, net.readout.W, err))
     _, A, K = sweep.derivatives(net, record)
     D, decayed = xp.zeros_like(record.start.c), xp.ones_like(record.start.c)
     for t in range(K.shape[-3]):

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from plastic import affine, require, xp
+from plastic import require, xp
 from plastic.eprop import checks
 from plastic.eprop.lstm_cells.network import LSTMNetwork
+from plastic.eprop.sequences import affine_map
 from plastic.errors import PlasticError
 from plastic.functions import logistic
 from plastic.parameters import Affine
@@ -99,19 +100,6 @@ def simulate(net: LSTMNetwork, x: Array, state: Any, done: Any, keep: Sequence[s
 def predict(net: LSTMNetwork, x: Array, state: Any) -> Array:
     """Return the outputs of every step; `net`, `x` and `state` are those of `eprop.predict`."""
     return simulate(net, x, state, None, (), None).output
-
-
-def affine_map(sequence: Array, layer: Affine) -> Array:
-    """Return y = x W + b of a `sequence` x (..., T, batch, n) by a `layer`, in one product over batch and time."""
-    y = affine.rows(sequence) @ layer.W
-    if layer.b is not None:
-        y += layer.b
-    return y.reshape(*y.shape[:-2], *sequence.shape[-3:-1], y.shape[-1])
-
-
-def before(states: Array, start: Array) -> Array:
-    """Return the states (..., T, batch, n) before each step, the first of them `start` (..., batch, n)."""
-    return xp.concatenate([start[..., None, :, :], states[..., :-1, :, :]], axis=-3)
 
 
 def _start(net: LSTMNetwork, state: Any, shape: tuple[int, ...]) -> LSTMState:

@@ -5,34 +5,23 @@ from typing import Any
 from plastic import affine, xp
 from plastic.eprop import checks
 from plastic.eprop.lstm_cells.network import LSTMNetwork
-from plastic.eprop.lstm_cells.simulation import LSTMRecord, affine_map, before
-from plastic.errors import PlasticError
+from plastic.eprop.lstm_cells.simulation import LSTMRecord
+from plastic.eprop.sequences import affine_map, before, gradient_of_map, learning_signals, product
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
 def eprop(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None, feedback: Array | None) -> Tree:
     """Return the gradients of e-prop; `net`, `record`, `err`, `R`, `feedback` are those of `eprop.eprop_gradients`."""
-    refuse_regulariser(R)
+    checks.no_regulariser(R)
     B = checks.feedback(feedback, net.readout.W, err)
     return _gradients(net, record, err, sweep(net, record, learning_signals(err, B)))
 
 
 def bptt(net: LSTMNetwork, record: LSTMRecord, err: Array, R: Array | None) -> Tree:
     """Return the gradients of BPTT; `net`, `record`, `err` and `R` are those of `eprop.bptt_gradients`."""
-    refuse_regulariser(R)
+    checks.no_regulariser(R)
     return _gradients(net, record, err, sweep(net, record, learning_signals(err, net.readout.W), recurrent=True))
-
-
-def refuse_regulariser(R: Array | None) -> None:
-    """Raise PlasticError for a signal R of spikes: LSTM cells have none."""
-    if R is not None:
-        raise PlasticError("a regulariser sees spikes, and LSTM cells have none")
-
-
-def learning_signals(err: Array, B: Array) -> Array:
-    """Return the learning signals L = err B^T (..., T, batch, n) of err (..., T, batch, n_out), B (..., n, n_out)."""
-    return affine_map(err, Affine(affine.transposed(B)))
 
 
 def sweep(net: LSTMNetwork, record: LSTMRecord, L: Array, recurrent: bool = False) -> Array:
@@ -77,7 +66,7 @@ def of_cells(net: LSTMNetwork, record: LSTMRecord, L: Array, recurrent: bool, to
 def _gradients(net, record, err, delta):
     """Return the tree of gradients, one product over batch and time for each matrix, from delta = dE/du."""
     cells = _of_gates(net, record, delta)
-    return {"kernel": cells.pop("kernel"), "readout": readout_gradient(net, record, err)} | cells
+    return {"kernel": cells.pop("kernel"), "readout": gradient_of_map(record.h, net.readout, err)} | cells
 
 
 def _of_gates(net, record, delta):
@@ -94,20 +83,6 @@ def _of_gates(net, record, delta):
         terms = (delta_i * c_before, delta_f * c_before, delta_o * record.c)
         w = [affine.bias_gradient(affine.rows(each)) for each in terms]
     return {"kernel": kernel, "w_i": w[0], "w_f": w[1], "w_o": w[2]}
-
-
-def readout_gradient(net: LSTMNetwork, record: LSTMRecord, err: Array) -> Affine:
-    """Return the gradient of the readout of `net`, from its `record` and `err`, dE/doutput (..., T, batch, n_out)."""
-    b = None if net.readout.b is None else affine.bias_gradient(affine.rows(err))
-    return Affine(product(record.h, err), b)
-
-
-def product(pre: Array, post: Array) -> Array:
-    """Return pre^T post summed over batch and time, (..., n, m).
-
-    pre: (..., T, batch, n). post: (..., T, batch, m).
-    """
-    return affine.weight_gradient(affine.rows(pre), affine.rows(post))
 
 
 def derivatives(net: LSTMNetwork, record: LSTMRecord) -> tuple[tuple[Array, ...], Array, Array]:

@@ -11,7 +11,7 @@ from plastic.eprop import checks
 from plastic.eprop.lstm_cells.chunks import no_traces
 from plastic.eprop.lstm_cells.network import LSTMNetwork
 from plastic.eprop.lstm_cells.simulation import LSTMRecord
-from plastic.eprop.lstm_cells.sweep import readout_gradient, refuse_regulariser
+from plastic.eprop.sequences import gradient_of_map
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
@@ -23,7 +23,7 @@ def online(
 
     net, record, err, R, feedback, traces: those of `eprop.online_gradients`.
     """
-    refuse_regulariser(R)
+    checks.no_regulariser(R)
     B_T = affine.transposed(checks.feedback(feedback, net.readout.W, err))
     *leading, T, batch, n = record.c.shape
     dtype, (n_in, _, _) = record.c.dtype, net.sizes
@@ -54,5 +54,5 @@ def online(
         c, h = c_now, record.h[..., t, :, :]
     both = xp.concatenate(G, axis=-1)
     kernel = Affine(both[..., :-1, :], None if net.kernel.b is None else both[..., -1:, :])
-    readout = readout_gradient(net, record, err)
+    readout = gradient_of_map(record.h, net.readout, err)
     return {"kernel": kernel, "readout": readout, "w_i": G_w[0], "w_f": G_w[1], "w_o": G_w[2]}

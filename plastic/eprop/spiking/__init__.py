@@ -36,7 +36,7 @@ carry leading replica axes; a constant is a number or (..., 1, n).
 from plastic.eprop.spiking.chunks import SpikingTraces, eprop, require_traces, traces_after
 from plastic.eprop.spiking.constants import constant_gradients
 from plastic.eprop.spiking.network import Neurons, SpikingNetwork, decay
-from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, predict, simulate
+from plastic.eprop.spiking.simulation import SpikingRecord, SpikingState, joined, predict, simulate
 from plastic.eprop.spiking.sweep import bptt, ideal_learning_signals
 from plastic.eprop.spiking.traces import Traces, eligibility_traces, factorised_gradients, online
 
@@ -57,6 +57,7 @@ __all__ = [
     "eprop",
     "factorised_gradients",
     "ideal_learning_signals",
+    "joined",
     "online",
     "predict",
     "require_traces",

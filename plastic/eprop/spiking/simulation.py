@@ -128,6 +128,16 @@ def simulate(
     return SpikingRecord(x, z, psi, output, z_before, now, *slopes, done, *before, histories)
 
 
+def joined(records: Sequence[SpikingRecord]) -> SpikingRecord:
+    """Return one record of simulations that went on from one another; those of relative or unmasked neurons are not."""
+    first, names = records[0], ("x", "z", "psi", "output")
+    together = {name: xp.concatenate([getattr(each, name) for each in records], axis=-3) for name in names}
+    if first.done is not None:
+        together["done"] = xp.concatenate([each.done for each in records], axis=-2)
+    kept = {name: xp.concatenate([each.kept[name] for each in records], axis=-3) for name in first.kept}
+    return dataclasses.replace(first, **together, state=records[-1].state, kept=kept)
+
+
 def predict(net: SpikingNetwork, x: Array, state: Any) -> Array:
     """Return the outputs of every step, and keep nothing else; `net`, `x` and `state` are those of `eprop.predict`."""
     now, W = _start(net, x, state), net.W_out * net.g_out
@@ -198,9 +208,12 @@ def _parts(net, x, now, done, histories):
             if all_raised is not None:
                 all_raised[..., k, :, :] = raised
             for name, history in histories.items():
-                scale = theta + raised if neurons.relative else theta
-                r = xp.sum(~free[..., k : k + ahead, :, :], axis=-3, dtype=v.dtype)
-                history[..., t, :, :] = {"v": v, "a": a, "r": r, "u": (v - raised - theta) / scale}[name]
+                if name in "va":
+                    history[..., t, :, :] = v if name == "v" else a
+                elif name == "r":
+                    history[..., t, :, :] = xp.sum(~free[..., k : k + ahead, :, :], axis=-3, dtype=v.dtype)
+                else:
+                    history[..., t, :, :] = (v - raised - theta) / (theta + raised if neurons.relative else theta)
             z = spikes[..., k, :, :]
             xp.greater(w[..., k, :, :], theta, out=above)
             xp.logical_and(above, free[..., k, :, :], out=z)

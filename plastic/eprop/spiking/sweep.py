@@ -30,7 +30,8 @@ cache, and the products with spikes, most of which are sparse, take it at once.
 
 `unmasked` neurons: q = psi c + psi_unmasked P. `relative` neurons (LightALIF), whose u = (v - A) / A = v / A - 1 has
 du/dv = 1 / A and du/da = -beta v / A^2, have beta v^t / A^t in place of beta in P, and in e above. `done`: mu and P are
-set to 0 after the step that began with a reset, and nothing comes from before it.
+set to 0 after the step that began with a reset, and nothing comes from before it. `direct`: what a penalty asks of the
+potentials themselves, dE/dv^t and dE/da^t, is added to mu^t and to P^t.
 """
 
 from collections.abc import Callable, Iterator
@@ -144,6 +145,7 @@ def sweep(
     total: Array | None = None,
     V: float = 0.0,
     P: float = 0.0,
+    direct: tuple[Array, Array] | None = None,
 ) -> Iterator[tuple[slice, Array, Array, Array]]:
     """Yield each part of the time, from the last on, with its mu (..., K, batch, n), valid until the next, V and P.
 
@@ -153,6 +155,7 @@ def sweep(
     signals: function of a part of the time to c in it, (..., K, batch, n), which is written over.
     recurrent: BPTT, with what spikes do to later steps added to c. total: c is written into it.
     V, P: what they are at the end, for all neurons.
+    direct: (dE/dv, dE/da) of a penalty of the potentials, (..., T, batch, n) each, or None.
     """
     neurons, psi = net.neurons, record.psi
     alpha, rho, beta = (operand(each, psi[..., 0, :, :]) for each in (neurons.alpha, neurons.rho, neurons.beta))
@@ -181,6 +184,9 @@ def sweep(
                 P_t *= rho
                 P_t -= beta * q if record.v_over_A is None else beta * record.v_over_A[..., t, :, :] * q
             mu = xp.add(V_t, q, out=mus[..., k, :, :])
+            if direct is not None:
+                mu += direct[0][..., t, :, :]
+                P_t += direct[1][..., t, :, :]
             if back is not None and d > 1:
                 later.append(mu.copy())
             xp.multiply(mu, alpha, out=V_t)
@@ -214,7 +220,14 @@ def _signals(record, lam, B, R):
     return signals
 
 
-def of_cells(net: SpikingNetwork, record: SpikingRecord, L: Array, recurrent: bool, to_input: bool) -> tuple[Tree, Any]:
+def of_cells(
+    net: SpikingNetwork,
+    record: SpikingRecord,
+    L: Array,
+    recurrent: bool,
+    to_input: bool,
+    direct: tuple[Array, Array] | None = None,
+) -> tuple[Tree, Any]:
     """Return ({"W_in", "W_rec": gradients}, dE/dx or None), of cells whose readout is elsewhere.
 
         dE/dx^t = gain mu^t W_in^T
@@ -222,6 +235,7 @@ def of_cells(net: SpikingNetwork, record: SpikingRecord, L: Array, recurrent: bo
     net, record: the cells, and the record of their simulation.
     L: learning signals at the spikes, dE/dz of each step by itself (..., T, batch, n).
     recurrent: add the path through the spikes into the next step, for BPTT. to_input: whether dE/dx is wanted.
+    direct: that of `sweep`.
     """
     back = xp.ascontiguousarray(affine.transposed(net.W_in * net.neurons.gain))
     dx: Any = xp.empty((*L.shape[:-1], net.sizes[0]), dtype=L.dtype) if to_input else None
@@ -230,7 +244,7 @@ def of_cells(net: SpikingNetwork, record: SpikingRecord, L: Array, recurrent: bo
         def signals(part):
             return L[..., part, :, :].copy()
 
-        for part, mu, V, P in sweep(net, record, signals, recurrent):
+        for part, mu, V, P in sweep(net, record, signals, recurrent, direct=direct):
             if to_input:
                 dx[..., part, :, :] = (affine.rows(mu) @ back).reshape(*mu.shape[:-1], -1)
             yield part, mu, V, P

@@ -34,7 +34,7 @@ def restore(arrays, *, dt, **_):
 
 
 # no length: the published input spreads its pulses evenly over the whole run, so a longer one has another past
-@runs.experiment("gle", draw=figures.OF_LAGLINE, restore=restore, readable="{model}-{seeds}", seed=0)
+@runs.experiment("gle", draw=figures.OF_LAGLINE, restore=restore, readable="{model}-{seeds}", seed=0, together=True)
 def lagline(
     run,
     *,

@@ -40,7 +40,7 @@ def _readable(*, boundary, small_weights, seeds, **_):
 
 
 # no length: as published, the steps of the input are a little longer than dt by what depends on how many there are
-@runs.experiment("gle", draw=figures.OF_LAGNET, restore=restore, readable=_readable, seed=5)
+@runs.experiment("gle", draw=figures.OF_LAGNET, restore=restore, readable=_readable, seed=5, together=True)
 def lagnet(
     run,
     *,

@@ -1,5 +1,7 @@
 """Choosing the learning rate of a rule from metrics.csv, and what the rule then reaches."""
 
+import functools
+
 import numpy as np
 
 from plastic.errors import Diverged, PlasticError
@@ -54,15 +56,20 @@ def best(metrics, summary, select="test_error", report="test_error", **where):
 def report(run, summaries, measure="error"):
     """Return lines that say what the rule of each part of a grid reaches at its best rate.
 
-    The rate is chosen on the test set, and on its first half for the second. Raises Diverged where nobody is left.
-    measure: "error" or "loss".
+    As published the rate is chosen on the test set; the second number is that of the second half of it, with the rate
+    chosen on the first. Where there was a validation set, rates are chosen by that, and the test error is that of the
+    best epochs. Raises Diverged where nobody is left. measure: "error" or "loss".
     """
     metrics, parts, lost = run.metrics(), run.config["parts"], lost_parts(run)
-    return [
-        _reached(metrics, summary, measure, is_lost, **part)
-        for part, is_lost in zip(parts, lost, strict=True)
-        for summary in summaries
-    ]
+    reached = _reached if f"test_{measure}" in metrics else functools.partial(_tested, run.arrays())
+    lines = []
+    for index, (part, is_lost) in enumerate(zip(parts, lost, strict=True)):
+        rule, where = part["rule"], {axis: value for axis, value in part.items() if axis != "rule"}
+        name = "".join(f"{axis} {value:g}, " for axis, value in where.items()) + NAMES[rule]
+        for summary in summaries:
+            said = "diverged at every rate" if is_lost else reached(metrics, summary, measure, index, part)
+            lines.append(f"{name}: {said}")
+    return lines
 
 
 def lost_parts(run):
@@ -74,14 +81,31 @@ def lost_parts(run):
     return lost
 
 
-def _reached(metrics, summary, measure, is_lost, rule, **where):
-    place = "".join(f"{axis} {value:g}, " for axis, value in where.items())
-    if is_lost:
-        return f"{place}{NAMES[rule]}: diverged at every rate"
-    chosen = best(metrics, summary, *[f"test_{measure}"] * 2, rule=rule, **where)
-    held = best(metrics, summary, f"validation_{measure}", f"held_out_{measure}", rule=rule, **where)
+def _reached(metrics, summary, measure, index, part):
+    chosen = best(metrics, summary, *[f"test_{measure}"] * 2, **part)
+    held = best(metrics, summary, f"validation_{measure}", f"held_out_{measure}", **part)
     found, other = (f"{np.mean(each['values']):.3f} ({_named(each)})" for each in (chosen, held))
-    return f"{place}{NAMES[rule]}: {summary} test {measure} {found}; {other} if held out"
+    return f"{summary} test {measure} {found}; {other} if held out"
+
+
+def _tested(arrays, metrics, summary, measure, index, part):
+    chosen = best(metrics, summary, *[f"validation_{measure}"] * 2, **part)
+    test = tested(arrays, index, metrics, chosen["rate"], part)
+    return (
+        f"{summary} validation {measure} {np.mean(chosen['values']):.3f} ({_named(chosen)}); test {measure} "
+        f"{test.mean():.3f} once, at the best epochs"
+    )
+
+
+def tested(arrays, index, metrics, rate, part, name="error"):
+    """Return what was measured once on the test set by part `index` of a grid at a rate, (seeds, ..)."""
+    return arrays[f"{index}/test_{name}"][replicas_of(metrics, part | {"rate": rate})]
+
+
+def replicas_of(metrics, where):
+    """Return the numbers of the replicas in rows of metrics.csv with these values."""
+    chosen = np.all([np.array(metrics[key]) == value for key, value in where.items()], axis=0)
+    return np.unique(np.array(metrics["replica"])[chosen])
 
 
 def _named(chosen):

@@ -7,14 +7,15 @@ import numpy as np
 from plastic import classifier, parameters, require, training, xp
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
-from plastic.functions import classification_error, one_hot
+from plastic.evaluations import Evaluations, best_of
+from plastic.functions import one_hot
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
 from plastic.pc.experiments import figures, images, replicas
 from plastic.pc.experiments.best_rate import best, lost_parts
 from plastic.pc.experiments.learning import NAMES, require_rules, updates_of
-from plastic.pc.experiments.options import Inference, Search, of_grid
+from plastic.pc.experiments.options import Inference, Judging, Search, of_grid
 from plastic.pc.networks import predict
 
 GRIDS = {
@@ -29,7 +30,8 @@ _CHUNK = 500  # images tested at once
 
 
 def restore(arrays, *, channels=CHANNELS, **_):
-    """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`."""
+    """Return (network, predict) from the arrays of a checkpoint, of the best epoch where there was a validation set."""
+    arrays = best_of(arrays)
     names = [f"parameters/layers/{k}" for k in range(len(channels) + 2)]
     biases = [arrays.get(f"{name}/b") for name in names]
     layers = [
@@ -42,7 +44,7 @@ def restore(arrays, *, channels=CHANNELS, **_):
 
 
 @images.experiment(
-    draw={"cnn": figures.cnn},
+    draw={"cnn": figures.cnn, "confusion": figures.confusion},
     restore=restore,
     length="epochs",
     seeds=replicas.SEEDS,
@@ -52,10 +54,12 @@ def cnn(
     *,
     search: Search = SEARCH,
     epochs: int | None = None,
+    batches: int | None = None,
     batch_size: int = 200,
     channels: tuple[int, ...] = CHANNELS,
     hidden: int = HIDDEN,
     inference: Inference = INFERENCE,
+    judging: Judging,
 ):
     """Learn images by convolutions, with as many updates from each batch as steps of inference (Song et al. 2024, 4i).
 
@@ -68,22 +72,23 @@ def cnn(
     other rules are taken here: one update from a batch would be another experiment.
 
     There are no replicas of a convolutional network: rules, rates and seeds come one after the other, each with a
-    checkpoint of its own. The run folder, results/pc/cnn-..., gets config.json, metrics.csv and a figure: the test
-    error over the epochs at the best rate of each rule, chosen as in `depth`.
+    checkpoint of its own. The run folder, results/pc/cnn-..., gets config.json, metrics.csv and figures: the test error
+    over the epochs at the best rate of each rule, chosen as in `depth`, and confusion matrices.
 
     Args:
         epochs: epochs to train, instead of the grid's (80, or 2).
+        batches: of an epoch, the first of the reshuffled training set, as in `online`; by default as many as there are.
         batch_size: images of a batch.
         channels: of the two convolutions.
         hidden: units of the layer above.
     """
     rates, epochs = of_grid(run, GRIDS[search.grid], rates=search.rates, epochs=epochs)
-    require.counts(epochs=epochs, batch_size=batch_size, hidden=hidden)
+    require.counts(epochs=epochs, batches=batches, batch_size=batch_size, hidden=hidden)
     rules = search.rules
     require_rules(rules, inference, known=RULES)
     if not channels or min(channels) < 1:
         raise PlasticError(f"channels is {channels}; it must hold numbers of at least 1")
-    samples = classifier.load(search.dataset, flat=False)
+    samples = classifier.load(search.dataset, flat=False, validation=judging.validation)
     images.require_halves(samples)
     run.fill(dataset=samples.name)  # CIFAR-10 can be a lossy copy, whose name says so
     shape = _shape(samples)
@@ -93,9 +98,9 @@ def cnn(
     every = itertools.product(rules, rates, run.seeds)
     for part in run.parts([{"rule": rule, "rate": rate, "seed": seed} for rule, rate, seed in every]):
         net = _network(shape, channels, (hidden, samples.classes), part.columns["seed"])
-        _train(part, samples, net, epochs, batch_size, inference)
+        _train(part, samples, net, epochs, (batch_size, batches), inference)
     left = {part["rule"] for part, lost in zip(run.config["parts"], lost_parts(run), strict=True) if not lost}
-    return [_line(run.metrics(), rule) if rule in left else f"{NAMES[rule]}: diverged at every rate" for rule in rules]
+    return [_line(run, rule) if rule in left else f"{NAMES[rule]}: diverged at every rate" for rule in rules]
 
 
 def _shape(samples):
@@ -112,27 +117,42 @@ def _network(shape, channels, sizes, seed):
     return convolutional((shape[2], *channels), sizes, xp.generator(seed).init, size=shape[0])
 
 
-def _train(part, samples, net, epochs, batch_size, inference):
-    """Train a network by the rule of a part of the grid, tested before and after every epoch."""
+def _train(part, samples, net, epochs, size, inference):
+    """Train a network by the rule of a part of the grid, tested before and after every epoch.
+
+    size: images of a batch, and batches of an epoch or None.
+    """
+    batch_size, batches = size
     rule, rate, seed = (part.columns[name] for name in ("rule", "rate", "seed"))
     x, y = _rows(samples.train, samples.classes)
     order = xp.asarray(xp.generator(0).task.permutation(len(samples.test[0])))  # so that both halves have all classes
     test = [each[order] for each in _rows(samples.test, samples.classes)]
+    validation = samples.validation and _rows(samples.validation, samples.classes)
     # published constants belong to sums over the batch
     adam = Adam(rate, eps=1e-8 / batch_size, weight_decay=WEIGHT_DECAY / batch_size)
-    moments = adam.init(net.parameters)
-    state = {"parameters": net.parameters, "moments": moments, "shape": xp.asarray(np.array(net.shape, dtype=float))}
-    source = Batches(x, y, batch_size, [xp.generator(seed).shuffle])
+    moments, tree = adam.init(net.parameters), {"parameters": net.parameters}
+    evaluations = Evaluations(tree, (), samples.classes, "error", best=validation is not None)
+    shape = {"shape": xp.asarray(np.array(net.shape, dtype=float))}
+    source = Batches(x, y, batch_size, [xp.generator(seed).shuffle], batches)
+
+    def measure(*some):
+        return classifier.means(lambda x, y: images.classified(output_of(net, rule, x), y), *some, chunk=_CHUNK)
+
+    def evaluate():
+        found = images.judged(measure, test, validation)
+        return evaluations.note({name: value[None] for name, value in found.items()})
+
     training.fit(
         part,
-        state,
+        tree | {"moments": moments} | shape | evaluations.tree,
         source,
         step_of(net, rule, adam, moments, inference),
         steps=epochs * source.per_epoch,
-        evaluate=lambda: errors(net, rule, *test),
+        evaluate=evaluate,
         replicas=[{"replica": 0, "seed": seed}],
-        when_diverged=dict.fromkeys(images.ERRORS, 1.0),
+        when_diverged=images.DIVERGED if validation is None else {"validation_error": 1.0},
     )
+    evaluations.test(part, measure, test)
 
 
 def _rows(split, classes):
@@ -160,23 +180,21 @@ def _rectified(output, y):
     return 0.5 * xp.sum((xp.maximum(output, 0) - y) ** 2), err
 
 
-def errors(net, rule, x, y):
-    """Return {"test_error", "validation_error", "held_out_error"}, each (1,); see `images.halves`."""
-
-    def error(x, y):
-        output = predict(net, x)
-        return {"error": classification_error(xp.maximum(output, 0) if rule == "bp_published" else output, y)}
-
-    middle, n = len(x) // 2, len(x)
-    first, second = (
-        classifier.means(error, x[part], y[part], chunk=_CHUNK)["error"] for part in (slice(middle), slice(middle, n))
-    )
-    each = (first * middle + second * (n - middle)) / n, first, second
-    return {name: value.reshape(1) for name, value in zip(images.ERRORS, each, strict=True)}
+def output_of(net, rule, x):
+    """Return the outputs of a network that learns by a rule; those of bp_published are rectified."""
+    output = predict(net, x)
+    return xp.maximum(output, 0) if rule == "bp_published" else output
 
 
-def _line(metrics, rule):
-    found = best(metrics, "min", rule=rule)
+def _line(run, rule):
+    metrics, arrays = run.metrics(), run.arrays()
+    judged = "test" if "test_error" in metrics else "validation"
+    found = best(metrics, "min", *[f"{judged}_error"] * 2, rule=rule)
     values = found["values"]
     spread = f"{values.min():.4f} to {values.max():.4f}, n = {len(values)}"
-    return f"{NAMES[rule]}: least test error {values.mean():.4f} ({spread}) at rate {found['rate']:g}"
+    said = f"{NAMES[rule]}: least {judged} error {values.mean():.4f} ({spread}) at rate {found['rate']:g}"
+    if judged == "test":
+        return said
+    parts = [k for k, part in enumerate(run.config["parts"]) if (part["rule"], part["rate"]) == (rule, found["rate"])]
+    test = [float(arrays[f"{k}/test_error"][0]) for k in parts]
+    return f"{said}; test error {np.mean(test):.4f} ({min(test):.4f} to {max(test):.4f}) once, at the best epochs"

@@ -4,9 +4,10 @@ import functools
 from typing import Literal
 
 from plastic import require
+from plastic.errors import PlasticError
 from plastic.pc.experiments import best_rate, figures, images, pairs, replicas
 from plastic.pc.experiments.learning import require_rules
-from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
+from plastic.pc.experiments.options import Counts, Inference, Judging, Search, of_grid
 
 GRIDS = {
     "paper": {
@@ -24,7 +25,7 @@ def restore(arrays, *, activation, **_):
 
 
 @images.experiment(
-    draw={"depth": figures.depth, "depth_curves": figures.depth_curves},
+    draw={"depth": figures.depth, "depth_curves": figures.depth_curves, "confusion": figures.confusion},
     restore=restore,
     length="epochs",
     seeds=replicas.SEEDS,
@@ -39,6 +40,7 @@ def depth(
     init: Literal["xavier-uniform", "xavier-normal"] = "xavier-normal",
     epochs: int = 64,
     per_class: int = 60,
+    judging: Judging,
     inference: Inference,
 ):
     """Learn from 60 images of a class with networks of different depth (Song et al. 2024, Fig. 3f to h).
@@ -48,8 +50,8 @@ def depth(
     each rule by the error on the test set; beside it stands the same choice by the first half of that set, reported on
     the second. A replica that diverges has the error 1. The run folder, results/pc/depth-..., gets config.json,
     metrics.csv, a checkpoint for each rule and depth, and figures: the mean test error over the epochs at the best
-    rate, by depth, and the errors over the epochs at all rates in the deepest networks. Layers deeper than T below the
-    output learn nothing.
+    rate, by depth; the errors over the epochs at all rates in the deepest networks; and confusion matrices. Layers
+    deeper than T below the output learn nothing.
 
     With --task=regression the target is the image itself, and half the squared error of an image takes the place of
     the error (of one that diverges it is not a number). Published (base-regression-pc, -bp, whose measure is the loss
@@ -66,7 +68,9 @@ def depth(
     depths, rates = of_grid(run, GRIDS[search.grid], depths=depths, rates=search.rates)
     require.counts(epochs=epochs, per_class=per_class)
     require_rules(search.rules, inference, activation)
-    samples = images.load(search.dataset, per_class)
+    if judging.validation and task == "regression":
+        raise PlasticError("validation is for classification, but task is regression; leave it out")
+    samples = images.load(search.dataset, per_class, validation=judging.validation)
     run.expect(len(run.seeds) * len(rates) * max(depths) * WIDTH**2, depths=depths)
     images.warn_of_few_steps(inference, max(depths))
     draw = functools.partial(pairs.INITS[init], gain=pairs.GAINS[activation])

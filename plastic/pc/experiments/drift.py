@@ -1,5 +1,7 @@
 """Classes that change their meaning (Song et al. 2024, Fig. 4f, g)."""
 
+import functools
+
 import numpy as np
 
 from plastic import require, xp
@@ -140,7 +142,7 @@ class DriftingClasses:
 
     def errors(self, net):
         """Return the errors of a network on the test set as it is; see `images.halves`."""
-        return images.halves(net, *self.test)
+        return images.halves(functools.partial(images.errors, net), *self.test)
 
     def _begin(self):
         self._generators, self._period = [xp.generator(seed) for seed in self.seeds], -1

@@ -1,5 +1,7 @@
 """Two tasks in turn (Song et al. 2024, Fig. 4d, e)."""
 
+import functools
+
 import numpy as np
 
 from plastic import functions, require, xp
@@ -144,7 +146,7 @@ def _require_equally_long(tasks, batch_size):
 
 def evaluate(net, tests):
     """Return the errors of `images.halves`, means over the tasks, and the error of each task."""
-    each = [images.halves(net, *test) for test in tests]
+    each = [images.halves(functools.partial(images.errors, net), *test) for test in tests]
     found = {name: sum(of_task[name] for of_task in each) / TASKS for name in images.ERRORS}
     return found | {f"task{k}_error": of_task["test_error"] for k, of_task in enumerate(each)}
 

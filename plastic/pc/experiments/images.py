@@ -1,7 +1,9 @@
 """Images in ten classes: the training sets of all seeds, the test set in halves, and epochs of training on them.
 
 The published practice selects rates by the error on the test set. Beside it, rates can be selected on the first half
-of that set and reported on the second.
+of that set and reported on the second: nothing is trained on either half, so the second is as good as a test set of
+half the size. What the epochs of training are judged by, too, is a validation set of training images, if one is asked
+for; see `plastic.evaluations`.
 """
 
 import dataclasses
@@ -11,7 +13,8 @@ import pathlib
 import numpy as np
 
 from plastic import classifier, functions, runs, terminal, xp
-from plastic.functions import classification_error, one_hot
+from plastic.evaluations import Evaluations
+from plastic.functions import classification_error, confusion, one_hot
 from plastic.initializers import xavier_uniform
 from plastic.pc.experiments import replicas
 from plastic.pc.experiments.passes import Passes
@@ -22,19 +25,24 @@ ERRORS = ("test_error", "validation_error", "held_out_error")
 LOSSES = ("test_loss", "validation_loss", "held_out_loss")
 DIVERGED = dict.fromkeys(ERRORS, 1.0)
 """The errors of a replica that has diverged, as published."""
+SAMPLES = {"axes": (-2, -2)}
+"""Where the samples of x and y (.., n, units) are, for `classifier.means`."""
 _LEAST = 2
 """Samples of a class, at least."""
 
 
-def load(dataset, per_class=_LEAST, test_per_class=_LEAST):
+def load(dataset, per_class=_LEAST, test_per_class=_LEAST, validation=0.0):
     """Return the `Samples` of a data set, rows of grey values, of which per_class and test_per_class are drawn.
+
+    validation: the share of the training samples that is held out.
 
     Raises PlasticError unless they are in ten classes, and each has so many, and two for training and for testing:
     draws leave one sample out, and the test set is halved.
     """
-    samples = classifier.load(dataset, flat=False, classes=CLASSES)
-    train, test = ((replicas.flat(x), labels) for x, labels in (samples.train, samples.test))
-    samples = dataclasses.replace(samples, train=train, test=test)
+    samples = classifier.load(dataset, flat=False, classes=CLASSES, validation=validation)
+    sets = {name: getattr(samples, name) for name in ("train", "test", "validation")}
+    flat = {name: (replicas.flat(each[0]), each[1]) for name, each in sets.items() if each}
+    samples = dataclasses.replace(samples, **flat)
     require_halves(samples)
     samples.require("train", per_class, f"per_class is {per_class}")
     samples.require("test", test_per_class, f"test_per_class is {test_per_class}")
@@ -83,30 +91,46 @@ def targets(labels, classes=CLASSES):
 
 
 def errors(net, x, y):
-    """Return the classification error (seeds, rates) on x (seeds or 1, 1, n, n_0), y alike, one-hot."""
-    found = classifier.means(lambda x, y: {"error": classification_error(predict(net, x), y)}, x, y, axes=(-2, -2))
-    return found["error"]
+    """Return {"error": (seeds, rates)}, the classification error on x (seeds or 1, 1, n, n_0), y alike, one-hot."""
+    return classifier.means(lambda x, y: {"error": classification_error(predict(net, x), y)}, x, y, **SAMPLES)
+
+
+def classified(output, y):
+    """Return {"error", "confusion"} of outputs, for one-hot y."""
+    return {"error": classification_error(output, y), "confusion": confusion(output, xp.argmax(y, axis=-1))}
 
 
 def losses(net, x, y):
-    """Return half the squared error of a sample (seeds, rates), mean over x; see `errors`."""
+    """Return {"loss": (seeds, rates)}, half the squared error of a sample, mean over x; see `errors`."""
 
     def half(x, y):
         return {"loss": 0.5 * xp.mean(xp.sum((predict(net, x) - y) ** 2, axis=-1), axis=-1)}
 
-    return classifier.means(half, x, y, axes=(-2, -2))["loss"]
+    return classifier.means(half, x, y, **SAMPLES)
 
 
-def halves(net, x, y, measure=None, names=ERRORS):
+def halves(measure, x, y):
     """Return {"test_error", "validation_error", "held_out_error"}: of all, of the first half, of the second.
 
-    measure, names: what else than `errors` is measured, and what it is called.
+    measure: measure(x, y) -> {"error": mean}, or what else is measured. Of a confusion there is that of all alone.
     """
-    measure, n = measure or errors, x.shape[-2]
+    n = x.shape[-2]
     middle = n // 2
-    first, second = (measure(net, x[..., part, :], y[..., part, :]) for part in (slice(middle), slice(middle, None)))
-    whole = (first * middle + second * (n - middle)) / n
-    return dict(zip(names, (whole, first, second), strict=True))
+    first, second = (measure(x[..., part, :], y[..., part, :]) for part in (slice(middle), slice(middle, n)))
+    whole = {name: (first[name] * middle + second[name] * (n - middle)) / n for name in first}
+    sets = {"test": whole, "validation": first, "held_out": second}
+    found = {f"{of}_{name}": value for of, each in sets.items() for name, value in each.items()}
+    return {name: value for name, value in found.items() if name == "test_confusion" or "confusion" not in name}
+
+
+def judged(measure, test, validation):
+    """Return what is measured on a validation set (x, y), or where there is none (None) on the halves of the test set.
+
+    measure: as for `halves`.
+    """
+    if validation is None:
+        return halves(measure, *test)
+    return {f"validation_{name}": value for name, value in measure(*validation).items()}
 
 
 def small(samples, seeds, rates, width=HIDDEN[0]):
@@ -136,13 +160,26 @@ def train(
     `learning.updates_of`.
     """
     known, test = sets(samples, part.seeds, *counts)
-    evaluate, when_diverged = (lambda net: halves(net, *test)), DIVERGED
     if task == "regression":
         known, test = (known[0], known[0]), (test[0], test[0])
-        evaluate, when_diverged = (lambda net: halves(net, *test, losses, LOSSES)), dict.fromkeys(LOSSES, np.nan)
     source = Passes(lambda number: known, batch_size, [xp.generator(seed).shuffle for seed in part.seeds], batches)
-    how = {"epochs": epochs, "rates": rates, "when_diverged": when_diverged, "loss": loss}
-    replicas.train(part, net, inference, source, evaluate, **how)
+    how = {"epochs": epochs, "rates": rates, "loss": loss}
+    if task == "regression":
+        how["when_diverged"] = dict.fromkeys(LOSSES, np.nan)
+        replicas.train(part, net, inference, source, lambda net: halves(functools.partial(losses, net), *test), **how)
+        return
+
+    def measure(x, y):
+        return classified(predict(net, x), y)
+
+    def evaluate(net):
+        return evaluations.note(judged(lambda *some: classifier.means(measure, *some, **SAMPLES), test, validation))
+
+    validation = samples.validation and (samples.validation[0][None, None], targets(samples.validation[1][None]))
+    evaluations = Evaluations(net.parameters, net.replicas, CLASSES, "error", best=validation is not None)
+    how["when_diverged"] = DIVERGED if validation is None else {"validation_error": 1.0}
+    replicas.train(part, net, inference, source, evaluate, kept=evaluations.tree, **how)
+    evaluations.test(part, measure, test, **SAMPLES)
 
 
 def sets(samples, seeds, per_class=None, test_per_class=None):

@@ -4,7 +4,7 @@ from plastic import require
 from plastic.errors import PlasticError
 from plastic.pc.experiments import best_rate, figures, images, replicas
 from plastic.pc.experiments.learning import require_rules
-from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
+from plastic.pc.experiments.options import Counts, Inference, Judging, Search, of_grid
 
 GRIDS = {"paper": {"batch_sizes": (1, 8, 16, 32, 64)}, "quick": {"batch_sizes": (1, 64)}}
 RATES = {
@@ -18,7 +18,9 @@ RATES = {
 INFERENCE = Inference(T=64)
 
 
-@images.experiment(draw={"online": figures.online}, length="epochs", seeds=replicas.SEEDS)
+@images.experiment(
+    draw={"online": figures.online, "confusion": figures.confusion}, length="epochs", seeds=replicas.SEEDS
+)
 def online(
     run,
     *,
@@ -26,14 +28,15 @@ def online(
     batch_sizes: Counts = None,
     epochs: int = 64,
     batches: int = 200,
+    judging: Judging,
     inference: Inference = INFERENCE,
 ):
     """Learn from single samples and from batches (Song et al. 2024, Fig. 4b, c): 784-32-32-10, sigmoid.
 
     An epoch is the first 200 batches of the reshuffled training set, as published. Seeds, rates and their choice are as
     in `depth`. The run folder, results/pc/online-..., gets config.json, metrics.csv, a checkpoint for each rule and
-    batch size, and a figure: mean and least test error by batch size. The grid is all batch sizes of the paper, each
-    with its own rates, or 1 and 64 only.
+    batch size, and figures: mean and least test error by batch size, confusion matrices. The grid is all batch
+    sizes of the paper, each with its own rates, or 1 and 64 only.
 
     Args:
         batch_sizes: of 1, 8, 16, 32, 64, instead of the grid's; others need rates.
@@ -47,7 +50,7 @@ def online(
         )
     require.counts(epochs=epochs, batches=batches)
     require_rules(search.rules, inference)
-    samples = images.load(search.dataset)
+    samples = images.load(search.dataset, validation=judging.validation)
     if max(batch_sizes) > (count := len(samples.train[0])):
         raise PlasticError(f"batch_sizes are {batch_sizes}, but {samples.name} has {count} training samples")
     images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)

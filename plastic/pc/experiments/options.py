@@ -79,6 +79,23 @@ class Search:
             require_different("rates", self.rates)
 
 
+@dataclasses.dataclass(frozen=True)
+class Judging:
+    """What rates and epochs are judged by.
+
+    Args:
+        validation: share of the training images, 0.1 for instance, that is held out: of each class the last ones. Rates
+            and epochs are judged by them, and the test set is measured once for each network, with the parameters of
+            its best epoch (best_epoch, test_error, test_confusion in arrays.h5, by the number of the part); as
+            published, it is after each epoch.
+    """
+
+    validation: float = 0.0
+
+    def __post_init__(self):
+        require.number("validation", self.validation, least=0, below=1)
+
+
 def of_grid(run, grid, **given):
     """Return the values of options, those that are None being what the grid says, and write all down with the run.
 

@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 
 from plastic import functions, parameters, training, xp
+from plastic.evaluations import best_of
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
 from plastic.pc.experiments.learning import updates_of
@@ -50,18 +51,18 @@ def step_of(net, updates, rates):
     return step
 
 
-def train(part, net, inference, source, evaluate, *, epochs, rates, when_diverged, loss=None):
+def train(part, net, inference, source, evaluate, *, epochs, rates, when_diverged, loss=None, kept=None):
     """Train the networks of a part of a grid by its rule, and evaluate and save them after every epoch.
 
     part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}.
     when_diverged: what of this a replica that has diverged has in metrics.csv from then on. loss: see
-    `learning.updates_of`.
+    `learning.updates_of`. kept: a tree of what else checkpoints are to keep.
     """
     step = step_of(net, updates_of(part.columns["rule"], inference, loss), rates)
     pairs = enumerate(itertools.product(part.seeds, rates))
     training.fit(
         part,
-        net.parameters,
+        net.parameters | (kept or {}),
         source,
         step,
         steps=epochs * source.per_epoch,
@@ -75,9 +76,12 @@ def train(part, net, inference, source, evaluate, *, epochs, rates, when_diverge
 def restore(arrays, *, phi=functions.sigmoid, counted=None, **_):
     """Return (network, predict) of all seeds and rates from the arrays of a checkpoint; see `plastic.load`.
 
+    The networks are those of the best epoch of each where there was a validation set.
     predict(x) takes images (batch, ...) of the host to outputs (seeds, rates, batch, classes).
     """
-    net = Network([Affine(xp.asarray(arrays[f"layers/{k}/W"])) for k in range(len(arrays))], phi, counted=counted)
+    arrays = best_of(arrays)
+    count = sum(name.startswith("layers/") for name in arrays)
+    net = Network([Affine(xp.asarray(arrays[f"layers/{k}/W"])) for k in range(count)], phi, counted=counted)
     return net, lambda x: xp.asnumpy(predict(net, xp.asarray(flat(np.asarray(x, dtype=net.dtype)))))
 
 

@@ -3,7 +3,7 @@
 from plastic import require
 from plastic.pc.experiments import best_rate, figures, images, replicas
 from plastic.pc.experiments.learning import require_rules, squared
-from plastic.pc.experiments.options import Counts, Inference, Search, of_grid
+from plastic.pc.experiments.options import Counts, Inference, Judging, Search, of_grid
 
 GRIDS = {
     "paper": {
@@ -17,7 +17,9 @@ BATCH_SIZE = 60
 INFERENCE = Inference(T=64, gamma=1.0)
 
 
-@images.experiment(draw={"smalldata": figures.smalldata}, length="epochs", seeds=replicas.SEEDS)
+@images.experiment(
+    draw={"smalldata": figures.smalldata, "confusion": figures.confusion}, length="epochs", seeds=replicas.SEEDS
+)
 def smalldata(
     run,
     *,
@@ -27,14 +29,15 @@ def smalldata(
     width: int = images.HIDDEN[0],
     loss_coefficient: float = 0.5,
     epochs: int = 64,
+    judging: Judging,
     inference: Inference = INFERENCE,
 ):
     """Learn from few images of a class (Song et al. 2024, Fig. 4h): 784-32-32-10, sigmoid, batches of 60.
 
     Seeds, rates and their choice are as in `depth`. The run folder, results/pc/smalldata-..., gets config.json,
-    metrics.csv, a checkpoint for each rule and number of images, and a figure: the least test error at the best rate,
-    by the number of images. The seventeen rates of the grid, from 0.1 to 1e-5, are evenly spaced by
-    our reading.
+    metrics.csv, a checkpoint for each rule and number of images, and figures: the least test error at the best rate, by
+    the number of images, and confusion matrices. The seventeen rates of the grid, from 0.1 to 1e-5, are
+    evenly spaced by our reading.
 
     Args:
         per_class: training images of a class, instead of the grid's.
@@ -49,7 +52,7 @@ def smalldata(
     require.number("loss_coefficient", loss_coefficient, above=0)
     loss = squared(loss_coefficient)
     require_rules(search.rules, inference, loss=loss)
-    samples = images.load(search.dataset, max(per_class))
+    samples = images.load(search.dataset, max(per_class), validation=judging.validation)
     images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "loss": loss}
     for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in search.rules]):

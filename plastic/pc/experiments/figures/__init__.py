@@ -3,6 +3,7 @@
 from plastic.pc.experiments.figures.behaviour import coin, fear, reasons, reversal
 from plastic.pc.experiments.figures.images import (
     cnn,
+    confusion,
     depth,
     depth_curves,
     drift,
@@ -31,6 +32,7 @@ __all__ = [
     "alignment_over",
     "cnn",
     "coin",
+    "confusion",
     "depth",
     "depth_curves",
     "directions",

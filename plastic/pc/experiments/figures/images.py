@@ -5,12 +5,17 @@ import numpy as np
 from plastic import plotting
 from plastic.bootstrap import interval
 from plastic.errors import PlasticError
-from plastic.pc.experiments.best_rate import SUMMARIES, best, curves
+from plastic.evaluations import drawn
+from plastic.pc.experiments.best_rate import SUMMARIES, best, curves, replicas_of
 from plastic.pc.experiments.learning import NAMES
 
 LONG_NAMES = NAMES | {"pc": "predictive coding", "bp": "backpropagation"}
 _SUMMARIES = {"mean": "mean {} over the epochs", "min": "least {}"}
-_MEASURES = {"error": "test error", "loss": "half the squared error of a test image"}
+_MEASURES = {
+    "test_error": "test error",
+    "validation_error": "validation error",
+    "test_loss": "half the squared error of a test image",
+}
 
 
 def depth(runs):
@@ -24,7 +29,7 @@ def depth_curves(runs):
     fig, axes = plotting.figure(columns=len(panels), sharey=True)
     for axis, (metrics, rule, name) in zip(np.atleast_1d(axes), panels, strict=True):
         deepest = list(dict.fromkeys(metrics["depth"]))[-1]
-        rates, values = curves(metrics, f"test_{measure}", rule=rule, depth=deepest)
+        rates, values = curves(metrics, measure, rule=rule, depth=deepest)
         for index, (rate, each) in enumerate(zip(rates, values, strict=True)):
             _curve(axis, interval(each), f"$\\eta$ = {rate:g}", plotting.look(index))
         axis.set(xlabel="epoch", title=f"{name}, {deepest:g} layers")
@@ -92,36 +97,72 @@ def rl(runs):
 def cnn(runs):
     """Test error by epoch at the best rate of each rule, with the range of the seeds."""
     fig, axis = plotting.figure(width=6)
+    measure = _measure(runs)
     labels = plotting.labels(runs, [run.option("dataset") for run in runs])
     pairs = [(label, run, rule) for label, run in zip(labels, runs, strict=True) for rule in run.option("rules")]
     for index, (label, run, rule) in enumerate(pairs):
-        chosen = best(run.metrics(), "min", rule=rule)
+        chosen = best(run.metrics(), "min", measure, measure, rule=rule)
         name = f"{NAMES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
         epochs = np.arange(chosen["curve"].shape[1])
         plotting.curves(axis, epochs, {name if len(runs) == 1 else f"{label}, {name}": chosen["curve"]}, start=index)
-    axis.set(xlabel="epoch", ylabel="test error", title="Convolutional networks: mean and range of the seeds")
+    axis.set(xlabel="epoch", ylabel=_MEASURES[measure], title="Convolutional networks: mean and range of the seeds")
     plotting.legend(axis)
     return fig
 
 
+def confusion(runs):
+    """The confusion matrix of each rule at its best rate, mean over the seeds; of a grid, in its first and last part.
+
+    It is that of the test at the best epochs where there was a validation set, and else of the last evaluation. None
+    where there are no classes.
+    """
+    panels, measure, several = [], _measure(runs), len(runs) > 1
+    if measure.endswith("loss"):
+        return None
+    for run, label in zip(runs, plotting.labels(runs, [run.experiment for run in runs]), strict=True):
+        metrics = run.metrics()
+        for rule in _rules(run):
+            own = [part for part in run.config["parts"] if part["rule"] == rule]
+            places = [{name: part[name] for name in part if name not in ("seed", "rate")} for part in own]
+            for place in (places[0], places[-1])[: 1 + (places[0] != places[-1])]:
+                summary = "mean" if run.experiment == "depth" else "min"
+                rate = best(metrics, summary, measure, measure, **place)["rate"]
+                where = [f"{name.replace('_', ' ')} {value:g}" for name, value in place.items() if name != "rule"]
+                title = ", ".join([label] * several + [NAMES[rule], *where, f"rate {rate:g}"])
+                panels.append((title, matrix_at(run, metrics, place | {"rate": rate}), None))
+    return drawn(panels)
+
+
+def matrix_at(run, metrics, where):
+    """Return the mean confusion matrix of the replicas of a run whose rows have these values."""
+    arrays, found = run.arrays(), []
+    for index, part in enumerate(run.parts(run.config["parts"])):
+        if all(where.get(name, value) == value for name, value in part.columns.items()):
+            matrix = arrays.get(f"{index}/test_confusion")
+            if matrix is None:
+                matrix = part.read_checkpoint()[0]["confusion"]
+            found.append(matrix.reshape(-1, *matrix.shape[-2:])[replicas_of(metrics, where | part.columns)])
+    return np.concatenate(found).mean(axis=0)
+
+
 def _measure(runs):
-    """Return what the test columns of runs hold, "error" or "loss"."""
-    found = {"loss" if "test_loss" in run.metrics() else "error" for run in runs}
+    """Return the column that epochs are judged by, one of `_MEASURES`, which runs have in common."""
+    found = {next(name for name in _MEASURES if name in run.metrics()) for run in runs}
     if len(found) > 1:
-        raise PlasticError("some of the runs have classified images and others have returned them; draw them apart")
+        raise PlasticError(f"the runs have different measures, {' and '.join(sorted(found))}; draw them apart")
     return found.pop()
 
 
 def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
     fig, axes = plotting.figure(columns=len(summaries) + 2)
     measure = _measure(runs)
-    tested = [f"test_{measure}"] * 2
+    judged = [measure] * 2
     for axis, summary in zip(axes, summaries, strict=False):
         every = set()
         for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
             values = list(dict.fromkeys(metrics[column]))
             every |= set(values)
-            chosen = [best(metrics, summary, *tested, rule=rule, **{column: value}) for value in values]
+            chosen = [best(metrics, summary, *judged, rule=rule, **{column: value}) for value in values]
             _points(axis, values, [interval(each["values"]) for each in chosen], name, index)
             _name_rates(axis, values, chosen, index)
         axis.margins(y=0.12)
@@ -139,7 +180,7 @@ def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
     for index, (metrics, rule, name) in enumerate(_rules_of(runs, short=True)):
         values = list(dict.fromkeys(metrics[column]))
         for line, value in enumerate(dict.fromkeys((values[0], values[-1]))):
-            curve = best(metrics, summaries[0], *tested, rule=rule, **{column: value})["curve"]
+            curve = best(metrics, summaries[0], *judged, rule=rule, **{column: value})["curve"]
             where = f"{name}, {column.replace('_', ' ')} {value:g}"
             _curve(axes[-1], interval(curve), where, plotting.look(index) | {"linestyle": ("-", "--")[line]})
     axes[-1].set(xlabel="epoch", ylabel=_MEASURES[measure], title="Learning at these rates")
@@ -151,7 +192,7 @@ def _by_rate(axis, runs, column, place, summary, measure):
     """Draw the summary of each rule by learning rate, at the first or the last (0, -1) value of a column."""
     for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
         value = list(dict.fromkeys(metrics[column]))[place]
-        rates, errors = curves(metrics, f"test_{measure}", rule=rule, **{column: value})
+        rates, errors = curves(metrics, measure, rule=rule, **{column: value})
         every = SUMMARIES[summary](errors[..., 1:], axis=-1)
         _points(axis, rates, [interval(each) for each in every], name, index)
     title = f"All rates, {column.replace('_', ' ')} {value:g}"

@@ -1,0 +1,218 @@
+"""The processes that play see what one process sees, their death is noticed, and none is left over."""
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from commands.eprop import ATARI, COMMANDS, command, split
+
+from plastic import cli, runs
+from plastic.eprop.experiments.arcade import pool as pools
+from plastic.eprop.experiments.arcade.pool import Ended, Pool
+from plastic.errors import PlasticError
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def alive(process):
+    """Whether a process, by its number, is there and is not waiting to be buried."""
+    with contextlib.suppress(OSError):
+        stat = pathlib.Path(f"/proc/{process}/stat")
+        if stat.parent.parent.is_dir() and pathlib.Path("/proc/self/stat").exists():
+            return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        os.kill(process, 0)
+        return True
+    return False
+
+
+def ends(process, seconds=20):
+    """Whether a process ends soon."""
+    until = time.monotonic() + seconds
+    while alive(process) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not alive(process)
+
+
+def seen(workers, groups=(3, 2)):
+    """What all environments see in a few actions."""
+    found, rng = [], np.random.default_rng(0)
+    with Pool("catch", list(groups), 4, workers) as pool:
+        for again in range(2):
+            for number, count in enumerate(groups):
+                pool.begin(number, [10 * again + k for k in range(count)], 9, 2)
+            for _ in range(12):
+                for number, count in enumerate(groups):
+                    found.append(pool.receive(number))
+                    pool.step(number, rng.integers(0, 3, count))
+            for number in range(len(groups)):
+                found.append(pool.receive(number))
+    return found
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_it_does_not_matter_how_many_processes_play(workers):
+    for a, b in zip(seen(workers), seen(0), strict=True):
+        for one, other in zip(a.arrays(), b.arrays(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert any(each.done.any() for each in seen(0))
+    assert any(each.rewards.any() for each in seen(0))
+
+
+def test_what_goes_wrong_in_a_process_is_told():
+    with Pool("no such game", [1], 4, 1) as pool:
+        pool.begin(0, [1], 5, 0)
+        with pytest.raises(PlasticError, match=r"game is 'no such game'|needs ale_py"):
+            pool.receive(0)
+    assert ends(pool_number(pool), 1) if pool.workers else True
+
+
+def pool_number(pool):
+    return pool.workers[0].process.pid
+
+
+def test_a_pool_ends_its_processes():
+    with Pool("catch", [1, 1], 4, 1) as pool:
+        pool.begin(0, [1], 5, 0)
+        number = pool_number(pool)
+        assert alive(number)
+    assert not alive(number)
+    pool.close()
+
+
+def test_a_process_that_is_killed_is_noticed():
+    with Pool("catch", [1], 4, 1) as pool:
+        pool.begin(0, [1], 5, 0)
+        pool.receive(0)
+        os.kill(pool_number(pool), signal.SIGKILL)
+        with pytest.raises(Ended, match="which plays, has ended by SIGKILL"):
+            for _ in range(100):
+                pool.step(0, [0])
+                pool.receive(0)
+
+
+def killing(monkeypatch, times):
+    """Kill the process that plays at so many of the next messages, one update apart at least."""
+    left = list(times)
+    count = [0]
+    step = Pool.step
+
+    def step_and_kill(self, group, actions):
+        count[0] += 1
+        if left and count[0] >= left[0]:
+            left.pop(0)
+            self.workers[0].process.kill()
+            self.workers[0].process.wait()
+        step(self, group, actions)
+
+    monkeypatch.setattr(Pool, "step", step_and_kill)
+    return left
+
+
+def test_a_run_whose_process_is_killed_has_the_same_numbers(monkeypatch, capsys):
+    whole, _ = command(ATARI)
+    left = killing(monkeypatch, [60])
+    folder, _ = command(ATARI, "--workers=1")
+    assert not left
+    assert "has ended by SIGKILL; the games begin anew" in capsys.readouterr().err
+    a, b = (runs.Run(each).read_checkpoint()[0] for each in (whole, folder))
+    for name, array in a.items():
+        np.testing.assert_array_equal(array, b[name], err_msg=name)
+
+
+def test_a_run_whose_processes_keep_dying_ends_with_the_error_and_can_go_on(monkeypatch, tmp_path, capsys):
+    whole, _ = command(ATARI)
+    with monkeypatch.context() as patched:
+        killing(patched, [60, 62])
+        with pytest.raises(SystemExit) as left:
+            cli.run(COMMANDS, split(ATARI, "--workers=1", "--name=killed"), prog="plastic.eprop")
+    assert left.value.code == 2
+    first, error = capsys.readouterr().err.splitlines()
+    assert first.startswith("warning: process ")
+    assert re.fullmatch(
+        "error: process [0-9]+, which plays, has ended by SIGKILL; a run goes on with --resume=FOLDER", error
+    )
+    [folder] = tmp_path.glob("results/eprop/atari-killed*")
+    assert runs.Run(folder).config["status"] == "failed"
+    command("atari", f"--resume={folder}")
+    a, b = (runs.Run(each).read_checkpoint()[0] for each in (whole, folder))
+    for name, array in a.items():
+        np.testing.assert_array_equal(array, b[name], err_msg=name)
+
+
+PLAYING = """
+import sys, time
+from plastic.eprop.experiments.arcade.pool import Pool
+pool = Pool("catch", [2, 2], 4, 2)
+for group in (0, 1):
+    pool.begin(group, [1, 2], 50, 0)
+    pool.receive(group)
+print(*(worker.process.pid for worker in pool.workers), flush=True)
+while True:
+    for group in (0, 1):
+        pool.step(group, [0, 1])
+        if len(sys.argv) > 1:
+            pool.receive(group)
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_no_process_outlives_one_that_is_killed(reads):
+    """Also while it writes what nobody reads."""
+    words = [sys.executable, "-c", PLAYING, *(["reads"] if reads else [])]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        numbers = [int(each) for each in process.stdout.readline().split()]
+        assert len(numbers) == 2
+        time.sleep(0.3)
+        assert all(map(alive, numbers))
+        process.kill()
+    assert all(map(ends, numbers))
+
+
+def children(process):
+    """The numbers of the processes that a process has started."""
+    return [int(each) for each in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="it looks for processes as Linux shows them")
+def test_no_process_outlives_ctrl_c_and_the_run_goes_on(tmp_path):
+    """Sent to the whole group of processes, as a terminal does it."""
+    line = split(ATARI, "--workers=2 --total_environment_frames=1e6 --no_plot")
+    with subprocess.Popen(
+        [sys.executable, "-m", "plastic.eprop", *line], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        until, found = time.monotonic() + 60, []
+        while time.monotonic() < until and len(found) < 2:
+            time.sleep(0.05)
+            found = children(process.pid)
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with --resume=" in errors
+    assert all(map(ends, found))
+    [folder] = tmp_path.glob("results/eprop/*")
+    assert runs.Run(folder).config["status"] == "interrupted"
+
+
+def test_processes_have_one_thread():
+    with Pool("catch", [1], 4, 1) as pool:
+        pool.begin(0, [1], 5, 0)
+        pool.receive(0)
+        number = pool_number(pool)
+        status = pathlib.Path(f"/proc/{number}/status")
+        if status.exists():
+            assert "Threads:\t1\n" in status.read_text()
+    assert set(pools._THREADS.values()) == {"1"}
