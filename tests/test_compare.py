@@ -13,7 +13,7 @@ import pytest
 from command_lines import clusters, on_backend, printed, refused
 from numpy.testing import assert_allclose, assert_array_equal
 
-from plastic import check, compare, eprop, files, gait, gle, parameters, pc, runs, xp
+from plastic import check, compare, eprop, files, gait, gle, parameters, pc, runs, system, xp
 from plastic.compare import feed_forward, figures, in_time, measures, rows, rules, summary
 from plastic.compare.__main__ import COMMANDS
 from plastic.compare.learners import Learners
@@ -301,7 +301,7 @@ def test_every_rule_gets_the_same_budget(toy):
         "config.json", "metrics.csv", "summary.md", "summary.csv", "page.html", "comparison.png"
     }  # fmt: skip
     assert all(any(line.startswith(compare.RULES[name].name) for line in shown) for name in compare.RULES)
-    assert "kernels" in shown[-1]
+    assert "kernels" in shown[-1] and system.processor() in shown[-1]
 
 
 def test_z_il_trains_what_bp_trains(toy):
@@ -672,6 +672,13 @@ def test_a_killed_call_goes_on_by_the_same_call(tmp_path, monkeypatch):
     again = compare.compare(**given, resume=folder)
     assert again.run.metrics() == whole.run.metrics() and again.run.folder == folder
     assert_array_equal(again.rows[0].accuracy["test"].values, whole.rows[0].accuracy["test"].values)
+
+
+def test_the_looks_of_all_rules_differ():
+    looks = [figures._look(place) for place in range(len(compare.RULES))]
+    assert len({(look["color"], look["marker"]) for look in looks}) == len(looks)
+    hollow = [look.get("markerfacecolor") for look in looks]
+    assert hollow == [None] * 8 + ["white"] * 2
 
 
 def test_the_figure_draws_what_was_measured(toy):
