@@ -84,7 +84,7 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
         if part.columns["stage"] == "search":
             pairs = [(max(run.seeds) + 1, rate) for rate in budget.candidates]
         else:
-            rate, _ = best_rate(part.metrics(), name)
+            rate, _ = best_rate(run.metrics(), name)
             if rate is None:
                 continue
             pairs = [(seed, rate) for seed in run.seeds]
@@ -92,7 +92,7 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
         _fit(part, learners, samples, budget)
         if part.columns["stage"] == "training":
             measured = measures.on_the_test_set(learners, *samples.test)
-            lost = np.isnan(last(part.metrics(), name, "validation_accuracy"))
+            lost = np.isnan(last(run.metrics(), name, "validation_accuracy"))
             for each in measured.values():
                 each[lost] = np.nan
             found |= {f"{name}/{what}": values for what, values in measured.items()}

@@ -6,7 +6,7 @@ from plastic.compare.experiments import task
 from plastic.compare.in_time import RULES
 from plastic.runs import experiment
 
-BUDGET = Budget(sizes=(64,), epochs=10, to=0.5)
+BUDGET = Budget(sizes=(64,), to=0.5)
 
 
 @experiment("compare", draw={"comparison": figures.comparison}, seeds=(1, 2, 3), readable=task.readable)
