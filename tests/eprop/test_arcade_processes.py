@@ -14,6 +14,7 @@ import pytest
 from commands.eprop import ATARI, COMMANDS, command, split
 
 from plastic import cli, runs
+from plastic.eprop import convolutional
 from plastic.eprop.experiments.arcade import pool as pools
 from plastic.eprop.experiments.arcade.pool import Ended, Pool
 from plastic.errors import PlasticError
@@ -68,6 +69,30 @@ def test_it_does_not_matter_how_many_processes_play(workers):
             np.testing.assert_array_equal(one, other)
     assert any(each.done.any() for each in seen(0))
     assert any(each.rewards.any() for each in seen(0))
+
+
+def test_half_of_the_games_are_played_while_the_network_sees_the_others(monkeypatch):
+    """Whenever the network is simulated, the other group has been told to play and has not been waited for."""
+    waiting, overlaps = set(), []
+    simulate = convolutional.simulate
+
+    def seen(*given):
+        overlaps.append(len(waiting))
+        return simulate(*given)
+
+    def noting(function, change):
+        def noted(self, group, *given):
+            change(group)
+            return function(self, group, *given)
+
+        return noted
+
+    monkeypatch.setattr(convolutional, "simulate", seen)
+    for name, change in {"begin": waiting.add, "step": waiting.add, "receive": waiting.discard}.items():
+        monkeypatch.setattr(Pool, name, noting(getattr(Pool, name), change))
+    command(ATARI)
+    assert len(overlaps) > 100
+    assert set(overlaps) == {1}
 
 
 def test_what_goes_wrong_in_a_process_is_told():
