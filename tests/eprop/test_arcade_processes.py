@@ -214,7 +214,7 @@ def children(process):
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="it looks for processes as Linux shows them")
 def test_no_process_outlives_ctrl_c_and_the_run_goes_on(tmp_path):
     """Sent to the whole group of processes, as a terminal does it."""
-    line = split(ATARI, "--workers=2 --total_environment_frames=1e6 --no_plot")
+    line = split(ATARI, "--workers=2 --parallel_episodes=4 --total_environment_frames=1e6 --no_plot")
     with subprocess.Popen(
         [sys.executable, "-m", "plastic.eprop", *line], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -226,13 +226,14 @@ def test_no_process_outlives_ctrl_c_and_the_run_goes_on(tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "go on with --resume=" in errors
+    assert re.fullmatch("interrupted[^\n]* go on with --resume=[^\n]+\n", errors)  # and no word of those that play
     assert all(map(ends, found))
     [folder] = tmp_path.glob("results/eprop/*")
     assert runs.Run(folder).config["status"] == "interrupted"
 
 
-def test_processes_have_one_thread():
+def test_processes_have_one_thread(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     with Pool("catch", [1], 4, 1) as pool:
         pool.begin(0, [1], 5, 0)
         pool.receive(0)
