@@ -377,10 +377,11 @@ TINY = {
     gle.mnist1d: tiny_mnist1d,
     gle.gsc: tiny_gsc,
     compare.classify: tiny_comparison,
+    compare.sequences: tiny_comparison,
 }
 
 
-ON_DATA = (gait.train, ep.train, ep.plotcurves, ep.recipe, compare.classify, *ON_IMAGES)
+ON_DATA = (gait.train, ep.train, ep.plotcurves, ep.recipe, compare.classify, compare.sequences, *ON_IMAGES)
 """Commands that learn from any data set."""
 
 
