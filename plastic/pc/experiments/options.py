@@ -67,7 +67,7 @@ class Search:
             inference (the paper's parallel PC); fixed_prediction, zil: variants of pc that give the gradients of bp;
             bp; repeated_bp: T updates from a batch; tp: target propagation, for linear networks.
         dataset: FMNIST, MNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-            y_test, in ten classes.
+            y_test: samples of any shape (of `cnn` square images, in grey or colour), and labels from 0 to 9.
     """
 
     grid: Grid = "paper"
