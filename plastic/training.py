@@ -233,13 +233,14 @@ class _Health:
 
 def _seconds_a_step(step, source):
     """Take a few steps; return the seconds that one needs."""
-    step(source.next(), 1)  # what is made at the first step is made once
-    start = time.perf_counter()
-    for count in itertools.count(1):
-        step(source.next(), 1 + count)
-        xp.synchronize()
-        if count == 20 or time.perf_counter() - start > 2:
-            return (time.perf_counter() - start) / count
+    with _quiet():
+        step(source.next(), 1)  # what is made at the first step is made once
+        start = time.perf_counter()
+        for count in itertools.count(1):
+            step(source.next(), 1 + count)
+            xp.synchronize()
+            if count == 20 or time.perf_counter() - start > 2:
+                return (time.perf_counter() - start) / count
 
 
 def _progress_bar(steps, number):

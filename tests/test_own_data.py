@@ -30,6 +30,14 @@ ALWAYS = {
     "huge": r"max \|x_train\| is",
     "not finite": "values that are not finite",
     "complex": "real numbers are needed",
+    "one class": "y_train has no label but 0",
+    "no test samples": "none of them empty",
+    "a label less": "one label each",
+    "a test label more": "one label each",
+    "other test samples": "may differ in the first axis only",
+    "labels not finite": "y_train has values that are not finite",
+    "labels of 2^63": r"has the label 92233720368547758\d\d; labels are whole numbers",
+    "labels that overflow": r"has the label -1\d\d; labels are whole numbers",
     "objects": "cannot be read as an .npz file of plain arrays",
     "one axis": "two axes or more",
     "no samples": "none of them empty",
@@ -42,6 +50,7 @@ TEN = "classes; the networks of this experiment are for 10"
 PC = {
     "one test sample": "2 samples of each class are needed, but .* has 0 test samples of class",
     "two test samples": "2 samples of each class are needed, but .* has 0 test samples of class",
+    "one class to test": "2 samples of each class are needed, but .* has 0 test samples of class 1",
     "no training sample of a class": "are needed, but .* has 0 training samples of class 1",
     "no test sample of a class": "are needed, but .* has 0 test samples of class 1",
     "one training sample of a class": "are needed, but .* has 1 training samples of class 1",
@@ -56,7 +65,7 @@ PC = {
 SQUARE = "has samples of shape .*; square images are needed"
 CNN = {name: message for name, message in PC.items() if "classes" not in name} | {
     "two classes more": "2 samples of each class are needed",
-    **dict.fromkeys(("flat", "one pixel", "colours"), SQUARE),
+    **dict.fromkeys(("flat", "one pixel", "colours", "channels"), SQUARE),
 }
 """What the convolutional networks say, whose outputs are as many as there are classes."""
 FEW = {"depth": 11, "smalldata": 6, "forgetting": 6}

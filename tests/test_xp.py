@@ -562,7 +562,9 @@ def test_a_number_is_one_of_the_host_only_where_nothing_waits(backend):
 def test_replicas_take_turns_in_blocks_that_fit_the_cache(replicas, room):
     """No replica is left out or taken twice, no block is too large, and none is larger than another by more than 1."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(xp, "_backend", dataclasses.replace(on_numpy.numpy_backend(), cache=lambda: 4 * 100 * room))
+        patch.setattr(
+            xp.current, "backend", dataclasses.replace(on_numpy.numpy_backend(), cache=lambda: 4 * 100 * room)
+        )
         blocks = xp.turns(replicas, 100)
         assert [k for block in blocks for k in range(replicas)[block]] == list(range(replicas))
         sizes = [block.stop - block.start for block in blocks]

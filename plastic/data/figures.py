@@ -21,8 +21,8 @@ def contact_sheet(dataset: Any, labels: Sequence[str], columns: int = 16) -> Any
     """Return a matplotlib Figure with the first training samples of each class, one class to a row.
 
     Args:
-        dataset: a `plastic.data.Dataset` whose samples are images (height, width) or, in colour, (height,
-            width, 3), or square images as flat vectors.
+        dataset: a `plastic.data.Dataset` whose samples are images (height, width), (height, width, 1) or, in colour,
+            (height, width, 3), or square images as flat vectors.
         labels: what the classes are called, at least as many as there are classes; the first 20 are shown.
         columns: images of a class.
 
@@ -131,6 +131,8 @@ def _images(name: str, x: np.ndarray) -> np.ndarray:
         x = x.reshape(-1, side, side)
     if x.ndim == 4 and x.shape[-1] == 3 and x.min() >= 0:
         return x
+    if x.ndim == 4 and x.shape[-1] == 1:
+        x = x[..., 0]
     if x.ndim != 3:
         raise PlasticError(
             f"{name}: samples of shape {x.shape[1:]} are no images; (height, width) and, in colour from 0 on, (height, "

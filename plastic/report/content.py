@@ -5,6 +5,7 @@ from typing import Any
 from plastic.report import curves, measures
 from plastic.report.items import Item
 from plastic.report.pictures import pictures
+from plastic.report.series import Series
 
 
 def content(found: list[Item]) -> tuple[dict[str, Any], list[str]]:
@@ -32,22 +33,7 @@ def _of(item: Item, places: dict[str, int], most: int) -> dict[str, Any]:
         ]
         for name in item.metrics
     }
-    series = []
-    for each in item.series:
-        own = [(name, best, final) for name, every in numbers.items() for best, final, of in every if of is each]
-        plot = [curves.plotted(each, name, most) if item.clock else None for name, _, _ in own]
-        times = next(({"x": curve["x"]} for curve in plot if curve), {})
-        for curve in plot:
-            if curve and curve["x"] == times["x"]:
-                del curve["x"]  # most metrics have the times of the first one
-        series.append(
-            times
-            | {
-                "where": each.where,
-                "seeds": len(each.replicas),
-                "metrics": [[places[n], b.text, f.text, c] for (n, b, f), c in zip(own, plot, strict=True)],
-            }
-        )
+    series = [_series(each, item.clock, numbers, places, most) for each in item.series]
     return {
         "key": f"{item.path} and others" if item.members else item.path,
         "path": item.path,
@@ -69,4 +55,20 @@ def _of(item: Item, places: dict[str, int], most: int) -> dict[str, Any]:
         "percent": [places[name] for name, fraction in percent.items() if fraction],
         "summary": [[places[name], *measures.summary(name, numbers[name])] for name in item.metrics],
         "series": series,
+    }
+
+
+def _series(
+    each: Series, clock: str, numbers: dict[str, list[Any]], places: dict[str, int], most: int
+) -> dict[str, Any]:
+    own = [(name, best, final) for name, every in numbers.items() for best, final, of in every if of is each]
+    plot = [curves.plotted(each, name, most) if clock else None for name, _, _ in own]
+    times = next(({"x": curve["x"]} for curve in plot if curve), {})
+    for curve in plot:
+        if curve and curve["x"] == times["x"]:
+            del curve["x"]  # most metrics have the times of the first one
+    return times | {
+        "where": each.where,
+        "seeds": len(each.replicas),
+        "metrics": [[places[n], b.text, f.text, c] for (n, b, f), c in zip(own, plot, strict=True)],
     }

@@ -36,7 +36,7 @@ def environment(device: str | int | None = None, dtype: str = "float32", threads
     import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there to be limited
     import threadpoolctl
 
-    previous = xp._backend, xp.float_dtype
+    previous = xp.current.backend, xp.float_dtype
     if backend == "auto":
         _use_best(dtype)
     else:

@@ -149,7 +149,7 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
 @functools.cache
 def _gpus() -> int:
     """Return how many GPUs CuPy finds."""
-    before = xp._backend
+    before = xp.current.backend
     xp.use("cupy")
     try:
         return int(xp.cuda.runtime.getDeviceCount())

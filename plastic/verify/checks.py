@@ -71,11 +71,11 @@ class Verdict:
 def float64() -> Iterator[None]:
     """Work in float64 on the same backend for the time of a `with` block."""
     before = xp.float_dtype
-    xp.use(xp._backend, dtype="float64")
+    xp.use(xp.current.backend, dtype="float64")
     try:
         yield
     finally:
-        xp.use(xp._backend, dtype=before.name)
+        xp.use(xp.current.backend, dtype=before.name)
 
 
 def difference(found: Tree, expected: Tree) -> float:

@@ -143,6 +143,20 @@ def test_colour_images_are_shown_in_colour(tmp_path):
     np.testing.assert_array_equal(picture[8:, 7:12], x[3])
 
 
+def test_grey_images_with_an_axis_of_channels_are_shown_in_grey(tmp_path):
+    x, y = np.random.default_rng(0).random((4, 6, 5, 1), dtype=np.float32), np.array([0, 1, 0, 1])
+    figure = contact_sheet(data.Dataset("mine", (x, y), (x, y), None, 2), ["a", "b"], columns=3)
+    picture = np.asarray(figure.axes[0].images[0].get_array())
+    np.testing.assert_array_equal(picture[8:, 7:12], x[3, ..., 0])
+
+
+def test_colours_of_an_npz_file_are_shown(tmp_path, capsys):
+    x, y = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8), np.arange(6) % 2
+    np.savez(tmp_path / "mine.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    commands.show(str(tmp_path / "mine.npz"), folder=str(tmp_path))
+    assert capsys.readouterr().out == f"{tmp_path / 'mine.png'}\n" and (tmp_path / "mine.png").stat().st_size > 1000
+
+
 def run(tmp_path, *words):
     environment = os.environ | {"PLASTIC_DATASETS": str(tmp_path / "sets")}
     command = [sys.executable, "-m", "plastic.data", *words]

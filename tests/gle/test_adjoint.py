@@ -166,9 +166,9 @@ def test_seeds_of_the_lag_net_side_by_side_learn_as_each_alone(precision):
     firsts = np.array([[[0.3, 0.6]], [[0.5, -0.9]], [[-0.2, 0.1]]])
 
     def learn(first):
-        students = lagnet_students.Students(first, 60, 20, 10, 0.01, 1e-3, 2e-2, 0.07, 0.9)
+        students = lagnet_students.Students(lagnet_students.published(first), 60, 20, 10, 0.01, 1e-3, 2e-2, 0.07, 0.9)
         outputs = np.array([xp.asnumpy(students.step(s, float(np.sin(s)))) for s in range(60)])
-        learned = [xp.asnumpy(students.W[who]) for who in (lagnet_students.GLE, lagnet_students.AM)]
+        learned = [xp.asnumpy(students.learned[who][0].W) for who in (lagnet_students.GLE, lagnet_students.AM)]
         assert all((W != first.astype(precision)).all() for W in learned)
         return outputs, *learned
 

@@ -1,5 +1,7 @@
 """The lag net: what its runs record and learn. Whatever all commands share is tested by tests/test_commands.py."""
 
+import itertools
+
 import numpy as np
 import pytest
 from command_lines import column, table
@@ -7,8 +9,9 @@ from gle import tiny
 from gle.tiny import NET, assert_close, command, numbers
 
 import plastic
-from plastic import runs, xp
+from plastic import parameters, runs, xp
 from plastic.gle import lagnet_students
+from plastic.parameters import Affine
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +26,16 @@ def lag_net_by_hand(seed, small=False, textbook=False, start=200, every=60, tota
         first = [[0.6605, -0.7478]] if seed == 5 else xp.generator(seed).init.uniform(-1, 1, (1, 2))
     t = np.linspace(0, T, total)
     x = np.sin(0.49 * t) + np.sin(1.07 * t) + np.sin(1.98 * t)
-    learner = lagnet_students.Students(first, total, start, every, dt, gamma, 0.2 * dt, 0.07, 0.9, textbook)
+    learner = lagnet_students.Students(
+        lagnet_students.published(first), total, start, every, dt, gamma, 0.2 * dt, 0.07, 0.9, textbook
+    )
     shown = []
     for s in range(total):
         out = learner.step(s, x[s])[:, 0, 0]
         e = learner.state.e_ahead[1, 0, :2].copy()
-        shown.append({"out": out, "e": e, "gle": learner.W[1][0].copy(), "am": learner.W[2][0].copy()})
+        shown.append(
+            {"out": out, "e": e, "gle": learner.learned[1][0].W[0].copy(), "am": learner.learned[2][0].W[0].copy()}
+        )
     return t, x, {name: np.array([row[name] for row in shown]) for name in shown[0]}, learner.kept["lam"][:, 0, :2]
 
 
@@ -75,7 +82,7 @@ def test_the_early_spectra_are_those_of_a_net_that_begins_with_the_weights_of_th
     xp.use(dtype="float64")
     arrays = runs.Run(folder).arrays()
     first = np.array([arrays["w/gle"][-1]])
-    still = lagnet_students.Students(first, 201, 200, 60, 0.05, 1e-3, 0.01, 0.07, 0.9)
+    still = lagnet_students.Students(lagnet_students.published(first), 201, 200, 60, 0.05, 1e-3, 0.01, 0.07, 0.9)
     errors, tops = [], []
     for s in range(201):
         out = still.step(s, float(arrays["input"][s]))[:, 0, 0]
@@ -95,6 +102,7 @@ def test_the_lag_net_by_hand(words):
     arrays, rows, out = runs.Run(folder).arrays(), table(folder), expected["out"]
     wanted = {"time": t, "input": x, "teacher": out[:, 0], "output/gle": out[:, 1], "output/am": out[:, 2]}
     wanted |= {"error/gle": expected["e"], "error/am": lam, "w/gle": expected["gle"], "w/am": expected["am"]}
+    wanted["w/teacher"] = np.array([-0.5, 1.0])
     assert arrays.keys() == wanted.keys() | MEASURED
     assert_close(arrays, wanted)
     assert_measured(arrays)
@@ -115,7 +123,8 @@ def test_the_lag_net_by_hand(words):
 
 @pytest.mark.parametrize("word", ["--learning_rate_gle=0.1", "--learning_rate_am=0.1", "--momentum=0.5",
                                   "--momentum=0", "--gamma=0.01", "--update_every=50", "--start_learning_step=100",
-                                  "--boundary=textbook", "--small_weights", "--seed=6", "--t=25"])  # fmt: skip
+                                  "--boundary=textbook", "--small_weights", "--seed=6", "--t=25",
+                                  "--input=ou", "--input=steps", "--activation=sigmoid"])  # fmt: skip
 def test_every_option_of_the_lag_net_takes_effect(word):
     first, second = (table(command(NET, "--dtype=float64", each)[0]) for each in ("", word))
     assert first != second
@@ -149,3 +158,122 @@ def test_loaded_lag_nets_predict(seeds):
                 u = [u[k] + 0.05 * difference[k] for k in range(3)]
             found = y[replica, which] if seeds else y[which]
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+# nets of other widths, with biases, of which more is learned
+
+
+def drawn(rng, sizes, lead=()):
+    """Layers of a net without and with weights that differ, and biases."""
+    shapes = list(itertools.pairwise(sizes))
+    return [Affine(rng.uniform(-1, 1, (*lead, *shape)), rng.uniform(-1, 1, (*lead, 1, shape[1]))) for shape in shapes]
+
+
+def other_net(lead=(), layers=(0, 2), seed=0, steps=40, **words):
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(seed)
+    teacher, first = (drawn(rng, (1, 5, 3, 1), lead) for _ in range(2))
+    first = [mine if k in layers else known for k, (mine, known) in enumerate(zip(first, teacher, strict=True))]
+    options = {"textbook": True, "teacher": teacher, "layers": layers} | words
+    net = lagnet_students.Students(first, steps, 20, 10, 0.02, 1e-3, 0.01, 0.07, 0.0, **options)
+    return teacher, first, net
+
+
+def test_the_kinds_of_neurons():
+    network = other_net()[2].network
+    assert network.tau_r.reshape(-1).tolist() == [1, 1, 1, 0.1, 0.1, 1, 1, 0.1, 1] and np.all(network.tau_m == 1)
+    assert network.gamma[..., 0, :].tolist() == [[1e-3] * 8 + [0]] * 2 + [[0] * 9]
+
+
+@pytest.mark.parametrize("lead", [(), (2,)])
+@pytest.mark.parametrize("layers", [(0,), (1,), (0, 2), (0, 1, 2)])
+def test_what_is_learned_by_hand(lead, layers):
+    """The adjoint method: dW = -dt sum of rho^T lambda over the window; GLE: that of `gle.step`; the rest is kept."""
+    teacher, first, net = other_net(lead, layers)
+    rates, x = [], np.sin(0.3 * np.arange(40))
+    for s in range(30):
+        before = [parameters.map(np.copy, each) for each in net.learned[lagnet_students.GLE]]
+        net.step(s, float(x[s]))
+        rates.append(
+            [np.full((*lead, 1), x[s]), *np.split(net.state.r[..., lagnet_students.AM, 0, :8].copy(), [5], axis=-1)]
+        )
+        if s == 25:  # GLE learns since step 20, the adjoint method not yet
+            for was, now, grad in zip(
+                before, *(each[lagnet_students.GLE] for each in (net.learned, net.grads)), strict=True
+            ):
+                np.testing.assert_allclose(now.W, was.W - 0.01 * grad.W, rtol=1e-12)
+                np.testing.assert_allclose(now.b, was.b - 0.01 * grad.b, rtol=1e-12)
+                assert np.all(grad.b != 0)
+            for k, mine in zip(layers, net.learned[lagnet_students.AM], strict=True):
+                np.testing.assert_array_equal(mine.W, first[k].W)
+    net.step(30, float(x[30]))
+    lam = np.moveaxis(net.past["lam"][20:30][..., 0, :], 0, -2)
+    columns = np.split(lam, [5, 8], axis=-1)
+    for k, mine, grad in zip(layers, net.learned[lagnet_students.AM], net.grads[lagnet_students.AM], strict=True):
+        rho = np.stack([rates[s][k] for s in range(20, 30)], axis=-2)
+        np.testing.assert_allclose(grad.W, -0.02 * np.swapaxes(rho, -1, -2) @ columns[k], rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(grad.b, -0.02 * columns[k].sum(axis=-2, keepdims=True), rtol=1e-9, atol=1e-15)
+        np.testing.assert_allclose(mine.W, first[k].W - 0.07 * grad.W, rtol=1e-12)
+        np.testing.assert_allclose(mine.b, first[k].b - 0.07 * grad.b, rtol=1e-12)
+    for k, layer in enumerate(net.network.layers):
+        for array, known in zip((layer.W, layer.b), (teacher[k].W, teacher[k].b), strict=True):
+            np.testing.assert_array_equal(array[..., 0, :, :], known)
+            for student in () if k in layers else (1, 2):
+                np.testing.assert_array_equal(array[..., student, :, :], known)
+
+
+def test_students_that_are_the_teacher_stay_it():
+    teacher, _, _ = other_net()
+    net = lagnet_students.Students(teacher, 60, 20, 10, 0.02, 1e-3, 0.01, 0.07, 0.9, teacher=teacher, layers=(0, 1, 2))
+    for s in range(60):
+        outputs = net.step(s, np.sin(0.3 * s))
+        np.testing.assert_array_equal(outputs[1:], outputs[:1].repeat(2, axis=0))
+    goal = lagnet_students.flat(teacher)
+    for student in (lagnet_students.GLE, lagnet_students.AM):
+        np.testing.assert_array_equal(lagnet_students.flat(net.learned[student]), goal)
+    for mine, known in zip(lagnet_students.of_vector(goal, teacher), teacher, strict=True):
+        np.testing.assert_array_equal(mine.W, known.W)
+        np.testing.assert_array_equal(mine.b, known.b)
+
+
+OTHER = ("--widths=4,3", "--bias", "--learned=1,3", "--input=ou", "--dtype=float64", "--seed=1")
+
+
+@pytest.mark.parametrize("seeds", ["", "--seeds=1,2"])
+def test_runs_of_other_nets(seeds):
+    """Loss and distance fall; the records are of what is learned; the trained nets have the teacher's frozen layer."""
+    folder, lines = command(NET, *OTHER, "--learning_rate_gle=1", "--learning_rate_am=0.3", seeds)
+    arrays, rows, count = runs.Run(folder).arrays(), table(folder), 2 if seeds else 1
+    w = 4 + 4 + 3 + 1
+    lead = (2,) if seeds else ()
+    shapes = {"w/gle": (600, w), "w/am": (600, w), "w/teacher": (w,), "error/gle": (600, 4), "error/am": (600, 4)}
+    assert {name: arrays[name].shape for name in shapes} == {name: (*lead, *shape) for name, shape in shapes.items()}
+    assert arrays["input"].shape == (*lead, 600) and (not seeds or not np.array_equal(*arrays["input"]))
+    assert list(rows[0])[4:] == ["loss_gle", "distance_gle", "loss_am", "distance_am"]
+    for name in ("gle", "am"):
+        distance = np.sqrt(np.mean((arrays[f"w/{name}"] - arrays["w/teacher"][..., None, :]) ** 2, axis=-1))
+        last = [float(row[f"distance_{name}"]) for row in rows[-count:]]
+        np.testing.assert_allclose(last, np.atleast_1d(distance[..., -1]), rtol=1e-9)
+        assert np.all(np.abs(distance[..., -1] - distance[..., 0]) > 1e-4)
+    assert lines[0].startswith("seed 1, gle: loss ") and "distance from the teacher" in lines[0]
+    xp.use(dtype="float64")
+    trained = plastic.load(folder)
+    tree = trained.network.layers
+    np.testing.assert_array_equal(tree[1].W[..., 1, :, :], tree[1].W[..., 0, :, :])
+    assert np.all(tree[2].b[..., 1, :, :] != tree[2].b[..., 0, :, :])
+    out = trained.predict(np.full((1000, 1), 0.5))[..., -1, 0]
+    rest = np.full((*lead, 3, 1, 1), 0.5)
+    for k, layer in enumerate(tree):  # at rest under a constant input
+        rest = rest @ layer.W + layer.b
+        rest = np.tanh(rest) if k < 2 else rest
+    np.testing.assert_allclose(out, rest[..., 0, 0], atol=1e-6)
+
+
+def test_inputs_of_the_lag_net():
+    """Pulses of length 2, smoothed over five steps; a process with standard deviation 0.5 that forgets within 1."""
+    wave = runs.Run(command(NET, "--input=steps")[0]).arrays()["input"]
+    assert np.abs(wave).max() <= 1 and np.mean(np.abs(wave) > 0.9) > 0.5
+    noise = runs.Run(command(NET, "--input=ou", "--t=300", "--dtype=float64")[0]).arrays()["input"]
+    assert abs(noise.std() - 0.5) < 0.2 and abs(noise.mean()) < 0.2
+    correlation = np.mean((noise[:-20] - noise.mean()) * (noise[20:] - noise.mean())) / noise.var()
+    assert abs(correlation - np.exp(-1)) < 0.25

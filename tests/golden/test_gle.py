@@ -144,7 +144,7 @@ def check_lag_net(numbers):
     assert_close(inputs.times(N, p["T"]), numbers["time"])
     assert_close(inputs.sines(N, p["T"], numbers["freqs_hz"]), x)
     learner = lagnet_students.Students(
-        numbers["W0_init"].T,
+        lagnet_students.published(numbers["W0_init"].T),
         N,
         p["start"],
         p["update_every"],
@@ -165,13 +165,13 @@ def check_lag_net(numbers):
         target, gle, am = learner.step(s, x[s].item())[:, 0, 0]
         came = np.append(E[:-1], target - gle) * q
         found.note(s, target=target, gle_out=gle, am_out=am, gle_loss=(gle - target) ** 2, am_loss=(am - target) ** 2)
-        found.note(s, **{f"{name}_W0": learner.W[k][0] for name, k in (("gle", 1), ("am", 2))})
+        found.note(s, **{f"{name}_W0": learner.learned[k][0].W[0] for name, k in (("gle", 1), ("am", 2))})
         for k, part in enumerate(parts):
             below = x[s] if k == 0 else state.r[2, 0, parts[k - 1]]
             found.note(s, **{f"gle_pv_{k}": state.e_ahead[1, 0, part], f"gle_ie_{k}": came[part]})
             found.note(s, **{f"am_rp_{k}": learner.past["q"][s, 0, part], f"am_rpre_{k}": below})
         if s > 0 and s % (p["start"] if s <= p["start"] else p["update_every"]) == 0:
-            found.note(len(updates), am_grad=learner.gradient[lagnet_students.AM][0])
+            found.note(len(updates), am_grad=learner.grads[lagnet_students.AM][0].W[0])
             updates.append(s)
     assert len(updates) == len(numbers["am_grad"])
     for k, part in enumerate(parts):

@@ -83,7 +83,9 @@ def check_lag_net(numbers, steps):
     x = inputs.sines(N, T, np.array([0.49, 1.07, 1.98]) / (2 * np.pi))
     first = numbers["gle_W0"][:1].astype(float)
     assert_array_equal(numbers["am_W0"][:1], first)
-    learner = lagnet_students.Students(first, steps, 8000, 300, dt, 1e-3, 0.02 * dt / beta, 0.07, 0.9)
+    learner = lagnet_students.Students(
+        lagnet_students.published(first), steps, 8000, 300, dt, 1e-3, 0.02 * dt / beta, 0.07, 0.9
+    )
     found, losses, target = [], [], []
     for s in range(steps):
         out = learner.step(s, x[s].item())[:, 0, 0]
@@ -91,7 +93,7 @@ def check_lag_net(numbers, steps):
         if s % 10 == 0:
             target.append(out[0])
         if s % every == 0:
-            found.append([learner.W[k][0].copy() for k in (lagnet_students.GLE, lagnet_students.AM)])
+            found.append([learner.learned[k][0].W[0].copy() for k in (lagnet_students.GLE, lagnet_students.AM)])
     found, rows = np.array(found), len(found)
     losses = np.array(losses)[2:]  # the first two are not in the files
     means = len(losses) // every

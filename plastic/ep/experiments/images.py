@@ -19,7 +19,8 @@ class Images:
 
     Args:
         dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-            y_test; images (samples, rows, columns) or, in colour, (samples, rows, columns, channels), from 0 to 1.
+            y_test; images (samples, rows, columns) or, in colour, (samples, rows, columns, channels), which
+            are divided by the largest number, and labels 0, 1, 2, ..
         batch_size: samples per batch.
     """
 

@@ -88,7 +88,7 @@ def timit(
         eprop: none (BPTT), or the feedback of e-prop: symmetric, random, or adaptive (random at first, then changed as
             the readout is).
         preproc: features: mfccs (13), fbank (41), or htk (logarithms of 41), with two derivatives each.
-        dataset: TIMIT, or FSDD, spoken digits; TIMIT by default where its folder is given.
+        dataset: TIMIT, or FSDD, spoken digits; TIMIT by default where its folder is given. Other files are not taken.
         timit: the folder of your licensed copy of TIMIT (needs the extra "audio").
         reduced_phns: whether the labels of TIMIT are the 39 phones rather than the 61; framewise, of lstm and rnn.
         clean: leave the published quirks out.

@@ -79,7 +79,7 @@ def train(
         algorithm: BP (backpropagation), TP (target propagation), GAIT (GAIT-prop), FA or DFA ((direct) feedback
             alignment).
         dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-            y_test.
+            y_test: samples of any shape, which are made flat, and labels 0, 1, 2, ..
         orthogonal_reg: strength lambda of the soft orthogonality. As published, 0 makes the initial weights orthogonal
             whatever orthogonal_init says.
         orthogonal_init: orthogonal initial weights rather than Xavier's.
@@ -101,19 +101,13 @@ def train(
             with the same options, but for the lengths nb_epochs and eval_every.
     """
     require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
-    require.number("learning_rate", learning_rate, above=0)
-    require.number("orthogonal_reg", orthogonal_reg, least=0)
-    require.number("gamma", gamma, above=0, most=1)
-    require.number("validation", validation, least=0, below=1)
+    _require_constants(learning_rate, orthogonal_reg, gamma, validation)
     _require_widths(widths, tower)
     if isinstance(load, str):
         require_run(load)
     wanted = _Widths(tower, widths or _TOWER, nb_layers)
-    if (known := data.sizes(dataset)) is not None:
-        wanted.require_data(*known, batch_size)
-    samples = classifier.load(dataset, validation=validation)
+    samples, batch_size = wanted.samples(dataset, validation, batch_size)
     x, labels = samples.train
-    batch_size = wanted.require_data(len(x), x.shape[1], samples.classes, batch_size)
     run.fill(batch_size=batch_size, classes=samples.classes, n_inputs=x.shape[1])
     run.expect(wanted.entries(x.shape[1]) * len(run.seeds), **wanted.options)
     if isinstance(load, bool):
@@ -126,16 +120,13 @@ def train(
     generators = run.generators()
     rule = _rule(algorithm, net, samples.classes, [each.init for each in generators], gamma)
     optimizer, grads = Adam.without_correction(learning_rate), parameters.zeros_like(net.parameters)
-    tally = classifier.Tally(net.replicas, "accuracy", "mse")
+    moments, tally = optimizer.init(net.parameters), classifier.Tally(net.replicas, "accuracy", "mse")
     evaluations = Evaluations(net.parameters, net.replicas, samples.classes, "accuracy", best=bool(validation))
-    state = net.parameters | {"moments": optimizer.init(net.parameters), "tally": tally.totals} | evaluations.tree
+    state = net.parameters | {"moments": moments, "tally": tally.totals} | evaluations.tree
     shuffles = [each.shuffle for each in generators] if shuffle else ()
     source = Batches(x, one_hot(labels, samples.classes), batch_size, shuffles)
-    if (left := len(x) % batch_size) and not shuffle:
-        terminal.warn(
-            f"note: the last {left} of {len(x)} training samples fill no batch of {batch_size} and are never trained "
-            "on, as published; --shuffle takes all in turn"
-        )
+    if not shuffle:
+        _tell_left_out(len(x), batch_size)
     every, first = eval_every or source.per_epoch, (x[:batch_size], source.y[:batch_size])
 
     def step(batch, number):
@@ -145,7 +136,7 @@ def train(
         tally.add(_sums(output, batch[1]), batch_size)
         if orthogonal_reg > 0:
             regulariser.add_gradient(net.parameters, grads, orthogonal_reg)
-        optimizer.step(net.parameters, grads, state["moments"])
+        optimizer.step(net.parameters, grads, moments)
         return xp.sum(grads["layers"][0].b, axis=(-2, -1))  # finite while all is well
 
     training.fit(
@@ -162,6 +153,22 @@ def train(
     tested = evaluations.test(run, _measure(net, samples.classes), samples.test)
     run.save_arrays(_singular_values(net))
     return [_report(run, tested)]
+
+
+def _require_constants(learning_rate, orthogonal_reg, gamma, validation):
+    require.number("learning_rate", learning_rate, above=0)
+    require.number("orthogonal_reg", orthogonal_reg, least=0)
+    require.number("gamma", gamma, above=0, most=1)
+    require.number("validation", validation, least=0, below=1)
+
+
+def _tell_left_out(samples, batch_size):
+    """Say which samples are never trained on in the file's order."""
+    if left := samples % batch_size:
+        terminal.warn(
+            f"note: the last {left} of {samples} training samples fill no batch of {batch_size} and are never trained "
+            "on, as published; --shuffle takes all in turn"
+        )
 
 
 class _Widths:
@@ -184,6 +191,14 @@ class _Widths:
         if self.tower:
             return 4 * sum(width * width for width in self.widths)
         return 4 * n_inputs * n_inputs * (self.nb_layers + 1)
+
+    def samples(self, dataset, validation, batch_size):
+        """Return the samples of a data set, and the size of a batch; as `require_data`, before a download if it can."""
+        if (known := data.sizes(dataset)) is not None:
+            self.require_data(*known, batch_size)
+        samples = classifier.load(dataset, validation=validation)
+        x, _ = samples.train
+        return samples, self.require_data(len(x), x.shape[1], samples.classes, batch_size)
 
     def require_data(self, samples, n_inputs, classes, batch_size):
         """Return the size of a batch; raise PlasticError where batches or widths do not fit the data."""

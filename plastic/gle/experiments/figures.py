@@ -6,6 +6,7 @@ Of a run with several seeds they show the first.
 import numpy as np
 
 from plastic import plotting
+from plastic.gle.lagnet_students import TAU_R, retarded
 
 _MODELS = {
     "gle": "GLE",
@@ -25,8 +26,7 @@ _ROWS = {
 _MEAN_OF = 40  # records that a point of the loss of the lag line is the mean of
 _STUDENTS = {"gle": "GLE", "am": "adjoint method"}
 _ERRORS = {"gle": r"$\tilde{e}$ (GLE)", "am": r"$\lambda$ (adjoint)"}
-_TEACHER = (-0.5, 1.0)  # the weights that the students of the lag net learn
-_TAU_R = (1.0, 0.1)  # of the two neurons of each layer, whose tau_m is 1
+_MOST_LINES = 12  # of learned weights; of more, their distance from the teacher's is drawn
 _ANGULAR = (0.49, 1.07, 1.98)  # frequencies of the input of the lag net
 _LEAST = 1e-16  # of a loss on a logarithmic axis
 
@@ -106,7 +106,7 @@ def lag_net_traces(runs):
                 signal.plot(time, arrays["input"][part], color="0.3")
             for index, (student, label) in enumerate(_STUDENTS.items(), start=3 * place):
                 output.plot(time, arrays[f"output/{student}"][part], label=name + label, **plotting.look(index))
-            for k, axis in enumerate(errors):
+            for k, axis in zip(_of_both_kinds(arrays), errors, strict=True):
                 shown = {label: arrays[f"error/{student}"] for student, label in _ERRORS.items()}
                 shown |= {r"mean of $\tilde{e}$ over 500 steps": arrays["mean_error"]}
                 for index, (label, values) in enumerate(shown.items(), start=3 * place):
@@ -134,13 +134,12 @@ def lag_net_spectra(runs):
     fig, axes = plotting.figure(2, 2, height=2.8, sharex=True)
     for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
         omega = arrays["spectrum/omega"]
-        for column in range(2):
-            above, below = axes[:, column]
+        for column, (above, below) in zip(_of_both_kinds(arrays), axes.T, strict=True):
             values = {label: arrays[f"spectrum/{student}"][:, column] for student, label in _ERRORS.items()}
             for index, (label, amplitudes) in enumerate(values.items(), start=3 * place):
                 look = plotting.look(index) | {"marker": "o", "markersize": 3}
-                above.plot(omega, amplitudes, label=name + label, **look)
-            there = amplitudes > 0.1 * amplitudes.max()  # where there is something to compare
+                above.plot(omega[1:], amplitudes[1:], label=name + label, **look)
+            there = _there(omega, amplitudes)
             look = {"color": plotting.look(3 * place + 2)["color"], "markersize": 5, "label": name.removesuffix(": ")}
             below.plot(omega[there], arrays["spectrum/phase"][there, column], "os^D"[place % 4], **look)
     for column, kind in enumerate(("instantaneous neuron", "retarded neuron")):
@@ -148,7 +147,7 @@ def lag_net_spectra(runs):
         axes[1, column].set(xlabel=r"angular frequency $\omega$ (rad per time unit)", ylim=(-np.pi, np.pi))
         axes[1, column].axhline(0, color="0.5", linewidth=1)
         for axis in axes[:, column]:
-            _over_frequencies(axis)
+            _over_frequencies(axis, runs)
     axes[0, 0].set_ylabel("amplitude")
     axes[1, 0].set_ylabel(r"phase of $\tilde{e}$ against $\lambda$ (rad)")
     plotting.legend(axes[0, 0])
@@ -160,26 +159,29 @@ def lag_net_spectra(runs):
 def lag_net_phases(runs):
     """Phases of GLE's errors and of the adjoint against the error at the top (Fig. 6).
 
-    Before learning, and with the weights that GLE has at t = 120; beside them what two layers in a row give: an error
-    is advanced by arctan(omega tau_m) - arctan(omega tau_r) in each.
+    Before learning, and with the weights that GLE has at t = 120; beside them what two layers in a row give, where they
+    are those of the paper: an error is advanced by arctan(omega tau_m) - arctan(omega tau_r) in each.
     """
     fig, axes = plotting.figure(2, 2, height=2.8, sharex=True, sharey=True)
     for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
         omega = arrays["spectrum/omega"]
         for row, before in enumerate(("", "early/")):
-            for column, axis in enumerate(axes[row]):
+            for column, axis in zip(_of_both_kinds(arrays), axes[row], strict=True):
                 for index, (student, label) in enumerate(_ERRORS.items(), start=2 * place):
                     amplitudes = arrays[f"{before}spectrum/{student}"][:, column]
-                    there = (omega > 0) & (amplitudes > 0.1 * amplitudes.max())
+                    there = _there(omega, amplitudes)
                     look = {"color": plotting.look(index)["color"], "markersize": 5, "label": name + label}
                     axis.plot(
                         omega[there], arrays[f"{before}phase/{student}"][there, column], "os^D"[index % 4], **look
                     )
     curve = np.geomspace(0.1, max(omega.max(), *_ANGULAR), 100)
-    for tau_r, column in zip(_TAU_R, axes.T, strict=True):
+    theory = all((run.option("widths"), run.option("learned")) == ((2, 2), (1,)) for run in runs)  # chains of neurons
+    for tau_r, column in zip(TAU_R, axes.T, strict=True):
         for axis in column:
-            axis.plot(curve, 2 * (np.arctan(curve) - np.arctan(tau_r * curve)), color="0.6", zorder=0, label="theory")
-            _over_frequencies(axis)
+            if theory:
+                phases = 2 * (np.arctan(curve) - np.arctan(tau_r * curve))
+                axis.plot(curve, phases, color="0.6", zorder=0, label="theory")
+            _over_frequencies(axis, runs)
             axis.set(ylim=(-np.pi, np.pi))
         column[-1].set_xlabel(r"angular frequency $\omega$ (rad per time unit)")
     for axis, kind in zip(axes[0], ("instantaneous neuron", "retarded neuron"), strict=True):
@@ -190,27 +192,40 @@ def lag_net_phases(runs):
     return fig
 
 
-def _over_frequencies(axis):
-    """Make the axis of frequencies logarithmic, with a mark at each frequency of the input."""
-    for omega in _ANGULAR:
+def _of_both_kinds(arrays):
+    """Return the numbers of the first instantaneous and of the first retarded neuron of the first layer."""
+    return 0, retarded(arrays["error/gle"].shape[-1])
+
+
+def _there(omega, amplitudes):
+    """Return at which frequencies there is something whose phase can be compared; not at 0, which is a mean."""
+    return (omega > 0) & (amplitudes > 0.1 * amplitudes[1:].max(initial=0))
+
+
+def _over_frequencies(axis, runs):
+    """Make the axis of frequencies logarithmic, with a mark at each frequency of the input, where it is of sines."""
+    for omega in _ANGULAR if all(run.option("input") == "sines" for run in runs) else ():
         axis.axvline(omega, color="0.8", linewidth=1, linestyle=":", zorder=0)
     plotting.log_scale(axis, "x")
     axis.set_xlim(0.1, None)
 
 
 def lag_net_learning(runs):
-    """Weights and loss of both students of the lag net over time."""
+    """What both students of the lag net learn, or its distance from the teacher where it is much, and their loss."""
     fig, (left, right) = plotting.figure(columns=2)
-    for value in _TEACHER:
-        left.axhline(value, color="0.5", linewidth=3)
+    many = max(arrays["w/teacher"].shape[-1] for _, arrays, _ in _lag_nets(runs)) > _MOST_LINES
     for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
+        goal = arrays["w/teacher"]
+        for value in () if many else goal:
+            left.axhline(value, color="0.5", linewidth=3, zorder=0)
         for index, (student, label) in enumerate(_STUDENTS.items(), start=2 * place):
-            w, look = arrays[f"w/{student}"], plotting.look(index)
-            for k in range(2):
-                left.plot(arrays["time"][::20], w[::20, k], label=None if k else name + label, **look)
+            w, look = arrays[f"w/{student}"][::20], plotting.look(index)
+            for k, line in enumerate([np.sqrt(np.mean((w - goal) ** 2, axis=1))] if many else w.T):
+                left.plot(arrays["time"][::20], line, label=None if k else name + label, **look)
             loss = np.maximum(arrays[f"loss/{student}"], _LEAST)
             right.plot(arrays["loss/time"], loss, label=name + label, **look)
-    left.set(xlabel="time", ylabel="weights of the first layer", title="Weights")
+    what = "rms distance from the teacher" if many else "learned weights"
+    left.set(xlabel="time", ylabel=what, title="Weights")
     right.set(xlabel="time", ylabel="loss", title="Loss")
     plotting.log_scale(right, "y")
     for axis in (left, right):
@@ -233,7 +248,7 @@ def _of_first_seed(run):
     if len(run.seeds) == 1:
         return arrays
     common = ("time", "input", "loss/time", "spectrum/omega")
-    return {name: array if name in common else array[0] for name, array in arrays.items()}
+    return {name: array if name in common and array.ndim == 1 else array[0] for name, array in arrays.items()}
 
 
 OF_LAGLINE = {"lagline": lag_line}

@@ -82,7 +82,8 @@ def mnist1d(
         validation: share of the training samples, 0.1 for instance, that is held out as a validation set: of each class
             the last ones.
         dataset: MNIST-1D-360; another data set that `plastic.data list` shows, the rows of an image being steps; or an
-            .npz file of sequences with x_train, y_train, x_test, y_test, x (N, T), or (N, T, n) for n inputs.
+            .npz file of sequences with x_train, y_train, x_test, y_test, x (N, T), or (N, T, n) for n inputs, and
+            labels 0, 1, 2, ..
         num_samples: curves of MNIST-1D that are generated, the first 80 % for training.
         classes: of the ten curves of MNIST-1D, those that are taken; they become the classes 0, 1, ..
     """
