@@ -44,7 +44,7 @@ epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
 glyphs = data.load("glyphs")
 arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (*glyphs.train, *glyphs.test), strict=True))
 arrays |= {name: arrays[name][:2000] for name in ("x_train", "y_train")}
-rules = ["bp", "fa", sign_symmetry, compare.Rule("sparse FA", sparse_fa, draw)]
+rules = ["bp", "fa", sign_symmetry, compare.Rule("sparse FA", compare.FEED_FORWARD, sparse_fa, draw)]
 with tempfile.TemporaryDirectory() as folder:  # give it another folder to keep tables, figure and page
     found = compare.compare(arrays, rules, sizes=(64, 64), rates=5, epochs=epochs, results=folder)
 print(found.table)

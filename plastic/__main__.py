@@ -32,7 +32,7 @@ def main(words=None):
 
 
 def _overview():
-    lines = [f"  python -m plastic.{name:<7}{about}" for name, about in FAMILIES.items()]
+    lines = [f"  python -m plastic.{name:<8}{about}" for name, about in FAMILIES.items()]
     doc = "Biologically plausible learning rules; each family reproduces a paper and lists its commands with --help:"
     return "\n".join([doc, "", *lines, "", "plastic --version says which version this is."])
 

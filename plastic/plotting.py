@@ -75,6 +75,9 @@ def image(fig: Any, form: str = "png") -> bytes:
     Args:
         fig: a matplotlib Figure.
         form: its format, "png", "pdf", "svg" or another one of matplotlib's.
+
+    Returns:
+        The content of the file.
     """
     legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and len(each.get_texts()) > _LONGEST]
     fig.set_figwidth(fig.get_figwidth() + sum(each.get_window_extent().width for each in legends) / fig.dpi)

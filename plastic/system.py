@@ -1,13 +1,14 @@
-"""What the machine is asked for with distrust: regular files, names for temporary ones, the home folder, free memory.
+"""What the machine is asked for: regular files, names for temporary ones, the home folder, free memory, its processor.
 
-A path may name anything: a FIFO, at which a reader waits forever, a symbolic link that somebody has put where a file is
-about to be written, a folder below a home that does not exist.
+It is asked with distrust. A path may name anything: a FIFO, at which a reader waits forever, a symbolic link that
+somebody has put where a file is about to be written, a folder below a home that does not exist.
 """
 
 import contextlib
 import errno
 import os
 import pathlib
+import platform
 import secrets
 import stat
 import warnings
@@ -187,3 +188,18 @@ def require_memory(path: Path, needed: int) -> None:
         raise PlasticError(
             f"{os.fspath(path)} needs {needed / 1e9:,.1f} GB of memory, but only {free / 1e9:,.1f} GB are free"
         )
+
+
+def processor() -> str:
+    """Return what the processor is called, as far as the system tells; "" where it does not.
+
+    Example:
+        >>> isinstance(processor(), str)
+        True
+    """
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor()

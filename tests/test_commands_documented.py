@@ -204,8 +204,8 @@ def tiny_trials(values):
 
 def tiny_timit(values):
     """The options of speech recognition, cut down to an epoch of a few cells; see `tiny_speech`."""
-    lstm = values.get("model") == "lstm" or (values.get("task") == "ctc" and "model" not in values)
-    return {"n_epochs": 1, "batch": 2} | ({"n_neuron": 4} if lstm else {"n_regular": 3, "n_adaptive": 2})
+    units = {"lstm", "rnn"} & {values.get("model"), *values} or (values.get("task") == "ctc" and "model" not in values)
+    return {"n_epochs": 1, "batch": 2} | ({"n_neuron": 4} if units else {"n_regular": 3, "n_adaptive": 2})
 
 
 def tiny_atari(values):
@@ -377,10 +377,11 @@ TINY = {
     gle.mnist1d: tiny_mnist1d,
     gle.gsc: tiny_gsc,
     compare.classify: tiny_comparison,
+    compare.sequences: tiny_comparison,
 }
 
 
-ON_DATA = (gait.train, ep.train, ep.plotcurves, ep.recipe, compare.classify, *ON_IMAGES)
+ON_DATA = (gait.train, ep.train, ep.plotcurves, ep.recipe, compare.classify, compare.sequences, *ON_IMAGES)
 """Commands that learn from any data set."""
 
 

@@ -10,11 +10,11 @@ import sys
 
 import numpy as np
 import pytest
-from command_lines import clusters, printed, refused
+from command_lines import clusters, on_backend, printed, refused
 from numpy.testing import assert_allclose, assert_array_equal
 
-from plastic import compare, files, gait, parameters, pc, runs, xp
-from plastic.compare import figures, measures, rows, rules, summary
+from plastic import check, compare, eprop, files, gait, gle, parameters, pc, runs, system, xp
+from plastic.compare import feed_forward, figures, in_time, measures, rows, rules, summary
 from plastic.compare.__main__ import COMMANDS
 from plastic.compare.learners import Learners
 from plastic.errors import Diverged, PlasticError
@@ -33,6 +33,8 @@ def toy(tmp_path_factory):
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
+    monkeypatch.setattr(measures, "ROUNDS", 2)
+    monkeypatch.setattr(feed_forward, "STEPS", 8)
 
 
 def run(*words, epochs=2, plot=False):
@@ -48,7 +50,7 @@ def batch(seed=0, samples=20):
 
 
 def learners(name, seeds=(1,), sizes=SIZES):
-    return Learners(rules.RULES[name], sizes, [(seed, 1e-3) for seed in seeds])
+    return Learners((compare.RULES | compare.IN_TIME)[name], sizes, [(seed, 1e-3) for seed in seeds])
 
 
 def arrays(classes=3, samples=120, seed=0):
@@ -113,7 +115,7 @@ def test_the_update_of_a_rule_that_moves_weights_several_times_is_the_sum(backen
     exact = pc.bp(one.nets[0], x, y)[0]["layers"][0].W
     expected = xp.sum(total * exact) / xp.sqrt(xp.sum(total**2) * xp.sum(exact**2))
     assert measures.cosines(one, 0, x, y)[0] == pytest.approx(float(xp.asnumpy(expected)), abs=1e-12)
-    assert len(list(one.rule.updates(one.nets[0], x, y, None))) == rules.STEPS
+    assert len(list(one.rule.updates(one.nets[0], x, y, None))) == feed_forward.STEPS
 
 
 def test_forward_and_backward_weights_of_kolen_pollack_meet(backend):
@@ -128,13 +130,13 @@ def test_forward_and_backward_weights_of_kolen_pollack_meet(backend):
     for number in range(1, 8):
         one.step((xp.stack([x, x]), xp.stack([y, y])), number)
     for start, end in zip(before, differences(), strict=True):
-        assert_allclose(end, start * (1 - rules.DECAY) ** 7, atol=1e-13)
+        assert_allclose(end, start * (1 - feed_forward.DECAY) ** 7, atol=1e-13)
         assert np.abs(start).max() > 0.1
 
 
 def test_all_rules_begin_alike(backend):
     """The same weights, orthogonal; the feed-forward ones compute the same."""
-    every = {name: learners(name, seeds=(3,)) for name in rules.RULES}
+    every = {name: learners(name, seeds=(3,)) for name in compare.RULES}
     first, (x, _) = every["bp"], batch()
     for name, each in every.items():
         for (_, a), (_, b) in zip(*(parameters.leaves(one.parameters["layers"]) for one in (first, each)), strict=True):
@@ -157,10 +159,10 @@ def test_the_columns_that_make_the_output_layer_square_are_orthogonal_to_it(back
     assert_array_equal(xp.asnumpy(one.feedback[0]), xp.asnumpy(before))
 
 
-@pytest.mark.parametrize("name", rules.RULES)
+@pytest.mark.parametrize("name", compare.RULES)
 def test_learners_side_by_side_learn_as_they_would_alone(name, precision):
-    both = Learners(rules.RULES[name], SIZES, [(1, 1e-3), (2, 3e-3)])
-    alone = Learners(rules.RULES[name], SIZES, [(2, 3e-3)])
+    both = Learners(compare.RULES[name], SIZES, [(1, 1e-3), (2, 3e-3)])
+    alone = Learners(compare.RULES[name], SIZES, [(2, 3e-3)])
     x, y = (xp.asarray(each, dtype=xp.float_dtype) for each in batch())
     before = [leaf.copy() for _, leaf in parameters.leaves(alone.learned)]
     for number in (1, 2, 3):
@@ -174,15 +176,119 @@ def test_learners_side_by_side_learn_as_they_would_alone(name, precision):
         assert (xp.asnumpy(b) != xp.asnumpy(start)).any(), path
 
 
+# in time
+
+
+IN_TIME = (3, 12, 10)
+
+
+def sequences(steps=15, samples=20, constant=False):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((samples, 1 if constant else steps, 3))
+    y = np.eye(10)[rng.integers(0, 10, samples)]
+    return xp.asarray(np.repeat(x, steps, axis=1) if constant else x), xp.asarray(y)
+
+
+def test_bptt_is_the_exact_gradient_of_what_is_said_to_be_the_loss():
+    """Half the squared error, a mean over steps and samples, of both kinds of network; its cosine is 1."""
+    xp.use(dtype="float64")
+    x, y = sequences(steps=6)
+    for name, outputs in (
+        ("bptt", lambda net, x: eprop.predict(net, x)),
+        ("gle_bptt", lambda layers, x: gle.predict(in_time.dynamics(layers), x)),
+    ):
+        one = learners(name, sizes=IN_TIME)
+        assert_allclose(measures.cosines(one, 0, x, y), 1, atol=1e-12)
+        grads, output = one.rule.gradients(one.nets[0], x, y, None)
+        every = outputs(one.nets[0], np.swapaxes(x, 0, 1))
+        assert_allclose(output, every.mean(axis=0), atol=1e-12)
+        assert_allclose(one.outputs(0, x), output, atol=1e-12)
+
+        def loss(_, one=one, outputs=outputs):
+            return np.sum((outputs(one.nets[0], np.swapaxes(x, 0, 1)) - y) ** 2) / (2 * len(x) * x.shape[1])
+
+        check.gradient(loss, one.each[0]["layers"], grads["layers"], max_entries=40)
+
+
+def test_e_prop_is_bptt_where_nothing_comes_back(backend):
+    """In a single step; in several, still for the readout, but not for the cells."""
+    one = learners("eprop", sizes=IN_TIME)
+    assert_allclose(measures.cosines(one, 0, *sequences(steps=1)), 1, atol=1e-12)
+    kernel, readout = measures.cosines(one, 0, *sequences())
+    assert 0.3 < kernel < 0.99 and readout == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gle", "adjoint"])
+def test_gle_and_the_adjoint_method_are_bptt_where_nothing_changes(name):
+    """Of constant inputs, but for the way to the fixed point, the longer the sequence the less of it."""
+    xp.use(dtype="float64")
+    short, long = (measures.cosines(learners(name, sizes=IN_TIME), 0, *sequences(T, constant=True)) for T in (20, 800))
+    assert min(long) > 0.98 and min(long) > min(short)
+    assert measures.cosines(learners(name, sizes=IN_TIME), 0, *sequences())[0] < 0.9
+    one, (x, y) = learners(name, sizes=IN_TIME), sequences(800, constant=True)
+    found, exact = (rule(one.nets[0], x, y, None)[0]["layers"] for rule in (one.rule.gradients, one.rule.kind.bp))
+    for a, b in zip(found, exact, strict=True):
+        assert np.linalg.norm(a.W) == pytest.approx(np.linalg.norm(b.W), rel=0.3)
+
+
+def test_the_neurons_of_gle_come_in_thirds():
+    net = in_time.dynamics(learners("gle", sizes=(3, 8, 10)).nets[0])
+    tau_m, tau_r = (np.broadcast_to(xp.asnumpy(each), (1, 18))[0] for each in (net.tau_m, net.tau_r))
+    assert_allclose(tau_m, [1.2] * 4 + [0.6] * 2 + [1.2] * 12)
+    assert_allclose(tau_r, [1.2] * 4 + [0.2] * 4 + [1.2] * 10)
+
+
+def curves(folder):
+    """Sequences of three classes: bumps that come early, in the middle, or late."""
+    rng, arrays = np.random.default_rng(0), {}
+    for split, count in (("train", 150), ("test", 60)):
+        y = np.arange(count) % 3
+        x = np.exp(-((np.arange(12) - 2 - 4 * y[:, None]) ** 2) / 2) + 0.05 * rng.standard_normal((count, 12))
+        arrays |= {f"x_{split}": x, f"y_{split}": y}
+    np.savez(folder / "curves.npz", **arrays)
+    return arrays
+
+
+def test_rules_in_time_are_compared(tmp_path):
+    curves(tmp_path)
+    words = ["--dataset=curves.npz", "--sizes=12", "--rates=3", "--batch_size=10"]
+    found, shown = run("sequences", *words, epochs=6, plot=True)
+    assert found.experiment == "sequences" and found.options["rules"] == list(compare.IN_TIME)
+    for row in summary.of(found):
+        assert row.accuracy["test"].mean > 0.6 and list(row.end) == [1, 2]
+        assert (row.end[1].mean == pytest.approx(1, abs=1e-4)) == row.rule.endswith("bptt")
+    assert (found.folder / "comparison.png").exists() and "e-prop, LSTM" in "".join(shown)
+    assert_array_equal(found.arrays()["gle/input_noise"][:, 0], found.arrays()["gle/test_accuracy"])
+
+
+def test_a_layer_of_cells_is_one_layer(tmp_path):
+    curves(tmp_path)
+    words = ["sequences", "--dataset=curves.npz", "--sizes=8,8"]
+    assert "eprop has one layer of cells" in refused(COMMANDS, [*words, "--rules=gle,eprop"], "plastic.compare")
+    assert "fa" in refused(COMMANDS, [*words, "--rules=fa"], "plastic.compare")
+    assert list(rules.chosen(None, (1, 8, 8, 3), compare.IN_TIME)) == ["gle_bptt", "adjoint", "gle"]
+
+
+def test_own_sequences_and_an_own_rule_for_them(tmp_path):
+    def truncated(net, x, y):
+        """BPTT that sees the second half alone."""
+        return compare.IN_TIME["bptt"].gradients(net, x[:, 6:], y, None)
+
+    given = {"sizes": (8,), "rates": 3, "epochs": 4, "batch_size": 10, "results": tmp_path}
+    found = compare.compare(curves(tmp_path), ["eprop", truncated], sequences=True, **given)
+    assert [row.name for row in found.rows] == ["e-prop, LSTM", "truncated"]
+    assert 0 < found.rows[1].start[1].mean < 1
+
+
 # a fair comparison
 
 
 def test_every_rule_gets_the_same_budget(toy):
     found, shown = run(f"--dataset={toy}", *TINY, plot=True)
     metrics = found.metrics()
-    assert list(dict.fromkeys(metrics["rule"])) == list(rules.RULES) == found.options["rules"]
+    assert list(dict.fromkeys(metrics["rule"])) == list(compare.RULES) == found.options["rules"]
     budgets = set()
-    for name in rules.RULES:
+    for name in compare.RULES:
         search, training = (rows.table(metrics, name, stage) for stage in ("search", "training"))
         assert_allclose(np.unique(search["rate"]), [3e-5, 9.49e-4, 3e-2])
         assert len(np.unique(training["rate"])) == 1 and set(training["seed"]) == {1, 2, 3}
@@ -194,8 +300,8 @@ def test_every_rule_gets_the_same_budget(toy):
     assert {path.name for path in found.folder.iterdir()} >= {
         "config.json", "metrics.csv", "summary.md", "summary.csv", "page.html", "comparison.png"
     }  # fmt: skip
-    assert all(any(line.startswith(rules.RULES[name].name) for line in shown) for name in rules.RULES)
-    assert "kernels" in shown[-1]
+    assert all(any(line.startswith(compare.RULES[name].name) for line in shown) for name in compare.RULES)
+    assert "kernels" in shown[-1] and system.processor() in shown[-1]
 
 
 def test_z_il_trains_what_bp_trains(toy):
@@ -234,7 +340,7 @@ def test_validation_and_test_samples_never_train_and_the_test_set_comes_last(mon
         order.append("update")
         return pc.bp(net, x, y)
 
-    rule = compare.Rule("watched", watched, kind=seen_by(compare.FEED_FORWARD, judged))
+    rule = compare.Rule("watched", seen_by(compare.FEED_FORWARD, judged), watched)
     on_the_test_set, times = measures.on_the_test_set, measures.times
 
     def once(of, x, labels):
@@ -247,7 +353,7 @@ def test_validation_and_test_samples_never_train_and_the_test_set_comes_last(mon
     monkeypatch.setattr(measures, "times", lambda *given: (order.append("times"), times(*given))[1])
     found = compare.compare(arrays(), [rule], sizes=(8,), rates=3, epochs=2, batch_size=20, results=tmp_path)
     assert frozenset().union(*learned) == TRAIN
-    assert HELD in judged and order.count("test") == 1
+    assert HELD in judged and TRAIN in judged and order.count("test") == 1
     assert "update" not in order[order.index("test") : order.index("times")]
     clean = [each for each in judged if each == set(range(120, 240))]
     per_seed = 1 + measures.DRAWS * (len(measures.SIGMAS) - 1)  # noisy weights see clean inputs
@@ -319,6 +425,25 @@ def test_a_spread_leaves_out_what_has_no_value():
     assert np.isnan(summary.Spread(np.array([np.nan])).mean)
 
 
+def test_the_cells_say_what_is_missing():
+    """A seed that has not reached the accuracy, one that diverged, a rate at the edge."""
+
+    def row(samples, test, edge=""):
+        spread = summary.Spread(np.array([0.5, 0.5, 0.5]))
+        return summary.Row(
+            "fa", "FA", 0.003, edge, 3, 0.123,
+            {"test": summary.Spread(np.array(test)), "validation": spread, "train": spread},
+            summary.Spread(np.array(samples)), {1: spread}, {1: spread},
+            {(kind, summary.SHOWN_SIGMA): spread for kind in ("input", "weight")},
+        )  # fmt: skip
+
+    cells = summary.cells(row([1000.0, np.nan, 1500.0], [0.5, 0.6, np.nan], "largest"))
+    assert cells[:6] == ["FA", "0.003 (largest tried), 1 of 3 seeds diverged", "55.0 ± 7.1", "50.0 ± 0.0",
+                         "1,250 (not reached by 1 of 3)", "0.12"]  # fmt: skip
+    assert summary.cells(row([np.nan] * 3, [0.5] * 3))[1:5:3] == ["0.003", "not reached"]
+    assert summary.cells(row([1000.0] * 3, [0.5] * 3))[4] == "1,000"
+
+
 def test_the_summary_holds_what_the_run_measured(toy):
     found, shown = run(f"--dataset={toy}", "--rules=fa,bp", *TINY, "--to=0.5", epochs=12)
     with open(found.folder / "summary.csv", newline="") as file:
@@ -358,7 +483,7 @@ def test_a_rule_that_diverges_has_an_entry_and_stops_nobody(tmp_path):
     def of_the_seed(net, generator):
         return xp.asarray([1.0 if generator.bit_generator.seed_seq.entropy == 2 else -1.0], dtype=xp.float_dtype)
 
-    once = compare.Rule("with seed 2", lambda *given: after(1, *given), of_the_seed)
+    once = compare.Rule("with seed 2", compare.FEED_FORWARD, lambda *given: after(1, *given), of_the_seed)
     small = {"sizes": (8,), "rates": 3, "epochs": 5, "batch_size": 8, "results": tmp_path}
     found = compare.compare(arrays(), [never, once, "bp"], **small)
     lost, some, whole = found.rows
@@ -410,8 +535,8 @@ def test_a_known_data_set_is_refused_before_it_is_read(monkeypatch):
 
 
 def test_rules_that_do_not_fit_are_left_out_unless_asked_for():
-    assert set(rules.RULES) - set(rules.chosen(None, (16, 12, 11, 10))) == {"tp", "gait"}
-    assert list(rules.chosen(None, SIZES)) == list(rules.RULES)
+    assert set(compare.RULES) - set(rules.chosen(None, (16, 12, 11, 10), compare.RULES)) == {"tp", "gait"}
+    assert list(rules.chosen(None, SIZES, compare.RULES)) == list(compare.RULES)
 
 
 @pytest.mark.parametrize(
@@ -420,8 +545,9 @@ def test_rules_that_do_not_fit_are_left_out_unless_asked_for():
         ({"rules": [3]}, "a rule is 3"),
         ({"rules": []}, "at least one"),
         ({"rules": [sign_symmetry, sign_symmetry]}, "different ones"),
-        ({"rules": [compare.Rule("bp", sign_symmetry)]}, "is called bp"),
+        ({"rules": [compare.Rule("bp", compare.FEED_FORWARD, sign_symmetry)]}, "is called bp"),
         ({"seeds": (1, 2)}, "three or more"),
+        ({"seeds": (1, 2, 2)}, "different"),
         ({"arrays": {"x_train": np.ones((3, 2))}}, "y_train"),
         ({"arrays": arrays() | {"y_test": np.full(120, "a")}}, "y_test has type"),
         ({"arrays": arrays() | {"x_test": np.full((120, 6), np.nan)}}, "not finite"),
@@ -457,7 +583,8 @@ def test_ones_own_rule_may_have_feedback_that_learns(tmp_path):
         grads, output = gait.fa(given, x, y, feedback=[net.layers[0].W, *B])
         return grads | {"feedback": [each.W for each in grads["layers"][1:]]}, output
 
-    own = compare.Rule("by hand", gradients, rules.RULES["kp"].feedback, learns_feedback=True, decay=rules.DECAY)
+    draw, more = compare.RULES["kp"].feedback, {"learns_feedback": True, "decay": feed_forward.DECAY}
+    own = compare.Rule("by hand", compare.FEED_FORWARD, gradients, draw, **more)
     found = compare.compare(arrays(), ["kp", own], sizes=(8, 8), rates=3, epochs=2, results=tmp_path)
     first, second = (rows.table(found.run.metrics(), name, "training") for name in ("kp", "by hand"))
     assert_array_equal(first["validation_accuracy"], second["validation_accuracy"])
@@ -465,7 +592,7 @@ def test_ones_own_rule_may_have_feedback_that_learns(tmp_path):
 
 
 def test_the_words_on_ones_own_rule_have_no_markup(tmp_path):
-    rule = compare.Rule("<script>x</script>", lambda net, x, y, feedback: pc.bp(net, x, y))
+    rule = compare.Rule("<script>x</script>", compare.FEED_FORWARD, lambda net, x, y, feedback: pc.bp(net, x, y))
     found = compare.compare(arrays(), [rule], sizes=(8,), rates=2, epochs=1, results=tmp_path, name="a&b")
     text = (found.run.folder / "page.html").read_text(encoding="utf-8")
     assert "<script" not in text and "&lt;script&gt;" in text and "a&amp;b" in text
@@ -478,6 +605,23 @@ def test_the_words_on_ones_own_rule_have_no_markup(tmp_path):
     Reader().feed(text)
     assert len(loads) == 1 and loads[0].startswith("data:image/png;base64,")
     assert "default-src 'none'" in html.unescape(text) and "±" in text
+
+
+@pytest.mark.parametrize("command", ["classify", "sequences"])
+def test_the_strict_backend_computes_the_same(command, tmp_path, monkeypatch):
+    """All rules, from the data to the page, without a crossing that nobody asked for."""
+    curves(tmp_path)
+    words = [command, "--dataset=curves.npz", "--sizes=12", "--rates=2", "--batch_size=30", "--dtype=float64"]
+    on_numpy, _ = run(*words, epochs=1)
+    on_backend(monkeypatch, "strict")
+    on_strict, _ = run(*words, epochs=1)
+    first, second = on_numpy.metrics(), on_strict.metrics()
+    assert list(first) == list(second) and first["rule"] == second["rule"]
+    for name in ("rate", "validation_accuracy", "cosine_1", "cosine_2"):
+        assert_allclose(first[name], second[name], atol=1e-6)
+    for name, value in on_numpy.arrays().items():
+        if not name.endswith("milliseconds"):
+            assert_allclose(on_strict.arrays()[name], value, atol=1e-6)
 
 
 # killed, and drawn again
@@ -528,6 +672,13 @@ def test_a_killed_call_goes_on_by_the_same_call(tmp_path, monkeypatch):
     again = compare.compare(**given, resume=folder)
     assert again.run.metrics() == whole.run.metrics() and again.run.folder == folder
     assert_array_equal(again.rows[0].accuracy["test"].values, whole.rows[0].accuracy["test"].values)
+
+
+def test_the_looks_of_all_rules_differ():
+    looks = [figures._look(place) for place in range(len(compare.RULES))]
+    assert len({(look["color"], look["marker"]) for look in looks}) == len(looks)
+    hollow = [look.get("markerfacecolor") for look in looks]
+    assert hollow == [None] * 8 + ["white"] * 2
 
 
 def test_the_figure_draws_what_was_measured(toy):

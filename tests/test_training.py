@@ -31,11 +31,11 @@ def rows(run):
 # batches
 
 
-def numbered(samples, batch_size, generators=()):
+def numbered(samples, batch_size, generators=(), most=None):
     """Batches whose x[n] = (n, n) and y[n] = 10 n tell which samples they hold."""
     numbers = np.arange(float(samples))
     return sources.Batches(
-        xp.asarray(np.stack([numbers, numbers], axis=1)), xp.asarray(10 * numbers), batch_size, generators
+        xp.asarray(np.stack([numbers, numbers], axis=1)), xp.asarray(10 * numbers), batch_size, generators, most
     )
 
 
@@ -69,6 +69,14 @@ def test_the_remainder_of_a_shuffled_set_is_another_one_each_epoch(backend):
     epochs = [epoch_of(batches) for _ in range(20)]
     assert all(len(set(epoch)) == 9 for epoch in epochs)
     assert len({frozenset(epoch) for epoch in epochs}) > 1
+
+
+def test_an_epoch_of_some_of_the_batches_draws_anew_at_its_end(backend):
+    """The first batches of the orders that an epoch of all of them would have."""
+    some, every = (numbered(20, 4, [np.random.default_rng(0)], most) for most in (2, None))
+    assert some.per_epoch == 2 and numbered(20, 4, (), 9).per_epoch == 5
+    for _ in range(3):
+        assert epoch_of(some).tolist() == epoch_of(every)[:8].tolist()
 
 
 def test_each_replica_has_the_order_of_its_own_generator(backend):

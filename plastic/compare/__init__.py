@@ -1,6 +1,7 @@
 """Learning rules side by side: one task, one network, the same tuning budget for each.
 
     python -m plastic.compare --dataset=glyphs                     all rules, with a table, a figure and a page
+    python -m plastic.compare sequences --dataset=MNIST-1D         those that learn in time
 
     from plastic import compare
 
@@ -13,7 +14,22 @@ validation data, and then trained with every seed; the test set is measured once
 """
 
 from plastic.compare.comparison import Budget
+from plastic.compare.feed_forward import FEED_FORWARD, RELAXING, RULES
+from plastic.compare.in_time import LSTM, NEURONS
+from plastic.compare.in_time import RULES as IN_TIME
 from plastic.compare.library import Comparison, compare
-from plastic.compare.rules import FEED_FORWARD, RECURRENT, RULES, Kind, Rule
+from plastic.compare.rules import Kind, Rule
 
-__all__ = ["FEED_FORWARD", "RECURRENT", "RULES", "Budget", "Comparison", "Kind", "Rule", "compare"]
+__all__ = [
+    "FEED_FORWARD",
+    "IN_TIME",
+    "LSTM",
+    "NEURONS",
+    "RELAXING",
+    "RULES",
+    "Budget",
+    "Comparison",
+    "Kind",
+    "Rule",
+    "compare",
+]

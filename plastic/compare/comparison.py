@@ -4,13 +4,15 @@ import dataclasses
 
 import numpy as np
 
-from plastic import classifier, functions, require, training, xp
+from plastic import classifier, functions, require, training
 from plastic.compare import measures
 from plastic.compare.learners import Learners
 from plastic.compare.rows import best_rate, last
 from plastic.compare.rules import Rule
+from plastic.compare.samples import centred
 from plastic.errors import Diverged, PlasticError
 from plastic.runs.folder import Run
+from plastic.runs.new_run import check_seeds
 
 RANGE = (3e-5, 3e-2)
 """The least and the largest learning rate that is tried."""
@@ -52,7 +54,8 @@ class Budget:
 
 
 def require_seeds(seeds: tuple[int, ...]) -> None:
-    """Require three seeds or more: fewer have no spread to speak of."""
+    """Require three different seeds or more: fewer have no spread to speak of."""
+    check_seeds(seeds)
     if len(seeds) < 3:
         raise PlasticError(f"seeds are {', '.join(map(str, seeds))}; a comparison takes three or more")
 
@@ -73,7 +76,7 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
         Diverged: if no rule is left.
     """
     samples = centred(samples)
-    sizes = (samples.train[0].shape[1], *budget.sizes, samples.classes)
+    sizes = (samples.train[0].shape[-1], *budget.sizes, samples.classes)
     parts = [{"rule": name, "stage": stage} for name in rules for stage in ("search", "training")]
     found: dict[str, np.ndarray] = {}
     for part in run.parts(parts):
@@ -81,7 +84,7 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
         if part.columns["stage"] == "search":
             pairs = [(max(run.seeds) + 1, rate) for rate in budget.candidates]
         else:
-            rate, _ = best_rate(part.metrics(), name)
+            rate, _ = best_rate(run.metrics(), name)
             if rate is None:
                 continue
             pairs = [(seed, rate) for seed in run.seeds]
@@ -89,7 +92,7 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
         _fit(part, learners, samples, budget)
         if part.columns["stage"] == "training":
             measured = measures.on_the_test_set(learners, *samples.test)
-            lost = np.isnan(last(part.metrics(), name, "validation_accuracy"))
+            lost = np.isnan(last(run.metrics(), name, "validation_accuracy"))
             for each in measured.values():
                 each[lost] = np.nan
             found |= {f"{name}/{what}": values for what, values in measured.items()}
@@ -98,21 +101,6 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
     batch = samples.train[0][: budget.batch_size], _targets(samples)[: budget.batch_size]
     taken = measures.times(rules, sizes, batch, run.seeds[0])
     run.save_arrays(found | {f"{name}/milliseconds": np.array(value) for name, value in taken.items()})
-
-
-def centred(samples: classifier.Samples) -> classifier.Samples:
-    """Return samples less the mean of those that train.
-
-    With a mean of their own, inputs give all hidden units an error in common, which random feedback sends to where it
-    lowers nothing: FA and DFA then hardly learn.
-    """
-    mean = xp.mean(samples.train[0], axis=0)
-
-    def moved(x, labels):
-        return x - mean, labels
-
-    validation = moved(*samples.validation) if samples.validation else None
-    return dataclasses.replace(samples, train=moved(*samples.train), test=moved(*samples.test), validation=validation)
 
 
 def _targets(samples):

@@ -41,7 +41,7 @@ def comparison(runs: list[Any]) -> Any:
         for kind, axis in zip(("input", "weight"), noise, strict=True):
             spreads = [row.noise[kind, sigma] for sigma in SIGMAS]
             _line(axis, SIGMAS, [100 * s.mean for s in spreads], [100 * s.deviation for s in spreads], row.name, place)
-        style = plotting.look(place) | {"linestyle": "none", "marker": _MARKERS[place % len(_MARKERS)]}
+        style = _look(place) | {"linestyle": "none"}
         test = row.accuracy["test"]
         cost.errorbar(row.milliseconds, 100 * test.mean, yerr=100 * np.nan_to_num(test.deviation), **style)
     learning.set(xlabel="training samples", ylabel="validation accuracy (%)", title="Learning")
@@ -68,10 +68,15 @@ def _curve(axis, metrics, run, row, column, scale, place):
 
 
 def _line(axis, x, mean, deviation, label, place):
-    mean, deviation, style = np.array(mean), np.nan_to_num(deviation), plotting.look(place)
+    mean, deviation, style = np.array(mean), np.nan_to_num(deviation), _look(place)
     axis.fill_between(x, mean - deviation, mean + deviation, color=style["color"], alpha=0.15, linewidth=0)
-    marker = _MARKERS[place % len(_MARKERS)]
-    axis.plot(x, mean, label=label, marker=marker, markersize=4, markevery=(place % 4, 4) if len(x) > 8 else 1, **style)
+    axis.plot(x, mean, label=label, markersize=4, markevery=(place % 4, 4) if len(x) > 8 else 1, **style)
+
+
+def _look(place):
+    """Return colour, line and marker of a rule; markers are hollow once the colours come again."""
+    style = plotting.look(place) | {"marker": _MARKERS[place % len(_MARKERS)]}
+    return style | ({"markerfacecolor": "white"} if place >= len(plotting.COLOURS) else {})
 
 
 def _key(free, axis, found):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from plastic import parameters, xp
-from plastic.compare.rules import Rule, layers
+from plastic.compare.rules import Rule
 from plastic.data.sources import Batches
 from plastic.optimizers import Adam
 from plastic.types import Array, Tree
@@ -41,11 +41,11 @@ class Learners:
         self.state = {"parameters": self.parameters, "moments": ADAM.init(self.learned)}
 
     def __repr__(self) -> str:
-        return f"Learners by {self.rule.name}: {len(self.nets)} of {self.nets[0]}"
+        return f"Learners by {self.rule.name}: {len(self.nets)}, {self.rule.kind.about}"
 
     def _drawn(self, sizes: tuple[int, ...], seed: int) -> Tree:
         generators = xp.generator(seed)
-        start = layers(sizes, generators.init)
+        start = self.rule.kind.draw(sizes, generators.init)
         return {"layers": start, "feedback": self.rule.feedback(self.rule.kind.make(start), generators.task)}
 
     def batches(self, x: Array, y: Array, batch_size: int) -> Batches:
@@ -53,12 +53,12 @@ class Learners:
         return Batches(x, y, batch_size, [xp.generator(seed).shuffle for seed in self.seeds])
 
     def step(self, batch: tuple[Array, Array], number: int) -> Array:
-        """Let all learn from a batch, x (learners, batch, n_0) or (batch, n_0) of one, by Adam.
+        """Let all learn from a batch by Adam, x (learners, batch, ..); of one, (batch, ..).
 
         Returns:
             The largest weight of the output layer of each, which is not finite by the next step of one that diverges.
         """
-        xs, ys = (each.reshape(len(self.nets), -1, each.shape[-1]) for each in batch)
+        xs, ys = batch if len(self.nets) > 1 else (each[None] for each in batch)
         pairs = zip(self.nets, self.feedback, strict=True)
         updates = [self.rule.updates(net, xs[k], ys[k], feedback) for k, (net, feedback) in enumerate(pairs)]
         for moves in zip(*updates, strict=True):
@@ -66,7 +66,8 @@ class Learners:
             if self.rule.decay:
                 for _, leaf in parameters.leaves(self.learned):
                     leaf *= 1 - self.rule.decay
-        return xp.max(xp.abs(self.parameters["layers"][-1].W), axis=(-2, -1))
+        _, top = [each for each in parameters.leaves(self.parameters["layers"]) if each[0].endswith("W")][-1]
+        return xp.max(xp.abs(top), axis=(-2, -1))
 
     def outputs(self, k: int, x: Array, weights: Any = None) -> Array:
         """Return the outputs of learner k, or of its network with other weights."""

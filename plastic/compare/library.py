@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from plastic import classifier, data, xp
-from plastic.compare import summary
+from plastic import data, xp
+from plastic.compare import feed_forward, in_time, samples, summary
 from plastic.compare.comparison import Budget, require_seeds, trained
 from plastic.compare.results import write
 from plastic.compare.rules import chosen
@@ -44,6 +44,7 @@ def compare(
     *,
     seeds: tuple[int, ...] = (1, 2, 3),
     validation: float = 0.2,
+    sequences: bool = False,
     results: str | os.PathLike[str] = "results",
     name: str = "own",
     resume: str | os.PathLike[str] | None = None,
@@ -58,6 +59,8 @@ def compare(
             `plastic.pc` are, and `Rule` objects; by default all of `RULES` that fit the network.
         seeds: of training, three or more.
         validation: the share of the training samples by which rates are chosen, of each class the last ones.
+        sequences: whether x are sequences, (samples, T) or (samples, T, n), and rules those that learn in time, of
+            `plastic.compare.IN_TIME`; a function then trains LSTM cells.
         results: the folder in which the run gets its own.
         name: of the data, and of the run folder.
         resume: the folder of an interrupted comparison to go on with, by the same call.
@@ -94,13 +97,14 @@ def compare(
     """
     given = Budget(**_known(budget))
     require_seeds(tuple(seeds))
-    samples = _samples(arrays, name, validation)
-    found = chosen(rules, (samples.train[0].shape[1], *given.sizes, samples.classes))
+    of_user = _samples(arrays, name, validation, sequences)
+    known = in_time.RULES if sequences else feed_forward.RULES
+    found = chosen(rules, (of_user.train[0].shape[-1], *given.sizes, of_user.classes), known)
     options: dict[str, Any] = {"dataset": name, "data": _digest(arrays), "rules": list(found)}
     options |= {key: plain(value) for key, value in dataclasses.asdict(given).items()}
-    options |= {"seeds": list(seeds), "validation": validation}
+    options |= {"seeds": list(seeds), "validation": validation, "sequences": sequences}
     with _begun(results, name, options, resume) as run:
-        trained(run, found, samples, given)
+        trained(run, found, of_user, given)
         write(run)
     return Comparison(Run(run.folder), summary.of(run), summary.markdown(run))
 
@@ -112,7 +116,7 @@ def _known(budget):
     return budget
 
 
-def _samples(arrays, name, validation):
+def _samples(arrays, name, validation, sequences):
     if not isinstance(arrays, dict) or not all(isinstance(arrays.get(each), np.ndarray) for each in ARRAYS):
         raise PlasticError(f"arrays must be a dict of NumPy arrays, {', '.join(ARRAYS)}")
     for each in ARRAYS:
@@ -121,7 +125,8 @@ def _samples(arrays, name, validation):
     checked = npz.checked(name, {each: arrays[each] for each in ARRAYS})
     if not validation:
         raise PlasticError("validation is 0; learning rates are chosen by validation data")
-    return classifier.placed(data.assembled(name, checked, xp.float_dtype.name, validation, scale=True))
+    whole = data.assembled(name, checked, xp.float_dtype.name, scale=True)
+    return samples.taken(whole, samples.sequences if sequences else samples.flat, validation)
 
 
 def _digest(arrays):

@@ -8,8 +8,7 @@ import numpy as np
 from plastic import check, classifier, functions, parameters, xp
 from plastic.compare.learners import Learners
 from plastic.compare.rules import Rule
-from plastic.parameters import Affine
-from plastic.types import Array
+from plastic.types import Array, Tree
 
 PROBE, SEEN = 200, 1000
 """Training samples on which cosines, and the training accuracy, are measured."""
@@ -25,7 +24,7 @@ def some_of(x: Array, labels: Array, count: int) -> tuple[Array, Array]:
     return x[places], labels[places]
 
 
-def accuracy(learners: Learners, k: int, x: Array, labels: Array, weights: list[Affine] | None = None) -> float:
+def accuracy(learners: Learners, k: int, x: Array, labels: Array, weights: Tree = None) -> float:
     """Return the share of samples that learner k puts into their class."""
 
     def measure(x, labels):
@@ -35,7 +34,7 @@ def accuracy(learners: Learners, k: int, x: Array, labels: Array, weights: list[
 
 
 def cosines(learners: Learners, k: int, x: Array, y: Array) -> list[float]:
-    """Return the cosine of the update of each W_l by the rule of learner k with the exact gradient.
+    """Return the cosine of the update of each matrix W by the rule of learner k with the exact gradient.
 
     Both are of the same batch and the same weights. Where these move several times for a batch, it is the sum of all
     updates, with the weights held.
@@ -43,8 +42,8 @@ def cosines(learners: Learners, k: int, x: Array, y: Array) -> list[float]:
     rule, net = learners.rule, learners.nets[k]
     first, *more = (grads["layers"] for grads, _ in rule.updates(net, x, y, learners.feedback[k]))
     total = parameters.map(lambda *leaves: sum(leaves), first, *more)
-    found = check.cosine({"layers": total}, {"layers": rule.kind.bp(net, x, y)[0]["layers"]})
-    return [float(xp.asnumpy(found[f"layers/{place}/W"])) for place in range(len(total))]
+    found = check.cosine({"layers": total}, rule.kind.bp(net, x, y)[0])
+    return [float(xp.asnumpy(value)) for path, value in found.items() if path.endswith("/W")]
 
 
 class Evaluation:
@@ -91,18 +90,12 @@ def on_the_test_set(learners: Learners, x: Array, labels: Array) -> dict[str, np
         clean = accuracy(learners, k, x, labels)
         found["test_accuracy"].append(clean)
         generator = xp.generator(seed).noise
-        layers = learners.each[k]["layers"]
+        held = learners.each[k]["layers"]
         inputs, weights = [], []
         for sigma in SIGMAS[1:]:
             inputs.append(np.mean([accuracy(learners, k, _noisy(x, sigma, generator), labels) for _ in range(DRAWS)]))
-            weights.append(
-                np.mean(
-                    [
-                        accuracy(learners, k, x, labels, [_shaken(each, sigma, generator) for each in layers])
-                        for _ in range(DRAWS)
-                    ]
-                )
-            )
+            shaken = (_shaken(held, sigma, generator) for _ in range(DRAWS))
+            weights.append(np.mean([accuracy(learners, k, x, labels, each) for each in shaken]))
         found["input_noise"].append([clean, *inputs])
         found["weight_noise"].append([clean, *weights])
     return {name: np.array(values) for name, values in found.items()}
@@ -112,9 +105,14 @@ def _noisy(x, sigma, generator):
     return x + sigma * xp.asarray(generator.standard_normal(x.shape, dtype=np.float32), dtype=x.dtype)
 
 
-def _shaken(layer, sigma, generator):
-    scale = sigma * xp.sqrt(xp.mean(layer.W**2))
-    return Affine(layer.W + scale * xp.asarray(generator.standard_normal(layer.W.shape), dtype=layer.W.dtype), layer.b)
+def _shaken(weights, sigma, generator):
+    """Return a copy of the weights with noise on each matrix W."""
+    found = parameters.copy(weights)
+    for path, leaf in parameters.leaves(found):
+        if path.split("/")[-1] == "W":
+            scale = sigma * xp.sqrt(xp.mean(leaf**2))
+            leaf += scale * xp.asarray(generator.standard_normal(leaf.shape), dtype=leaf.dtype)
+    return found
 
 
 def times(rules: dict[str, Rule], sizes: tuple[int, ...], batch: tuple[Array, Array], seed: int) -> dict[str, float]:

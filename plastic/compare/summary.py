@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from plastic import bootstrap
-from plastic.compare import rows
+from plastic.compare import feed_forward, in_time, rows
 from plastic.compare.measures import SIGMAS, samples_to
-from plastic.compare.rules import RULES
 from plastic.runs.folder import Run
 
 ACCURACIES = {"train": "train_accuracy", "validation": "validation_accuracy"}
@@ -84,7 +83,8 @@ class Row:
 
 def name_of(rule: str) -> str:
     """Return what a rule is called; one of the user's has its own name."""
-    return RULES[rule].name if rule in RULES else rule
+    known = feed_forward.RULES | in_time.RULES
+    return known[rule].name if rule in known else rule
 
 
 def of(run: Run) -> list[Row]:

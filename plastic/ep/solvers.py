@@ -10,7 +10,10 @@ anderson    s <- what Anderson's acceleration makes of s and G(s), with a safegu
 
 All have the same fixed points. With a tolerance, every few steps the samples whose states do not change by more than
 that in a step (of anderson: from s to G(s)) have come to rest. They stay as they are, and where they are many, the
-others go on without them. When none is left, the relaxation ends.
+others go on without them. When none is left, the relaxation ends. The number of steps is then a limit for the slowest
+samples, and a long one costs little, since only these go on. A short one may cost everything: what a sample has not yet
+relaxed in the free phase it relaxes in the nudged one, and EP, which divides the difference by beta, takes it for the
+effect of the nudge. A single such sample in a batch can make an update that is wrong by more than its own length.
 """
 
 from typing import Any

@@ -18,9 +18,11 @@ from plastic.eprop.experiments.arcade import agent, figures, games, player
 from plastic.eprop.experiments.arcade.agent import Unroll, counted, learned
 from plastic.eprop.experiments.arcade.animation import animation
 from plastic.eprop.experiments.arcade.games import Catch
+from plastic.eprop.experiments.arcade.group import Group
 from plastic.eprop.experiments.arcade.options import Learning, Play, Sizes
 from plastic.eprop.experiments.arcade.pool import Pool
 from plastic.eprop.experiments.arcade.screens import Environment, Preprocessing
+from plastic.eprop.experiments.arcade.stage import Seen
 
 
 @pytest.fixture(autouse=True)
@@ -160,23 +162,29 @@ def test_without_ale_py_the_extra_is_named(monkeypatch):
     assert printed(ATARI, "--no_plot")  # catch needs nothing
 
 
-def test_a_game_of_the_arcade_is_always_the_same():
+@pytest.mark.parametrize("name", ["pong", "tennis"])
+def test_a_game_of_the_arcade_is_always_the_same(name):
+    """Tennis is not by its reset alone."""
     pytest.importorskip("ale_py")
-    game, found = games.make("pong"), []
     assert games.n_actions("pong") == 3
-    assert games.n_actions("breakout") == 10
-    for length in (300, 40):  # whatever was played before
+    assert games.n_actions("tennis") == 10
+
+    def played(game):
         game.begin(np.random.default_rng(0))
         game.reset()
-        rewards = [game.act(k % 3) for k in range(length)]
-        found.append((rewards[:40], int(game.frame().sum()) if length == 40 else None))
-    fresh = games.make("pong")
-    fresh.begin(np.random.default_rng(1))
-    fresh.reset()
-    assert [fresh.act(k % 3) for k in range(40)] == found[0][0]
-    assert int(fresh.frame().sum()) == found[1][1]
-    assert min(rewards) <= 0
-    assert fresh.frame().shape == (210, 160, 3)
+        return [(game.act(k % 3), int(game.frame().sum(dtype=int))) for k in range(60)]
+
+    game = games.make(name)
+    before = played(game)
+    for action in np.random.default_rng(0).integers(0, 3, 200):
+        game.act(action)
+    assert played(game) == before == played(games.make(name))
+    assert game.frame().shape == game.shape + (3,)
+
+
+def test_a_game_for_two_is_refused():
+    pytest.importorskip("ale_py")
+    assert "game is joust, which is for two players" in refused("atari --game=joust")
 
 
 def test_pong_is_played_and_learned_from():
@@ -368,6 +376,46 @@ def test_an_update_learns_in_unrolls_and_counts_what_is_played():
     assert told[2][3] == told[100][3]
     W = [each[1]["readout"].W for each in told.values()]
     assert not np.allclose(W[0], W[2], rtol=1e-3)
+
+
+class Told:
+    """A pool of two environments whose episodes end with the actions that are named."""
+
+    def __init__(self, ends):
+        self.ends, self.actions = ends, 0
+
+    def receive(self, group):
+        seen = Seen.empty(2)
+        seen.screens[...] = np.random.default_rng(self.actions).random(seen.screens.shape)
+        seen.rewards[...] = seen.scores[...] = self.actions
+        seen.done[...] = [(self.actions, k) in self.ends for k in range(2)]
+        return seen
+
+    def step(self, group, actions):
+        self.actions += 1
+
+
+def test_a_group_resets_where_episodes_begin_and_counts_the_first_of_each():
+    """The first environment's episodes end with its actions 3 and 4, the second's with its action 5."""
+    net = agent.network(agent.drawn(np.random.default_rng(1), TINY, 4), TINY)
+    group, pool, unrolls = Group(net, 0, 2, np.random.default_rng(0), {}), Told({(3, 0), (4, 0), (5, 1)}), []
+    for action in range(1, 8):
+        group.move(pool)
+        if len(group.rewards) == 3:
+            unrolls.append(group.unroll(False))
+        assert group.ended.tolist() == [action > 3, action > 5]
+    first, second = unrolls
+    done = np.concatenate([first.record.done, second.record.done])
+    np.testing.assert_array_equal(done, [[1, 1], [0, 0], [0, 0], [1, 0], [1, 0], [0, 1]])
+    np.testing.assert_array_equal(np.concatenate([first.done, second.done]), [*done[1:], [0, 0]])
+    np.testing.assert_array_equal(first.counted, np.ones((3, 2)))
+    np.testing.assert_array_equal(second.counted, [[0, 1], [0, 1], [0, 0]])
+    assert first.rewards[:, 0].tolist() == [1, 2, 3]
+    assert group.score.tolist() == [1 + 2 + 3, 1 + 2 + 3 + 4 + 5]
+    assert group.length.tolist() == [3, 5]
+    np.testing.assert_allclose(first.last, second.record.output[1, :, -1], rtol=1e-6)
+    screens = np.concatenate([first.record.screens, second.record.screens])
+    np.testing.assert_allclose(screens[4], np.random.default_rng(4).random((2, 84, 84)).astype("f4"))
 
 
 def test_an_evaluation_changes_nothing_and_has_the_same_draws():

@@ -14,6 +14,7 @@ import pytest
 from commands.eprop import ATARI, COMMANDS, command, split
 
 from plastic import cli, runs
+from plastic.eprop import convolutional
 from plastic.eprop.experiments.arcade import pool as pools
 from plastic.eprop.experiments.arcade.pool import Ended, Pool
 from plastic.errors import PlasticError
@@ -68,6 +69,30 @@ def test_it_does_not_matter_how_many_processes_play(workers):
             np.testing.assert_array_equal(one, other)
     assert any(each.done.any() for each in seen(0))
     assert any(each.rewards.any() for each in seen(0))
+
+
+def test_half_of_the_games_are_played_while_the_network_sees_the_others(monkeypatch):
+    """Whenever the network is simulated, the other group has been told to play and has not been waited for."""
+    waiting, overlaps = set(), []
+    simulate = convolutional.simulate
+
+    def seen(*given):
+        overlaps.append(len(waiting))
+        return simulate(*given)
+
+    def noting(function, change):
+        def noted(self, group, *given):
+            change(group)
+            return function(self, group, *given)
+
+        return noted
+
+    monkeypatch.setattr(convolutional, "simulate", seen)
+    for name, change in {"begin": waiting.add, "step": waiting.add, "receive": waiting.discard}.items():
+        monkeypatch.setattr(Pool, name, noting(getattr(Pool, name), change))
+    command(ATARI)
+    assert len(overlaps) > 100
+    assert set(overlaps) == {1}
 
 
 def test_what_goes_wrong_in_a_process_is_told():
@@ -189,7 +214,7 @@ def children(process):
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="it looks for processes as Linux shows them")
 def test_no_process_outlives_ctrl_c_and_the_run_goes_on(tmp_path):
     """Sent to the whole group of processes, as a terminal does it."""
-    line = split(ATARI, "--workers=2 --total_environment_frames=1e6 --no_plot")
+    line = split(ATARI, "--workers=2 --parallel_episodes=4 --total_environment_frames=1e6 --no_plot")
     with subprocess.Popen(
         [sys.executable, "-m", "plastic.eprop", *line], stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
@@ -201,13 +226,14 @@ def test_no_process_outlives_ctrl_c_and_the_run_goes_on(tmp_path):
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "go on with --resume=" in errors
+    assert re.fullmatch("interrupted[^\n]* go on with --resume=[^\n]+\n", errors)  # and no word of those that play
     assert all(map(ends, found))
     [folder] = tmp_path.glob("results/eprop/*")
     assert runs.Run(folder).config["status"] == "interrupted"
 
 
-def test_processes_have_one_thread():
+def test_processes_have_one_thread(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     with Pool("catch", [1], 4, 1) as pool:
         pool.begin(0, [1], 5, 0)
         pool.receive(0)

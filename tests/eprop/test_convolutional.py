@@ -235,6 +235,23 @@ def test_cells_learn_along_explicit_traces_with_penalties_and_resets():
     assert not np.diag(convolutional.eprop(net, record, err, R, potentials=potentials)["cells"]["W_rec"]).any()
 
 
+def test_the_penalty_is_what_the_equations_say():
+    net, (screens, done) = make(), shown()
+    record = convolutional.simulate(net, screens, done=done)
+    found, _ = convolutional.potentials_penalty(net, record, 0.3, 0.7)
+    expected = 0.0
+    for b in range(BATCH):
+        for t in range(4 * K):
+            v, A = record.cells.kept["v"][t, b], 0.4 + net.cells.neurons.beta[0] * record.cells.kept["a"][t, b]
+            for beyond in (v - A, -v - A):
+                expected += 0.3 / BATCH * np.sum(np.maximum(beyond, 0) ** 2)
+        for layer in range(2):
+            v = np.concatenate([each[layer][:, b] for each in record.v])
+            for beyond in (v - 0.1, -v - 0.1):
+                expected += 0.7 / BATCH * np.sum(np.maximum(beyond, 0).mean(axis=0) ** 2)
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
 def test_the_penalty_has_these_derivatives():
     net, (screens, done) = make(), shown()
     record = convolutional.simulate(net, screens, done=done)

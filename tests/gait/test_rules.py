@@ -526,7 +526,7 @@ def test_tp_and_gait_below_a_linear_output_are_the_recursion_of_the_paper():
     xp.use(dtype="float64")
     network, x, y = rectangular((9, 6, 6, 4))
     activities = gait.forward(network, x)
-    for gamma in (None, 0.01):
+    for gamma in (None, 0.01, 0.7):
         target, grads, power = activities[-1].copy(), [], 1.0
         target[:, :4] = y
         for index in (2, 1, 0):

@@ -130,3 +130,34 @@ def test_what_needs_matrices_says_so(backend):
     for rule in (tp, equilibrium):
         with pytest.raises(PlasticError, match="this one has convolutions"):
             rule(linear, x, y)
+
+
+def test_blocks_of_images_that_take_turns_make_the_whole(backend, monkeypatch):
+    """Blocks of one, one and two images, where the cache holds no more, against all four at once."""
+    network, x, y = make()
+    x, y = (xp.concatenate([each, 0.5 * each[:1]]) for each in (x, y))
+    state = State(network, x, y, gamma=0.3)
+    whole = [infer(network, state, x, 6), state.x.copy(), state.weight_gradients()["layers"][0].W]
+    asked = []
+
+    def turns(images, bytes_of_one):
+        asked.append(images)
+        return [slice(0, 1), slice(1, 2), slice(2, images)]
+
+    monkeypatch.setattr(xp, "turns", turns)
+    state = State(network, x, y, gamma=0.3)
+    parts = [infer(network, state, x, 6), state.x.copy(), state.weight_gradients()["layers"][0].W]
+    assert set(asked) == {4} and len(asked) > 1
+    for one, other in zip(parts, whole, strict=True):
+        assert_allclose(xp.asnumpy(one), xp.asnumpy(other), rtol=1e-10, atol=1e-12)
+
+
+def test_the_adjoint_takes_turns_too(backend, monkeypatch):
+    network, _, _ = make()
+    each, units = network.maps()[0], np.prod(network.shapes[1])
+    z = xp.asarray(np.random.default_rng(1).standard_normal((BATCH, units)))
+    whole, parts = (xp.full((BATCH, int(np.prod(SHAPE))), 7.0, dtype=xp.float_dtype) for _ in range(2))
+    perform(each.down(z, whole))
+    monkeypatch.setattr(xp, "turns", lambda images, bytes_of_one: [slice(0, 2), slice(2, images)])
+    perform(each.down(z, parts))
+    assert_allclose(xp.asnumpy(parts), xp.asnumpy(whole), rtol=1e-12)

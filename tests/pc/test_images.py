@@ -356,7 +356,7 @@ def test_the_tasks_take_turns(interval, monkeypatch):
         part.begin()
 
     monkeypatch.setattr(replicas, "train", train)
-    monkeypatch.setattr(best_rate, "report", lambda *_: [])
+    monkeypatch.setattr(best_rate, "report", lambda *_, **__: [])
     command(f"{LINES['forgetting']} --interval={interval}")
     source, tasks = seen[0], []
     for _ in range(9):
@@ -724,6 +724,16 @@ def test_the_interval_between_tasks_and_the_split_of_their_errors():
     assert_allclose(errors["forgetting"][0, 0], [0.1, 0.2, 0.03, 0.04, 0.5, 0.6])
 
 
+def test_a_regression_has_no_confusion_and_says_nothing_of_it(capsys):
+    words = LINES["depth"].replace("--depths=1,3", "--depths=2") + " --task=regression --rules=bp"
+    *_, folder = command_lines.printed(COMMANDS, words.split(), "plastic.pc")
+    assert "not drawn" not in capsys.readouterr().err
+    folder = Path(folder.removeprefix("run folder "))
+    assert {path.name for path in folder.glob("*.png")} == {"depth.png", "depth_curves.png"}
+    again = command_lines.printed(COMMANDS, ["figure", str(folder)], "plastic.pc")
+    assert again == [str(folder / "depth.png"), str(folder / "depth_curves.png")]
+
+
 # --validation
 
 _SEARCH = "--seeds=3,5 --T=9 --gamma=0.3 --dataset=tiny.npz --dtype=float64 --validation=0.25"
@@ -815,3 +825,29 @@ def test_the_confusion_is_that_of_the_best_rate(how):
         mean = stored.reshape(2, 2, 10, 10)[:, (0.05, 0.01).index(rate)].mean(axis=0)
         shown = np.asarray(axis.get_images()[0].get_array())
         assert_allclose(shown, 100 * mean / mean.sum(axis=1, keepdims=True))
+
+
+# what stays at chance
+
+
+def test_what_is_no_better_than_chance_is_told_with_what_to_try(capsys):
+    """Rates too small to move a weight: PC and BP; and iPC, whose weights move with the states."""
+    line = LINES["smalldata"].replace("=0.05,0.01", "=1e-30,1e-29").replace("--per_class=3,6", "--per_class=6")
+    command(f"{line} --rules=pc,ipc")
+    told = [each for each in capsys.readouterr().err.splitlines() if "chance" in each]
+    assert told[0] == (
+        "warning: per_class 6, PC is no better than chance at any of its rates; try other rates, or longer training"
+    )
+    assert told[1].startswith(
+        "warning: per_class 6, iPC is no better than chance at any of its rates; try smaller rates: "
+    )
+    assert "each of T = 5 steps" in told[1] and len(told) == 2
+    command(JUDGED["online"].replace("--validation=0.25", "").replace("--batch_sizes=1,2", "--batch_sizes=1"))
+    assert "chance" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "classes", "is_told"), [(0.85, 10, False), (0.86, 10, True), (0.78, 5, True)])
+def test_chance_is_that_of_so_many_classes(error, classes, is_told, capsys):
+    """Guesses err in 1 - 1/n of the cases."""
+    best_rate.warn_of_chance(None, "PC", "pc", np.full(3, error), classes)
+    assert ("no better than chance" in capsys.readouterr().err) == is_told

@@ -197,7 +197,8 @@ class Phases:
         Kmax: steps of the nudged phase.
         beta: strength of the nudge.
         tolerance: a sample is left as it is when none of its states changes by more than this in a step; 0 makes all
-            steps.
+            steps. T and Kmax are then limits, which are better long: a sample that is stopped before it has come to
+            rest in the free phase gives a wrong update, and only the slowest need so many steps.
         solver: how states come to rest: the published steps; anderson, accelerated; or layerwise, for prototypical and
             convolutional networks.
     """

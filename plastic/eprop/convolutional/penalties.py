@@ -19,7 +19,7 @@ from typing import Any
 from plastic import require, xp
 from plastic.eprop.convolutional.network import ConvolutionalNetwork
 from plastic.eprop.convolutional.simulation import ConvolutionalRecord
-from plastic.eprop.spiking.simulation import operand
+from plastic.eprop.spiking.simulation import operand, time_slices
 from plastic.types import Array
 
 
@@ -73,11 +73,15 @@ def potentials_penalty(
 def _of_cells(net, record, strength):
     v, a, neurons = record.cells.kept["v"], record.cells.kept["a"], net.cells.neurons
     beta = 0.0 if neurons.beta is None else operand(neurons.beta, v[0])
-    A = neurons.theta + beta * a
-    over, under = (xp.maximum(each - A, xp.zeros_like(A)) for each in (v, -v))
-    scale = 2 * strength / v.shape[-2]
-    penalty = (strength / v.shape[-2]) * (xp.sum(over * over) + xp.sum(under * under))
-    return penalty, (scale * (over - under), (-scale * beta) * (over + under))
+    scale, nothing = 2 * strength / v.shape[-2], xp.zeros_like(v[0])
+    dv, da, total = xp.empty_like(v), xp.empty_like(v), 0.0
+    for part in time_slices(v.shape):  # whose arrays stay in the cache
+        A = neurons.theta + beta * a[part]
+        over, under = xp.maximum(v[part] - A, nothing), xp.maximum(-v[part] - A, nothing)
+        total = total + xp.sum(over * over) + xp.sum(under * under)
+        xp.multiply(over - under, scale, out=dv[part])
+        xp.multiply(over + under, -scale * beta, out=da[part])
+    return (strength / v.shape[-2]) * total, (dv, da)
 
 
 def _mean_excess(net, potentials, T):

@@ -4,10 +4,13 @@ import functools
 
 import numpy as np
 
+from plastic import terminal
 from plastic.errors import Diverged, PlasticError
 from plastic.pc.experiments.learning import NAMES
 
 SUMMARIES = {"mean": np.mean, "min": np.min}
+_CHANCE = 0.95
+"""An error that is at least this part of that of guesses is said to be no better."""
 
 
 def curves(metrics, name, **where):
@@ -53,12 +56,14 @@ def best(metrics, summary, select="test_error", report="test_error", **where):
     return {"rate": float(rates[index]), "edge": edge, "values": values, "curve": curve}
 
 
-def report(run, summaries, measure="error"):
+def report(run, summaries, measure="error", classes=10):
     """Return lines that say what the rule of each part of a grid reaches at its best rate.
 
     As published the rate is chosen on the test set; the second number is that of the second half of it, with the rate
     chosen on the first. Where there was a validation set, rates are chosen by that, and the test error is that of the
-    best epochs. Raises Diverged where nobody is left. measure: "error" or "loss".
+    best epochs. What is no better than chance is told on stderr. Raises Diverged where nobody is left.
+
+    measure: "error" or "loss". classes: outputs of the networks.
     """
     metrics, parts, lost = run.metrics(), run.config["parts"], lost_parts(run)
     reached = _reached if f"test_{measure}" in metrics else functools.partial(_tested, run.arrays())
@@ -69,7 +74,23 @@ def report(run, summaries, measure="error"):
         for summary in summaries:
             said = "diverged at every rate" if is_lost else reached(metrics, summary, measure, index, part)
             lines.append(f"{name}: {said}")
+        if measure == "error":
+            column = next(each for each in ("test_error", "validation_error") if each in metrics)
+            warn_of_chance(run, name, rule, best(metrics, "min", column, column, **part)["values"], classes)
     return lines
+
+
+def warn_of_chance(run, name, rule, errors, classes):
+    """Say on stderr that the least errors of a rule are no better than those of guesses, and what to try."""
+    if np.mean(errors) < _CHANCE * (1 - 1 / classes):
+        return
+    advice = "other rates, or longer training"
+    if rule == "ipc":
+        advice = (
+            f"smaller rates: weights move with the states, at each of T = {run.option('T')} steps for a batch, and a "
+            "rate that is good for pc is about a hundred times too large"
+        )
+    terminal.warn(f"warning: {name} is no better than chance at any of its rates; try {advice}")
 
 
 def lost_parts(run):

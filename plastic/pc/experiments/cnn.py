@@ -13,7 +13,7 @@ from plastic.optimizers import Adam
 from plastic.parameters import Affine
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
 from plastic.pc.experiments import figures, images, replicas
-from plastic.pc.experiments.best_rate import best, lost_parts
+from plastic.pc.experiments.best_rate import best, lost_parts, warn_of_chance
 from plastic.pc.experiments.learning import NAMES, require_rules, updates_of
 from plastic.pc.experiments.options import Inference, Judging, Search, of_grid
 from plastic.pc.networks import predict
@@ -100,7 +100,8 @@ def cnn(
         net = _network(shape, channels, (hidden, samples.classes), part.columns["seed"])
         _train(part, samples, net, epochs, (batch_size, batches), inference)
     left = {part["rule"] for part, lost in zip(run.config["parts"], lost_parts(run), strict=True) if not lost}
-    return [_line(run, rule) if rule in left else f"{NAMES[rule]}: diverged at every rate" for rule in rules]
+    diverged = {rule: f"{NAMES[rule]}: diverged at every rate" for rule in rules}
+    return [_line(run, rule, samples.classes) if rule in left else diverged[rule] for rule in rules]
 
 
 def _shape(samples):
@@ -186,11 +187,12 @@ def output_of(net, rule, x):
     return xp.maximum(output, 0) if rule == "bp_published" else output
 
 
-def _line(run, rule):
+def _line(run, rule, classes):
     metrics, arrays = run.metrics(), run.arrays()
     judged = "test" if "test_error" in metrics else "validation"
     found = best(metrics, "min", *[f"{judged}_error"] * 2, rule=rule)
     values = found["values"]
+    warn_of_chance(run, NAMES[rule], rule, values, classes)
     spread = f"{values.min():.4f} to {values.max():.4f}, n = {len(values)}"
     said = f"{NAMES[rule]}: least {judged} error {values.mean():.4f} ({spread}) at rate {found['rate']:g}"
     if judged == "test":

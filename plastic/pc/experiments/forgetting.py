@@ -109,7 +109,7 @@ def forgetting(
         orders = [each.shuffle for each in run.generators()]
         source = Passes(lambda number: known[number // interval % TASKS], batch_size, orders)
         replicas.train(part, net, inference, source, lambda net: evaluate(net, tests), **given)
-    return best_rate.report(run, ("mean",))
+    return best_rate.report(run, ("mean",), classes=known[0][1].shape[-1])
 
 
 def tasks_of(seed, samples, split, per_class, shared, separate):

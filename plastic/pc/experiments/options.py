@@ -61,7 +61,8 @@ class Search:
     Args:
         grid: paper, what was published, or quick, a part of it that shows the effect; what other options give replaces
             what it says.
-        rates: learning rates, tried side by side, instead of the grid's.
+        rates: learning rates, tried side by side, instead of the grid's, which are for pc and bp. Those for ipc are
+            about a hundred times smaller: weights move with the states, T times for each batch.
         rules: what is compared. pc: inference, then the weights move once; ipc: they move at every one of T steps of
             inference (the paper's parallel PC); fixed_prediction, zil: variants of pc that give the gradients of bp;
             bp; repeated_bp: T updates from a batch; tp: target propagation, for linear networks.

@@ -18,7 +18,7 @@ def performance(runs):
         plotting.curves(left, millions, values, start=2 * index)
         plotting.curves(right, millions, {before + "loss": np.array(metrics["loss"], float)}, start=2 * index)
     left.set(xlabel="frames (millions)", ylabel="mean score of an episode", title="Performance")
-    right.set(xlabel="frames (millions)", ylabel="loss of actor and critic for an action", title="Loss")
+    right.set(xlabel="frames (millions)", ylabel="loss per action", title="Actor and critic")
     return fig
 
 

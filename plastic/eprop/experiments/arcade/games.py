@@ -14,6 +14,7 @@ from plastic.errors import PlasticError
 
 PONG = (0, 3, 4)  # stay, up, down, as the published code has it
 OTHERS = tuple(range(10))  # as the published code has it for every other game
+FOR_TWO = ("combat", "joust", "maze_craze", "warlords")  # ALE ends the process that asks for them for one
 
 
 class Catch:
@@ -80,7 +81,7 @@ class Arcade:
         self.first = self.ale.cloneState(include_rng=True)
 
     def begin(self, generator):
-        """Be as after the start; the `generator` has nothing to draw."""
+        """Be as after the start, which `reset` does not do in all games; the `generator` has nothing to draw."""
         self.ale.restoreState(self.first)
 
     def reset(self):
@@ -124,6 +125,8 @@ def _rom(name):
     from ale_py import roms
 
     names = roms.get_all_rom_ids()
+    if name in FOR_TWO:
+        raise PlasticError(f"game is {name}, which is for two players; take another")
     if name not in names:
         near = difflib.get_close_matches(name, [*names, "catch"], 3)
         raise PlasticError(

@@ -130,7 +130,10 @@ def confusion(runs):
                 where = [f"{name.replace('_', ' ')} {value:g}" for name, value in place.items() if name != "rule"]
                 title = ", ".join([label] * several + [NAMES[rule], *where, f"rate {rate:g}"])
                 panels.append((title, matrix_at(run, metrics, place | {"rate": rate}), None))
-    return drawn(panels)
+    fig = drawn(panels)
+    what = "last evaluation" if measure.startswith("test") else "best epochs by the validation set"
+    fig.suptitle(f"Test set, {what}")
+    return fig
 
 
 def matrix_at(run, metrics, where):
