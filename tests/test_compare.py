@@ -292,7 +292,7 @@ def test_every_rule_gets_the_same_budget(toy):
         search, training = (rows.table(metrics, name, stage) for stage in ("search", "training"))
         assert_allclose(np.unique(search["rate"]), [3e-5, 9.49e-4, 3e-2])
         assert len(np.unique(training["rate"])) == 1 and set(training["seed"]) == {1, 2, 3}
-        assert set(search["seed"]) == {4}
+        assert set(search["seed"]) == {4, 5, 6}
         budgets.add((search["step"].max(), training["step"].max(), len(search["step"]), len(training["step"])))
         best, edge = rows.best_rate(metrics, name)
         assert set(training["rate"]) == {best} and edge == {3e-5: "least", 3e-2: "largest"}.get(best, "")
@@ -372,6 +372,13 @@ def test_the_rate_is_that_with_the_highest_validation_accuracy_and_edges_are_tol
     assert rows.best_rate(made({0.1: 0.8, 0.2: 0.7, 0.3: np.nan}), "fa") == (0.1, "least")
     assert rows.best_rate(made({0.1: 0.5, 0.2: 0.7, 0.3: 0.9}), "fa") == (0.3, "largest")
     assert rows.best_rate(made(dict.fromkeys((0.1, 0.2), np.nan)), "fa") == (None, "")
+
+
+@pytest.mark.parametrize("second", [0.1, np.nan])
+def test_a_rate_that_one_seed_cannot_bear_is_not_the_best(second):
+    rate, accuracy = [0.1, 0.2, 0.3, 0.1, 0.2, 0.3], [0.6, 0.7, 0.8, 0.6, 0.7, second]
+    metrics = {"rule": ["fa"] * 6, "stage": ["search"] * 6, "step": [40] * 6, "rate": rate}
+    assert rows.best_rate(metrics | {"validation_accuracy": accuracy}, "fa") == (0.2, "")
 
 
 # measures

@@ -16,6 +16,8 @@ from plastic.runs.new_run import check_seeds
 
 RANGE = (3e-5, 3e-2)
 """The least and the largest learning rate that is tried."""
+SEARCHES = 3
+"""Seeds, none of them one of training, with which each learning rate is tried."""
 EVALUATIONS, CHECKPOINTS = 20, 4
 """Evaluations, and checkpoints, in training."""
 
@@ -26,8 +28,9 @@ class Budget:
 
     Args:
         sizes: widths of the hidden layers.
-        rates: how many learning rates are tried, from 3e-5 to 3e-2, evenly on a logarithmic scale; each in one training
-            with a seed that is not among the seeds. The best is that with the highest validation accuracy at the end.
+        rates: how many learning rates are tried, from 3e-5 to 3e-2, evenly on a logarithmic scale; each in three
+            trainings with seeds that are not among the seeds. The best is that with the highest mean validation
+            accuracy at the end.
         epochs: of each training.
         batch_size: samples of a batch.
         to: the validation accuracy to which samples are counted, between 0 and 1.
@@ -82,7 +85,7 @@ def trained(run: Run, rules: dict[str, Rule], samples: classifier.Samples, budge
     for part in run.parts(parts):
         name = part.columns["rule"]
         if part.columns["stage"] == "search":
-            pairs = [(max(run.seeds) + 1, rate) for rate in budget.candidates]
+            pairs = [(max(run.seeds) + k, rate) for rate in budget.candidates for k in range(1, 1 + SEARCHES)]
         else:
             rate, _ = best_rate(run.metrics(), name)
             if rate is None:

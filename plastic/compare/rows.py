@@ -28,18 +28,20 @@ def last(metrics: dict[str, list[Any]], rule: str, name: str) -> np.ndarray:
 
 
 def best_rate(metrics: dict[str, list[Any]], rule: str) -> tuple[float | None, str]:
-    """Return the learning rate with the highest validation accuracy at the end of the search, and which edge it is.
+    """Return the learning rate with the highest mean validation accuracy at the end of the search, and which edge it is.
 
-    Of equal ones it is that in the middle. A rate that diverged is never the best.
+    Of equal ones it is that in the middle. A rate that diverged with a seed is never the best.
 
     Returns:
         (rate, ""), or "least" or "largest" where it is that of all that were tried; (None, "") where all have diverged.
     """
     rows = table(metrics, rule, "search")
     at_the_end = rows["step"] == rows["step"].max()
-    rates, found = rows["rate"][at_the_end].astype(float), rows["validation_accuracy"][at_the_end].astype(float)
+    tried, accuracy = (rows[name][at_the_end].astype(float) for name in ("rate", "validation_accuracy"))
+    rates = np.unique(tried)
+    found = np.array([accuracy[tried == rate].mean() for rate in rates])
     if np.isnan(found).all():
         return None, ""
-    equal = np.sort(rates[found == np.nanmax(found)])
+    equal = rates[found == np.nanmax(found)]
     best = float(equal[len(equal) // 2])
     return best, {rates.min(): "least", rates.max(): "largest"}.get(best, "")

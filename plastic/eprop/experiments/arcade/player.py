@@ -121,6 +121,11 @@ class Player:
         self.played += frames
         self.seconds += time.perf_counter() - start
 
+    def _learned(self, groups):
+        """Return what `learned` does of the groups' unrolls, which are gone before the next one begins."""
+        unrolls = [each.unroll(self.learning.published_masks) for each in groups]
+        return learned(self.net, unrolls, self.learning, self.work)
+
     def _episodes(self, seed, length, jitter, learn=False, keep=False):
         """Play until an episode of each environment has ended; return the groups, and (gradients, what is told).
 
@@ -143,8 +148,7 @@ class Player:
                     for each in groups:
                         each.forget()
                 elif over or len(groups[0].rewards) == self.play.unroll_length:
-                    unrolls = [each.unroll(self.learning.published_masks) for each in groups]
-                    total.add(*learned(self.net, unrolls, self.learning, self.work))
+                    total.add(*self._learned(groups))
             for each in groups:
                 self.pool.receive(each.number)  # what the last action has led to
         except BaseException:

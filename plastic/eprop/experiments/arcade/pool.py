@@ -73,8 +73,7 @@ class Pool:
         if self.here:
             self.stage = self.stage or Stage(self.game, self.groups, self.repeats)
         elif not self.workers:
-            counts = zip(*self.shares, strict=True)
-            self.workers = [Worker(k, self.game, list(each), self.repeats) for k, each in enumerate(counts)]
+            self.workers = [Worker(self.game, each, self.repeats) for each in zip(*self.shares, strict=True)]
 
     def _send(self, kind, group, numbers, before):
         if self.here:
@@ -88,9 +87,8 @@ class Pool:
 class Worker:
     """A process that plays, seen from the one that learns."""
 
-    def __init__(self, number, game, groups, repeats):
+    def __init__(self, game, groups, repeats):
         """groups: how many environments of each group are its own."""
-        self.number = number
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,

@@ -6,7 +6,6 @@ It ends when its input does, so that it never outlives the process that learns, 
 import json
 import os
 import struct
-import sys
 
 import numpy as np
 
@@ -46,7 +45,3 @@ def _play(source, sink, told):
         text = words(error).encode()
         sink.write(REPLY.pack(ERROR, len(text)) + text)
         sink.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
