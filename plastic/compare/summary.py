@@ -181,9 +181,9 @@ def note(run: Run) -> str:
         f"{len(run.seeds)} seeds: mean ± standard deviation. Hidden layers {hidden}, {options['epochs']} epochs in "
         f"batches of {options['batch_size']}, Adam. Each rule tried {options['rates']} learning rates with "
         f"{SEARCHES} other seeds, chosen by validation data; the test set was measured once, after training. Cosines "
-        "are those of the updates of each layer, from the first on, with the exact gradient. Noise: the accuracy on the test set where Gaussian noise "
-        "is added to inputs (standard deviation; images lie between 0 and 1, less their mean) or to weights (relative "
-        "to the root mean square of a layer)."
+        "are those of the updates of each layer, from the first on, with the exact gradient. Noise: the accuracy on "
+        "the test set where Gaussian noise is added to inputs (standard deviation; images lie between 0 and 1, less "
+        "their mean) or to weights (relative to the root mean square of a layer)."
     )
 
 
