@@ -28,7 +28,7 @@ def last(metrics: dict[str, list[Any]], rule: str, name: str) -> np.ndarray:
 
 
 def best_rate(metrics: dict[str, list[Any]], rule: str) -> tuple[float | None, str]:
-    """Return the learning rate with the highest mean validation accuracy at the end of the search, and which edge it is.
+    """Return the learning rate with the highest mean validation accuracy after the search, and which edge it is.
 
     Of equal ones it is that in the middle. A rate that diverged with a seed is never the best.
 

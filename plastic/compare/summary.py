@@ -9,6 +9,7 @@ import numpy as np
 
 from plastic import bootstrap
 from plastic.compare import feed_forward, in_time, rows
+from plastic.compare.comparison import SEARCHES
 from plastic.compare.measures import SIGMAS, samples_to
 from plastic.runs.folder import Run
 
@@ -178,9 +179,9 @@ def note(run: Run) -> str:
     hidden = "-".join(map(str, options["sizes"]))
     return (
         f"{len(run.seeds)} seeds: mean ± standard deviation. Hidden layers {hidden}, {options['epochs']} epochs in "
-        f"batches of {options['batch_size']}, Adam. Each rule tried {options['rates']} learning rates, chosen by "
-        "validation data; the test set was measured once, after training. Cosines are those of the updates of each "
-        "layer, from the first on, with the exact gradient. Noise: the accuracy on the test set where Gaussian noise "
+        f"batches of {options['batch_size']}, Adam. Each rule tried {options['rates']} learning rates with "
+        f"{SEARCHES} other seeds, chosen by validation data; the test set was measured once, after training. Cosines "
+        "are those of the updates of each layer, from the first on, with the exact gradient. Noise: the accuracy on the test set where Gaussian noise "
         "is added to inputs (standard deviation; images lie between 0 and 1, less their mean) or to weights (relative "
         "to the root mean square of a layer)."
     )

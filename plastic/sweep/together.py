@@ -98,6 +98,8 @@ def _place(batch: Batch) -> Path | None:
 
 def _train(batch: Batch, place: Path, device: str | None) -> None:
     """Train the seeds of a batch in one run; make of each replica the run of its point, unless it is there."""
+    if all(point.runs_of(Path(job.place)) for job in batch):  # made by a worker that was waited for
+        return
     options = {name: value for name, value in batch[0].options.items() if name != "seed"}
     options["seeds"] = tuple(job.options["seed"] for job in batch)
     whole = Run(point.begun(dataclasses.replace(batch[0], options=options), place, device))

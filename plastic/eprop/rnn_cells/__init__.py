@@ -15,8 +15,7 @@ BPTT adds the path through h^t into the next step,
 
     L^t <- err^t W_out^T + delta^{t+1} W_h^T
 
-Such a network is what the published code for speech has in the place of LSTM cells if it is told so. How far e-prop
-falls behind BPTT there shows what the hidden states of the other cells are good for.
+Such a network is what the published code for speech has in the place of LSTM cells if it is told so.
 
 The initial state is a constant in all rules. Sequences are (..., T, batch, n), and parameters, and with them all else,
 may carry leading replica axes.
