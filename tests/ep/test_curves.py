@@ -255,7 +255,7 @@ def described(axes):
 
 
 def test_errors_are_drawn_as_they_were_measured(toy):
-    """A panel for each method; of two runs, curves for each, that of two seeds with its mean."""
+    """In per cent, a panel for each method; of two runs, curves for each, that of two seeds with its mean."""
     lines = ("--size_tab=4,8,100 --benchmark --seeds=1,2", "--size_tab=4,7,100 --discrete --epochs=3")
     found = runs_of(toy, "train", *lines)
     for some in (found[:1], found):
@@ -269,7 +269,7 @@ def test_errors_are_drawn_as_they_were_measured(toy):
                 for k, name in enumerate(("train_error", "test_error")):
                     seeds = sorted({row["seed"] for row in rows})
                     mean = np.mean([column(rows, name, method=method, seed=seed) for seed in seeds], axis=0)
-                    np.testing.assert_allclose(np.ma.filled(curves[2 * number + k], np.nan), mean)
+                    np.testing.assert_allclose(np.ma.filled(curves[2 * number + k], np.nan), 100 * mean)
         looks = [(line.get_color(), line.get_linestyle()) for line in axes[0].get_lines()]
         labels = [line.get_label() for line in axes[0].get_lines()]
         assert len(set(looks)) == len(set(labels)) == 2 * len(some)
