@@ -274,7 +274,8 @@ LINES = [
         longer=(("--total_environment_frames=96",), ("--total_environment_frames=288",)),
         columns=("loss", "rate_penalty", "voltage_penalty", "rate_mean", "score", "frames", "evaluation_score"),
         wrong={
-            "--game=cach": "catch", "--workers=-1": "workers is -1", "--seeds=1,2": "seed",
+            "--game=cach": "catch", "--game=cartpole": "plastic.eprop reward --game=cartpole",
+            "--workers=-1": "workers is -1", "--seeds=1,2": "seed",
             "--level_name=atari/pong": "level_name atari/pong and game catch say different things",
             "--total_environment_frames=0": "total_environment_frames", "--parallel_episodes=0": "parallel_episodes",
             "--parallel_episodes=999999999": "parallel_episodes 999999999", "--unroll_length=0": "unroll_length",
