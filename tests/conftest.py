@@ -9,6 +9,7 @@ for instance, in tests/golden or in the directory of `--golden=DIR`.
 
 import functools
 import os
+import signal
 from pathlib import Path
 
 # Read once, when NumPy loads its BLAS: results must not depend on the number of cores.
@@ -40,6 +41,8 @@ def pytest_configure(config):
     folder = config.getoption("golden")
     if folder and not Path(folder).is_dir():
         raise pytest.UsageError(f"--golden={folder} is not a directory")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what is to run in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc):
