@@ -41,8 +41,11 @@ def pytest_configure(config):
     folder = config.getoption("golden")
     if folder and not Path(folder).is_dir():
         raise pytest.UsageError(f"--golden={folder} is not a directory")
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells start what is to run in the background
+    # Tests send these, and processes inherit that they are ignored, as in the background of a shell and under nohup.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_generate_tests(metafunc):
