@@ -1,7 +1,7 @@
 """Rules that learn from samples seen at once: BP, FA, DFA, Kolen-Pollack, TP, GAIT-prop, EP, PC, iPC, Z-IL.
 
 All rules but EP train the same feed-forward network, from the same orthogonal weights, on the same inputs, which are
-centred (`plastic.compare.comparison.centred`):
+centred (`plastic.compare.samples.centred`):
 
     a_l = phi(a_{l-1} W_l + b_l),    phi(z) = max(z, z / 10),    output a_{L-1} W_L + b_L,    loss 1/2 |output - y|^2
 

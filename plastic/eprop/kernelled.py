@@ -20,7 +20,7 @@ class Kernelled:
     kernel: Affine
     readout: Affine
 
-    def require_parameters(self, *rows: str) -> None:
+    def _require_parameters(self, *rows: str) -> None:
         """Require that the kernel, the readout and the attributes `rows`, (..., 1, n) or None, fit together."""
         for name in ("kernel", "readout"):
             if getattr(getattr(getattr(self, name), "W", None), "ndim", 0) < 2:

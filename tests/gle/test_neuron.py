@@ -7,7 +7,7 @@ from gle import tiny
 from gle.tiny import command, numbers, printed
 
 from plastic import runs
-from plastic.gle.experiments.neuron import transfer
+from plastic.gle.experiments import neuron_figures
 
 LINE = "neuron --tau_m=0.5 --tau_r=0.1,0.5,2"
 
@@ -35,7 +35,7 @@ def test_short_steps_come_near_the_continuous_neuron():
     differences = []
     for dt in (0.025, 0.00625):
         found = numbers(table(command(LINE, f"--dt={dt}")[0]))
-        exact = transfer(found["omega"], 0.5, found["tau_r"])
+        exact = (1 + 1j * found["omega"] * found["tau_r"]) / (1 + 1j * found["omega"] * 0.5)
         np.testing.assert_allclose(found["gain_H"] * np.exp(1j * found["phase_H"]), exact, rtol=1e-12)
         simulated = found["gain"] * np.exp(1j * found["phase"])
         differences.append(np.abs(simulated / exact - 1)[np.isclose(found["omega"], 2, rtol=0.02)].max())
@@ -74,3 +74,11 @@ def test_two_runs_are_drawn_side_by_side():
     folders = [command(LINE, f"--dt={dt}")[0] for dt in (0.02, 0.025)]
     (path,) = printed("figure", f"{folders[0]},{folders[1]}", "--out=both.png")
     assert path.endswith("both.png")
+    axes = np.reshape(neuron_figures.neuron([runs.Run(folder) for folder in folders]).axes, (3, 4))
+    for place, folder in enumerate(folders):
+        arrays = runs.Run(folder).arrays()
+        _, *rates = axes[0, 2 * place].get_lines()
+        np.testing.assert_allclose([line.get_ydata() for line in rates], arrays["pulse/neurons"].T)
+        phases = [line.get_ydata() for line in axes[1, 2 * place + 1].get_lines() if line.get_marker() == "o"]
+        found = np.angle(arrays["transfer/real"] + 1j * arrays["transfer/imaginary"]).T
+        np.testing.assert_allclose(phases[: len(found)], found, atol=1e-12)

@@ -60,7 +60,7 @@ def _probabilities(fig, axis, found, seconds, ctc):
     places = np.arange(0, len(classes), step)
     axis.set_yticks(places + 0.5, [plotting.plain(classes[place]) for place in places], fontsize="small")
     axis.set(xlabel="time (s)", ylabel="label")
-    plotting.legend(axis)
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize="small", frameon=False)  # none of the rows is free
 
 
 def _image(fig, axis, values, seconds, label, colours):

@@ -49,7 +49,7 @@ class LSTMNetwork(Kernelled):
             raise PlasticError("peepholes are w_i, w_f and w_o: give all three, or none")
         require.number("forget_bias", self.forget_bias)
         self.forget_bias = float(self.forget_bias)
-        self.require_parameters("w_i", "w_f", "w_o")
+        self._require_parameters("w_i", "w_f", "w_o")
 
     def __repr__(self) -> str:
         peepholes = "" if self.w_i is None else ", peepholes"

@@ -33,7 +33,7 @@ class RNNNetwork(Kernelled):
     readout: Affine
 
     def __post_init__(self) -> None:
-        self.require_parameters()
+        self._require_parameters()
 
     def __repr__(self) -> str:
         return f"RNNNetwork {'-'.join(map(str, self.sizes))}{checks.replicated(self.replicas)}"

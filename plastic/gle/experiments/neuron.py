@@ -11,6 +11,7 @@ from plastic.gle import dynamics
 from plastic.gle.experiments import neuron_figures
 from plastic.gle.networks import Network
 from plastic.gle.state import State
+from plastic.gle.transfer import transfer
 from plastic.parameters import Affine
 
 _FREQUENCIES = np.geomspace(0.1, 10, 13)  # omega tau_m
@@ -82,11 +83,6 @@ def neuron(
     error = np.abs(arrays["pulse/chain"][1:, 1] - pulse[:-1, 0]).max()
     undone = f"a second neuron undoes tau_r {tau_r[0]:g} and gives back the pulse a step later, within {error:.1g}"
     return [*_lines(tau_m, tau_r, omega, found, expected), undone]
-
-
-def transfer(omega, tau_m, tau_r):
-    """Return H = (1 + i omega tau_r) / (1 + i omega tau_m), what a linear neuron multiplies a sine by."""
-    return (1 + 1j * omega * tau_r) / (1 + 1j * omega * tau_m)
 
 
 def _inputs(tau_m, dt):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plastic import plotting
+from plastic.gle.transfer import transfer
 
 _TIME = r"time (unit of $\tau$)"
 
@@ -46,7 +47,7 @@ def _transfer(axes, arrays, tau_m, tau_r):
     fine = np.geomspace(omega.min(), omega.max(), 200)
     for k, value in enumerate(tau_r):
         look = plotting.look(k)
-        exact = (1 + 1j * fine * value) / (1 + 1j * fine * tau_m)
+        exact = transfer(fine, tau_m, value)
         for axis, of in zip(axes, (np.abs, np.angle), strict=True):
             axis.plot(fine, of(exact), **look)
             axis.plot(omega, of(found[:, k]), "o", color=look["color"], markersize=4)

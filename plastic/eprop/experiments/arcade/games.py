@@ -10,11 +10,11 @@ import difflib
 import numpy as np
 
 from plastic import require
+from plastic.eprop.experiments.games import GAMES
 from plastic.errors import PlasticError
 
 PONG = (0, 3, 4)  # stay, up, down, as the published code has it
 OTHERS = tuple(range(10))  # as the published code has it for every other game
-OF_REWARD = ("delayed", "cartpole")  # the games of `plastic.eprop reward`, of few numbers in place of a screen
 FOR_TWO = ("combat", "joust", "maze_craze", "warlords")  # ALE ends the process that asks for them for one
 
 
@@ -122,7 +122,7 @@ def _actions(name):
 
 def _rom(name):
     """Return the module of ALE and the path of a ROM."""
-    if name in OF_REWARD:
+    if name in GAMES:
         raise PlasticError(f"game is {name}, which has no screen: python -m plastic.eprop reward --game={name}")
     ale_py = require.package("ale_py", "atari", f"--game={name}")
     from ale_py import roms
