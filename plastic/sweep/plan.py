@@ -215,6 +215,8 @@ def _require_good(plan: Plan) -> None:
             raise PlasticError(f"{name} is no option of a point of a sweep: it changes nothing that is computed")
     if clash := sorted(plan.fixed.keys() & plan.points[0].keys()):
         raise PlasticError(f"{clash[0]} is fixed and varied; give it once")
+    if "seed" in plan.varied and any((plan.fixed | point).get("seeds") is not None for point in plan.points):
+        raise PlasticError("seed varies, but seeds takes its place; give one of them")
     if not plan.varied:
         raise PlasticError("nothing varies: give --grid.OPTION=A,B, --zip.OPTION=A,B or --random.OPTION=LOW:HIGH")
     seen: set[str] = set()

@@ -46,9 +46,11 @@ class Sweep:
             self._said |= {"fixed": _plain(plan.fixed), "halving": plain(plan.halving)}
             self.points: list[dict[str, Any]] = new
             self.rungs: list[dict[str, Any]] = []
-            self.batches = together.batches(plan, workers)
+            self.batches: list[list[int]] = []
             if os.path.lexists(self.folder / "sweep.json"):
                 self._read()
+            else:
+                self.batches = together.batches(plan, workers)
             self.write()
         except BaseException:
             self.close()
