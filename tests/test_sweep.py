@@ -243,7 +243,7 @@ def test_failed_points_are_listed_and_retried_on_request(tmp_path, tiny, at_home
     said = capsys.readouterr().out
     assert [each["status"] for each in record["points"]] == ["finished", "diverged"]
     assert "2 points: 1 finished, 1 diverged" in said and "diverged: --learning_rate=1e+30: " in said
-    assert len(rows) == 1
+    assert [(row["learning_rate"], row["n"]) for row in rows] == [("0.001", "1"), ("1e+30", "0")]
     times = [each["seconds"] for each in record["points"]]
     _, again, _ = swept(tmp_path, *line)
     assert [each["seconds"] for each in again["points"]] == times
@@ -795,6 +795,39 @@ def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
         for rule in ("pc", "bp")
         for rate in (0.1, 0.2)
     ]
+
+
+def test_replicas_that_diverged_do_not_count():
+    """They have rows up to then; one seed of a point, or all of a combination, may be left."""
+
+    class Fake:
+        config = {}  # noqa: RUF012
+        options = {"seeds": [1, 2]}  # noqa: RUF012
+        diverged = [1]  # noqa: RUF012
+
+        def metrics(self):
+            return {"step": [0, 0, 5], "replica": [0, 1, 0], "seed": [1, 2, 1], "loss": [4.0, 4.0, 3.0]}
+
+    assert summary.last(Fake()) == [({}, {"replica": 0, "seed": 1}, {"loss": 3.0})]
+
+
+def test_what_metrics_say_in_words_is_a_row_of_its_own(tmp_path, small, at_home):
+    line = ["ep", "--benchmark", "--epochs=1", "--size_tab=3,4,16", "--T=5", "--Kmax=2", small, "--grid.seed=1,2"]
+    folder, record, rows = swept(tmp_path, *line)
+    assert [(row["method"], row["n"]) for row in rows] == [("BPTT", "2"), ("EP", "2")]
+    tables = [runs.Run(folder / each["folder"]).metrics() for each in record["points"]]
+    for number, row in enumerate(rows):
+        ends = [table["train_loss"][-2 + number] for table in tables]
+        assert float(row["train_loss_mean"]) == pytest.approx(np.mean(ends))
+
+
+def test_a_table_without_steps_has_all_its_rows_in_the_summary(tmp_path, at_home):
+    folder, record, rows = swept(tmp_path, "gle", "neuron", "--grid.tau_m=1,2")
+    table = runs.Run(folder / record["points"][0]["folder"]).metrics()
+    mine = [row for row in rows if row["tau_m"] == "1.0"]
+    assert len(mine) == len(table["omega"]) > 1 and [row["row"] for row in mine[:2]] == ["1", "2"]
+    for name in ("omega", "gain"):
+        assert [float(row[f"{name}_mean"]) for row in mine] == pytest.approx(table[name])
 
 
 def test_gpus_are_shared_one_a_worker(tmp_path):
