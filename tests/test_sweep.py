@@ -73,7 +73,7 @@ def points(*words, command=None):
     assert own[1:] == []
     lists = {(part, name): text.split(",") for part, name, text in extra.parts if part != "random"}
     ranges = {name: text for part, name, text in extra.parts if part == "random"}
-    return plan.made(own[0], command, extra.words, lists, ranges, 20, 0)
+    return plan.made(own[0], command, extra.words, lists, ranges, 20 if ranges else None)
 
 
 def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
@@ -165,6 +165,14 @@ def test_the_published_sweeps(path):
         (["gait", "--grid.seed=1", "--halve=3"], "halve and by go together"),
         (["gait", "--grid.seed=1", "--halve=1", "--by=test_accuracy"], "halve is 1"),
         (["gait", "--grid.seed=1", "--halve=2", "--by=cosign"], "write +cosign where larger is better"),
+        (["gait", "--grid.seed=1", "--draws=3"], "nothing is drawn at random"),
+        (["gait", "--grid.seed=1", "--draw_seed=0"], "nothing is drawn at random"),
+        (["gait", "--grid.seed=1", "--address=10.0.0.1"], "address is 10.0.0.1; loky runs on this machine only"),
+        (["gait", "--grid.seed=1,2", "--device=7"], "GPU"),
+        (["gait", "--grid.seed=1,2", "--halve=3", "--by=-loss"], "halve is 3, which stops none of 2 points early"),
+        (["gait", "--grid.seed=1,2", "--halve=2", "--by=-loss", "--nb_epochs=1"], "where nb_epochs is 1; leave it out"),
+        (["gait.toml", "--draws=3"], "put what the line adds into gait.toml"),
+        (["gait.TOML"], "cannot read gait.TOML"),
         (["gait", "--grid.seed=1", "--engine=slurm"], "--engine takes loky | ray | dask"),
         (["gait", "--grid.seed=1", "--name=a/b"], "name is 'a/b'"),
         (["gait.toml"], "cannot read gait.toml"),
@@ -182,7 +190,9 @@ def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, wo
     ("text", "message"),
     [
         ("family = ", "is not TOML"),
-        ("command = 'train'", "family must be a name"),
+        ("command = 'train'", "family and command must be names"),
+        ("family = 'gait'\ncommand = 3\n[grid]\nseed = [1]", "family and command must be names"),
+        ("family = 'gait'\n[random]\ndraws = 3\n[grid]\nseed = [1]", "nothing is drawn at random"),
         ("family = 'gait'\nseeds = [1]", "'seeds' is unknown"),
         ("family = 'gait'\ngrid = 3", "tables"),
         ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list"),

@@ -12,7 +12,7 @@ from typing import Literal
 from plastic import cli, require, terminal
 from plastic.errors import PlasticError
 from plastic.runs.naming import results_folder
-from plastic.sweep import drive, halving, plan, rehearsal, summary
+from plastic.sweep import drive, engines, halving, plan, rehearsal, summary
 from plastic.sweep.record import Sweep, planned
 
 _PART = re.compile(r"--?(grid|zip|random)\.([^=]*)(=(.*))?", re.DOTALL)
@@ -35,8 +35,8 @@ def sweep(
     what: str,
     command: str | None = None,
     *,
-    draws: int = 10,
-    draw_seed: int = 0,
+    draws: int | None = None,
+    draw_seed: int | None = None,
     jobs: int | None = None,
     engine: Literal["loky", "ray", "dask"] = "loky",
     address: str | None = None,
@@ -66,8 +66,8 @@ def sweep(
     Args:
         what: a family (gait, ep, eprop, gle or pc), or a TOML file with family, command, options, grid, zip and random.
         command: of the family; gait and ep train without one.
-        draws: points drawn at random, where --random.OPTION is given; equal ones count once.
-        draw_seed: seed of the draws.
+        draws: points drawn at random, where --random.OPTION is given, by default 10; equal ones count once.
+        draw_seed: seed of the draws, by default 0.
         jobs: points that run at one time, one BLAS thread each; by default as many as there are cores.
         engine: loky, processes of this machine; ray or dask, a cluster (extras of these names).
         address: of the cluster; without it Ray or Dask run on this machine.
@@ -89,10 +89,11 @@ def sweep(
     made = _plan(extra, what, command, draws, draw_seed)
     if halve is not None and by is not None:
         made = dataclasses.replace(made, halving=(halve, by))
-        drive.length_of(made)
+        drive.lengths(made)
     folder = planned(made, results_folder(results), name)
+    engines.require_at_hand(engine, address)
     if not os.path.lexists(folder / "sweep.json"):
-        rehearsal.require_possible(made, str(folder))
+        rehearsal.require_possible(made, str(folder), here=address is None)
     if dry_run:
         return _forecast(made, folder)
     workers = jobs or os.cpu_count() or 1
@@ -114,9 +115,9 @@ def sweep(
     return None
 
 
-def _plan(extra: Extra, what: str, command: str | None, draws: int, seed: int) -> plan.Plan:
-    if what.endswith(".toml"):
-        if extra.words or extra.parts or command is not None:
+def _plan(extra: Extra, what: str, command: str | None, draws: int | None, seed: int | None) -> plan.Plan:
+    if what.lower().endswith(".toml"):
+        if extra.words or extra.parts or (command, draws, seed) != (None, None, None):
             raise PlasticError(f"a file says all that is run; put what the line adds into {what}")
         return plan.of_file(Path(what))
     lists, ranges = {}, {}

@@ -1,5 +1,6 @@
 """The record of a sweep, sweep.json: which points there are, what has become of each, and what is left to do."""
 
+import contextlib
 import functools
 import os
 import time
@@ -150,10 +151,12 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _gpus() -> int:
-    """Return how many GPUs CuPy finds."""
+    """Return how many GPUs CuPy finds; 0 where there is none here, though a cluster may have some."""
     before = xp.current.backend
-    xp.use("cupy")
-    try:
-        return int(xp.cuda.runtime.getDeviceCount())
-    finally:
-        xp.use(before)
+    with contextlib.suppress(PlasticError):
+        xp.use("cupy")
+        try:
+            return int(xp.cuda.runtime.getDeviceCount())
+        finally:
+            xp.use(before)
+    return 0

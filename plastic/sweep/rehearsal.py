@@ -8,17 +8,23 @@ from typing import Any
 
 from plastic.errors import PlasticError
 from plastic.runs.decorator import rehearse
+from plastic.runs.given import canonical
+from plastic.runs.surroundings import environment
 from plastic.sweep.plan import Plan, record_of, shown
 
 
-def require_possible(plan: Plan, results: str) -> None:
+def require_possible(plan: Plan, results: str, here: bool) -> None:
     """Raise PlasticError where the command of a sweep refuses one of the points that are tried; nothing is written.
 
     Args:
         plan: the sweep.
         results: the folder that will hold its run folders.
+        here: whether they are run on this machine, which then must have the device.
     """
     record = record_of(plan.family, plan.command)
+    if here:
+        with environment(canonical(record, plan.fixed).get("device"), "float32", 1):
+            pass
     for index in tried(plan):
         try:
             rehearse(record, plan.fixed | plan.points[index] | {"results": results})

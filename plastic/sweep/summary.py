@@ -1,11 +1,11 @@
 """summary.csv of a sweep: the metrics of all points at their ends, over seeds.
 
-A row is a combination of all options that vary but the seed, of the parts of a grid, of a rate tried side by side, and of
-what metrics.csv says in words (a rule, a layer); its columns are these, n, and of each metric the mean, the standard
-deviation (of n - 1), and the ends of a bootstrap interval of 68 %, one standard error of a normal variable. Training has a
-row for its last evaluation; a table without steps, as that of the frequencies of a neuron, for each of its own, which are
-numbered where words do not tell them apart. Replicas that have diverged do not count; a combination of which no point is
-left has n = 0.
+A row is a combination of all options that vary but the seed, of the parts of a grid, of a rate tried side by side, and
+of what metrics.csv says in words (a rule, a layer). Its columns are these, n, and of each metric the mean, the standard
+deviation (of n - 1), and the ends of a bootstrap interval of 68 %, one standard error of a normal variable. Training
+has a row for its last evaluation; a table without steps, as that of a neuron at many frequencies, for each of its rows,
+numbered where words do not tell them apart. Replicas that have diverged do not count; a combination of which no point
+is left has n = 0.
 """
 
 import csv
