@@ -160,10 +160,18 @@ def train(
     )
     measure = functools.partial(_measure, replicas.network, phases, [])
     tested = evaluations.test(run, measure, samples.test, chunk=test_batch_size)
+    return _results(run, replicas.columns, tested)
+
+
+def _results(run, columns, tested):
+    """Save the errors of each method over the epochs; return a line on each.
+
+    tested: what `Evaluations.test` has found.
+    """
     curves = figures.error_curves(run.metrics())
     for method, (at, values) in curves.items():
         run.save_arrays({f"epochs/{method}": at} | {f"{name}/{method}": each for name, each in values.items()})
-    left = np.delete([each["method"] for each in replicas.columns], run.diverged)
+    left = np.delete([each["method"] for each in columns], run.diverged)
     of_left = {method: {name: each[left == method] for name, each in tested.items()} for method in set(left)}
     return [
         _report(method, curves[method][1], of_left[method]) if method in of_left else f"{method}: diverged"
