@@ -105,6 +105,25 @@ def test_random_draws_lie_in_their_range_evenly_in_the_logarithm():
     assert [each["learning_rate"] for each in alone.points] == rates  # whoever is drawn beside it
 
 
+@pytest.mark.parametrize("scale", ["", ":log"])
+def test_whole_numbers_are_drawn_with_their_shares(scale):
+    """The ends as often as the others; in the logarithm, k with log(1 + 1 / k) / log(4)."""
+    made = plan.made("gait", None, [], {("grid", "seed"): ["1"]}, {"nb_layers": f"1:3{scale}"}, 3000)
+    assert sorted(point["nb_layers"] for point in made.points) == [1, 2, 3]  # equal ones count once
+
+    drawn = []
+
+    def read(option, text):
+        drawn.append(text)
+        return {option: int(text)}
+
+    plan._drawn(read, {"n": f"1:3{scale}"}, 3000, 0)
+    counts = [drawn[2:].count(text) for text in "123"]
+    shares = [math.log(1 + 1 / k) / math.log(4) for k in (1, 2, 3)] if scale else [1 / 3] * 3
+    assert sum(counts) == 3000
+    assert all(abs(n - 3000 * p) < 5 * math.sqrt(3000 * p * (1 - p)) for n, p in zip(counts, shares, strict=True))
+
+
 def test_a_file_says_the_same_as_a_line(tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text(
@@ -121,7 +140,7 @@ def test_a_file_says_the_same_as_a_line(tmp_path):
             learning_rate = [1e-4, 1e-5]
             [random]
             draws = 20
-            nb_layers = "1:9"
+            nb-layers = "1:9"
             """
         )
     )
@@ -149,6 +168,8 @@ def test_the_published_sweeps(path):
         (["gait", "--grid.seed"], "--grid.seed lacks its values"),
         (["gait", "--grid.seed="], "--grid.seed lacks its values"),
         (["gait", "--grid.seed=1,1"], "two points of this sweep are equal: --seed=1"),
+        (["ep", "--grid.training_method=EP,eqprop"], "two points of this sweep are equal: --training_method=eqprop"),
+        (["gait", "--random.nb_layers=1:2.5"], "--nb_layers takes an integer, not '2.5'"),
         (["gait", "--grid.seed=1,2", "--seed=3"], "seed is fixed and varied"),
         (["gait", "--grid.seed=1,2", "--zip.seed=3"], "seed is given twice"),
         (["gait", "--grid.seed=1,2", "--seeds=3,4"], "seed varies, but seeds takes its place; give one of them"),
@@ -294,15 +315,19 @@ def test_a_value_that_an_experiment_refuses_is_told_before_any_work(tmp_path, ti
 
 def test_the_points_that_are_tried():
     made = points("gait", "--grid.seed=3,1,2,4", "--grid.algorithm=BP,TP,GAIT")
-    assert [made.points[k] for k in rehearsal.tried(made)] == [
-        {"seed": 3, "algorithm": "BP"},
-        {"seed": 3, "algorithm": "TP"},
-        {"seed": 3, "algorithm": "GAIT"},
-        {"seed": 1, "algorithm": "BP"},
-        {"seed": 4, "algorithm": "BP"},
-    ]
+    first = [made.points[some[0]] for some in rehearsal.tried(made)]
+    assert [point["seed"] for point in first] == [3, 1, 4][1:] + [3, 3, 3]
+    assert [point["algorithm"] for point in first] == ["BP", "BP", "BP", "TP", "GAIT"]
     made = points("gait", "--grid.tower=true,false", "--grid.eval_every=none,5,7,9")
-    assert rehearsal.tried(made) == [0, 1, 3, 4]  # true is no number
+    assert [some[0] for some in rehearsal.tried(made)] == [0, 4, 0, 1, 3]  # true is no number
+
+
+def test_a_combination_is_not_taken_for_a_value(tmp_path, capsys):
+    """Neither BPTT nor cep is impossible, though the first point, and no other, is."""
+    line = ["ep", "--grid.training_method=BPTT,EP", "--grid.cep=true,false", "--dataset=glyphs", "--size_tab=10,4,784"]
+    main([*line, "--dry_run", f"--results={tmp_path}"])
+    assert "4 points of ep train" in capsys.readouterr().out
+    assert "cep is a way of EP" in refused(capsys, *line, "--nudging=centered", f"--results={tmp_path}")
 
 
 def test_a_sweep_that_goes_on_is_not_tried_again(tmp_path, tiny, at_home, monkeypatch):

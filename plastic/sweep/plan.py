@@ -20,6 +20,7 @@ import plastic
 from plastic import files
 from plastic.errors import PlasticError
 from plastic.runs.decorator import Experiment
+from plastic.runs.given import canonical
 from plastic.words import parse
 
 DEFAULT = {"gait": "train", "ep": "train"}
@@ -187,13 +188,17 @@ def _drawn(read: Callable, ranges: dict[str, str], draws: int, seed: int) -> lis
     columns = []
     for option, text in ranges.items():
         low, high, scale = _range(option, text)
-        whole = isinstance(read(option, text.split(":")[0])[option], int)
-        generator = np.random.default_rng([seed, *option.encode()])
+        ends = [read(option, word) for word in text.split(":")[:2]]
+        (name,) = ends[0]
+        whole = all(isinstance(end[name], int) for end in ends)
+        generator = np.random.default_rng([seed, *name.encode()])
+        if whole:  # what is drawn is cut, so that each number has its share
+            high += 1
         if scale == "log":
             values = np.exp(generator.uniform(math.log(low), math.log(high), draws))
         else:
             values = generator.uniform(low, high, draws)
-        texts = [str(round(value)) if whole else repr(float(value)) for value in values]
+        texts = [str(math.floor(min(value, high - 0.5))) if whole else repr(float(value)) for value in values]
         columns.append([read(option, each) for each in texts])
     different = {repr(row): _merged(row) for row in zip(*columns, strict=True)}  # whole numbers may be drawn twice
     return list(different.values())
@@ -223,8 +228,9 @@ def _require_good(plan: Plan) -> None:
     if not plan.varied:
         raise PlasticError("nothing varies: give --grid.OPTION=A,B, --zip.OPTION=A,B or --random.OPTION=LOW:HIGH")
     seen: set[str] = set()
+    record = record_of(plan.family, plan.command)
     for point in plan.points:
-        text = repr(sorted(point.items()))
+        text = repr(sorted(canonical(record, point).items()))
         if text in seen:
             raise PlasticError(f"two points of this sweep are equal: {shown(point)}")
         seen.add(text)

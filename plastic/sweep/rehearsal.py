@@ -1,16 +1,19 @@
 """Before any work, some points are taken to where their work would begin: what a command refuses is told at once.
 
-They are the first point with each value of an option, of numbers with the least and the largest. A point that only a
-combination of values makes impossible may not be among them, and then fails alone.
+Each value of an option is tried, of numbers the least and the largest, in the first point that has it; where that is
+refused, in the next ones, since a combination may be to blame. A point that only a combination makes impossible fails
+alone.
 """
 
 from typing import Any
 
 from plastic.errors import PlasticError
-from plastic.runs.decorator import rehearse
+from plastic.runs.decorator import Experiment, rehearse
 from plastic.runs.given import canonical
 from plastic.runs.surroundings import environment
 from plastic.sweep.plan import Plan, record_of, shown
+
+_MOST = 5  # points that are tried for a value
 
 
 def require_possible(plan: Plan, results: str, here: bool) -> None:
@@ -25,21 +28,33 @@ def require_possible(plan: Plan, results: str, here: bool) -> None:
     if here:
         with environment(canonical(record, plan.fixed).get("device"), "float32", 1):
             pass
-    for index in tried(plan):
-        try:
-            rehearse(record, plan.fixed | plan.points[index] | {"results": results})
-        except PlasticError as error:
-            raise PlasticError(f"{shown(plan.points[index])}: {error}") from None
+    refusals: dict[int, PlasticError | None] = {}
+    for points in tried(plan):
+        for index in points:
+            if index not in refusals:
+                refusals[index] = _refusal(record, plan.fixed | plan.points[index] | {"results": results})
+            if refusals[index] is None:
+                break
+        else:
+            raise PlasticError(f"{shown(plan.points[points[0]])}: {refusals[points[0]]}")
 
 
-def tried(plan: Plan) -> list[int]:
-    """Return the points that are tried."""
-    found: set[int] = set()
+def _refusal(record: Experiment, options: dict[str, Any]) -> PlasticError | None:
+    try:
+        rehearse(record, options)
+    except PlasticError as error:
+        return error
+    return None
+
+
+def tried(plan: Plan) -> list[list[int]]:
+    """Return the first points with each value that is tried, of which one has to be possible."""
+    found = []
     for name in plan.varied:
-        first: dict[Any, int] = {}
+        points: dict[Any, list[int]] = {}
         for index, point in enumerate(plan.points):
-            first.setdefault(point[name], index)
-        numbers = [value for value in first if isinstance(value, int | float) and not isinstance(value, bool)]
+            points.setdefault(point[name], []).append(index)
+        numbers = [value for value in points if isinstance(value, int | float) and not isinstance(value, bool)]
         ends = (min(numbers), max(numbers)) if numbers else ()
-        found |= {index for value, index in first.items() if value not in numbers or value in ends}
-    return sorted(found)
+        found += [some[:_MOST] for value, some in points.items() if value not in numbers or value in ends]
+    return found
