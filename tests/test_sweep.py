@@ -751,8 +751,10 @@ def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home):
     rates = "1e-9,3e-3,1e-8,1e30"
     line = ["gait", f"--grid.learning_rate={rates}", "--nb_layers=1", "--nb_epochs=8", "--batch_size=20", tiny]
     line += ["--algorithm=BP", "--halve=2", "--by=-test_mse"]
-    folder, record, _ = swept(tmp_path, *line)
+    folder, record, rows = swept(tmp_path, *line)
     assert [each["status"] for each in record["points"]] == ["stopped", "finished", "stopped", "diverged"]
+    assert [row["n"] for row in rows] == ["1", "1", "1", "0"]
+    assert sorted(row["nb_epochs"] for row in rows[:3]) == ["2", "4", "8"] and rows[1]["nb_epochs"] == "8"
     assert [rung["length"] for rung in record["rungs"]] == [4, 8]
     assert record["rungs"][-1]["points"] == [1]
     epochs = [

@@ -159,7 +159,8 @@ def made(
     rows = [_merged(row) for row in zip(*columns, strict=True)] if columns else [{}]
     if not ranges and (draws, seed) != (None, None):
         raise PlasticError("nothing is drawn at random, so that draws and their seed mean nothing; give a range, too")
-    drawn = _drawn(read, ranges, 10 if draws is None else draws, seed or 0) if ranges else [{}]
+    draws, seed = 10 if draws is None else draws, 0 if seed is None else seed
+    drawn = _drawn(read, ranges, draws, seed) if ranges else [{}]
     count = math.prod(map(len, grid)) * len(rows) * len(drawn)
     if count > _MOST:
         raise PlasticError(f"this sweep has {count:,} points; at most {_MOST:,} are taken")

@@ -4,8 +4,8 @@ A row is a combination of all options that vary but the seed, of the parts of a 
 of what metrics.csv says in words (a rule, a layer). Its columns are these, n, and of each metric the mean, the standard
 deviation (of n - 1), and the ends of a bootstrap interval of 68 %, one standard error of a normal variable. Training
 has a row for its last evaluation; a table without steps, as that of a neuron at many frequencies, for each of its rows,
-numbered where words do not tell them apart. Replicas that have diverged do not count; a combination of which no point
-is left has n = 0.
+numbered where words do not tell them apart. After halving, how long runs were is one of the options. Replicas that have
+diverged do not count; a combination of which no point is left has n = 0.
 """
 
 import csv
@@ -18,6 +18,7 @@ import numpy as np
 from plastic import files
 from plastic.bootstrap import interval
 from plastic.runs.folder import Run
+from plastic.sweep.plan import record_of
 from plastic.sweep.record import Sweep
 
 _CLOCK = ("step", "epoch", "seconds")
@@ -65,14 +66,14 @@ def _is_number(column: list[Any]) -> bool:
 def table(sweep: Sweep) -> list[dict[str, Any]]:
     """Return the rows of summary.csv, of the points that have ended."""
     groups: dict[tuple, tuple[dict[str, Any], dict[str, list[float]]]] = {}
-    lost = []
+    length, lost = [record_of(sweep.plan.family, sweep.plan.command).length] if sweep.plan.halving else [], []
     for index, entry in enumerate(sweep.points):
         options = {name: value for name, value in sweep.plan.points[index].items() if name not in ("seed", "seeds")}
         if entry["status"] in ("failed", "diverged"):
             lost.append(options)
         run = sweep.run_of(index) if entry["status"] in ("finished", "stopped") else None
         for parts, _, metrics in last(run) if run is not None else []:
-            key = options | parts
+            key = options | {name: run.options[name] for name in length} | parts
             values = groups.setdefault(tuple(map(str, key.values())), (key, {}))[1]
             for name, value in metrics.items():
                 values.setdefault(name, []).append(value)
