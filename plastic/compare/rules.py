@@ -86,6 +86,15 @@ def of(rule: Any, known: dict[str, Rule]) -> Rule:
     return known[rule]
 
 
+def _is_word(name):
+    """Tell whether metrics.csv gives a name back as it is; "nan" would come back as a number."""
+    try:
+        float(name)
+    except ValueError:
+        return bool(name.strip())
+    return False
+
+
 def chosen(names: Iterable[Any] | None, sizes: tuple[int, ...], known: dict[str, Rule]) -> dict[str, Rule]:
     """Return {name: rule} of those that are asked for; by default all that fit the network.
 
@@ -95,17 +104,26 @@ def chosen(names: Iterable[Any] | None, sizes: tuple[int, ...], known: dict[str,
         known: rules by name.
 
     Raises:
-        PlasticError: if one is unknown, named twice, or not for such a network.
+        PlasticError: if one is unknown, named twice or by what is no word, or not for such a network.
     """
     if names is None:
         return {name: rule for name, rule in known.items() if not rule.fits(sizes)}
-    given = list(names)
-    found = {each if isinstance(each, str) else of(each, known).name: of(each, known) for each in given}
-    if not found or len(found) < len(given):
-        raise PlasticError(f"rules are {', '.join(found) or 'none'}; different ones are needed, at least one")
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise PlasticError(f"rules is {names!r}; it must be a list, as ['bp', my_rule]")
+    found: dict[str, Rule] = {}
+    for each in names:
+        rule = of(each, known)
+        name = each if isinstance(each, str) else rule.name
+        if name in found:
+            raise PlasticError(f"two rules are called {name}; different ones are needed, or a Rule with another name")
+        found[name] = rule
+    if not found:
+        raise PlasticError("rules has none; at least one is needed")
     for name, rule in found.items():
         if rule is not known.get(name, rule):
             raise PlasticError(f"a rule of yours is called {name}, as one of plastic.compare is; give it another name")
+        if not _is_word(name):
+            raise PlasticError(f"a rule is called {name!r}; its name must be a word, not a number")
     for name, rule in found.items():
         if why := rule.fits(sizes):
             raise PlasticError(f"rules are {', '.join(found)}, but {name} {why}")
