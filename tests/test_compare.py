@@ -571,8 +571,11 @@ def of_bp(change):
     [
         ({"rules": [3]}, "a rule is 3"),
         ({"rules": "bp"}, r"rules is 'bp'; it must be a list"),
-        ({"rules": [compare.Rule("nan", compare.FEED_FORWARD, sign_symmetry)]}, "called 'nan'; its name must be a wo"),
-        ({"rules": [compare.Rule(" ", compare.FEED_FORWARD, sign_symmetry)]}, "called ' '; its name must be a word"),
+        *(
+            ({"rules": [compare.Rule(name, compare.FEED_FORWARD, sign_symmetry)]}, "its name must be words")
+            for name in ("nan", "1e5", "", " ", ".", "a/./b", "a//b", "a|b", "a\nb")
+        ),
+        ({"rules": [sign_symmetry], "sequences": True, "sizes": (4, 4)}, "sign_symmetry has one layer of cells"),
         ({"rules": [sign_symmetry, functools.partial(sign_symmetry), functools.partial(pc.pc)]}, "two rules are call"),
         ({"rules": of_bp(lambda net, x, grads, output: grads)}, r"rule own returned a dict; it must return \(grads"),
         ({"rules": of_bp(lambda net, x, *pair: list(pair))}, "rule own returned a list"),
