@@ -39,11 +39,13 @@ def drift(
     """Follow classes that change their meaning (Song et al. 2024, Fig. 4f, g): 784-32-32-10, sigmoid.
 
     The network has learned the whole data set by backpropagation; then, every 64 iterations, the outputs of classes 5
-    to 9 are permuted and the training samples drawn anew. Where it begins matters: the published runs all begin with
-    one network, whose hidden units have saturated. The run folder, results/pc/drift-..., gets config.json,
-    metrics.csv (epoch 0 is before the first iteration, on the outputs as they are permuted first), a checkpoint for
-    each rule, and a figure: the test error over the iterations. Single runs scatter widely: take ten seeds to compare
-    rules. The grid is five rates and 3,000 iterations, or the rate 0.01 and 640, with the seeds 1, 2, 3.
+    to 9 are permuted and the training samples drawn anew. (In the published code that iteration still trains on the
+    samples of before, and is tested on the new ones; here it is the first to train on them.) Where it begins matters:
+    the published runs all begin with one network, whose hidden units have saturated. The run folder,
+    results/pc/drift-..., gets config.json, metrics.csv (epoch 0 is before the first iteration, on the outputs as they
+    are permuted first), a checkpoint for each rule, and a figure: the test error over the iterations. Single runs
+    scatter widely: take ten seeds to compare rules. The grid is five rates and 3,000 iterations, or the rate 0.01 and
+    640, with the seeds 1, 2, 3.
 
     Args:
         iterations: passes over the training samples, instead of the grid's.
