@@ -92,6 +92,17 @@ def test_a_legend_that_is_longer_than_the_axis_lies_beside_it(tmp_path, count, i
     assert drawn.width == pytest.approx(before, rel=0.02) if inside else drawn.width > 300
 
 
+def test_a_short_legend_lies_beside_the_axis_where_that_is_asked_for(tmp_path):
+    fig, (left, right) = plotting.figure(1, 2)
+    for axis, place in ((left, "beside"), (right, "lower left")):
+        axis.plot([0, 1], label="one")
+        plotting.legend(axis, place)
+    plotting.save(fig, tmp_path / "legend.png")
+    beside, inside, axis = (each.get_window_extent() for each in (left.get_legend(), right.get_legend(), left))
+    assert axis.x1 - 1 < beside.x0 and beside.x1 < right.get_window_extent().x0 < inside.x0
+    assert inside.x1 < right.get_window_extent().x1 - 100 and axis.width > 300
+
+
 def test_whole_numbers_get_whole_ticks():
     fig, (whole, real) = plotting.figure(1, 2)
     plotting.curves(whole, [1, 2], {"a": [0.0, 1.0]})
