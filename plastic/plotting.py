@@ -140,20 +140,30 @@ def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False, start
 def log_scale(axis: Any, which: str) -> None:
     """Make an axis logarithmic; its numbers are plain, 30 and not 3x10^1, where all are of a handy size.
 
+    Where curves that are drawn have values of 0 beside positive ones, the y axis goes on below the least of these,
+    linearly, to 0: a logarithm would leave the zeros out.
+
     Args:
         axis: a matplotlib axis.
         which: "x" or "y".
     """
     from matplotlib.ticker import LogFormatterSciNotation
 
-    ticks = getattr(axis, f"{which}axis")
+    ticks, least = getattr(axis, f"{which}axis"), 0.0
+    curves = [line.get_ydata() for line in axis.get_lines() if line.get_transform() == axis.transData]
+    drawn = np.ma.compressed(np.ma.masked_invalid(np.ma.concatenate([*curves, np.ones(0)])))
+    if which == "y" and drawn.min(initial=1.0) == 0 < drawn.max():
+        least = drawn[drawn > 0].min()
+        axis.set_yscale("symlog", linthresh=least, linscale=0.5, subs=range(2, 10))
+        axis.set_ylim(0)
+    else:
+        axis.set(**{f"{which}scale": "log"})
 
     class Plain(LogFormatterSciNotation):
         def __call__(self, x: float, pos: int | None = None) -> str:
             text, (low, high) = super().__call__(x, pos), ticks.get_view_interval()
-            return f"{x:g}" if text and low > 1e-4 and high < 1e5 else text  # from .001 to 10000
+            return f"{x:g}" if text and max(low, least) > 1e-4 and high < 1e5 else text  # from .001 to 10000
 
-    axis.set(**{f"{which}scale": "log"})
     ticks.set_major_formatter(Plain())
     ticks.set_minor_formatter(Plain())
 

@@ -135,6 +135,29 @@ def test_numbers_of_a_logarithmic_axis_are_plain_where_they_are_handy(which, low
     assert [text for _, text in shown if text] == texts
 
 
+@pytest.mark.parametrize(("values", "texts"), [([60, 45, 0], {"0", "40", "60"}), ([8, 0.02, 0], {"0", "0.1", "1"})])
+def test_zeros_are_on_a_logarithmic_axis_of_errors(values, texts):
+    """At its foot, below the least positive value, from which on the axis is logarithmic."""
+    fig, axis = plotting.figure()
+    plotting.curves(axis, np.arange(len(values)), {"error": values})
+    axis.axvline(1)  # whose ends, 0 and 1, are no values
+    plotting.log_scale(axis, "y")
+    fig.canvas.draw()
+    assert axis.get_ylim()[0] == 0 and axis.get_yscale() == "symlog"
+    ticks = *axis.yaxis.get_major_ticks(), *axis.yaxis.get_minor_ticks()
+    assert texts <= {tick.label1.get_text() for tick in ticks}
+    height = axis.transData.transform([(0, value) for value in (0, values[1], 10 * values[1])])[:, 1]
+    assert 0 < height[1] - height[0] < height[2] - height[1]
+
+
+def test_values_above_zero_leave_a_logarithmic_axis_as_it_is():
+    _, axis = plotting.figure()
+    plotting.curves(axis, [0, 1, 2], {"error": [3.0, np.nan, 0.1]})
+    axis.axvline(1)
+    plotting.log_scale(axis, "y")
+    assert axis.get_yscale() == "log"
+
+
 @pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 3, 3), ()])
 def test_a_shape_that_does_not_fit_is_named(shape):
     _, axis = plotting.figure()
