@@ -237,7 +237,7 @@ def tiny_gsc(values):
 
 def tiny_curves(name, dtype="float32", validation=0):
     """Curves of a few steps in the place of MNIST-1D."""
-    arrays, kept = generate(samples=20, length=12), 16 - round(16 * (validation or 0))
+    arrays, kept = generate(num_samples=20, length=12), 16 - round(16 * (validation or 0))
     x, y = arrays["x_train"].astype(dtype), arrays["y_train"]
     test, held = (arrays["x_test"].astype(dtype), arrays["y_test"]), (x[kept:], y[kept:]) if validation else None
     return data.Dataset(name=name, train=(x[:kept], y[:kept]), test=test, validation=held, classes=10)
