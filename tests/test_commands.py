@@ -141,14 +141,15 @@ def test_a_dry_run_writes_nothing(line, paths, tmp_path):
 
 
 @lines
-def test_the_strict_backend_computes_the_same(line, paths, monkeypatch):
+@pytest.mark.parametrize("other", ["strict", pytest.param("cupy", marks=pytest.mark.gpu)])
+def test_another_backend_computes_the_same(line, other, paths, monkeypatch):
     words = [*words_of(line, paths), *(() if any("dtype" in word for word in line.words) else ("--dtype=float64",))]
     on_numpy, _ = run(line, words)
     with monkeypatch.context() as patch:
-        on_backend(patch, "strict")
-        on_strict, _ = run(line, words)
-    assert on_strict.folder != on_numpy.folder
-    found, expected = on_strict.metrics(), on_numpy.metrics()
+        on_backend(patch, other)
+        on_other, _ = run(line, words)
+    assert on_other.folder != on_numpy.folder
+    found, expected = on_other.metrics(), on_numpy.metrics()
     assert found.keys() == expected.keys()
     for name, column in expected.items():
         if isinstance(column[0], str | None):
