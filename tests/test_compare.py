@@ -674,21 +674,22 @@ def test_the_words_on_ones_own_rule_have_no_markup(tmp_path):
     assert "default-src 'none'" in html.unescape(text) and "±" in text
 
 
+@pytest.mark.parametrize("other", ["strict", pytest.param("cupy", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("command", ["classify", "sequences"])
-def test_the_strict_backend_computes_the_same(command, tmp_path, monkeypatch):
+def test_another_backend_computes_the_same(command, other, tmp_path, monkeypatch):
     """All rules, from the data to the page, without a crossing that nobody asked for."""
     curves(tmp_path)
     words = [command, "--dataset=curves.npz", "--sizes=12", "--rates=2", "--batch_size=30", "--dtype=float64"]
     on_numpy, _ = run(*words, epochs=1)
-    on_backend(monkeypatch, "strict")
-    on_strict, _ = run(*words, epochs=1)
-    first, second = on_numpy.metrics(), on_strict.metrics()
+    on_backend(monkeypatch, other)
+    on_other, _ = run(*words, epochs=1)
+    first, second = on_numpy.metrics(), on_other.metrics()
     assert list(first) == list(second) and first["rule"] == second["rule"]
     for name in ("rate", "validation_accuracy", "cosine_1", "cosine_2"):
         assert_allclose(first[name], second[name], atol=1e-6)
     for name, value in on_numpy.arrays().items():
         if not name.endswith("milliseconds"):
-            assert_allclose(on_strict.arrays()[name], value, atol=1e-6)
+            assert_allclose(on_other.arrays()[name], value, atol=1e-6)
 
 
 # killed, and drawn again
