@@ -112,6 +112,8 @@ def train(
     phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     require.number("validation", validation, least=0, below=1)
+    if training_method == "BPTT" and not benchmark and nudging != "one-sided":
+        raise PlasticError(f"nudging is {nudging}, but BPTT has no nudged phase; leave it out, or take --benchmark")
     if cep:
         _require_continual(network, training_method, nudging, benchmark)
     if lr_tab is None:

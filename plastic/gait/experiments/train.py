@@ -85,8 +85,9 @@ def train(
     Args:
         algorithm: BP (backpropagation), TP (target propagation), GAIT (GAIT-prop), FA or DFA ((direct) feedback
             alignment).
-        dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-            y_test: samples of any shape, which are made flat, and labels 0, 1, 2, ..
+        dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), another name that `plastic.data list` shows, speech
+            apart, or an .npz file with x_train, y_train, x_test, y_test: samples of any shape, which are made flat, and
+            labels 0, 1, 2, ..
         orthogonal_reg: strength lambda of the soft orthogonality. As published, 0 makes the initial weights orthogonal
             whatever orthogonal_init says.
         orthogonal_init: orthogonal initial weights rather than Xavier's.
