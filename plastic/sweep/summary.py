@@ -66,14 +66,15 @@ def _is_number(column: list[Any]) -> bool:
 def table(sweep: Sweep) -> list[dict[str, Any]]:
     """Return the rows of summary.csv, of the points that have ended."""
     groups: dict[tuple, tuple[dict[str, Any], dict[str, list[float]]]] = {}
-    length, lost = [record_of(sweep.plan.family, sweep.plan.command).length] if sweep.plan.halving else [], []
+    record, lost = record_of(sweep.plan.family, sweep.plan.command), []
+    lengths = [record.length] if sweep.plan.halving and record.length else []
     for index, entry in enumerate(sweep.points):
         options = {name: value for name, value in sweep.plan.points[index].items() if name not in ("seed", "seeds")}
         if entry["status"] in ("failed", "diverged"):
             lost.append(options)
         run = sweep.run_of(index) if entry["status"] in ("finished", "stopped") else None
         for parts, _, metrics in last(run) if run is not None else []:
-            key = options | {name: run.options[name] for name in length} | parts
+            key = options | {name: run.options[name] for name in lengths} | parts
             values = groups.setdefault(tuple(map(str, key.values())), (key, {}))[1]
             for name, value in metrics.items():
                 values.setdefault(name, []).append(value)
