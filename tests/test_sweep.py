@@ -327,7 +327,7 @@ def test_a_combination_is_not_taken_for_a_value(tmp_path, capsys):
     line = ["ep", "--grid.training_method=BPTT,EP", "--grid.cep=true,false", "--dataset=glyphs", "--size_tab=10,4,784"]
     main([*line, "--dry_run", f"--results={tmp_path}"])
     assert "4 points of ep train" in capsys.readouterr().out
-    assert "cep is a way of EP" in refused(capsys, *line, "--nudging=centered", f"--results={tmp_path}")
+    assert "cep takes mse" in refused(capsys, *line, "--loss=cel", f"--results={tmp_path}")
 
 
 def test_a_sweep_that_goes_on_is_not_tried_again(tmp_path, tiny, at_home, monkeypatch):

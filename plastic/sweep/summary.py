@@ -73,8 +73,11 @@ def table(sweep: Sweep) -> list[dict[str, Any]]:
         if entry["status"] in ("failed", "diverged"):
             lost.append(options)
         run = sweep.run_of(index) if entry["status"] in ("finished", "stopped") else None
-        for parts, _, metrics in last(run) if run is not None else []:
-            key = options | {name: run.options[name] for name in lengths} | parts
+        if run is None:
+            continue
+        options |= {name: run.options[name] for name in lengths}
+        for parts, _, metrics in last(run):
+            key = options | parts
             values = groups.setdefault(tuple(map(str, key.values())), (key, {}))[1]
             for name, value in metrics.items():
                 values.setdefault(name, []).append(value)
