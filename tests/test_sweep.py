@@ -537,13 +537,16 @@ EXACT = ("--dtype=float64", "--batch_size=7")
 SMALL = {
     "gait": ("gait", "--nb_epochs=2", "--algorithm=GAIT", "--shuffle", "--orthogonal_reg=0.1", *EXACT),
     "gait, validated": ("gait", "--nb_epochs=2", "--algorithm=DFA", "--validation=0.2", *EXACT),
+    "gait, rates": ("gait", "--nb_epochs=2", "--shuffle", "--grid.learning_rate=1e-3,1e-2", *EXACT),
     "ep": ("ep", "--epochs=2", "--size_tab=4,8,16", "--T=9", "--Kmax=3", "--nudging=random-sign", *EXACT),
     "ep, validated": ("ep", "--epochs=2", "--size_tab=4,8,16", "--T=9", "--Kmax=3", "--validation=0.2", *EXACT),
     "mnist1d": ("gle", "mnist1d", "--max_epochs=2", "--num_samples=20", "--classes=0,1", "--validation=0.2", *EXACT),
     "lagline": ("gle", "lagline", "--t_init=5", "--t_train=20", "--batch_size=3"),
+    "lagline, rates": ("gle", "lagline", "--t_init=5", "--t_train=20", "--grid.learning_rate=1e-6,1e-5"),
     "lagnet": ("gle", "lagnet", "--t=30", "--start_learning_step=1000"),
     "pattern": ("eprop", "pattern", "--n_iter=30", "--seq_len=200", "--n_in=8", "--n_rec=8", "--dtype=float64"),
 }
+SMALL["pattern, rates"] = (*SMALL["pattern"], "--grid.learning_rate=1e-4,1e-5")
 
 
 def batched(*words):
@@ -584,11 +587,24 @@ def test_a_seed_among_others_is_the_run_that_it_would_be_alone(tmp_path, small, 
     monkeypatch.setattr(point, "begun", lambda job, *rest: trained.append(job.options) or begun(job, *rest))
     own = [small] if words[0] in ("gait", "ep") else []
     folder, record, rows = swept(tmp_path, *batched(*words), *own)
-    assert trained[0]["seeds"] == (3, 1, 2) and "seed" not in trained[0]
+    seeds = (3, 1, 2) * (len(record["points"]) // 3)  # of each rate
+    assert record["batches"] == [list(range(len(seeds)))]
+    assert trained[0]["seeds"] == seeds and "seed" not in trained[0]
     like_alone(folder, record, tmp_path)
     assert {row["n"] for row in rows} == {"3"} and not list((folder / "together").iterdir())
     for each in record["points"]:
-        assert runs.Run(folder / each["folder"]).config["beside"] == [3, 1, 2]
+        assert runs.Run(folder / each["folder"]).config["beside"] == list(seeds)
+
+
+def test_a_rate_that_diverges_runs_alone(tmp_path, small, at_home):
+    line = ["gait", "--nb_epochs=2", "--grid.learning_rate=1e-3,1e30", "--batch_size=20", small]
+    line += ["--grid.seed=1,2", "--jobs=1"]
+    folder, record, rows = swept(tmp_path, *line)
+    assert [each["status"] for each in record["points"]] == ["finished"] * 2 + ["diverged"] * 2
+    beside = ["beside" in runs.Run(folder / each["folder"]).config for each in record["points"]]
+    assert beside == [True, True, False, False] and [row["n"] for row in rows] == ["2", "0"]
+    record["points"] = record["points"][:2]
+    like_alone(folder, record, tmp_path)
 
 
 def test_which_points_are_trained_together():
@@ -598,6 +614,10 @@ def test_which_points_are_trained_together():
     assert together.batches(lagline, workers=4) == [[0, 1], [2], [3, 4], [5]]  # all workers have work
     assert together.batches(lagline, workers=8) == [[k] for k in range(6)]
     assert together.batches(points("gle", "--grid.model=gle,bp", command="lagline"), workers=1) == [[0], [1]]
+    rates = points("gle", "--grid.learning_rate=1e-6,1e-5,1e-4", command="lagline")
+    assert together.batches(rates, workers=1) == [[0, 1, 2]] and together.batches(rates, workers=2) == [[0, 1], [2]]
+    several = points("gle", "--grid.learning_rate=1e-6,1e-5", "--seeds=1,2", command="lagline")
+    assert together.batches(several, workers=1) == [[0], [1]]
 
 
 @pytest.mark.parametrize(
@@ -634,10 +654,10 @@ def test_products_decide_whether_seeds_are_trained_together(tmp_path, words, who
     assert together.batches(made, workers=1) == ([[0, 1]] if whole else [[0], [1]])
 
 
-@pytest.mark.parametrize("name", ["gait", "ep", "mnist1d", "lagline"])
+@pytest.mark.parametrize("name", ["gait, rates", "ep", "mnist1d", "lagline"])
 def test_a_worker_that_dies_among_seeds_loses_no_point(tmp_path, small, at_home, monkeypatch, name):
     """While it trains, and while it makes the runs of the seeds."""
-    line = batched(*SMALL[name]) + [small] * (name in ("gait", "ep"))
+    line = batched(*SMALL[name]) + [small] * (SMALL[name][0] in ("gait", "ep"))
 
     class Killed(BaseException):
         pass
@@ -663,7 +683,7 @@ def test_a_worker_that_dies_among_seeds_loses_no_point(tmp_path, small, at_home,
     ways = [once(together.apart), lambda *_: stop()]
     monkeypatch.setitem(engines.ENGINES, "loky", dying)
     folder, record, _ = swept(tmp_path, *line)
-    assert not ways and len(list(folder.glob("points/*/*/*/config.json"))) == 3
+    assert not ways and len(list(folder.glob("points/*/*/*/config.json"))) == len(record["points"])
     like_alone(folder, record, tmp_path)
 
 

@@ -22,6 +22,7 @@ of a list of runs: they draw what the folders hold, of one run after its trainin
 """
 
 import contextlib
+import functools
 import io
 import re
 from collections.abc import Callable
@@ -32,7 +33,7 @@ from plastic import terminal
 from plastic.errors import Diverged, PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed
-from plastic.runs.new_run import DryRun, NewRun, Rehearsal, check_seeds, has_seeds, shown
+from plastic.runs.new_run import DryRun, NewRun, Rehearsal, SideBySide, shown
 from plastic.runs.record import EXPERIMENTS, SHARED, Experiment, Spelling, documented, own_options, plain, signature
 from plastic.runs.surroundings import environment
 
@@ -49,6 +50,7 @@ def experiment(
     dtype: str = "float32",
     resume: bool = True,
     together: bool | Callable[..., bool] = False,
+    rate: str | None = None,
     spellings: dict[str, Spelling] | None = None,
     aliases: dict[str, dict[Any, Any]] | None = None,
     name: str | None = None,
@@ -70,6 +72,8 @@ def experiment(
         together: whether seeds that are trained in one run take clearly less time than runs of their own, so that a
             sweep trains its seeds so; or a function of the options that says when. All that differs between seeds must
             be in their state and in the generators of their batches, and none may end early.
+        rate: the option that is a learning rate, where replicas may have each its own: `run.rate` gives it to the body.
+            A sweep then trains points together that differ in it, too.
         spellings: published names of shared options.
         aliases: {option: {published value: ours}}, of options of the body, which gets ours.
         name: of the experiment; by default that of the function.
@@ -101,6 +105,7 @@ def experiment(
             own,
             shared,
             together,
+            rate,
             spellings or {},
             aliases or {},
             records,
@@ -155,7 +160,21 @@ def rehearse(record: Experiment, given: dict[str, Any]) -> None:
         _run(record, canonical(record, given) | {"device": "cpu"}, Rehearsal)
 
 
-def _run(record: Experiment, given: dict[str, Any], kind: type[NewRun] = NewRun) -> Path | None:
+def side_by_side(record: Experiment, given: dict[str, Any], rates: tuple[float, ...]) -> Path | None:
+    """Run a command whose replicas have learning rates of their own.
+
+    Args:
+        record: the experiment, which has a `rate`.
+        given: options of the command, with `seeds`.
+        rates: one for each of the seeds.
+
+    Returns:
+        The run folder.
+    """
+    return _run(record, given, functools.partial(SideBySide, rates=rates))
+
+
+def _run(record: Experiment, given: dict[str, Any], kind: Callable[..., NewRun] = NewRun) -> Path | None:
     given = canonical(record, given)
     extension = False
     if given.get("resume") is not None:
@@ -167,8 +186,7 @@ def _run(record: Experiment, given: dict[str, Any], kind: type[NewRun] = NewRun)
         options = {name: value for name, value in (record.defaults | given).items()}
     dry_run = options.pop("dry_run")
     run = kind(record, options, extension, dry_run)
-    if has_seeds(run):
-        check_seeds(run.seeds)
+    run.require_seeds()
     require_numbers_in_range(record, options)
     try:
         with environment(options["device"], options["dtype"], options["threads"]):

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from plastic import interruption, system, xp
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
@@ -31,6 +33,15 @@ class NewRun(Run):
     def generators(self) -> list[Any]:
         """Return the random generators of every seed, by purpose; see `xp.generator`."""
         return [xp.generator(seed) for seed in self.seeds]
+
+    def rate(self, name: str) -> Any:
+        """Return an option that is a learning rate: a number, or (replicas, 1, 1) where each replica has its own."""
+        return self.options[name]
+
+    def require_seeds(self) -> None:
+        """Require seeds that generators take."""
+        if has_seeds(self):
+            check_seeds(self.seeds)
 
     def fill(self, **values: Any) -> None:
         """Write down what options that were left to the experiment, or to its data, have become.
@@ -146,6 +157,26 @@ class NewRun(Run):
         time = _duration(steps * seconds * parts)
         lines.append(f"{total}, {1e3 * seconds:.3g} ms a step here: about {time}, evaluations apart")
         return [*lines, f"memory {_peak_memory()} MB at its peak so far"]
+
+
+class SideBySide(NewRun):
+    """The run of points of a sweep whose replicas have each a seed and a learning rate of its own.
+
+    rates: of the replicas, of which `options` have that of the first.
+    """
+
+    def __init__(
+        self, record: Experiment, options: dict[str, Any], extension: bool, dry_run: bool, rates: tuple[float, ...]
+    ) -> None:
+        super().__init__(record, options, extension, dry_run)
+        self.rates = rates
+
+    def rate(self, name: str) -> Any:
+        """Return the rates of the replicas; see `NewRun.rate`."""
+        return xp.asarray(np.array(self.rates, dtype=xp.float_dtype).reshape(-1, 1, 1))
+
+    def require_seeds(self) -> None:
+        """Require nothing: replicas with other rates may have the same seed."""
 
 
 class Rehearsal(NewRun):

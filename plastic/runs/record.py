@@ -62,6 +62,7 @@ class Experiment:
     own: dict[str, inspect.Parameter]
     shared: dict[str, Any]
     together: bool | Callable[..., bool]
+    rate: str | None
     spellings: dict[str, Spelling]
     aliases: dict[str, dict[Any, Any]]
     records: dict[str, Any]

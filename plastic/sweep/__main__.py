@@ -60,8 +60,9 @@ def sweep(
     points/, the run folders. The same line again goes on where it was: points that are finished are not run again, one
     that was killed goes on from its checkpoint, one that still runs is waited for. Figures are drawn with --plot only.
     Points that differ in their seed alone are trained in one run where that is faster, in as many runs as give all jobs
-    work: in gle lagline, gle lagnet and eprop pattern, and with small layers or batches in gait, ep and gle mnist1d.
-    Each has its run folder all the same, with the numbers that it would have alone, but for rounding.
+    work: in gle lagline, gle lagnet and eprop pattern, and with small layers or batches in gait, ep and gle mnist1d;
+    in gait, lagline and pattern they may differ in their learning rate, too. Each has its run folder all the same, with
+    the numbers that it would have alone, but for rounding.
 
     Args:
         what: a family (gait, ep, eprop, gle or pc), or a TOML file with family, command, options, grid, zip and random.

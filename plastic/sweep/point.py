@@ -14,6 +14,7 @@ from typing import Any
 
 from plastic import files, system
 from plastic.errors import Diverged, PlasticError, told
+from plastic.runs.decorator import side_by_side
 from plastic.runs.folder import Run
 from plastic.sweep.plan import command_of
 
@@ -104,9 +105,16 @@ def taken(place: Path, job: Job) -> Iterator[str | None]:
         yield device
 
 
-def begun(job: Job, place: Path, device: str | None) -> Path:
-    """Run the command of a job to its end in a folder of runs: what is there goes on; return the run folder."""
+def begun(job: Job, place: Path, device: str | None, rates: tuple[float, ...] | None = None) -> Path:
+    """Run the command of a job to its end in a folder of runs: what is there goes on; return the run folder.
+
+    device: the number of the GPU, or None. rates: of the replicas, where they differ.
+    """
     function: Any = command_of(job.family, job.command)[1]
+
+    def run(**given: Any) -> Any:
+        return function(**given) if rates is None else side_by_side(function.experiment, given, rates)
+
     given = job.options | ({} if device is None else {"device": device})
     shared = function.experiment.shared
     for before in reversed(runs_of(place)):
@@ -115,8 +123,8 @@ def begun(job: Job, place: Path, device: str | None) -> Path:
             return before.folder
         if "resume" in shared and before.config["status"] not in ("failed", "diverged"):
             here = {name: value for name, value in given.items() if name in ("device", "threads", "plot")}
-            return function(resume=str(before.folder), **here, **longer)
-    return function(**given | job.extend, results=str(place))
+            return run(resume=str(before.folder), **here, **longer)
+    return run(**given | job.extend, results=str(place))
 
 
 @contextlib.contextmanager

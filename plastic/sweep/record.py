@@ -70,7 +70,7 @@ class Sweep:
         if not all(each.get("status") in STATUSES for each in points):
             raise PlasticError(f"{path}: the status of a point must be one of {', '.join(STATUSES)}")
         if not together.are_batches(batches, self.plan):
-            raise PlasticError(f"{path}: batches must be lists of points that differ in their seed alone, each once")
+            raise PlasticError(f"{path}: batches must be lists of points that may be trained together, each once")
         self.points, self.rungs, self.batches = points, rungs, batches
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
-"""Points that differ in their seed alone, trained in one run as replicas; each gets the run folder it would have alone.
+"""Points that differ in seed and learning rate alone, trained in one run; each gets the run folder it would have alone.
 
-    one run of all seeds, to its end       in the folder together/ of the sweep, from its checkpoint where it was killed
-    a run folder for each seed             with its rows of metrics.csv and its share of the checkpoint
+    one run of all points, to its end      in the folder together/ of the sweep, from its checkpoint where it was killed
+    a run folder for each point            with its rows of metrics.csv and its share of the checkpoint
     each is resumed                        finds its training done, and does what comes after, as it would alone
 
 Which experiments gain by it, and with which options, they declare (`together` of `plastic.runs.experiment`). What
-cannot be had so runs alone: seeds that diverge, and everything where the run of all is refused or fails.
+cannot be had so runs alone: points that diverge, and everything where the run of all is refused or fails.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical
 from plastic.runs.new_run import NewRun
-from plastic.runs.record import tuples
+from plastic.runs.record import Experiment, tuples
 from plastic.runs.surroundings import environment
 from plastic.sweep import point
 from plastic.sweep.plan import Plan, record_of
 from plastic.sweep.point import Job, Outcome
 
 Batch = tuple[Job, ...]
-"""Jobs that one worker gets: one, or several whose seeds are trained in one run."""
+"""Jobs that one worker gets: one, or several that are trained in one run."""
 _MOST = 16  # points of a batch: more would gain little, and hide for long how far a sweep is
 
 
@@ -43,12 +43,12 @@ def batches(plan: Plan, workers: int) -> list[list[int]]:
         Lists of indices, in the order of their first points.
     """
     every = range(len(plan.points))
-    if "seed" not in plan.varied:
+    if not set(_own(plan)) & set(plan.varied):
         return [[index] for index in every]
     most = min(_MOST, math.ceil(len(plan.points) / workers))
     alike: dict[str, list[int]] = {}
     for index in every:
-        alike.setdefault(_apart_from_seed(plan, index), []).append(index)
+        alike.setdefault(_shared(plan, index), []).append(index)
     found = []
     for group in alike.values():
         size = most if _gain(plan, group[0]) else 1
@@ -57,12 +57,14 @@ def batches(plan: Plan, workers: int) -> list[list[int]]:
 
 
 def _gain(plan: Plan, index: int) -> bool:
-    """Whether seeds of a point are trained in one run, as its experiment declares."""
-    record = record_of(plan.family, plan.command)
+    """Whether points like this one are trained in one run, as their experiment declares; not where they have seeds."""
+    record, options = record_of(plan.family, plan.command), plan.fixed | plan.points[index]
+    if options.get("seeds") is not None:
+        return False
     if isinstance(record.together, bool):
         return record.together
     with contextlib.suppress(PlasticError):  # of options that do not go together, which the point itself will say
-        return record.together(**record.defaults | canonical(record, plan.fixed | plan.points[index]))
+        return record.together(**record.defaults | canonical(record, options))
     return False
 
 
@@ -71,11 +73,18 @@ def are_batches(found: list[Any], plan: Plan) -> bool:
     every = [index for batch in found if isinstance(batch, list) for index in batch]
     if sorted(map(repr, every)) != sorted(map(repr, range(len(plan.points)))) or [] in found:
         return False
-    return all(len({_apart_from_seed(plan, index) for index in batch}) == 1 for batch in found)
+    return all(len({_shared(plan, index) for index in batch}) == 1 for batch in found)
 
 
-def _apart_from_seed(plan: Plan, index: int) -> str:
-    return repr({**plan.points[index], "seed": None})
+def _own(plan: Plan) -> list[str]:
+    """Return the options that points trained together may differ in."""
+    rate = record_of(plan.family, plan.command).rate
+    return ["seed"] if rate is None else ["seed", rate]
+
+
+def _shared(plan: Plan, index: int) -> str:
+    """Return what points have in common that may be trained together, as text."""
+    return repr(plan.points[index] | dict.fromkeys(_own(plan)))
 
 
 def run(batch: Batch) -> list[Outcome]:
@@ -112,29 +121,39 @@ def _place(batch: Batch) -> Path | None:
 
 
 def _train(batch: Batch, place: Path, device: str | None) -> None:
-    """Train the seeds of a batch in one run; make of each replica the run of its point, unless it is there."""
+    """Train the points of a batch in one run; make of each replica the run of its point, unless it is there."""
     if all(point.runs_of(Path(job.place)) for job in batch):  # made by a worker that was waited for
         return
+    record = record_of(batch[0].family, batch[0].command)
+    own = [_of_replica(record, job) for job in batch]
     options = {name: value for name, value in batch[0].options.items() if name != "seed"}
-    options["seeds"] = tuple(job.options["seed"] for job in batch)
-    whole = Run(point.begun(dataclasses.replace(batch[0], options=options), place, device))
+    options["seeds"] = tuple(each["seed"] for each in own)
+    rates = tuple(each[record.rate] for each in own) if record.rate else ()
+    job = dataclasses.replace(batch[0], options=options)
+    whole = Run(point.begun(job, place, device, rates if len(set(rates)) > 1 else None))
     for replica, job in enumerate(batch):
         if replica not in whole.diverged and not point.runs_of(Path(job.place)):
-            apart(whole, replica, job.place)
+            apart(whole, replica, own[replica] | {"results": job.place})
 
 
-def apart(whole: Run, replica: int, results: str) -> None:
-    """Make the run that one seed of a run would be alone, as far as its last checkpoint, to be resumed.
+def _of_replica(record: Experiment, job: Job) -> dict[str, Any]:
+    """Return the seed of a point, and the learning rate where it may differ."""
+    known = record.defaults | job.options
+    return {name: known[name] for name in ("seed", record.rate) if name is not None}
+
+
+def apart(whole: Run, replica: int, own: dict[str, Any]) -> None:
+    """Make the run that one replica of a run would be alone, as far as its last checkpoint, to be resumed.
 
     Args:
-        whole: the run, finished, of an experiment whose seeds differ in two things alone: in the state, whose arrays of
-            more than one element have the replica axis first, and in the generators of their batches.
-        replica: the number of the seed, which has not diverged.
-        results: the folder of the new run folder.
+        whole: the run, finished, of an experiment whose replicas differ in two things alone: in the state, whose arrays
+            of more than one element have the replica axis first, and in the generators of their batches.
+        replica: its number; it has not diverged.
+        own: the options of the replica: seed, learning rate, and results, the folder of the new run folder.
     """
     record = record_of(whole.family, whole.experiment)
     options = {name: tuples(value) for name, value in whole.options.items()}
-    options |= {"seed": whole.seeds[replica], "seeds": None, "results": results}
+    options |= {"seeds": None} | own
     arrays, counters = whole.read_checkpoint()
     columns = whole.metrics()
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

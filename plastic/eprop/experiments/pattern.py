@@ -34,6 +34,7 @@ def restore(arrays, *, thr, dampening_factor, **_):
     length="n_iter",
     readable=_READABLE,
     together=True,
+    rate="learning_rate",
     spellings=PLOT,
 )
 def pattern(
@@ -105,7 +106,7 @@ def pattern(
     drawn = [inputs.pattern(each.data, seq_len, n_batch, n_in, n_out, f0) for each in generators]
     x, target = (parameters.stack_replicas([xp.asarray(array) for array in each]) for each in zip(*drawn, strict=True))
     draws = [published_weights(each.init, sizes, signals_by, False) for each in generators]
-    neurons, optimizer = _neurons(thr, dampening_factor), SGD(learning_rate)
+    neurons, optimizer = _neurons(thr, dampening_factor), SGD(run.rate("learning_rate"))
     network = PlasticNetwork(draws, neurons, KAPPA, optimizer, rule=rule, learning_signals=signals_by)
     loss = functools.partial(squared_error, target=target)
     penalty = functools.partial(signals.rate_penalty, target=reg_rate / 1000, strength=reg / 2)

@@ -47,7 +47,15 @@ def _small(*, dataset, tower, widths, load, **_):
     return units <= _SMALL and not load
 
 
-@runs.experiment("gait", draw=figures.ALL, restore=restore, length="nb_epochs", readable=_readable, together=_small)
+@runs.experiment(
+    "gait",
+    draw=figures.ALL,
+    restore=restore,
+    length="nb_epochs",
+    readable=_readable,
+    together=_small,
+    rate="learning_rate",
+)
 def train(
     run,
     *,
@@ -127,7 +135,7 @@ def train(
         assign(net, load)
     generators = run.generators()
     rule = _rule(algorithm, net, samples.classes, [each.init for each in generators], gamma)
-    optimizer, grads = Adam.without_correction(learning_rate), parameters.zeros_like(net.parameters)
+    optimizer, grads = Adam.without_correction(run.rate("learning_rate")), parameters.zeros_like(net.parameters)
     moments, tally = optimizer.init(net.parameters), classifier.Tally(net.replicas, "accuracy", "mse")
     evaluations = Evaluations(net.parameters, net.replicas, samples.classes, "accuracy", best=bool(validation))
     state = net.parameters | {"moments": moments, "tally": tally.totals} | evaluations.tree

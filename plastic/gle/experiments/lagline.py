@@ -34,7 +34,15 @@ def restore(arrays, *, dt, **_):
 
 
 # no length: the published input spreads its pulses evenly over the whole run, so a longer one has another past
-@runs.experiment("gle", draw=figures.OF_LAGLINE, restore=restore, readable="{model}-{seeds}", seed=0, together=True)
+@runs.experiment(
+    "gle",
+    draw=figures.OF_LAGLINE,
+    restore=restore,
+    readable="{model}-{seeds}",
+    seed=0,
+    together=True,
+    rate="learning_rate",
+)
 def lagline(
     run,
     *,
@@ -75,7 +83,7 @@ def lagline(
     of_a_step = 12 if window else 1  # numbers that are kept of a sample
     run.expect(len(run.seeds) * batch_size * of_a_step * max(window, blocks.BLOCK), batch_size=batch_size, dt=dt)
     shifts, starts = _drawn(run, start, dt, batch_size)
-    rate = learning_rate / beta * max(window, 1)
+    rate = run.rate("learning_rate") / beta * max(window, 1)
     student = Student(model == "gle", window, starts, round(t_init / dt), batch_size, dt, beta, rate)
     records, wave = Records(student, total), inputs.square_wave(total, dt)
 
