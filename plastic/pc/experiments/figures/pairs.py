@@ -167,13 +167,12 @@ def trajectory(runs):
                     axis.plot(*path.T, marker="o", markersize=3, label=f"{name}{RULES[rule]}", **look)
             axis.plot(*(y / scale), "*", color="black", markersize=12, label="solution")
             axis.set(xlabel=names[kind][0], ylabel=names[kind][1], xlim=(-0.1, high), ylim=(-0.1, high))
-    titles = [
-        "equal first steps: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}",
-        "small steps: $\\eta$ = {small_rate:g}",
-    ]
-    if "w" not in scales:
-        titles[0] = "v learns, too: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}"
-    _titles(axes[0], *("; ".join(dict.fromkeys(each.format_map(run.options) for run in runs)) for each in titles))
+    how = ["v learns, too" if run.option("learn_last") else "equal first steps" for run in runs]
+    titles = [f"{text}: $\\eta$ = PC {{rate_pc:.3g}}, BP {{rate_bp:.3g}}" for text in how]
+    small = ["small steps: $\\eta$ = {small_rate:g}"] * len(runs)
+    for axis, each in zip(axes[0], (titles, small), strict=True):
+        texts = dict.fromkeys(text.format_map(run.options) for text, run in zip(each, runs, strict=True))
+        _titles([axis], "\n".join(texts))
     plotting.legend(axes[0, 0])
     return fig
 
