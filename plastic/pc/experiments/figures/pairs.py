@@ -220,12 +220,12 @@ def teacher_curves(runs):
 def directions(runs):
     """By rate, path over distance, and the cosines of updates and of the way so far with the whole way."""
     names = {
-        "ratio": "path over distance",
-        "step_cosine": "cosine of an update with the whole way",
-        "way_cosine": "cosine of the way so far with the whole way",
+        "ratio": ("path over distance", "ratio"),
+        "step_cosine": ("an update with the whole way", "cosine"),
+        "way_cosine": ("the way so far with the whole way", "cosine"),
     }
     fig, axes = plotting.figure(columns=len(names))
-    for axis, (measure, label) in zip(axes, names.items(), strict=True):
+    for axis, (measure, (title, label)) in zip(axes, names.items(), strict=True):
         count = 0
         for arrays, name, _ in _each(runs):
             for rule in [rule for rule in RULES if f"{measure}/{rule}" in arrays]:
@@ -235,7 +235,7 @@ def directions(runs):
                 count += 1
         axis.set(xlabel=r"learning rate $\eta$", ylabel=label)
         plotting.log_scale(axis, "x")
-        _titles([axis], label)
+        _titles([axis], title)
     _legend(axes[0])
     return fig
 
