@@ -153,6 +153,29 @@ def test_the_world_rewards_and_reverses_as_described():
     assert abs(np.mean(history["reward"][:, 0, 0][first] > 0) - 0.7) < 0.15
 
 
+def test_the_game_is_that_of_its_description_trial_by_trial():
+    """By backpropagation, one seed after another: the better option changes after four right choices or more."""
+    spread, rate, trials, changes = 0.5, 0.2, 200, []
+    history = reversal.played([3, 4, 5], [(spread, rate)], reversal.gradients("bp", reversal.INFERENCE), trials)
+    for place, seed in enumerate([3, 4, 5]):
+        generators = xp.generator(seed)
+        w, *v = (spread * generators.init.standard_normal(3)).tolist()
+        better, in_a_row = 0, 0
+        for trial, (choice, outcome, change) in enumerate(generators.task.random((trials, 3)).tolist()):
+            values = w * v[0], w * v[1]
+            chosen = int(choice < 1 / (1 + np.exp(values[0] - values[1])))
+            reward = 1 if outcome < (0.7 if chosen == better else 0.4) else -1
+            found = [history[name][place, 0, trial] for name in ("chosen", "reward", "value")]
+            assert found[:2] == [chosen, reward] and found[2] == pytest.approx(values[chosen], rel=1e-9)
+            error = reward - values[chosen]
+            w, v[chosen] = w + rate * error * v[chosen], v[chosen] + rate * error * w
+            in_a_row = in_a_row + 1 if chosen == better else 0
+            if in_a_row >= 4 and change < 0.25:
+                better, in_a_row = 1 - better, 0
+                changes.append(trial)
+    assert len(changes) >= 6
+
+
 def test_a_choice_is_softmax_of_the_values():
     """Weights of a rate of 0 keep their values: the option of value v more is chosen with 1 / (1 + e^-v)."""
     history = reversal.played(range(60), [(1.5, 1e-12)], reversal.gradients("bp", reversal.INFERENCE), 400)
