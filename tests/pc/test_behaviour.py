@@ -96,6 +96,17 @@ def test_adaptation_is_the_signed_change_over_a_triplet():
     assert_allclose(found, [2, 0.5, 3, -0.25])
 
 
+def test_fear_begins_with_weights_of_one_sign():
+    """|N(.1, spread^2)|, the same draws for all spreads of a seed."""
+    seeds, spreads = (1, 2, 3, 4), (0.0, 0.5)
+    found = fear.initial(seeds, spreads)
+    for row, seed in zip(found, seeds, strict=True):
+        normal = xp.generator(seed).init.standard_normal(2)
+        assert_allclose(row, [[0.1, 0.1], np.abs(0.1 + 0.5 * normal)])
+    signs = [np.sign(0.1 + 0.5 * xp.generator(seed).init.standard_normal(2)) for seed in seeds]
+    assert np.min(signs) < 0 < np.min(found)
+
+
 @pytest.mark.parametrize("rule", ["pc", "bp"])
 def test_fear_follows_the_golden_path(rule):
     inference = Inference(
