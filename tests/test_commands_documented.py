@@ -286,7 +286,8 @@ def tiny_small(values):
 def tiny_over(values):
     """Two values of what is varied, in nets of three layers."""
     given = {"over": values.get("over", "width"), "values": {"gain": (0.5, 1.5)}.get(values.get("over"), (2, 3))}
-    return {"grid": "quick", "T": 5, "layers": 3, "width": 16} | given
+    width = {} if given["over"] == "width" else {"width": 16}
+    return {"grid": "quick", "T": 5, "layers": 3} | width | given
 
 
 def tiny_consistency(values):

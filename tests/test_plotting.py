@@ -103,6 +103,16 @@ def test_a_short_legend_lies_beside_the_axis_where_that_is_asked_for(tmp_path):
     assert inside.x1 < right.get_window_extent().x1 - 100 and axis.width > 300
 
 
+def test_a_logarithmic_axis_takes_error_bars():
+    """Their caps are lines, too, of values of a kind of their own."""
+    _, axis = plotting.figure()
+    axis.errorbar([0.1, 1.0], [0.5, 0.4], np.array([[0.1, 0.2], [0.1, 0.1]]), capsize=3)
+    axis.errorbar([0.1], np.array([0.0]), [np.array([0.0]), np.array([0.1])], capsize=3)
+    plotting.log_scale(axis, "x")
+    plotting.log_scale(axis, "y")
+    assert (axis.get_xscale(), axis.get_yscale()) == ("log", "symlog")
+
+
 def test_whole_numbers_get_whole_ticks():
     fig, (whole, real) = plotting.figure(1, 2)
     plotting.curves(whole, [1, 2], {"a": [0.0, 1.0]})

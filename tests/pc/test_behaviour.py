@@ -96,6 +96,17 @@ def test_adaptation_is_the_signed_change_over_a_triplet():
     assert_allclose(found, [2, 0.5, 3, -0.25])
 
 
+def test_fear_begins_with_weights_of_one_sign():
+    """|N(.1, spread^2)|, the same draws for all spreads of a seed."""
+    seeds, spreads = (1, 2, 3, 4), (0.0, 0.5)
+    found = fear.initial(seeds, spreads)
+    for row, seed in zip(found, seeds, strict=True):
+        normal = xp.generator(seed).init.standard_normal(2)
+        assert_allclose(row, [[0.1, 0.1], np.abs(0.1 + 0.5 * normal)])
+    signs = [np.sign(0.1 + 0.5 * xp.generator(seed).init.standard_normal(2)) for seed in seeds]
+    assert np.min(signs) < 0 < np.min(found)
+
+
 @pytest.mark.parametrize("rule", ["pc", "bp"])
 def test_fear_follows_the_golden_path(rule):
     inference = Inference(
@@ -151,6 +162,29 @@ def test_the_world_rewards_and_reverses_as_described():
     assert abs(history["chosen"].mean() - 0.5) < 5 * np.sqrt(0.25 / history["reward"].size)
     first = history["chosen"][:, 0, 0] == 0  # option 0 is the correct one at first
     assert abs(np.mean(history["reward"][:, 0, 0][first] > 0) - 0.7) < 0.15
+
+
+def test_the_game_is_that_of_its_description_trial_by_trial():
+    """By backpropagation, one seed after another: the better option changes after four right choices or more."""
+    spread, rate, trials, changes = 0.5, 0.2, 200, []
+    history = reversal.played([3, 4, 5], [(spread, rate)], reversal.gradients("bp", reversal.INFERENCE), trials)
+    for place, seed in enumerate([3, 4, 5]):
+        generators = xp.generator(seed)
+        w, *v = (spread * generators.init.standard_normal(3)).tolist()
+        better, in_a_row = 0, 0
+        for trial, (choice, outcome, change) in enumerate(generators.task.random((trials, 3)).tolist()):
+            values = w * v[0], w * v[1]
+            chosen = int(choice < 1 / (1 + np.exp(values[0] - values[1])))
+            reward = 1 if outcome < (0.7 if chosen == better else 0.4) else -1
+            found = [history[name][place, 0, trial] for name in ("chosen", "reward", "value")]
+            assert found[:2] == [chosen, reward] and found[2] == pytest.approx(values[chosen], rel=1e-9)
+            error = reward - values[chosen]
+            w, v[chosen] = w + rate * error * v[chosen], v[chosen] + rate * error * w
+            in_a_row = in_a_row + 1 if chosen == better else 0
+            if in_a_row >= 4 and change < 0.25:
+                better, in_a_row = 1 - better, 0
+                changes.append(trial)
+    assert len(changes) >= 6
 
 
 def test_a_choice_is_softmax_of_the_values():

@@ -98,3 +98,17 @@ def test_rates_and_epochs_are_judged_by_the_validation_set_and_the_test_is_once(
         rate = min((0.003, 0.05), key=lambda rate: np.mean([each for each, _ in kept[rule, rate]]))
         least, test = np.mean(kept[rule, rate], axis=0)
         assert f"least validation error {least:.4f}" in line and f"at rate {rate:g}; test error {test:.4f} (" in line
+
+
+def test_training_has_the_published_constants_of_sums(tmp_path, monkeypatch):
+    """Eps and the decay of Adam are divided by the samples of a batch, over which gradients are means."""
+    monkeypatch.chdir(tmp_path)
+    given = []
+    monkeypatch.setattr(
+        cnn, "Adam", lambda rate, **constants: given.append((rate, constants)) or Adam(rate, **constants)
+    )
+    rng, y = np.random.default_rng(0), np.arange(12) % 3
+    np.savez("maps.npz", **{f"x_{k}": rng.random((12, 3, 3)) for k in ("train", "test")}, y_train=y, y_test=y)
+    line = "cnn --dataset=maps.npz --epochs=1 --batch_size=4 --channels=2 --hidden=3 --T=2 --rates=0.003 --seeds=1"
+    command_lines.printed(COMMANDS, [*line.split(), "--rules=ipc", "--no_plot"], "plastic.pc")
+    assert given == [(0.003, {"eps": 1e-8 / 4, "weight_decay": 0.01 / 4})]

@@ -327,3 +327,13 @@ def test_an_unfinished_run_says_how_to_go_on(pair):
     with pytest.raises(PlasticError, match="no rows of rule bp, depth 3: the run is not finished"):
         figures.depth([run])
     del run.metrics
+
+
+def test_runs_are_told_apart_by_what_they_differ_in(pair):
+    """The machine by its rate, worlds by their names, trajectories by whether both layers learn."""
+    titles = [axis.get_title() for axis in figures.machine(pair("machine")).axes]
+    assert any(title.startswith("rate ") for title in titles) and not any("$" in title for title in titles)
+    first, second = pair("trajectory")
+    second.options["learn_last"] = True
+    title = figures.trajectory([first, second]).axes[0].get_title()
+    assert [line.split(":")[0] for line in title.splitlines()] == ["equal first steps", "v learns, too"]

@@ -96,6 +96,14 @@ def test_predictive_coding_weighs_a_loss_against_the_hidden_error():
     assert_allclose(predict(found, np.array([[1.0]])), w * v)
 
 
+def test_a_squared_error_with_a_coefficient_has_the_slope_of_its_loss():
+    output, y = np.array([[0.5, -1.0], [2.0, 0.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])
+    loss, err = learning.squared(3.0)(output, y)
+    assert_allclose(loss, 3 * (0.25 + 1 + 4 + 1))
+    assert_allclose(err, [[-3.0, -6.0], [12.0, -6.0]])  # 2 c (output - y)
+    assert learning.squared(0.5) is None  # what rules have anyway
+
+
 @pytest.mark.parametrize(
     ("rules", "options", "phi", "message"),
     [

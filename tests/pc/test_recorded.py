@@ -104,6 +104,20 @@ def test_the_teacher():
     assert f"PC {least['pc']:.2f}, BP {shown(least['bp'], 2)}" in line("`teacher`")
 
 
+def test_erratic():
+    """PC and BP where each covers the least distance; GeneRec and Almeida-Pineda at the middle of what both cover."""
+    found = {}
+    for row in rows("erratic_by_rate"):
+        found.setdefault(row["rule"], []).append((float(row["displacement"]), float(row["path_length"])))
+    means = {rule: np.array(sorted(each)).T for rule, each in found.items()}
+    (near, short), (far, long) = (means[rule][:, 0] for rule in ("pc", "bp"))
+    assert f"path {short:.2f} at distance {near:.2f} with PC, {long:.2f} at {far:.2f} with BP" in line("`erratic`")
+    low, high = max(means[rule][0, 0] for rule in ("gr", "ap")), min(means[rule][0, -1] for rule in ("gr", "ap"))
+    paths = [np.interp((low + high) / 2, *means[rule]) for rule in ("gr", "ap")]
+    middle = shown((low + high) / 2, 2)
+    assert f"at distance {middle} GeneRec {paths[0]:.3f}, Almeida-Pineda {paths[1]:.3f}" in line("`erratic`")
+
+
 @pytest.mark.parametrize("rule", ["pc", "bp"])
 def test_fear(rule):
     _, fears, k, b, sse = fear.best(metrics.read(RESULTS / "metrics" / "pc_fear.csv"), rule)

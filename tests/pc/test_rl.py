@@ -146,6 +146,20 @@ def test_who_has_too_few_transitions_does_not_learn(agents):
         assert np.any(layer.W[0] != W[0]) and np.all(layer.W[1] == W[1])
 
 
+def test_actions_at_random_become_rare(agents):
+    """epsilon = max(.01, .08 - .01 episode / 200), the first episode being 0."""
+    seen = []
+
+    def play(values, normalise, epsilon):
+        seen.append(epsilon)
+        return [], np.zeros(len(agents.returns))
+
+    worlds, agents.memory.add = types.SimpleNamespace(play=play), lambda transitions: None
+    for number in (1, 101, 201, 1401, 9000):
+        agents.episode(worlds, number)
+    assert_allclose(seen, [0.08, 0.075, 0.07, 0.01, 0.01])
+
+
 def test_the_mean_return_is_that_of_the_last_episodes(agents):
     assert np.isnan(agents.mean_return()["mean_return"]).all()
     agents.returns[:, :2], agents.played[...] = [[10, 20], [1, 2]], 2

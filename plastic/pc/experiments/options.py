@@ -66,8 +66,9 @@ class Search:
         rules: what is compared. pc: inference, then the weights move once; ipc: they move at every one of T steps of
             inference (the paper's parallel PC); fixed_prediction, zil: variants of pc that give the gradients of bp;
             bp; repeated_bp: T updates from a batch; tp: target propagation, for linear networks.
-        dataset: FMNIST, MNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-            y_test: samples of any shape (of `cnn` square images, in grey or colour), and labels from 0 to 9.
+        dataset: FMNIST, MNIST, KMNIST, CIFAR-10, MNIST-1D, glyphs (the last two need no download), or an .npz file
+            with x_train, y_train, x_test, y_test: samples of any shape, and labels from 0 to 9. `cnn` takes square
+            images, in grey or colour, with any number of classes; the others make colours grey.
     """
 
     grid: Grid = "paper"

@@ -124,4 +124,4 @@ def _groups(axis, groups, observed, fitted, names=None, lines=False):
         axis.errorbar(where, mean, yerr=error, label=f"{label}, mean and SEM, n = {n}", linestyle=joined, **style)
     axis.set_xticks(places, names or groups)
     axis.axhline(0, color="0.6", linewidth=1)
-    plotting.legend(axis)
+    plotting.legend(axis, "best" if len(fitted) <= len(_RULES) else "beside")

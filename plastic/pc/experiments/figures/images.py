@@ -10,7 +10,7 @@ from plastic.pc.experiments.best_rate import SUMMARIES, best, curves, replicas_o
 from plastic.pc.experiments.learning import NAMES
 
 LONG_NAMES = NAMES | {"pc": "predictive coding", "bp": "backpropagation"}
-_SUMMARIES = {"mean": "mean {} over the epochs", "min": "least {}"}
+_SUMMARIES = {"mean": "mean {}\nover the epochs", "min": "least {}"}
 _FEW = 5  # curves among which a legend finds room
 _MEASURES = {
     "test_error": "test error",
@@ -83,11 +83,11 @@ def rl(runs):
     from plastic.pc.experiments.rl import best as best_return
 
     fig, axis = plotting.figure(width=6)
-    for index, (metrics, rule, name) in enumerate(_rules_of(runs)):
+    for index, (metrics, rule, name) in enumerate(_rules_of(runs, by="env")):
         rate, episodes, returns = best_return(metrics, rule)
         mean, low, high = interval(returns)
         look = plotting.look(index)
-        axis.plot(episodes, mean, label=f"{name}, rate {rate:g}, {len(returns)} seeds", **look)
+        axis.plot(episodes, mean, label=f"{name}, rate {rate:g}, n = {len(returns)}", **look)
         axis.fill_between(episodes, low, high, color=look["color"], alpha=0.2, linewidth=0)
     worlds = ", ".join(dict.fromkeys(run.option("env") for run in runs))
     axis.set(xlabel="episode", ylabel=f"return, mean of {LAST} episodes", title=f"{worlds}: mean and 68 % interval")
@@ -179,6 +179,8 @@ def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
             axis.set_xscale("log")
             axis.set_xticks(sorted(every), [str(value) for value in sorted(every)])
             axis.minorticks_off()
+        else:
+            axis.xaxis.get_major_locator().set_params(integer=True)
         plotting.legend(axis)
     _by_rate(axes[-2], runs, column, rates_at, summaries[-1], measure)
     for index, (metrics, rule, name) in enumerate(_rules_of(runs, short=True)):
@@ -228,9 +230,9 @@ def _rules(run):
     return list(dict.fromkeys(part["rule"] for part in run.config["parts"]))
 
 
-def _rules_of(runs, short=False):
-    """Yield (metrics, rule, label) for every run and rule, in the order of colours."""
-    labels = plotting.labels(runs, [run.option("grid") for run in runs])
+def _rules_of(runs, short=False, by="grid"):
+    """Yield (metrics, rule, label) for every run and rule, in the order of colours; by: the option that names a run."""
+    labels = plotting.labels(runs, [run.option(by) for run in runs])
     for run, label in zip(runs, labels, strict=True):
         metrics = run.metrics()
         for rule in _rules(run):

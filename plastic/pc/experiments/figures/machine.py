@@ -18,7 +18,7 @@ def machine(runs):
     from plastic.pc.experiments.machine import PHASES
 
     fig, axes = plotting.figure(2, len(runs), width=6.5, height=2.8, sharex=True, squeeze=False)
-    labels = plotting.labels(runs, [f"$\\eta$ = {run.option('rate'):g}" for run in runs])
+    labels = plotting.labels(runs, [f"rate {run.option('rate'):g}" for run in runs])
     for (top, bottom), run, label in zip(axes.T, runs, labels, strict=True):
         arrays = plotting.arrays_of(run)
         states, steps = arrays["states"], len(arrays["states"]) // len(PHASES)

@@ -167,13 +167,12 @@ def trajectory(runs):
                     axis.plot(*path.T, marker="o", markersize=3, label=f"{name}{RULES[rule]}", **look)
             axis.plot(*(y / scale), "*", color="black", markersize=12, label="solution")
             axis.set(xlabel=names[kind][0], ylabel=names[kind][1], xlim=(-0.1, high), ylim=(-0.1, high))
-    titles = [
-        "equal first steps: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}",
-        "small steps: $\\eta$ = {small_rate:g}",
-    ]
-    if "w" not in scales:
-        titles[0] = "v learns, too: $\\eta$ = PC {rate_pc:.3g}, BP {rate_bp:.3g}"
-    _titles(axes[0], *("; ".join(dict.fromkeys(each.format_map(run.options) for run in runs)) for each in titles))
+    how = ["v learns, too" if run.option("learn_last") else "equal first steps" for run in runs]
+    titles = [f"{text}: $\\eta$ = PC {{rate_pc:.3g}}, BP {{rate_bp:.3g}}" for text in how]
+    small = ["small steps: $\\eta$ = {small_rate:g}"] * len(runs)
+    for axis, each in zip(axes[0], (titles, small), strict=True):
+        texts = dict.fromkeys(text.format_map(run.options) for text, run in zip(each, runs, strict=True))
+        _titles([axis], "\n".join(texts))
     plotting.legend(axes[0, 0])
     return fig
 
@@ -221,12 +220,12 @@ def teacher_curves(runs):
 def directions(runs):
     """By rate, path over distance, and the cosines of updates and of the way so far with the whole way."""
     names = {
-        "ratio": "path over distance",
-        "step_cosine": "cosine of an update with the whole way",
-        "way_cosine": "cosine of the way so far with the whole way",
+        "ratio": ("path over distance", "ratio"),
+        "step_cosine": ("an update with the whole way", "cosine"),
+        "way_cosine": ("the way so far with the whole way", "cosine"),
     }
     fig, axes = plotting.figure(columns=len(names))
-    for axis, (measure, label) in zip(axes, names.items(), strict=True):
+    for axis, (measure, (title, label)) in zip(axes, names.items(), strict=True):
         count = 0
         for arrays, name, _ in _each(runs):
             for rule in [rule for rule in RULES if f"{measure}/{rule}" in arrays]:
@@ -236,7 +235,7 @@ def directions(runs):
                 count += 1
         axis.set(xlabel=r"learning rate $\eta$", ylabel=label)
         plotting.log_scale(axis, "x")
-        _titles([axis], label)
+        _titles([axis], title)
     _legend(axes[0])
     return fig
 
