@@ -17,7 +17,7 @@ import strict
 import plastic
 from plastic import xp
 from plastic.errors import PlasticError
-from plastic.xp import on_numpy
+from plastic.xp import on_cupy, on_numpy
 
 # Names
 
@@ -281,6 +281,23 @@ def test_an_argument_may_be_given_twice(backend):
     np.testing.assert_array_equal(xp.asnumpy(x), 2 * draws(0, 5, 7))
 
 
+def test_the_kernel_of_a_chain_has_a_name_that_means_nothing_in_cpp(monkeypatch):
+    def double(x):
+        x += x
+
+    names = []
+
+    def fuse(kernel_name):
+        names.append(kernel_name)
+        return lambda chain: chain
+
+    cupy = types.ModuleType("cupy")
+    cupy.fuse = fuse
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    on_cupy._kernel(double)
+    assert names == ["fused_double"]
+
+
 def test_fused_keeps_the_name_and_the_docstring():
     assert fused.__name__ == "chain" and fused.__doc__ == chain.__doc__
 
@@ -368,24 +385,17 @@ def fake_cupy(gpus=1, driver=None, device=None, multiply=None, factorise=None, r
 
     cupy = types.ModuleType("cupy")
     cupy.eye = lambda n, dtype: fail(driver) or Array()
-    cupy.linalg_of_cupyx = types.SimpleNamespace(lu_factor=lambda matrix: fail(factorise) or (matrix, None))
+    cupy.linalg = types.SimpleNamespace(solve=lambda A, b: fail(factorise) or b)
     cupy.asnumpy = np.asarray
     cupy.cuda = types.SimpleNamespace(Device=Device, runtime=types.SimpleNamespace(getDeviceCount=count))
     return cupy
-
-
-def put_in_place(monkeypatch, module):
-    cupyx = types.ModuleType("cupyx.scipy")
-    cupyx.linalg = vars(module).get("linalg_of_cupyx") if module else None
-    for name, fake in {"cupy": module, "cupyx": types.ModuleType("cupyx"), "cupyx.scipy": cupyx}.items():
-        monkeypatch.setitem(sys.modules, name, fake)
 
 
 def refusal(monkeypatch, module, device=0):
     """Return the message of use("cupy") with a broken module in CuPy's place, and see that nothing has changed."""
     xp.use(strict.backend, dtype="float64")
     borrowed = xp.tanh
-    put_in_place(monkeypatch, module)
+    monkeypatch.setitem(sys.modules, "cupy", module)
     with pytest.raises(PlasticError) as refused:
         xp.use("cupy", device=device, dtype="float32")
     assert (xp.backend(), xp.float_dtype) == ("strict", np.float64)
@@ -425,8 +435,36 @@ def test_a_broken_installation(monkeypatch):
     assert "CuPy is not correctly installed" in refusal(monkeypatch, Broken("cupy"))
 
 
+NO_FOLDER = PermissionError(13, "Permission denied", "/home/you/.cupy")
+
+
+def refusal_as_it_starts(monkeypatch, error):
+    """Return the message where `import cupy` raises this error."""
+    whole = builtins.__import__
+
+    def import_module(name, *arguments):
+        if name == "cupy":
+            raise error
+        return whole(name, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "__import__", import_module)
+        return refusal(patch, None)
+
+
+def test_no_folder_for_the_kernels(monkeypatch):
+    """CuPy 14 makes its folder as it is imported, CuPy 13 with the first kernel."""
+    for message in (refusal(monkeypatch, fake_cupy(reduce=NO_FOLDER)), refusal_as_it_starts(monkeypatch, NO_FOLDER)):
+        assert "/home/you/.cupy" in message and "CUPY_CACHE_DIR" in message
+
+
+def test_a_cupy_that_does_not_start(monkeypatch):
+    message = refusal_as_it_starts(monkeypatch, AttributeError("module 'numpy' has no attribute 'bool8'"))
+    assert "bool8" in message and "pip install 'plastic-learning[gpu]'" in message
+
+
 def test_a_whole_cupy_is_taken(monkeypatch):
-    put_in_place(monkeypatch, fake_cupy())
+    monkeypatch.setitem(sys.modules, "cupy", fake_cupy())
     xp.use("cupy", dtype="float64")
     assert (xp.backend(), xp.float_dtype) == ("cupy", np.float64)
 

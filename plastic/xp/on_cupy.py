@@ -23,12 +23,12 @@ def cupy_backend(device: int) -> Backend:
         raise PlasticError(
             f"the GPU needs CuPy, which is not installed ({error}); install it with: {INSTALL}"
         ) from None
+    except Exception as error:  # what CuPy finds wrong as it starts; it keeps compiled kernels, and makes a folder
+        raise PlasticError(_what_cupy_finds(error)) from None
     try:
         cupy.cuda.Device(device).use()
-        from cupyx.scipy import linalg
-
         proof = cupy.eye(2, dtype="float32")  # proves an allocation, a GEMM, an LU, a kernel and a transfer
-        float(linalg.lu_factor(proof @ proof)[0].sum())
+        float(cupy.linalg.solve(proof @ proof, proof).sum())
     except Exception as error:  # CuPy raises RuntimeErrors of its own, ImportError and OSError for missing libraries
         raise PlasticError(_what_cupy_misses(cupy, device, error)) from None
 
@@ -44,21 +44,43 @@ def cupy_backend(device: int) -> Backend:
 
 
 def _lu_factor(A):
-    from cupyx.scipy import linalg
+    """Factorise with cuSOLVER: the functions of cupyx wait for the device to ask whether A is singular, and warn."""
+    import cupy
 
-    return A, linalg.lu_factor(A, check_finite=False)
+    n, getrf, getrf_bufferSize = len(A), _cusolver(A, "getrf"), _cusolver(A, "getrf_bufferSize")
+    handle = cupy.cuda.device.get_cusolver_handle()
+    lu = A.astype(A.dtype, order="F")
+    pivots, info = cupy.empty(n, "int32"), cupy.empty(1, "int32")
+    work = cupy.empty(getrf_bufferSize(handle, n, n, lu.data.ptr, n), A.dtype)
+    getrf(handle, n, n, lu.data.ptr, n, work.data.ptr, pivots.data.ptr, info.data.ptr)
+    return A, lu, pivots
 
 
 def _lu_solve(factor, b, transpose):
     """Solve A x = b, or A^T x = b; in float32 refine always: to ask whether it is needed would wait for the device."""
-    from cupyx.scipy import linalg
-
-    A, lu = factor
-    x = linalg.lu_solve(lu, b, trans=int(transpose), check_finite=False)
+    A, *factors = factor
+    x = _substitute(*factors, b, transpose)
     if b.dtype == "float32":
         residual = b - (A.T if transpose else A).astype("float64") @ x.astype("float64")
-        x += linalg.lu_solve(lu, residual.astype("float32"), trans=int(transpose), check_finite=False)
+        x += _substitute(*factors, residual.astype("float32"), transpose)
     return x
+
+
+def _substitute(lu, pivots, b, transpose):
+    import cupy
+
+    (n, columns), info = b.shape, cupy.empty(1, "int32")
+    x = b.astype(lu.dtype, order="F")
+    handle = cupy.cuda.device.get_cusolver_handle()
+    arguments = n, columns, lu.data.ptr, n, pivots.data.ptr, x.data.ptr, n, info.data.ptr
+    _cusolver(lu, "getrs")(handle, int(transpose), *arguments)
+    return x
+
+
+def _cusolver(A, name):
+    import cupy
+
+    return getattr(cupy.cuda.cusolver, {"float32": "s", "float64": "d"}[A.dtype.name] + name)
 
 
 def _fused(chain, arguments):
@@ -69,11 +91,24 @@ def _fused(chain, arguments):
 def _kernel(chain):
     import cupy
 
-    return cupy.fuse(chain)
+    return cupy.fuse(kernel_name=f"fused_{chain.__name__}")(chain)  # a chain may be called what C++ has a meaning for
+
+
+def _reason(error):
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _what_cupy_finds(error):
+    reason = _reason(error)
+    if isinstance(error, OSError):
+        return f"CuPy has no folder for its kernels ({reason}); set CUPY_CACHE_DIR to one that can be written into"
+    return f"CuPy is installed but does not start ({reason}); install another version with: {INSTALL}"
 
 
 def _what_cupy_misses(cupy, device, error):
-    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    reason = _reason(error)
+    if isinstance(error, OSError) and error.filename:
+        return _what_cupy_finds(error)
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception:

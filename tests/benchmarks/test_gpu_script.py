@@ -56,6 +56,7 @@ def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
         (["--large"], {}, "--large"),
         (["/nowhere/wheels"], {}, "/nowhere/wheels"),
         ([], {"PLASTIC_DEVICE": "tpu"}, "tpu"),
+        ([], {"PYTHON": "/nowhere/python"}, "/nowhere/python is not there"),
     ],
 )
 def test_what_is_wrong_is_refused(words, variables, named):
@@ -83,3 +84,50 @@ def test_wheels_are_unpacked_for_the_time_of_the_run(tmp_path):
     unpacked = [line for line in done.stdout.splitlines() if line.startswith("unpacked")]
     assert unpacked == ["unpacked sitecustomize-1.0-py3-none-any.whl"]
     assert not list(scratch.rglob("sitecustomize.py"))
+
+
+def python_with(folder, name, lines):
+    """Return an interpreter in which a module is imported at the start."""
+    (folder / "sitecustomize.py").write_text(lines)
+    path = folder / name
+    path.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}:$PYTHONPATH" exec {sys.executable} "$@"\n')
+    path.chmod(0o755)
+    return str(path)
+
+
+A_GPU = """
+import plastic.xp
+plastic.xp._cupy_backend = lambda device: plastic.xp._numpy_backend()
+"""
+
+
+def test_tests_that_hang_leave_time_for_the_table(tmp_path):
+    """With NumPy in the place of CuPy; `pytest` starts a process that hangs with it, and both are ended."""
+    hanging = tmp_path / "pytest.py"
+    hanging.write_text(
+        "import signal, subprocess, sys, time\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "    child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])\n"
+        f"    open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
+        "    time.sleep(60)\n"
+    )
+    script = SCRIPT.read_text().replace("limited 260", "limited 3").replace("--kill-after=10", "--kill-after=1")
+    here = 'here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)'
+    assert here in script
+    (tmp_path / "gpu.sh").write_text(script.replace(here, f"here={SCRIPT.parent}"))
+    variables = os.environ | {"PYTHON": python_with(tmp_path, "python", A_GPU), "PYTHONPATH": str(tmp_path)}
+    variables.pop("PLASTIC_DEVICE", None)
+    done = subprocess.run(
+        ["bash", tmp_path / "gpu.sh", "--small"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 1 and "the tests took more than 3 s" in done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) - lines.index("|---|---|---|---|") > len(FAMILIES)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "child").read_text()), 0)

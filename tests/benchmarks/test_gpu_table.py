@@ -1,5 +1,9 @@
 """The table of the GPU proved on a CPU: its steps cross to the host nowhere, its twins do the same work."""
 
+import dataclasses
+import re
+import types
+
 import gpu_table
 import numpy as np
 import pytest
@@ -86,6 +90,22 @@ def test_a_step_that_fails_is_a_row_and_an_exit_code(monkeypatch, capsys):
     assert gpu_table.main(["--small"]) == 1
     shown = capsys.readouterr()
     assert "| broken | failed: RuntimeError |" in shown.out and "| gait, BP" in shown.out and "no kernel" in shown.err
+
+
+def test_a_twin_that_fails_takes_no_row_away(monkeypatch, capsys):
+    make = next(iter(gpu_table.CASES.values()))
+
+    def broken(small):
+        return dataclasses.replace(make(small), twin=lambda device: 1 / 0)
+
+    monkeypatch.setenv("PLASTIC_DEVICE", "cpu")
+    monkeypatch.setattr(gpu_table, "torch_device", lambda: "cpu")
+    monkeypatch.setattr(torch_twins, "torch", types.SimpleNamespace(__version__="2"))
+    monkeypatch.setattr(gpu_table, "CASES", {"a step": broken})
+    assert gpu_table.main(["--small"]) == 1
+    shown = capsys.readouterr()
+    assert re.search(r"^\| a step \| [\d.e+-]+ \| failed \|  \|$", shown.out, re.MULTILINE)
+    assert "ZeroDivisionError" in shown.err
 
 
 def test_without_a_gpu_there_is_no_table(monkeypatch, capsys):

@@ -15,12 +15,12 @@ from plastic import xp
 
 
 def peer(name):
-    """Return the module of a peer (`jax`, `torch`), held to one thread, or None where it is not installed."""
+    """Return the module of a peer (`jax`, `torch`), held to one thread, or None where it is not there, or not whole."""
     flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     os.environ.setdefault("XLA_FLAGS", flags)
     try:
         module = importlib.import_module(name)
-    except ImportError:
+    except (ImportError, OSError):  # OSError: a library that it was built for is missing
         return None
     if name == "torch":
         module.set_num_threads(1)
@@ -68,9 +68,10 @@ def as_many_as_count(rounds):
 
 
 def where():
-    """Return what the numbers were measured on: the kernels of BLAS, or the GPU."""
+    """Return what the numbers were measured on: the kernels of BLAS, or the GPU and the version of CuPy."""
     if xp.backend() == "cupy":
-        return xp.cuda.runtime.getDeviceProperties(0)["name"].decode()
+        card = xp.cuda.runtime.getDeviceProperties(xp.cuda.Device().id)["name"].decode()
+        return f"{card}, CuPy {importlib.import_module('cupy').__version__}"
     blas = [info for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas"]
     return ", ".join(sorted({info.get("architecture") or info["internal_api"] for info in blas}))
 

@@ -25,6 +25,8 @@ _RATES = {"plastic_e2e": 5e-3, "plastic_e2e_42k": 2.5e-3, "static_lagnet": 5e-3}
 _DELAY = 7  # steps from an input to the outputs of any architecture, a layer in each; of four the lag net
 _CHUNK = 1000  # samples at once, where nothing is learned
 _EQUAL, _LAGGED = {"plastic_e2e": 17, "plastic_e2e_42k": 30}, {"plastic_e2e": 36, "plastic_e2e_42k": 60}
+_SMALL = {"plastic_e2e": 20, "plastic_e2e_42k": 10, "static_lagnet": 100}
+"""Sequences of a batch up to which the calls of a step take more time than its products."""
 _READ = {"ce": None, "nll": log_softmax}
 
 
@@ -44,8 +46,19 @@ def _readable(*, architecture, dataset, seeds, **_):
     return "-".join([architecture, *([] if dataset == _SET else [pathlib.Path(dataset).stem]), seeds])
 
 
+def _small(*, architecture, batch_size, **_):
+    """Whether seeds train faster in one run."""
+    return batch_size <= _SMALL[architecture]
+
+
 @runs.experiment(
-    "gle", draw=sequence_figures.OF_MNIST1D, restore=restore, length="max_epochs", readable=_readable, seed=42
+    "gle",
+    draw=sequence_figures.OF_MNIST1D,
+    restore=restore,
+    length="max_epochs",
+    readable=_readable,
+    seed=42,
+    together=_small,
 )
 def mnist1d(
     run,
