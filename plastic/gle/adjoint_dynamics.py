@@ -33,7 +33,7 @@ def errors(net: Network, m: Array, q: Array, textbook: bool = False) -> Array:
     """
     lam = xp.empty_like(q)
     dt, top = net.dt, len(net.layers) - 1
-    sent = m  # from the layer above, lambda W^T; laid out in memory as lambda is
+    above = sent = m  # lambda of the layer above, and lambda W^T from there, in memory as lambda is
     for k in reversed(range(top + 1)):
         part = (..., net.columns[k])
         tau_m, tau_r = net.tau_m[part], net.tau_r[part]
