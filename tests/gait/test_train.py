@@ -331,7 +331,7 @@ def test_load_without_a_value_takes_the_newest_run_with_the_same_options(toy):
     for folder, age in ((first, 30), (second, 10), (other, 0)):
         at = os.stat(folder / "config.json").st_mtime - age
         os.utime(folder / "config.json", (at, at))
-    third, _ = command(*words, "--nb_epochs=3", "--load")
+    third, _ = command(*words, "--nb_epochs=3", "--eval_every=7", "--load")
     assert runs.Run(third).options["load"] == str(second)
     assert table(third)[0]["test_mse"] == table(second)[-1]["test_mse"]
     (second / "checkpoint.h5").unlink()
