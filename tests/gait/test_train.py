@@ -341,6 +341,15 @@ def test_load_without_a_value_takes_the_newest_run_with_the_same_options(toy):
     assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--results=elsewhere")
 
 
+def test_a_run_goes_on_without_the_one_it_started_from(toy):
+    first, _ = command(f"--dataset={toy}", *TINY)
+    second, _ = command(f"--dataset={toy}", *TINY, f"--load={first}", "--name=second")
+    (first / "checkpoint.h5").rename(first / "gone.h5")
+    steps = len(table(second))
+    command(f"--resume={second}", "--nb_epochs=4")
+    assert len(table(second)) > steps
+
+
 @pytest.mark.parametrize("word", ["--no-load", "--load=false", "--load=none"])
 def test_load_can_be_refused(toy, word):
     folder, _ = command(f"--dataset={toy}", *TINY, word)

@@ -112,7 +112,7 @@ def train(
     require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
     _require_constants(learning_rate, orthogonal_reg, gamma, validation)
     _require_widths(widths, tower)
-    if isinstance(load, str):
+    if isinstance(load, str) and not run.resuming:
         require_run(load)
     wanted = _Widths(tower, widths or _TOWER, nb_layers)
     samples, batch_size = wanted.samples(dataset, validation, batch_size)
