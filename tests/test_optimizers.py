@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import parameters, xp
 from plastic.errors import PlasticError
-from plastic.optimizers import SGD, Adam, Plateau, RMSprop, clipped
+from plastic.optimizers import SGD, Adam, Plateau, RMSprop, Stairs, clipped
 from plastic.parameters import Affine
 
 STEPS = 10
@@ -649,3 +649,14 @@ def test_a_state_that_was_not_made_by_init_is_told(state):
     for optimizer in (Adam(0.1), RMSprop(0.1)):
         with pytest.raises(PlasticError, match=r"make it once, by optimizer\.init\(parameters\)"):
             optimizer.step(w, w, state)
+
+
+def test_stairs_are_as_long_as_each_other(backend):
+    """The rate is lowered after every third loss, of each replica alike, and counts from there anew."""
+    stairs = Stairs(size=3, factor=0.5)
+    state, rates = stairs.init(0.8, (2,)), []
+    for loss in range(8):
+        stairs.step(state, xp.full((2,), float(loss), dtype=xp.float_dtype))
+        rates.append(xp.asnumpy(state["lr"]).copy())
+    expected = 0.8 * 0.5 ** np.array([0, 0, 1, 1, 1, 2, 2, 2])
+    assert_allclose(rates, np.stack([expected, expected], axis=1), rtol=1e-6)

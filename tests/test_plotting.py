@@ -160,6 +160,15 @@ def test_zeros_are_on_a_logarithmic_axis_of_errors(values, texts):
     assert 0 < height[1] - height[0] < height[2] - height[1]
 
 
+@pytest.mark.parametrize("which", ["x", "y"])
+def test_a_logarithmic_axis_takes_values_that_are_missing(which):
+    """None, as in a table with empty fields, is drawn as a gap."""
+    _, axis = plotting.figure()
+    axis.plot([1, 2, 3], np.array([0.1, None, 0.2], dtype=object))
+    plotting.log_scale(axis, which)
+    assert getattr(axis, f"get_{which}scale")() == "log"
+
+
 def test_values_above_zero_leave_a_logarithmic_axis_as_it_is():
     _, axis = plotting.figure()
     plotting.curves(axis, [0, 1, 2], {"error": [3.0, np.nan, 0.1]})

@@ -33,11 +33,13 @@ def errors(net: Network, m: Array, q: Array, textbook: bool = False) -> Array:
     """
     lam = xp.empty_like(q)
     dt, top = net.dt, len(net.layers) - 1
-    above = m
+    above = sent = m  # lambda of the layer above, and lambda W^T from there, in memory as lambda is
     for k in reversed(range(top + 1)):
         part = (..., net.columns[k])
         tau_m, tau_r = net.tau_m[part], net.tau_r[part]
-        alpha = q[part] * (above if k == top else above @ affine.transposed(net.layers[k + 1].W))
+        if k < top:
+            sent = affine.transposed(net.layers[k + 1].W @ affine.transposed(above))
+        alpha = q[part] * sent
         end = alpha[-1] if k == top or textbook else q[part][-1] * above[-1][..., :1]
         drive = (dt / tau_m) * (alpha[1:] - (tau_r / dt) * (alpha[1:] - alpha[:-1]))
         kept, above = xp.exp(-dt / tau_m), lam[part]

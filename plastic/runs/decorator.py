@@ -239,8 +239,8 @@ def _too_large(record: Experiment, options: dict[str, Any], reason: str) -> str:
         if isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(each, int) for each in value))
     }
     largest = sorted(sizes, key=lambda name: sizes[name], reverse=True)[:3]
-    named = ", ".join(f"{name} {shown(options[name])}" for name in largest)
-    return f"this does not fit the memory ({' '.join(reason.split())}); take smaller numbers, of {named}"
+    named = "".join(f"{', ' if place else ', of '}{name} {shown(options[name])}" for place, name in enumerate(largest))
+    return f"this does not fit the memory ({' '.join(reason.split())}); take smaller numbers{named}"
 
 
 def _interrupted(run: NewRun) -> str:

@@ -62,7 +62,7 @@ class NewRun(Run):
             self.fill(seeds=tuple(range(first, first + count)))
             check_seeds(self.seeds)
 
-    def expect(self, entries: int, **options: Any) -> None:
+    def expect(self, entries: float, **options: Any) -> None:
         """Say how large the work will be, before it is begun, so that what cannot be is refused at once.
 
         Args:

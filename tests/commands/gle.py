@@ -75,6 +75,8 @@ LINES = [
         wrong={
             "--tau_m=0": "tau_m",
             "--tau_m=0.1": "dt is 0.025; it must be at most tau_m / 20, 0.005",
+            "--tau_m=1e12": "tau_m 1000000000000.0 need",
+            "--tau_m=1e308 --dt=1e-308 --tau_r=1": "tau_m 1e+308 need inf GB",
             "--dt=0": "dt",
             "--dt=0.03": "dt is 0.03; it must be at most tau_m / 20, 0.025",
             "--tau_r=0.01,1": "tau_r is (0.01, 1.0); it takes different time constants of at least dt=0.025",
@@ -106,7 +108,7 @@ LINES = [
             "--beta=0": "beta",
             "--beta=-0.1": "beta",
             "--batch_size=0": "batch_size",
-            f"--batch_size={10**11}": "batch_size 100000000000",
+            f"--batch_size={10**11}": "batch_size 100000000000 need",
             "--dt=0": "dt",
             "--dt=-0.01": "dt",
             "--dt=0.11": "dt is 0.11; it must be at most 0.1",

@@ -108,6 +108,17 @@ def test_without_deformation_a_curve_is_its_template_and_zeros():
     np.testing.assert_allclose(curves, expected, atol=1e-7)
 
 
+def test_curves_move_to_the_right():
+    """By 0 to 4 steps, around the end, where the translation is below 5."""
+    moving = mnist1d.Deformation((24, 24), 0.0, 5, 0.0, 0.0, 0.0)
+    labels = np.repeat(np.arange(10), 8)
+    steps = set()
+    for label, curve in zip(labels, mnist1d.deform(labels, np.random.RandomState(0), moving), strict=True):
+        still = np.concatenate([mnist1d.templates()[label], np.zeros(24)])
+        steps |= {k for k in range(36) if np.allclose(curve, np.roll(still, k), atol=1e-7)}
+    assert steps == set(range(5))
+
+
 def test_a_subset_of_the_classes_is_renumbered():
     """The same draws in the same order: with noise alone, the curves are those of the templates that are named."""
     made = mnist1d.generate(20, 72, classes=(7, 2), deformation=mnist1d.Deformation((24, 24), 0.0, 1, 0.0, 0.0, 0.0))

@@ -92,6 +92,7 @@ def test_the_most_negative_integer(load):
         ),
         ({"y_train": np.array([0, 5, 2])}, "the labels of 5 classes run from 0 to 5, but no sample has 4; number"),
         ({"y_test": np.array([0, 65535])}, "but no sample has 3; number the classes from 0 to 3"),
+        ({"y_test": np.array([0, 65536])}, "y_test has the label 65536; labels are whole numbers from 0 to 65535"),
     ],
 )
 def test_refuses_with_a_reason(load, changed, message):

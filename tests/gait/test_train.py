@@ -331,7 +331,7 @@ def test_load_without_a_value_takes_the_newest_run_with_the_same_options(toy):
     for folder, age in ((first, 30), (second, 10), (other, 0)):
         at = os.stat(folder / "config.json").st_mtime - age
         os.utime(folder / "config.json", (at, at))
-    third, _ = command(*words, "--nb_epochs=3", "--load")
+    third, _ = command(*words, "--nb_epochs=3", "--eval_every=7", "--load")
     assert runs.Run(third).options["load"] == str(second)
     assert table(third)[0]["test_mse"] == table(second)[-1]["test_mse"]
     (second / "checkpoint.h5").unlink()
@@ -339,6 +339,15 @@ def test_load_without_a_value_takes_the_newest_run_with_the_same_options(toy):
     assert runs.Run(command(*words, "--nb_epochs=4", "--load")[0]).options["load"] == str(first)
     assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--linear")
     assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--results=elsewhere")
+
+
+def test_a_run_goes_on_without_the_one_it_started_from(toy):
+    first, _ = command(f"--dataset={toy}", *TINY)
+    second, _ = command(f"--dataset={toy}", *TINY, f"--load={first}", "--name=second")
+    (first / "checkpoint.h5").rename(first / "gone.h5")
+    steps = len(table(second))
+    command(f"--resume={second}", "--nb_epochs=4")
+    assert len(table(second)) > steps
 
 
 @pytest.mark.parametrize("word", ["--no-load", "--load=false", "--load=none"])

@@ -90,6 +90,18 @@ def test_the_published_end_of_a_window_makes_a_difference_that_does_not_grow_wit
     assert sizes[1] > 1.5 * sizes[0]
 
 
+def test_a_hidden_layer_begins_at_the_first_neuron_above_as_published():
+    """And the outputs at their error: lambda(T) = (tau_r / tau_m) q m, (tau_r / tau_m) q lambda_{l+1, 0}."""
+    xp.use(dtype="float64")
+    network, rng = draw(0.05), np.random.default_rng(2)
+    m, q = rng.standard_normal((20, 2, 1)), rng.random((20, 2, 6))
+    end = adjoint_dynamics.errors(network, m, q)[-1]
+    for k, columns in enumerate(network.columns):
+        above = m[-1] if k == 2 else end[:, network.columns[k + 1]][:, :1]
+        expected = (network.tau_r / network.tau_m)[..., columns] * q[-1][:, columns] * above
+        assert_allclose(end[:, columns], expected, rtol=1e-12)
+
+
 def test_the_published_end_is_the_textbook_one_in_a_chain_of_weight_one():
     xp.use(dtype="float64")
     layers = [Affine(np.ones((1, 1)))] * 3

@@ -121,6 +121,14 @@ def test_the_lag_net_by_hand(words):
     assert np.abs(arrays["error/am"][:540]).min(axis=0).max() > 0  # up to the last window, of 480 to 539
 
 
+def test_when_the_students_begin_to_learn():
+    """GLE after the step with which learning begins; the adjoint method at the end of its first window after it."""
+    arrays = runs.Run(command(NET, "--update_every=70")[0]).arrays()  # learning begins with step 200
+    for name, steps in (("gle", range(201, 600)), ("am", range(210, 600, 70))):
+        changed = np.flatnonzero(np.abs(np.diff(arrays[f"w/{name}"], axis=0)).max(axis=1)) + 1
+        assert changed.tolist() == list(steps)
+
+
 @pytest.mark.parametrize("word", ["--learning_rate_gle=0.1", "--learning_rate_am=0.1", "--momentum=0.5",
                                   "--momentum=0", "--gamma=0.01", "--update_every=50", "--start_learning_step=100",
                                   "--boundary=textbook", "--small_weights", "--seed=6", "--t=25",

@@ -113,13 +113,14 @@ def train(
         eval_every: steps between two evaluations; by default an epoch (the published code takes 10 steps).
         validation: share of the training samples, 0.1 for instance, that is held out as a validation set: of each class
             the last ones.
-        load: a run folder whose parameters the training starts from, with fresh moments; without a value the newest run
-            with the same options, but for the lengths nb_epochs and eval_every.
+        load: a run folder whose parameters, those of its best epoch where it had a validation set, the training starts
+            from, with fresh moments; without a value the newest run with the same options, but for the lengths
+            nb_epochs and eval_every.
     """
     require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
     _require_constants(learning_rate, orthogonal_reg, gamma, validation)
     _require_widths(widths, tower)
-    if isinstance(load, str):
+    if isinstance(load, str) and not run.resuming:
         require_run(load)
     wanted = _Widths(tower, widths or _TOWER, nb_layers)
     samples, batch_size = wanted.samples(dataset, validation, batch_size)

@@ -81,7 +81,7 @@ def lagline(
 
     total, window = round((t_init + t_train) / dt), round(WINDOWS.get(model, 0) / dt)
     of_a_step = 12 if window else 1  # numbers that are kept of a sample
-    run.expect(len(run.seeds) * batch_size * of_a_step * max(window, blocks.BLOCK), batch_size=batch_size, dt=dt)
+    run.expect(len(run.seeds) * batch_size * of_a_step * max(window, blocks.BLOCK), batch_size=batch_size)
     shifts, starts = _drawn(run, start, dt, batch_size)
     rate = run.rate("learning_rate") / beta * max(window, 1)
     student = Student(model == "gle", window, starts, round(t_init / dt), batch_size, dt, beta, rate)

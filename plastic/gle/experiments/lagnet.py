@@ -108,7 +108,7 @@ def lagnet(
     _require_time_to_learn(t, dt, start_learning_step, update_every)
     _require_net(widths, small_weights, learned)
     total, sizes = round(t / dt), (1, *widths, 1)
-    run.expect(len(run.seeds) * _entries(sizes, bias, learned) * total, t=t, dt=dt, widths=widths)
+    run.expect(len(run.seeds) * _entries(sizes, bias, learned) * total, t=t, widths=widths)
 
     generators = run.generators()
     teacher, first = seeds.stacked(

@@ -60,8 +60,9 @@ def neuron(
         raise PlasticError(f"dt is {dt:g}; it must be at most tau_m / {_STEPS}, {tau_m / _STEPS:g}")
     if not tau_r or min(tau_r) < dt or len(set(tau_r)) < len(tau_r) or not all(map(math.isfinite, tau_r)):
         raise PlasticError(f"tau_r is {tau_r}; it takes different time constants of at least dt={dt:g}")
+    steps = (_SETTLED + 2 * math.pi / float(_FREQUENCIES.min())) * tau_m / dt
+    run.expect(steps * len(_FREQUENCIES) * (1 + len(tau_r)), tau_m=tau_m)
     pulse, sines, periods = _inputs(tau_m, dt)
-    run.expect(len(sines) * (len(periods) + 1) * len(tau_r), tau_r=len(tau_r), dt=dt)
     run.begin()
     responding = _linear([len(tau_r)], [[tau_m] * len(tau_r)], [list(tau_r)], dt)
     undoing = _linear([1, 1], [tau_m, tau_r[0]], [tau_r[0], tau_m], dt)
