@@ -26,12 +26,13 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
-# limited SECONDS WHAT COMMAND..: runs the command so long at most, ends all that it has started, and returns its status
+# limited SECONDS WHAT COMMAND..: runs the command so long at most, ends all that it has started, and returns its status;
+# the interrupt goes to the command alone, which can then say how far it came
 limited() {
     local status=0
-    timeout --signal=INT --kill-after=10 "$1" "${@:3}" &
+    timeout --foreground --signal=INT --kill-after=10 "$1" "${@:3}" &
     running=$!
-    wait "$running" || status=$?
+    { wait "$running"; } 2>/dev/null || status=$?
     kill -KILL -- "-$running" 2>/dev/null || true
     running=""
     case $status in 124 | 137) echo "gpu.sh: $2 took more than $1 s and was stopped" >&2 ;; esac
