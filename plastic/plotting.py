@@ -19,6 +19,7 @@ _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _FORMATS = (".png", ".pdf", ".svg")
 _LONGEST = 12  # entries of a legend that fit into an axis
+_BESIDE = "legend-beside"  # what marks a legend that lies beside its axis
 
 
 def figure(rows: int = 1, columns: int = 1, width: float = 4.5, height: float = 3.2, **share: Any) -> tuple[Any, Any]:
@@ -79,7 +80,7 @@ def image(fig: Any, form: str = "png") -> bytes:
     Returns:
         The content of the file.
     """
-    legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and len(each.get_texts()) > _LONGEST]
+    legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and each.get_gid() == _BESIDE]
     fig.set_figwidth(fig.get_figwidth() + sum(each.get_window_extent().width for each in legends) / fig.dpi)
     found = io.BytesIO()
     fig.savefig(found, format=form, dpi=150, bbox_inches="tight")  # a title can be wider than its panel
@@ -139,20 +140,30 @@ def curves(axis: Any, x: Any, ys: dict[str, Any], deviation: bool = False, start
 def log_scale(axis: Any, which: str) -> None:
     """Make an axis logarithmic; its numbers are plain, 30 and not 3x10^1, where all are of a handy size.
 
+    Where curves that are drawn have values of 0 beside positive ones, the y axis goes on below the least of these,
+    linearly, to 0: a logarithm would leave the zeros out.
+
     Args:
         axis: a matplotlib axis.
         which: "x" or "y".
     """
     from matplotlib.ticker import LogFormatterSciNotation
 
-    ticks = getattr(axis, f"{which}axis")
+    ticks, least = getattr(axis, f"{which}axis"), 0.0
+    curves = [line.get_ydata() for line in axis.get_lines() if line.get_transform() == axis.transData]
+    drawn = np.ma.compressed(np.ma.masked_invalid(np.ma.concatenate([*curves, np.ones(0)])))
+    if which == "y" and drawn.min(initial=1.0) == 0 < drawn.max():
+        least = drawn[drawn > 0].min()
+        axis.set_yscale("symlog", linthresh=least, linscale=0.5, subs=range(2, 10))
+        axis.set_ylim(0)
+    else:
+        axis.set(**{f"{which}scale": "log"})
 
     class Plain(LogFormatterSciNotation):
         def __call__(self, x: float, pos: int | None = None) -> str:
             text, (low, high) = super().__call__(x, pos), ticks.get_view_interval()
-            return f"{x:g}" if text and low > 1e-4 and high < 1e5 else text  # from .001 to 10000
+            return f"{x:g}" if text and max(low, least) > 1e-4 and high < 1e5 else text  # from .001 to 10000
 
-    axis.set(**{f"{which}scale": "log"})
     ticks.set_major_formatter(Plain())
     ticks.set_minor_formatter(Plain())
 
@@ -252,13 +263,19 @@ def arrays_of(run: Any) -> dict[str, np.ndarray]:
     return found
 
 
-def legend(axis: Any) -> None:
-    """Add the legend, as all figures have it; beside the axis, for which `save` makes room, where it is long."""
+def legend(axis: Any, place: str = "best") -> None:
+    """Add the legend, as all figures have it; beside the axis, for which `save` makes room, where it is long.
+
+    Args:
+        axis: a matplotlib axis.
+        place: within the axis, where matplotlib's `loc` says; or "beside", because curves are everywhere.
+    """
     look = {"fontsize": "small", "framealpha": 0.8, "edgecolor": "none"}
     columns = -(-len(axis.get_legend_handles_labels()[1]) // _LONGEST)
-    if columns > 1:
-        look |= {"loc": "upper left", "bbox_to_anchor": (1, 1), "ncols": columns}
-    axis.legend(**look)
+    if columns < 2 and place != "beside":
+        axis.legend(loc=place, **look)
+        return
+    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, **look).set_gid(_BESIDE)
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:

@@ -237,7 +237,7 @@ def tiny_gsc(values):
 
 def tiny_curves(name, dtype="float32", validation=0):
     """Curves of a few steps in the place of MNIST-1D."""
-    arrays, kept = generate(samples=20, length=12), 16 - round(16 * (validation or 0))
+    arrays, kept = generate(num_samples=20, length=12), 16 - round(16 * (validation or 0))
     x, y = arrays["x_train"].astype(dtype), arrays["y_train"]
     test, held = (arrays["x_test"].astype(dtype), arrays["y_test"]), (x[kept:], y[kept:]) if validation else None
     return data.Dataset(name=name, train=(x[:kept], y[:kept]), test=test, validation=held, classes=10)
@@ -522,7 +522,7 @@ def test_a_command_of_the_readme_is_right(line, toy):
 
 
 PAGE = README.parent / "docs" / "prospective_configuration.md"
-COMMANDS_OF_THE_PAPER = [row.command for row in published.ROWS if row.command]
+COMMANDS_OF_THE_PAPER = [row.command for row in published.configurations() if row.command]
 
 
 FOLDERS = {
@@ -547,10 +547,21 @@ FOLDERS = {
 
 def test_the_page_has_the_table_of_all_configurations():
     assert published.table() in PAGE.read_text(encoding="utf-8")
-    names = [(row.folder, name) for row in published.ROWS for name in row.configurations.split(", ")]
+    names = [(row.folder, name) for row in published.configurations() for name in row.configurations.split(", ")]
     assert len(set(names)) == len(names) == 117
     assert collections.Counter(folder for folder, _ in names) == FOLDERS
-    assert all(row.command or row.about for row in published.ROWS)  # or the reason why there is none
+    assert all(row.command or row.about for row in published.configurations())  # or the reason why there is none
+
+
+def test_a_configuration_is_recorded_where_the_table_of_results_has_its_command(capsys):
+    text = (README.parent / "results" / "tables" / "pc.md").read_text(encoding="utf-8")
+    cli.run({"list": published.list_published}, ["list"], prog="plastic.pc")
+    printed = capsys.readouterr().out
+    for kind, words in (published.TABLES | {"": "no results are recorded"}).items():
+        rows = [row for row in published.configurations() if row.command and row.table == kind]
+        assert rows and printed.count(f"; {words}]") == len(rows)
+        assert not kind or all(re.search(rf"`{row.command.split()[0]}\b", text) for row in rows)
+    assert "results/tables/pc.md" in printed
 
 
 def test_the_published_seeds_are_printed_as_an_option_takes_them(capsys):

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import html.parser
 import itertools
 import json
@@ -503,6 +504,16 @@ def test_a_rule_that_diverges_has_an_entry_and_stops_nobody(tmp_path):
         compare.compare(arrays(), [never], **small)
 
 
+def transposed(grads):
+    return {"layers": [Affine(layer.W.T, layer.b) for layer in grads["layers"]]}
+
+
+def halved(changed, grads):
+    """What a rule does that works on what it is given."""
+    changed += 1
+    return grads
+
+
 REFUSED = {
     "--rules=bp,bptt": "bptt",
     "--rules=bp,bp": "different ones",
@@ -546,15 +557,47 @@ def test_rules_that_do_not_fit_are_left_out_unless_asked_for():
     assert list(rules.chosen(None, SIZES, compare.RULES)) == list(compare.RULES)
 
 
+def of_bp(change):
+    """Return a rule of one's own: BP, whose gradients and output, a pair, are changed into something else."""
+
+    def own(net, x, y):
+        return change(net, x, *pc.bp(net, x, y))
+
+    return [own]
+
+
 @pytest.mark.parametrize(
     "change, said",
     [
         ({"rules": [3]}, "a rule is 3"),
+        ({"rules": "bp"}, r"rules is 'bp'; it must be a list"),
+        *(
+            ({"rules": [compare.Rule(name, compare.FEED_FORWARD, sign_symmetry)]}, "its name must be words")
+            for name in ("nan", "1e5", "", " ", ".", "a/./b", "a//b", "a|b", "a\nb")
+        ),
+        ({"rules": [sign_symmetry], "sequences": True, "sizes": (4, 4)}, "sign_symmetry has one layer of cells"),
+        ({"rules": [sign_symmetry, functools.partial(sign_symmetry), functools.partial(pc.pc)]}, "two rules are call"),
+        ({"rules": of_bp(lambda net, x, grads, output: grads)}, r"rule own returned a dict; it must return \(grads"),
+        ({"rules": of_bp(lambda net, x, *pair: list(pair))}, "rule own returned a list"),
+        ({"rules": of_bp(lambda *given: None)}, "rule own returned a NoneType"),
+        ({"rules": of_bp(lambda *given: iter(()))}, "one at least"),
+        ({"rules": of_bp(lambda net, x, grads, output: (grads["layers"], output))}, "grads without 'layers'"),
+        ({"rules": of_bp(lambda net, x, grads, output: ({"layers": grads["layers"][1:]}, output))}, "2/W.*one side"),
+        ({"rules": of_bp(lambda net, x, grads, output: (transposed(grads), output))}, r"0/W has shape \(64, 6\)"),
+        (
+            {"rules": of_bp(lambda net, x, grads, output: (halved(net.layers[0].b, grads), output))},
+            "changed layers/0/b",
+        ),
+        ({"rules": of_bp(lambda net, x, grads, output: (halved(x, grads), output))}, "changed x"),
+        ({"rules": ["bp"], "batch_size": 97}, "batch_size 97 is not possible with a training set of 96"),
         ({"rules": []}, "at least one"),
         ({"rules": [sign_symmetry, sign_symmetry]}, "different ones"),
         ({"rules": [compare.Rule("bp", compare.FEED_FORWARD, sign_symmetry)]}, "is called bp"),
         ({"seeds": (1, 2)}, "three or more"),
         ({"seeds": (1, 2, 2)}, "different"),
+        ({"seeds": 3}, "seeds is 3; it must hold the seeds"),
+        ({"sizes": ()}, "the widths of the hidden layers"),
+        ({"arrays": {"x_train": [[1.0]]}}, "x_train is no array"),
         ({"arrays": {"x_train": np.ones((3, 2))}}, "y_train"),
         ({"arrays": arrays() | {"y_test": np.full(120, "a")}}, "y_test has type"),
         ({"arrays": arrays() | {"x_test": np.full((120, 6), np.nan)}}, "not finite"),
@@ -580,6 +623,23 @@ def test_ones_own_rule_learns(tmp_path):
     assert own.name == "sign_symmetry" and own.accuracy["test"].mean > 0.9 < bp.accuracy["test"].mean
     assert own.end[3].mean == pytest.approx(1, abs=1e-5) and 0 < own.end[1].mean < 0.999
     assert found.run.config["status"] == "finished"
+
+
+def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
+    with np.load(toy) as arrays:
+        found = compare.compare(arrays, ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path)
+        again = compare.compare(dict(arrays), ["bp"], sizes=(8,), rates=2, epochs=1, resume=found.run.folder)
+    assert again.run.folder == found.run.folder
+
+
+def test_the_search_measures_accuracies_alone(tmp_path, monkeypatch):
+    """Cosines are for those who look at training; the search would spend time on them."""
+    measured, cosines = [], measures.cosines
+    monkeypatch.setattr(measures, "cosines", lambda *given: measured.append(given) or cosines(*given))
+    metrics = compare.compare(arrays(), ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path).run.metrics()
+    search, training = (rows.table(metrics, "bp", stage) for stage in ("search", "training"))
+    assert np.isnan(search["cosine_1"]).all() and np.isfinite(search["validation_accuracy"]).all()
+    assert np.isfinite(training["cosine_2"]).all() and len(measured) == len(training["step"])
 
 
 def test_ones_own_rule_may_have_feedback_that_learns(tmp_path):
@@ -678,7 +738,8 @@ def test_a_killed_call_goes_on_by_the_same_call(tmp_path, monkeypatch):
     with pytest.raises(PlasticError, match="epochs is 3, but the comparison to resume has 2"):
         compare.compare(**given | {"epochs": 3}, resume=folder)
     again = compare.compare(**given, resume=folder)
-    assert again.run.metrics() == whole.run.metrics() and again.run.folder == folder
+    np.testing.assert_equal(again.run.metrics(), whole.run.metrics())
+    assert again.run.folder == folder
     assert_array_equal(again.rows[0].accuracy["test"].values, whole.rows[0].accuracy["test"].values)
 
 

@@ -41,11 +41,16 @@ def test_all_that_is_under_version_control_is_distributed():
 def test_packages_hold_modules_only():
     """Other files in them need rules of their own in setup.cfg to be installed: the mark of the type hints, tables."""
     others = [path for path in tracked() if path.startswith("plastic/") and not path.endswith(".py")]
-    tables = [f"plastic/pc/experiments/observed/{name}.csv" for name in ("coin", "fear", "reversal")]
+    names = ("configurations", "observed/coin", "observed/fear", "observed/reversal")
+    tables = [f"plastic/pc/experiments/{name}.csv" for name in names]
     templates = [f"plastic/report/templates/{name}" for name in ("chart.js", "report.css", "report.html", "report.js")]
     assert others == ["plastic/gle/experiments/published/fig8.csv", *tables, "plastic/py.typed", *templates]
     settings = (ROOT / "setup.cfg").read_text()
-    rules = "plastic = py.typed", "plastic.pc.experiments = observed/*.csv", "plastic.report = templates/*"
+    rules = (
+        "plastic = py.typed",
+        "plastic.pc.experiments = configurations.csv, observed/*.csv",
+        "plastic.report = templates/*",
+    )
     for rule in (*rules, "plastic.gle.experiments = published/*.csv"):
         assert rule in settings
 

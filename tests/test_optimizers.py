@@ -634,3 +634,18 @@ def test_clipping_bounds_the_norm_of_the_whole_tree(backend):
     assert not xp.asnumpy(clipped({"W": xp.zeros((2, 2))}, 1.0)["W"]).any()
     with pytest.raises(PlasticError, match="largest"):
         clipped(tree, 0.0)
+
+
+@pytest.mark.parametrize("rate", [-0.1, np.nan, {"w": -1.0}, [np.array([[[0.1]], [[-0.1]]])]])
+@pytest.mark.parametrize("optimizer", [SGD, Adam, RMSprop])
+def test_a_rate_that_leads_uphill_is_refused(optimizer, rate):
+    with pytest.raises(PlasticError, match="at least 0"):
+        optimizer(rate)
+
+
+@pytest.mark.parametrize("state", [{}, None, {"m": None}])
+def test_a_state_that_was_not_made_by_init_is_told(state):
+    w = {"w": xp.asarray([1.0, 2.0])}
+    for optimizer in (Adam(0.1), RMSprop(0.1)):
+        with pytest.raises(PlasticError, match=r"make it once, by optimizer\.init\(parameters\)"):
+            optimizer.step(w, w, state)

@@ -92,6 +92,17 @@ def test_a_legend_that_is_longer_than_the_axis_lies_beside_it(tmp_path, count, i
     assert drawn.width == pytest.approx(before, rel=0.02) if inside else drawn.width > 300
 
 
+def test_a_short_legend_lies_beside_the_axis_where_that_is_asked_for(tmp_path):
+    fig, (left, right) = plotting.figure(1, 2)
+    for axis, place in ((left, "beside"), (right, "lower left")):
+        axis.plot([0, 1], label="one")
+        plotting.legend(axis, place)
+    plotting.save(fig, tmp_path / "legend.png")
+    beside, inside, axis = (each.get_window_extent() for each in (left.get_legend(), right.get_legend(), left))
+    assert axis.x1 - 1 < beside.x0 and beside.x1 < right.get_window_extent().x0 < inside.x0
+    assert inside.x1 < right.get_window_extent().x1 - 100 and axis.width > 300
+
+
 def test_whole_numbers_get_whole_ticks():
     fig, (whole, real) = plotting.figure(1, 2)
     plotting.curves(whole, [1, 2], {"a": [0.0, 1.0]})
@@ -122,6 +133,29 @@ def test_numbers_of_a_logarithmic_axis_are_plain_where_they_are_handy(which, low
     ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
     shown = sorted((tick.get_loc(), tick.label1.get_text()) for tick in ticks if low <= tick.get_loc() <= high)
     assert [text for _, text in shown if text] == texts
+
+
+@pytest.mark.parametrize(("values", "texts"), [([60, 45, 0], {"0", "40", "60"}), ([8, 0.02, 0], {"0", "0.1", "1"})])
+def test_zeros_are_on_a_logarithmic_axis_of_errors(values, texts):
+    """At its foot, below the least positive value, from which on the axis is logarithmic."""
+    fig, axis = plotting.figure()
+    plotting.curves(axis, np.arange(len(values)), {"error": values})
+    axis.axvline(1)  # whose ends, 0 and 1, are no values
+    plotting.log_scale(axis, "y")
+    fig.canvas.draw()
+    assert axis.get_ylim()[0] == 0 and axis.get_yscale() == "symlog"
+    ticks = *axis.yaxis.get_major_ticks(), *axis.yaxis.get_minor_ticks()
+    assert texts <= {tick.label1.get_text() for tick in ticks}
+    height = axis.transData.transform([(0, value) for value in (0, values[1], 10 * values[1])])[:, 1]
+    assert 0 < height[1] - height[0] < height[2] - height[1]
+
+
+def test_values_above_zero_leave_a_logarithmic_axis_as_it_is():
+    _, axis = plotting.figure()
+    plotting.curves(axis, [0, 1, 2], {"error": [3.0, np.nan, 0.1]})
+    axis.axvline(1)
+    plotting.log_scale(axis, "y")
+    assert axis.get_yscale() == "log"
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 2), (2, 3, 3), ()])

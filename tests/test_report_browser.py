@@ -2,12 +2,13 @@
 
 import os
 import re
-import shutil
 import subprocess
 import threading
 import urllib.parse
 
+import browsers
 import pytest
+from browsers import CHROMIUM, FLAGS
 from run_folders import PNG, learning, made
 
 from plastic import report
@@ -16,11 +17,6 @@ from plastic.report.document import Report
 
 pytest.importorskip("jinja2")
 pytestmark = pytest.mark.browser
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
 
 
 @pytest.fixture
@@ -97,21 +93,8 @@ def test_hostile_names_are_text(address):
 @pytest.fixture
 def view(address):
     """A page of Playwright at the address, which complains of nothing and opens no dialogue."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    complaints = []
-    with playwright.sync_playwright() as started:
-        try:
-            browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        except playwright.Error as error:
-            pytest.skip(f"there is no Chromium: {str(error).splitlines()[0]}")
-        made_page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
-        made_page.on("console", lambda message: complaints.append(message.text))
-        made_page.on("pageerror", lambda error: complaints.append(str(error)))
-        made_page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
-        made_page.goto(address)
-        yield made_page
-        browser.close()
-    assert complaints == []
+    with browsers.opened(address) as page:
+        yield page
 
 
 def test_a_page_that_is_served_follows_the_runs(view, tmp_path):

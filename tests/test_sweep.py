@@ -17,7 +17,7 @@ import pytest
 from plastic import runs
 from plastic.errors import PlasticError
 from plastic.gait.experiments.train import train
-from plastic.sweep import engines, halving, plan, point, summary, together
+from plastic.sweep import engines, halving, plan, point, rehearsal, summary, together
 from plastic.sweep.__main__ import main, split
 from plastic.sweep.record import Sweep
 
@@ -26,14 +26,24 @@ LINE = ["gait", "--grid.seed=1,2", "--grid.algorithm=BP,GAIT", "--nb_layers=1", 
 
 @pytest.fixture
 def tiny(tmp_path):
-    """Sixty images of three classes."""
+    """Sixty images of three classes, so large that each seed is a run of its own."""
+    return images(tmp_path / "tiny.npz", 11)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Images so small that seeds are trained together."""
+    return images(tmp_path / "small.npz", 4)
+
+
+def images(path, side):
+    """Write a file of sixty images of three classes; return the option that names it."""
     rng = np.random.default_rng(0)
     labels = np.arange(80) % 3
-    images = 0.3 * rng.random((80, 4, 4), dtype=np.float32)
-    images[np.arange(80), labels] += 0.7
-    parts = {"x_train": images[:60], "y_train": labels[:60], "x_test": images[60:], "y_test": labels[60:]}
-    np.savez(tmp_path / "tiny.npz", **parts)
-    return f"--dataset={tmp_path / 'tiny.npz'}"
+    x = 0.3 * rng.random((80, side, side), dtype=np.float32)
+    x[np.arange(80), labels] += 0.7
+    np.savez(path, x_train=x[:60], y_train=labels[:60], x_test=x[60:], y_test=labels[60:])
+    return f"--dataset={path}"
 
 
 def swept(tmp_path, *words):
@@ -63,7 +73,7 @@ def points(*words, command=None):
     assert own[1:] == []
     lists = {(part, name): text.split(",") for part, name, text in extra.parts if part != "random"}
     ranges = {name: text for part, name, text in extra.parts if part == "random"}
-    return plan.made(own[0], command, extra.words, lists, ranges, 20, 0)
+    return plan.made(own[0], command, extra.words, lists, ranges, 20 if ranges else None)
 
 
 def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
@@ -141,6 +151,8 @@ def test_the_published_sweeps(path):
         (["gait", "--grid.seed=1,1"], "two points of this sweep are equal: --seed=1"),
         (["gait", "--grid.seed=1,2", "--seed=3"], "seed is fixed and varied"),
         (["gait", "--grid.seed=1,2", "--zip.seed=3"], "seed is given twice"),
+        (["gait", "--grid.seed=1,2", "--seeds=3,4"], "seed varies, but seeds takes its place; give one of them"),
+        (["gait", "--grid.seed=1,2", "--grid.seeds=3;none"], "seed varies, but seeds takes its place"),
         (["gait", "--zip.seed=1,2", "--zip.algorithm=BP"], "seed has 2, algorithm has 1"),
         (["gait", "--grid.results=a,b"], "results is no option of a point"),
         (["gait", "--grid.seed=1", "--resume=a"], "resume is no option of a point"),
@@ -153,6 +165,14 @@ def test_the_published_sweeps(path):
         (["gait", "--grid.seed=1", "--halve=3"], "halve and by go together"),
         (["gait", "--grid.seed=1", "--halve=1", "--by=test_accuracy"], "halve is 1"),
         (["gait", "--grid.seed=1", "--halve=2", "--by=cosign"], "write +cosign where larger is better"),
+        (["gait", "--grid.seed=1", "--draws=3"], "nothing is drawn at random"),
+        (["gait", "--grid.seed=1", "--draw_seed=0"], "nothing is drawn at random"),
+        (["gait", "--grid.seed=1", "--address=10.0.0.1"], "address is 10.0.0.1; loky runs on this machine only"),
+        (["gait", "--grid.seed=1,2", "--device=7"], "GPU"),
+        (["gait", "--grid.seed=1,2", "--halve=3", "--by=-loss"], "halve is 3, which stops none of 2 points early"),
+        (["gait", "--grid.seed=1,2", "--halve=2", "--by=-loss", "--nb_epochs=1"], "where nb_epochs is 1; leave it out"),
+        (["gait.toml", "--draws=3"], "put what the line adds into gait.toml"),
+        (["gait.TOML"], "cannot read gait.TOML"),
         (["gait", "--grid.seed=1", "--engine=slurm"], "--engine takes loky | ray | dask"),
         (["gait", "--grid.seed=1", "--name=a/b"], "name is 'a/b'"),
         (["gait.toml"], "cannot read gait.toml"),
@@ -170,7 +190,9 @@ def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, wo
     ("text", "message"),
     [
         ("family = ", "is not TOML"),
-        ("command = 'train'", "family must be a name"),
+        ("command = 'train'", "family and command must be names"),
+        ("family = 'gait'\ncommand = 3\n[grid]\nseed = [1]", "family and command must be names"),
+        ("family = 'gait'\n[random]\ndraws = 3\n[grid]\nseed = [1]", "nothing is drawn at random"),
         ("family = 'gait'\nseeds = [1]", "'seeds' is unknown"),
         ("family = 'gait'\ngrid = 3", "tables"),
         ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list"),
@@ -231,7 +253,7 @@ def test_failed_points_are_listed_and_retried_on_request(tmp_path, tiny, at_home
     said = capsys.readouterr().out
     assert [each["status"] for each in record["points"]] == ["finished", "diverged"]
     assert "2 points: 1 finished, 1 diverged" in said and "diverged: --learning_rate=1e+30: " in said
-    assert len(rows) == 1
+    assert [(row["learning_rate"], row["n"]) for row in rows] == [("0.001", "1"), ("1e+30", "0")]
     times = [each["seconds"] for each in record["points"]]
     _, again, _ = swept(tmp_path, *line)
     assert [each["seconds"] for each in again["points"]] == times
@@ -240,11 +262,53 @@ def test_failed_points_are_listed_and_retried_on_request(tmp_path, tiny, at_home
     assert len(list((folder / "points" / "0001" / "gait").iterdir())) == 2  # beside the one that failed
 
 
-def test_options_that_an_experiment_refuses_fail_alone(tmp_path, tiny, at_home, capsys):
-    line = ["gait", "--grid.batch_size=20,0", "--nb_layers=1", "--nb_epochs=1", "--algorithm=BP", tiny]
-    _, record, _ = swept(tmp_path, *line)
-    assert [each["status"] for each in record["points"]] == ["finished", "failed"]
-    assert "failed: --batch_size=0: PlasticError: batch_size is 0" in capsys.readouterr().out
+IMPOSSIBLE = ["--grid.validation=0,0.6", "--grid.batch_size=20,30"]
+"""With these, there are 24 training samples for a batch of 30."""
+
+
+def test_a_combination_that_an_experiment_refuses_fails_alone(tmp_path, tiny, at_home, capsys):
+    _, record, _ = swept(tmp_path, "gait", *IMPOSSIBLE, "--nb_epochs=1", "--algorithm=BP", tiny)
+    assert [each["status"] for each in record["points"]] == ["finished"] * 3 + ["failed"]
+    assert "failed: --validation=0.6 --batch_size=30: PlasticError: batch_size is 30" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--grid.batch_size=20,0,10"], "--batch_size=0: batch_size is 0; it must be at least 1"),
+        (["--grid.batch_size=20,61,10"], "--batch_size=61: batch_size is 61, but the training set has 60 samples"),
+        (["--grid.seed=1,-2,3"], "--seed=-2: seeds are [-2]; they must be different whole numbers"),
+        (["--random.learning_rate=-1:-0.5", "--draws=3"], "it must be above 0"),
+        (["--grid.seed=1,2", "--widths=9,3"], "--seed=1: widths are those of a tower: add --tower"),
+        (["--grid.dataset=glyphs,none.npz"], "--dataset=none.npz: the data file none.npz does not exist"),
+        (["--grid.load=true,false"], "--load=True: load has no value"),
+    ],
+)
+def test_a_value_that_an_experiment_refuses_is_told_before_any_work(tmp_path, tiny, capsys, words, message):
+    more = [tiny] if "dataset" not in words[0] else ["--nb_layers=1"]
+    for dry in ([], ["--dry_run"]):
+        said = refused(capsys, "gait", *words, *more, *dry, f"--results={tmp_path / 'r'}")
+        assert message in said and len(said.splitlines()) == 1 and said.startswith("error: ")
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_points_that_are_tried():
+    made = points("gait", "--grid.seed=3,1,2,4", "--grid.algorithm=BP,TP,GAIT")
+    assert [made.points[k] for k in rehearsal.tried(made)] == [
+        {"seed": 3, "algorithm": "BP"},
+        {"seed": 3, "algorithm": "TP"},
+        {"seed": 3, "algorithm": "GAIT"},
+        {"seed": 1, "algorithm": "BP"},
+        {"seed": 4, "algorithm": "BP"},
+    ]
+    made = points("gait", "--grid.tower=true,false", "--grid.eval_every=none,5,7,9")
+    assert rehearsal.tried(made) == [0, 1, 3, 4]  # true is no number
+
+
+def test_a_sweep_that_goes_on_is_not_tried_again(tmp_path, tiny, at_home, monkeypatch):
+    swept(tmp_path, *LINE, tiny)
+    monkeypatch.setattr(rehearsal, "require_possible", None)
+    swept(tmp_path, *LINE, tiny)
 
 
 def test_a_killed_point_goes_on_from_its_checkpoint(tmp_path, tiny, at_home, monkeypatch):
@@ -444,7 +508,13 @@ def test_ctrl_c_says_that_the_line_goes_on(tmp_path, tiny):
 
 # seeds that are trained together
 
+EXACT = ("--dtype=float64", "--batch_size=7")
 SMALL = {
+    "gait": ("gait", "--nb_epochs=2", "--algorithm=GAIT", "--shuffle", "--orthogonal_reg=0.1", *EXACT),
+    "gait, validated": ("gait", "--nb_epochs=2", "--algorithm=DFA", "--validation=0.2", *EXACT),
+    "ep": ("ep", "--epochs=2", "--size_tab=4,8,16", "--T=9", "--Kmax=3", "--nudging=random-sign", *EXACT),
+    "ep, validated": ("ep", "--epochs=2", "--size_tab=4,8,16", "--T=9", "--Kmax=3", "--validation=0.2", *EXACT),
+    "mnist1d": ("gle", "mnist1d", "--max_epochs=2", "--num_samples=20", "--classes=0,1", "--validation=0.2", *EXACT),
     "lagline": ("gle", "lagline", "--t_init=5", "--t_train=20", "--batch_size=3"),
     "lagnet": ("gle", "lagnet", "--t=30", "--start_learning_step=1000"),
     "pattern": ("eprop", "pattern", "--n_iter=30", "--seq_len=200", "--n_in=8", "--n_rec=8", "--dtype=float64"),
@@ -453,7 +523,7 @@ SMALL = {
 
 def batched(*words):
     """A sweep of one of these commands, over three seeds."""
-    return [*words, "--grid.seed=3,1,2"]
+    return [*words, "--grid.seed=3,1,2", "--jobs=1"]
 
 
 def like_alone(folder, record, tmp_path):
@@ -473,16 +543,22 @@ def like_alone(folder, record, tmp_path):
             assert list(found) == list(wanted)
             for key, value in found.items():
                 assert np.shape(value) == np.shape(wanted[key])
-                np.testing.assert_allclose(value, wanted[key], rtol=1e-3, atol=1e-5, err_msg=key)
+                if key == "method":
+                    assert value == wanted[key]
+                    continue
+                exact = record["fixed"].get("dtype") == "float64"
+                how = {"rtol": 1e-8, "atol": 1e-10} if exact else {"rtol": 1e-3, "atol": 1e-5}
+                np.testing.assert_allclose(value, wanted[key], **how, err_msg=key)
         assert {**counters[0], "metrics": 0} == {**counters[1], "metrics": 0}
 
 
 @pytest.mark.parametrize("words", SMALL.values(), ids=SMALL)
-def test_a_seed_among_others_is_the_run_that_it_would_be_alone(tmp_path, at_home, monkeypatch, words):
+def test_a_seed_among_others_is_the_run_that_it_would_be_alone(tmp_path, small, at_home, monkeypatch, words):
     trained = []
     begun = point.begun
     monkeypatch.setattr(point, "begun", lambda job, *rest: trained.append(job.options) or begun(job, *rest))
-    folder, record, rows = swept(tmp_path, *batched(*words), "--jobs=1")
+    own = [small] if words[0] in ("gait", "ep") else []
+    folder, record, rows = swept(tmp_path, *batched(*words), *own)
     assert trained[0]["seeds"] == (3, 1, 2) and "seed" not in trained[0]
     like_alone(folder, record, tmp_path)
     assert {row["n"] for row in rows} == {"3"} and not list((folder / "together").iterdir())
@@ -497,12 +573,46 @@ def test_which_points_are_trained_together():
     assert together.batches(lagline, workers=4) == [[0, 1], [2], [3, 4], [5]]  # all workers have work
     assert together.batches(lagline, workers=8) == [[k] for k in range(6)]
     assert together.batches(points("gle", "--grid.model=gle,bp", command="lagline"), workers=1) == [[0], [1]]
-    assert together.batches(points(*LINE), workers=1) == [[k] for k in range(4)]  # its products are what takes time
 
 
-def test_a_worker_that_dies_among_seeds_loses_no_point(tmp_path, at_home, monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "whole"),
+    [
+        (["gait", "--dataset=MNIST"], False),
+        (["gait", "--dataset=MNIST", "--tower", "--widths=64,32,10"], True),
+        (["gait", "--dataset=MNIST", "--tower", "--widths=500,32,10"], False),
+        (["gait", "--dataset=MNIST", "--tower"], False),
+        (["gait", "--dataset=YinYang"], True),
+        (["gait", "--dataset=YinYang", "--load=a_run"], False),
+        (["gait", "SMALL"], True),
+        (["gait", "LARGE"], False),
+        (["ep", "--size_tab=10,128,784"], True),
+        (["ep", "--size_tab=10,128,784", "--benchmark"], False),
+        (["ep", "--size_tab=10,128,784", "--batch_size=100"], False),
+        (["ep"], False),
+        (["ep", "--batch_size=5", "--device_label=-1"], True),
+        (["ep", "--toymodel"], True),
+        (["ep", "--C_tab=8,1", "--training_method=eqprop"], False),
+        (["gle", "mnist1d"], False),
+        (["gle", "mnist1d", "--batch_size=10"], True),
+        (["gle", "mnist1d", "--architecture=static_lagnet"], True),
+        (["eprop", "evidence"], False),
+        (["gle", "lagline", "--seeds=none"], True),
+    ],
+)
+def test_products_decide_whether_seeds_are_trained_together(tmp_path, words, whole):
+    """Many calls of small products are faster for all seeds at once; large products are not."""
+    files = {"SMALL": images(tmp_path / "small.npz", 10), "LARGE": images(tmp_path / "large.npz", 11)}
+    line = [files.get(word, word) for word in words]
+    command = line.pop(1) if line[1:] and not line[1].startswith("-") else None
+    made = points(*line, "--grid.seed=1,2", command=command)
+    assert together.batches(made, workers=1) == ([[0, 1]] if whole else [[0], [1]])
+
+
+@pytest.mark.parametrize("name", ["gait", "ep", "mnist1d", "lagline"])
+def test_a_worker_that_dies_among_seeds_loses_no_point(tmp_path, small, at_home, monkeypatch, name):
     """While it trains, and while it makes the runs of the seeds."""
-    line = batched(*SMALL["lagline"])
+    line = batched(*SMALL[name]) + [small] * (name in ("gait", "ep"))
 
     class Killed(BaseException):
         pass
@@ -527,8 +637,8 @@ def test_a_worker_that_dies_among_seeds_loses_no_point(tmp_path, at_home, monkey
 
     ways = [once(together.apart), lambda *_: stop()]
     monkeypatch.setitem(engines.ENGINES, "loky", dying)
-    folder, record, _ = swept(tmp_path, *line, "--jobs=1")
-    assert not ways and len(list(folder.glob("points/*/gle/*/config.json"))) == 3
+    folder, record, _ = swept(tmp_path, *line)
+    assert not ways and len(list(folder.glob("points/*/*/*/config.json"))) == 3
     like_alone(folder, record, tmp_path)
 
 
@@ -542,32 +652,32 @@ def test_where_a_batch_dies_again_and_again_its_points_run_alone(tmp_path, monke
             yield batch, "its worker died" if len(batch) > 1 else together.run(batch)
 
     monkeypatch.setitem(engines.ENGINES, "loky", deadly)
-    _, record, _ = swept(tmp_path, *batched(*SMALL["lagline"]), "--jobs=1")
+    _, record, _ = swept(tmp_path, *batched(*SMALL["lagline"]))
     assert sent == [[0, 1, 2]] * 3 + [[0], [1], [2]]
     assert [each["status"] for each in record["points"]] == ["finished"] * 3
 
 
-def test_what_cannot_be_trained_together_runs_alone(tmp_path, at_home, capsys):
-    """Here all seeds diverge, and options are refused."""
-    _, record, _ = swept(tmp_path, *batched(*SMALL["pattern"]), "--learning_rate=1e30", "--jobs=1")
+def test_what_cannot_be_trained_together_runs_alone(tmp_path, small, at_home, capsys):
+    """Here all seeds diverge, and a combination of options is refused."""
+    _, record, _ = swept(tmp_path, *batched(*SMALL["pattern"]), "--learning_rate=1e30")
     assert [each["status"] for each in record["points"]] == ["diverged"] * 3
-    line = [*SMALL["lagline"], "--grid.seed=-1,1", "--name=refused", "--jobs=1"]
-    main([*line, f"--results={tmp_path / 'results'}"])
+    line = ["gait", *IMPOSSIBLE, "--nb_epochs=1", "--algorithm=BP", small, "--grid.seed=1,2", "--jobs=1"]
+    main([*line, "--name=refused", f"--results={tmp_path / 'results'}"])
     out = capsys.readouterr().out
-    assert "2 points: 1 finished, 1 failed" in out and "failed: --seed=-1: PlasticError: seeds are [-1]" in out
+    assert "8 points: 6 finished, 2 failed" in out and out.count("PlasticError: batch_size is 30") == 2
 
 
 def test_a_seed_that_diverges_says_so_itself(tmp_path, at_home, monkeypatch):
     """Here the second of three, as a run says that notes so."""
     diverged = property(lambda run: [1] if len(run.seeds) == 3 else [])
     monkeypatch.setattr(runs.Run, "diverged", diverged)
-    folder, record, _ = swept(tmp_path, *batched(*SMALL["lagline"]), "--jobs=1")
+    folder, record, _ = swept(tmp_path, *batched(*SMALL["lagline"]))
     beside = ["beside" in runs.Run(folder / each["folder"]).config for each in record["points"]]
     assert beside == [True, False, True]
 
 
 def test_seeds_that_are_trained_together_are_halved_as_others(tmp_path, at_home):
-    line = [*batched(*SMALL["pattern"]), "--halve=3", "--by=loss", "--jobs=1"]
+    line = [*batched(*SMALL["pattern"]), "--halve=3", "--by=loss"]
     folder, record, _ = swept(tmp_path, *line)
     assert sorted(each["status"] for each in record["points"]) == ["finished", "stopped", "stopped"]
     (kept,) = record["rungs"][0]["points"]
@@ -695,6 +805,39 @@ def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
         for rule in ("pc", "bp")
         for rate in (0.1, 0.2)
     ]
+
+
+def test_replicas_that_diverged_do_not_count():
+    """They have rows up to then; one seed of a point, or all of a combination, may be left."""
+
+    class Fake:
+        config = {}  # noqa: RUF012
+        options = {"seeds": [1, 2]}  # noqa: RUF012
+        diverged = [1]  # noqa: RUF012
+
+        def metrics(self):
+            return {"step": [0, 0, 5], "replica": [0, 1, 0], "seed": [1, 2, 1], "loss": [4.0, 4.0, 3.0]}
+
+    assert summary.last(Fake()) == [({}, {"replica": 0, "seed": 1}, {"loss": 3.0})]
+
+
+def test_what_metrics_say_in_words_is_a_row_of_its_own(tmp_path, small, at_home):
+    line = ["ep", "--benchmark", "--epochs=1", "--size_tab=3,4,16", "--T=5", "--Kmax=2", small, "--grid.seed=1,2"]
+    folder, record, rows = swept(tmp_path, *line)
+    assert [(row["method"], row["n"]) for row in rows] == [("BPTT", "2"), ("EP", "2")]
+    tables = [runs.Run(folder / each["folder"]).metrics() for each in record["points"]]
+    for number, row in enumerate(rows):
+        ends = [table["train_loss"][-2 + number] for table in tables]
+        assert float(row["train_loss_mean"]) == pytest.approx(np.mean(ends))
+
+
+def test_a_table_without_steps_has_all_its_rows_in_the_summary(tmp_path, at_home):
+    folder, record, rows = swept(tmp_path, "gle", "neuron", "--grid.tau_m=1,2")
+    table = runs.Run(folder / record["points"][0]["folder"]).metrics()
+    mine = [row for row in rows if row["tau_m"] == "1.0"]
+    assert len(mine) == len(table["omega"]) > 1 and [row["row"] for row in mine[:2]] == ["1", "2"]
+    for name in ("omega", "gain"):
+        assert [float(row[f"{name}_mean"]) for row in mine] == pytest.approx(table[name])
 
 
 def test_gpus_are_shared_one_a_worker(tmp_path):

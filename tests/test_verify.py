@@ -87,6 +87,19 @@ def test_the_command_fails_with_1(monkeypatch, capsys):
     assert said[2].endswith("FAILS") and said[-1].startswith("0 of ")
 
 
+def test_a_rule_that_raises_fails_its_check_and_stops_none(monkeypatch, capsys):
+    def missing(*arguments, **constants):
+        raise NotImplementedError("no such function here\nnor there")
+
+    monkeypatch.setitem(plastic.gait.RULES, "fa", missing)
+    with pytest.raises(SystemExit) as stop:
+        cli.run(command, ["gait"], prog="plastic.verify")
+    assert stop.value.code == 1
+    said = capsys.readouterr().out.splitlines()
+    assert sum(line.endswith("FAILS, NotImplementedError: no such function here") for line in said) >= 1
+    assert said[2].endswith("holds") and len(said) == len(verify.FAMILIES["gait"]) + 3
+
+
 def test_no_such_family(capsys):
     with pytest.raises(PlasticError, match=r"ga.*must be one of gait, ep"):
         list(verify.verdicts("ga"))

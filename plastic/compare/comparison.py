@@ -43,7 +43,7 @@ class Budget:
     to: float = 0.8
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sizes, list | tuple):
+        if not isinstance(self.sizes, list | tuple) or not self.sizes:
             raise PlasticError(f"sizes is {self.sizes!r}; it must hold the widths of the hidden layers: 64,64")
         require.sizes(tuple(self.sizes), least=1)
         require.whole("rates", self.rates, least=2, most=100)
@@ -112,8 +112,8 @@ def _targets(samples):
 
 def _fit(part, learners, samples, budget):
     source = learners.batches(samples.train[0], _targets(samples), budget.batch_size)
-    steps = budget.epochs * source.per_epoch
-    evaluate = measures.Evaluation(learners, samples.train, samples.validation, samples.classes)
+    steps, searching = budget.epochs * source.per_epoch, part.columns["stage"] == "search"
+    evaluate = measures.Evaluation(learners, samples.train, samples.validation, samples.classes, not searching)
     columns = [*("train_accuracy", "validation_accuracy"), *(f"cosine_{k}" for k in range(1, len(budget.sizes) + 2))]
     training.fit(
         part,
@@ -122,7 +122,7 @@ def _fit(part, learners, samples, budget):
         learners.step,
         steps=steps,
         evaluate=evaluate,
-        evaluate_every=steps if part.columns["stage"] == "search" else max(1, steps // EVALUATIONS),
+        evaluate_every=steps if searching else max(1, steps // EVALUATIONS),
         checkpoint_every=max(1, steps // CHECKPOINTS),
         replicas=[{"replica": k, "seed": seed, "rate": rate} for k, (seed, rate) in enumerate(learners.pairs)],
         when_diverged=dict.fromkeys(columns, np.nan),

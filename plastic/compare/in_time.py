@@ -46,17 +46,18 @@ def _by_cells(rule):
     return gradients
 
 
+def _one_layer(sizes):
+    return "" if len(sizes) == 3 else f"has one layer of cells, and sizes are {', '.join(map(str, sizes[1:-1]))}"
+
+
 LSTM = Kind(
     "LSTM cells",
     _cells,
     lambda weights: eprop.LSTMNetwork(**weights),
     lambda net, x: xp.mean(eprop.predict(net, steps_first(x)), axis=-3),
     _by_cells(eprop.bptt),
+    _one_layer,
 )
-
-
-def _one_layer(sizes):
-    return "" if len(sizes) == 3 else f"has one layer of cells, and sizes are {', '.join(map(str, sizes[1:-1]))}"
 
 
 def _neurons(sizes: tuple[int, ...], generator: np.random.Generator) -> list[Affine]:
@@ -105,8 +106,8 @@ def online(net: gle.Network, x: Array, y: Array) -> tuple[Tree, Array]:
 
 
 RULES: dict[str, Rule] = {
-    "bptt": Rule("BPTT, LSTM", LSTM, _by_cells(eprop.bptt), fits=_one_layer),
-    "eprop": Rule("e-prop, LSTM", LSTM, _by_cells(eprop.eprop), fits=_one_layer),
+    "bptt": Rule("BPTT, LSTM", LSTM, _by_cells(eprop.bptt)),
+    "eprop": Rule("e-prop, LSTM", LSTM, _by_cells(eprop.eprop)),
     "gle_bptt": Rule("BPTT, GLE neurons", NEURONS, _by_neurons(gle.bptt)),
     "adjoint": Rule("adjoint, GLE neurons", NEURONS, _by_neurons(gle.adjoint)),
     "gle": Rule("GLE", NEURONS, _by_neurons(online)),

@@ -1,11 +1,14 @@
 """Networks that learn by one rule side by side: one for each pair of a seed and a learning rate."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from plastic import parameters, xp
+import numpy as np
+
+from plastic import parameters, require, xp
 from plastic.compare.rules import Rule
 from plastic.data.sources import Batches
+from plastic.errors import PlasticError
 from plastic.optimizers import Adam
 from plastic.types import Array, Tree
 
@@ -73,3 +76,38 @@ class Learners:
         """Return the outputs of learner k, or of its network with other weights."""
         net = self.nets[k] if weights is None else self.rule.kind.make(weights)
         return self.rule.kind.predict(net, x)
+
+
+def require_updates(rule: Rule, sizes: tuple[int, ...], x: Array, y: Array, batch_size: int) -> None:
+    """Require of a rule what learners rely on, by one batch and fresh weights: it returns updates, and changes nothing.
+
+    Args:
+        rule: the rule.
+        sizes: (n_0, .., n_L).
+        x, y: what networks learn from.
+        batch_size: samples of a batch.
+
+    Raises:
+        PlasticError: if it returns something else, or changes the weights, its feedback or the batch; or if there are
+            fewer samples than a batch has.
+    """
+    one = Learners(rule, sizes, [(0, 0.0)])
+    x, y = one.batches(x, y, batch_size).next()
+    given = one.each[0] | {"x": x, "y": y}
+    before = parameters.copy(given)
+    with np.errstate(all="ignore"):
+        found = rule.gradients(one.nets[0], x, y, one.feedback[0])
+        moves = [found] if isinstance(found, tuple) else list(found) if isinstance(found, Iterable) else []
+    if not moves or not all(isinstance(move, tuple) and len(move) == 2 for move in moves):
+        raise PlasticError(
+            f"rule {rule.name} returned a {type(found).__name__}; it must return (grads, output), or an iterator of "
+            "such pairs, one at least"
+        )
+    for grads, _ in moves:
+        for name in one.learned:
+            if not isinstance(grads, dict) or name not in grads:
+                raise PlasticError(f"rule {rule.name} returned grads without {name!r}; a dict that has it is needed")
+            require.tree(f"grads[{name!r}] of rule {rule.name}", grads[name], one.each[0][name])
+    for (path, leaf), (_, was) in zip(parameters.leaves(given), parameters.leaves(before), strict=True):
+        if not np.array_equal(xp.asnumpy(leaf), xp.asnumpy(was)):
+            raise PlasticError(f"rule {rule.name} changed {path}; a rule changes nothing, it returns gradients")

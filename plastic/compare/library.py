@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from plastic import data, xp
+from plastic import data, functions, xp
 from plastic.compare import feed_forward, in_time, samples, summary
 from plastic.compare.comparison import Budget, require_seeds, trained
+from plastic.compare.learners import require_updates
 from plastic.compare.results import write
 from plastic.compare.rules import chosen
 from plastic.data import npz
@@ -39,7 +40,7 @@ class Comparison:
 
 
 def compare(
-    arrays: dict[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
     rules: Iterable[Any] | None = None,
     *,
     seeds: tuple[int, ...] = (1, 2, 3),
@@ -53,8 +54,8 @@ def compare(
     """Compare learning rules on the user's own data, among them rules of the user's own.
 
     Args:
-        arrays: {"x_train", "y_train", "x_test", "y_test"}, x (samples, ..), labels y from 0 on without a gap; x is
-            divided by max |x_train|.
+        arrays: {"x_train", "y_train", "x_test", "y_test"}, or what `np.load` gives of an .npz file with them: x
+            (samples, ..), labels y from 0 on without a gap; x is divided by max |x_train|.
         rules: names as `plastic.compare.RULES` has them, functions rule(net, x, y) -> (grads, output) as all rules of
             `plastic.pc` are, and `Rule` objects; by default all of `RULES` that fit the network.
         seeds: of training, three or more.
@@ -96,10 +97,17 @@ def compare(
         (['BP', 'sign_symmetry'], True)
     """
     given = Budget(**_known(budget))
-    require_seeds(tuple(seeds))
+    if not isinstance(seeds, Iterable):
+        raise PlasticError(f"seeds is {seeds!r}; it must hold the seeds of training: 1,2,3")
+    require_seeds(seeds := tuple(seeds))
+    arrays = _known_arrays(arrays)
     of_user = _samples(arrays, name, validation, sequences)
     known = in_time.RULES if sequences else feed_forward.RULES
-    found = chosen(rules, (of_user.train[0].shape[-1], *given.sizes, of_user.classes), known)
+    sizes = (of_user.train[0].shape[-1], *given.sizes, of_user.classes)
+    found = chosen(rules, sizes, known)
+    x, labels = samples.centred(of_user).train
+    for rule in found.values():
+        require_updates(rule, sizes, x, functions.one_hot(labels, of_user.classes), given.batch_size)
     options: dict[str, Any] = {"dataset": name, "data": _digest(arrays), "rules": list(found)}
     options |= {key: plain(value) for key, value in dataclasses.asdict(given).items()}
     options |= {"seeds": list(seeds), "validation": validation, "sequences": sequences}
@@ -116,13 +124,19 @@ def _known(budget):
     return budget
 
 
+def _known_arrays(arrays):
+    """Return the four arrays, each read once: those of an .npz file are read whenever they are asked for."""
+    found = {each: arrays.get(each) for each in ARRAYS} if isinstance(arrays, Mapping) else {}
+    if odd := [each for each in ARRAYS if not isinstance(found.get(each), np.ndarray)]:
+        raise PlasticError(f"arrays must be a dict of NumPy arrays, {', '.join(ARRAYS)}; {odd[0]} is no array")
+    for each, array in found.items():
+        if array.dtype.kind not in "biuf":
+            raise PlasticError(f"{each} has type {array.dtype}; real numbers are needed")
+    return found
+
+
 def _samples(arrays, name, validation, sequences):
-    if not isinstance(arrays, dict) or not all(isinstance(arrays.get(each), np.ndarray) for each in ARRAYS):
-        raise PlasticError(f"arrays must be a dict of NumPy arrays, {', '.join(ARRAYS)}")
-    for each in ARRAYS:
-        if arrays[each].dtype.kind not in "biuf":
-            raise PlasticError(f"{each} has type {arrays[each].dtype}; real numbers are needed")
-    checked = npz.checked(name, {each: arrays[each] for each in ARRAYS})
+    checked = npz.checked(name, arrays)
     if not validation:
         raise PlasticError("validation is 0; learning rates are chosen by validation data")
     whole = data.assembled(name, checked, xp.float_dtype.name, scale=True)

@@ -53,14 +53,21 @@ class Evaluation:
         learners: the learners.
         train, validation: (x, labels), of which the first is what they learn from.
         classes: how many there are.
+        cosines: whether cosines are measured; where a search only asks for accuracies they are NaN.
     """
 
     def __init__(
-        self, learners: Learners, train: tuple[Array, Array], validation: tuple[Array, Array], classes: int
+        self,
+        learners: Learners,
+        train: tuple[Array, Array],
+        validation: tuple[Array, Array],
+        classes: int,
+        cosines: bool = True,
     ) -> None:
         self.learners, self.sets = learners, {"train": some_of(*train, SEEN), "validation": validation}
         x, labels = some_of(*train, PROBE)
         self.probe = x, functions.one_hot(labels, classes)
+        self.cosines = cosines
 
     def __call__(self) -> dict[str, Array]:
         """Return {"train_accuracy", "validation_accuracy", "cosine_1", .., "cosine_L"}, of all learners."""
@@ -69,9 +76,14 @@ class Evaluation:
             f"{name}_accuracy": [accuracy(self.learners, k, *samples) for k in every]
             for name, samples in self.sets.items()
         }
-        alike = np.transpose([cosines(self.learners, k, *self.probe) for k in every])
+        alike = np.transpose([self._alike(k) for k in every])
         found |= {f"cosine_{place}": list(values) for place, values in enumerate(alike, 1)}
         return {name: xp.asarray(np.array(values, dtype=float), dtype=xp.float64) for name, values in found.items()}
+
+    def _alike(self, k):
+        if self.cosines:
+            return cosines(self.learners, k, *self.probe)
+        return [np.nan for path, _ in parameters.leaves(self.learners.each[k]["layers"]) if path.endswith("W")]
 
 
 def on_the_test_set(learners: Learners, x: Array, labels: Array) -> dict[str, np.ndarray]:

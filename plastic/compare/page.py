@@ -7,6 +7,7 @@ from plastic import plotting
 from plastic.compare import figures, summary
 from plastic.report.document import policy, template
 from plastic.runs.folder import Run
+from plastic.runs.new_run import shown
 
 
 def page(run: Run, in_words: str) -> str:
@@ -21,8 +22,8 @@ def page(run: Run, in_words: str) -> str:
     style = template("report.css")
     drawn = plotting.image(figures.comparison([run])) if run.options.get("plot", True) else b""
     image = base64.b64encode(drawn).decode()
-    body = [_line("td", summary.cells(row)) for row in summary.of(run)]
-    options = [f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in run.options.items()]
+    heads = "".join(f'<th scope="col">{_text(text)}</th>' for text in summary.head(run))
+    options = [f"<dt>{_text(name)}</dt><dd>{_text(shown(value))}</dd>" for name, value in run.options.items()]
     title = f"Learning rules on {_text(run.options.get('dataset', run.experiment))}"
     return "\n".join(
         [
@@ -32,12 +33,13 @@ def page(run: Run, in_words: str) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{title}</title><style>{style}</style></head><body>",
             f"<header><h1>{title}</h1><p>{_text(in_words)}</p></header><main>",
-            '<div class="scroll" role="region" aria-label="Table of rules, scrollable" tabindex="0"><table>',
-            f'<caption class="hidden">Rules</caption><thead>{_line("th", summary.head(run))}</thead>',
-            f"<tbody>{''.join(body)}</tbody></table></div>",
+            '<div class="scroll" role="region" aria-label="Table of rules, scrollable" tabindex="0">',
+            f'<table class="rules"><caption class="hidden">Rules</caption><thead><tr>{heads}</tr></thead>',
+            f"<tbody>{''.join(_line(*summary.cells(row)) for row in summary.of(run))}</tbody></table></div>",
             f'<p class="note">{_text(summary.note(run))}</p>',
-            f'<img alt="Learning curves, cosines, robustness, time and accuracy" src="data:image/png;base64,{image}">'
-            * bool(image),
+            '<div class="scroll" role="region" aria-label="Figure, scrollable" tabindex="0">'
+            '<img class="wide" alt="Learning curves, cosines, robustness, time and accuracy" '
+            f'src="data:image/png;base64,{image}"></div>' * bool(image),
             f"<h2>Options</h2><dl>{''.join(options)}</dl>",
             "</main></body></html>",
             "",
@@ -49,5 +51,5 @@ def _text(value):
     return html.escape(str(value))
 
 
-def _line(cell, texts):
-    return f"<tr>{''.join(f'<{cell}>{_text(text)}</{cell}>' for text in texts)}</tr>"
+def _line(rule, *texts):
+    return f'<tr><th scope="row">{_text(rule)}</th>{"".join(f"<td>{_text(text)}</td>" for text in texts)}</tr>'

@@ -22,6 +22,7 @@ class Kind:
         predict: predict(net, x) -> output (batch, classes).
         bp: bp(net, x, y) -> (grads, output), the exact gradient of the loss, to which updates are compared; grads is
             {"layers": a tree like the weights}.
+        fits: fits(sizes) -> why there is no such network of these sizes, "" where there is.
     """
 
     about: str
@@ -29,6 +30,7 @@ class Kind:
     make: Callable[[Tree], Any]
     predict: Callable[[Any, Array], Array]
     bp: Callable[[Any, Array, Array], tuple[Tree, Array]]
+    fits: Callable[[tuple[int, ...]], str] = lambda sizes: ""
 
 
 def nothing(net: Any, generator: np.random.Generator) -> None:
@@ -50,7 +52,7 @@ class Rule:
             random feedback; None for nothing.
         learns_feedback: whether grads hold "feedback" too, a tree like it, by which it learns.
         decay: the share of all that learns which goes after each step.
-        fits: fits(sizes) -> why the rule is not for such a network, "" where it is.
+        fits: fits(sizes) -> why the rule is not for such a network of its kind, "" where it is.
     """
 
     name: str
@@ -60,6 +62,10 @@ class Rule:
     learns_feedback: bool = False
     decay: float = 0.0
     fits: Callable[[tuple[int, ...]], str] = lambda sizes: ""
+
+    def misfit(self, sizes: tuple[int, ...]) -> str:
+        """Return why the rule, or its kind of network, is not for these sizes, "" where it is."""
+        return self.kind.fits(sizes) or self.fits(sizes)
 
     def updates(self, net: Any, x: Array, y: Array, feedback: Tree) -> Iterator[tuple[Tree, Array]]:
         """Return an iterator of (grads, output), one for each time that weights move for this batch."""
@@ -86,6 +92,16 @@ def of(rule: Any, known: dict[str, Rule]) -> Rule:
     return known[rule]
 
 
+def _is_name(name):
+    """Tell whether files give a name back as it is: metrics.csv, where "nan" is a number, arrays.h5, summary.md."""
+    try:
+        float(name)
+    except ValueError:
+        parts = name.split("/")
+        return name.isprintable() and "|" not in name and not any(part.strip() in ("", ".") for part in parts)
+    return False
+
+
 def chosen(names: Iterable[Any] | None, sizes: tuple[int, ...], known: dict[str, Rule]) -> dict[str, Rule]:
     """Return {name: rule} of those that are asked for; by default all that fit the network.
 
@@ -95,18 +111,27 @@ def chosen(names: Iterable[Any] | None, sizes: tuple[int, ...], known: dict[str,
         known: rules by name.
 
     Raises:
-        PlasticError: if one is unknown, named twice, or not for such a network.
+        PlasticError: if one is unknown, named twice or by what is no word, or not for such a network.
     """
     if names is None:
-        return {name: rule for name, rule in known.items() if not rule.fits(sizes)}
-    given = list(names)
-    found = {each if isinstance(each, str) else of(each, known).name: of(each, known) for each in given}
-    if not found or len(found) < len(given):
-        raise PlasticError(f"rules are {', '.join(found) or 'none'}; different ones are needed, at least one")
+        return {name: rule for name, rule in known.items() if not rule.misfit(sizes)}
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise PlasticError(f"rules is {names!r}; it must be a list, as ['bp', my_rule]")
+    found: dict[str, Rule] = {}
+    for each in names:
+        rule = of(each, known)
+        name = each if isinstance(each, str) else rule.name
+        if name in found:
+            raise PlasticError(f"two rules are called {name}; different ones are needed, or a Rule with another name")
+        found[name] = rule
+    if not found:
+        raise PlasticError("rules has none; at least one is needed")
     for name, rule in found.items():
         if rule is not known.get(name, rule):
             raise PlasticError(f"a rule of yours is called {name}, as one of plastic.compare is; give it another name")
+        if not _is_name(name):
+            raise PlasticError(f"a rule is called {name!r}; its name must be words: no number, nothing like | or ./")
     for name, rule in found.items():
-        if why := rule.fits(sizes):
+        if why := rule.misfit(sizes):
             raise PlasticError(f"rules are {', '.join(found)}, but {name} {why}")
     return found

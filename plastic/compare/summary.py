@@ -170,7 +170,7 @@ def _samples(row):
 
 
 def _alike(spreads):
-    return ", ".join(f"{spread.mean:.2f}" for spread in spreads.values())
+    return ", ".join(f"{spread.mean:.2f}" if spread.n else "none" for spread in spreads.values())
 
 
 def note(run: Run) -> str:
@@ -178,12 +178,12 @@ def note(run: Run) -> str:
     options = run.options
     hidden = "-".join(map(str, options["sizes"]))
     return (
-        f"{len(run.seeds)} seeds: mean ± standard deviation. Hidden layers {hidden}, {options['epochs']} epochs in "
+        f"{len(run.seeds)} seeds: mean ± standard deviation. Hidden layers {hidden}, epochs: {options['epochs']}, in "
         f"batches of {options['batch_size']}, Adam. Each rule tried {options['rates']} learning rates with "
         f"{SEARCHES} other seeds, chosen by validation data; the test set was measured once, after training. Cosines "
-        "are those of the updates of each layer, from the first on, with the exact gradient. Noise: the accuracy on "
-        "the test set where Gaussian noise is added to inputs (standard deviation; images lie between 0 and 1, less "
-        "their mean) or to weights (relative to the root mean square of a layer)."
+        "are those of the updates of each layer, from the first on, with the exact gradient; one that is 0 has none. "
+        "Noise: the accuracy on the test set where Gaussian noise is added to inputs (standard deviation; images lie "
+        "between 0 and 1, less their mean) or to weights (relative to the root mean square of a layer)."
     )
 
 

@@ -113,6 +113,26 @@ def sizes(name: str | os.PathLike[str]) -> tuple[int, int, int] | None:
     return (source.train, math.prod(source.shape), len(source.labels)) if source else None
 
 
+def width(name: str | os.PathLike[str]) -> int:
+    """Return how many numbers a sample has; of an .npz file no more than the head is read, and nothing is downloaded.
+
+    Args:
+        name: as for `require`.
+
+    Returns:
+        The number.
+
+    Raises:
+        PlasticError: as `require`, and if an .npz file cannot be read or has no x_train.
+
+    Example:
+        >>> width("MNIST")
+        784
+    """
+    known = sizes(name)
+    return known[1] if known else math.prod(npz.shape(name, "x_train")[1:])
+
+
 def default_folder() -> Path:
     """Return the folder of the HDF5 files: PLASTIC_DATASETS, or `datasets/` of a checkout, or ~/.cache/plastic."""
     if chosen := os.environ.get("PLASTIC_DATASETS"):

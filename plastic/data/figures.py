@@ -9,7 +9,7 @@ from plastic import plotting
 from plastic.errors import PlasticError
 
 _GAP = 2  # pixels between two images
-_ZOOM = 3  # dots of the picture per pixel of an image
+_DOTS = 96  # of the picture along an image, about: 3 to a pixel of 28
 _DPI = 200
 _MARGINS = {"left": 0.85, "right": 0.15, "bottom": 0.15, "top": 0.55}  # inches
 _MOST_ROWS = 20
@@ -39,7 +39,8 @@ def contact_sheet(dataset: Any, labels: Sequence[str], columns: int = 16) -> Any
     classes = min(dataset.classes, _MOST_ROWS)
     picture, (height, width) = _mosaic(_images(dataset.name, x), y, classes, columns)
 
-    inches = {"down": picture.shape[0] * _ZOOM / _DPI, "across": picture.shape[1] * _ZOOM / _DPI}
+    zoom = max(1, _DOTS // max(height, width))  # dots per pixel
+    inches = {"down": picture.shape[0] * zoom / _DPI, "across": picture.shape[1] * zoom / _DPI}
     whole_width = inches["across"] + _MARGINS["left"] + _MARGINS["right"]
     whole_height = inches["down"] + _MARGINS["bottom"] + _MARGINS["top"]
     figure = Figure(figsize=(whole_width, whole_height), dpi=_DPI, facecolor="white")

@@ -69,7 +69,7 @@ STEPS = PUBLISHED.steps
 
 
 def generate(
-    samples: int = 5000,
+    num_samples: int = 5000,
     length: int = 40,
     seed: int = 42,
     classes: tuple[int, ...] = CLASSES,
@@ -80,9 +80,9 @@ def generate(
     The mean is 0 and the deviation 1 over all samples and steps, those of the test set included, as published.
 
     Args:
-        samples: of training and test together, the same number of each class; the first 80 % after shuffling are the
-            training set.
-        length: steps of a curve. The same samples and seed give the same curves at any length.
+        num_samples: of training and test together, the same number of each class; the first 80 % after shuffling are
+            the training set.
+        length: steps of a curve. The same number of samples and seed give the same curves at any length.
         seed: a whole number from 0 to 2^32 - 1.
         classes: of the ten templates, those that are taken; their labels are 0, 1, .. in this order. (The published
             generator has such an argument, and ignores it.)
@@ -96,18 +96,18 @@ def generate(
     """
     if len(classes) < 2 or len(set(classes)) < len(classes) or not set(classes) <= set(CLASSES):
         raise PlasticError(f"classes is {classes}; take two or more different ones from 0 to {CLASSES[-1]}")
-    require.whole("samples", samples, least=len(classes))
-    if samples % len(classes):
-        raise PlasticError(f"samples is {samples}; take a multiple of {len(classes)}, as many of each class")
+    require.whole("num_samples", num_samples, least=len(classes))
+    if num_samples % len(classes):
+        raise PlasticError(f"num_samples is {num_samples}; take a multiple of {len(classes)}, as many of each class")
     require.whole("length", length, least=2)
     require.whole("seed", seed, least=0, most=2**32 - 1)
     rng = np.random.RandomState(seed)
-    y = np.repeat(np.arange(len(classes)), samples // len(classes))
+    y = np.repeat(np.arange(len(classes)), num_samples // len(classes))
     x = resample(deform(np.array(classes)[y], rng, deformation), length)
-    order = rng.permutation(samples)
+    order = rng.permutation(num_samples)
     x, y = x[order], y[order]
     x = (x - x.mean()) / x.std()
-    kept = samples * 4 // 5
+    kept = num_samples * 4 // 5
     return {"x_train": x[:kept], "y_train": y[:kept], "x_test": x[kept:], "y_test": y[kept:]}
 
 

@@ -4,13 +4,14 @@ The file is a zip archive of .npy files. It may come from anywhere: sizes are he
 against the memory before anything is read, and nothing in it is ever unpickled.
 """
 
+import contextlib
 import math
 import os
 import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import numpy as np
@@ -106,12 +107,37 @@ def arrays(path: str | os.PathLike[str], names: Sequence[str]) -> dict[str, np.n
         PlasticError: if the file cannot be read or does not fit the memory, or an array is missing or of objects, text
             or complex numbers.
     """
+    with _opened(path) as archive:
+        members = {name: _member(archive, path, name, names) for name in names}
+        # x is there as it is in the file and in the working precision
+        system.require_memory(path, 2 * sum(each.file_size for each in members.values()))
+        return {name: _array(archive, path, name, member) for name, member in members.items()}
+
+
+def shape(path: str | os.PathLike[str], name: str) -> tuple[int, ...]:
+    """Return the shape that an array of an .npz file says it has; no more than its head is read.
+
+    Args:
+        path: the file.
+        name: of the array.
+
+    Returns:
+        The shape.
+
+    Raises:
+        PlasticError: if the file cannot be read, or there is no such array.
+    """
+    with _opened(path) as archive, archive.open(_member(archive, path, name, [name])) as file:
+        return _header(file, name)[0]
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+    """Yield the archive that a file is; what is wrong with it is a PlasticError."""
     try:
         with system.open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
-            members = {name: _member(archive, path, name, names) for name in names}
-            # x is there as it is in the file and in the working precision
-            system.require_memory(path, 2 * sum(each.file_size for each in members.values()))
-            return {name: _array(archive, path, name, member) for name, member in members.items()}
+            yield archive
+            return
     except MemoryError:
         reason = "it does not fit the memory"
     except _DAMAGE as error:

@@ -25,6 +25,12 @@ def matrices(**given: tuple[Any, tuple[int, ...]]) -> None:
             raise PlasticError(f"{name} has the replica axes {value.shape[:-2]}, but {first} has {like.shape[:-2]}")
 
 
+def layer(name: str, value: Any) -> None:
+    """Require weights and biases, an `Affine`; name: what messages call it. value: the user's."""
+    if getattr(getattr(value, "W", None), "ndim", 0) < 2:
+        raise PlasticError(f"{name} is a {type(value).__name__} without a matrix W; it must be Affine(W, b)")
+
+
 def constant(name: str, value: Any, width: int, like: Array) -> None:
     """Require a number, or an array (..., 1, 1) or (..., 1, width) that fits the weights `like` (..., n, m).
 

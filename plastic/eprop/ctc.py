@@ -159,6 +159,8 @@ def _checked(output, labels, lengths):
         found = f"{output.dtype} of shape {output.shape}"
         raise PlasticError(f"output is {found}; logits (..., T, batch, K) of two classes or more are needed")
     T, batch, K = output.shape[-3:]
+    if not hasattr(labels, "__len__"):
+        raise PlasticError(f"labels are a {type(labels).__name__}; a sequence for each of the batch is needed")
     if len(labels) != batch:
         raise PlasticError(f"there are labels of {len(labels)} sequences; the output has {batch}")
     lengths = signals.sequence_lengths(lengths, T, batch)

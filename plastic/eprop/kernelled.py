@@ -23,9 +23,7 @@ class Kernelled:
     def _require_parameters(self, *rows: str) -> None:
         """Require that the kernel, the readout and the attributes `rows`, (..., 1, n) or None, fit together."""
         for name in ("kernel", "readout"):
-            if getattr(getattr(getattr(self, name), "W", None), "ndim", 0) < 2:
-                found = type(getattr(self, name)).__name__
-                raise PlasticError(f"{name} is a {found} without a matrix W; it must be Affine(W, b)")
+            checks.layer(name, getattr(self, name))
         n_in, n, n_out = self.sizes
         if n_in < 1:
             raise PlasticError(

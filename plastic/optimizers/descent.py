@@ -211,4 +211,4 @@ def _decayed(p, g, weight_decay):
 
 def _require_rates(lr):
     for _, rate in parameters.leaves(lr):
-        require.number("lr", rate)
+        require.number("lr", rate, least=0)

@@ -20,6 +20,8 @@ def together(params, grads, state, lr, *names):
 
     Of trees that all are vectors of one form, and a rate for all, it is these vectors. names: of moments in `state`.
     """
+    if not isinstance(state, dict) or not set(names) <= state.keys():
+        raise PlasticError(f"state has no moments {', '.join(names)}; make it once, by optimizer.init(parameters)")
     moments = [state[name] for name in names]
     if getattr(lr, "size", 0) == 1:
         lr = xp.number(lr.reshape(()))

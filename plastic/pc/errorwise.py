@@ -27,8 +27,9 @@ Ribiere 1969.
 
 from plastic import xp
 from plastic.pc.layerwise import energies, ones
+from plastic.pc.losses import Loss
 from plastic.pc.maps import perform
-from plastic.pc.states import Loss, State
+from plastic.pc.states import State
 from plastic.types import Array
 
 

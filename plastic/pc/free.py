@@ -180,12 +180,20 @@ class FreeState(State):
         if not callable(prior):
             raise PlasticError(f"the prior of layer {place} is {prior!r}; it must be a function x -> (E, dE/dx)")
         x = self._layers[place]
-        found = prior(x)
+        try:
+            found = prior(x)
+        except ValueError as error:  # of shapes that do not broadcast
+            raise PlasticError(f"the prior of layer {place} fails on states of shape {x.shape}: {error}") from error
         shapes = [getattr(each, "shape", ()) for each in found] if isinstance(found, tuple) else []
         if shapes != [x.shape[:-2], x.shape]:
             raise PlasticError(
                 f"the prior of layer {place} must return (E, dE/dx), E of shape {x.shape[:-2]}, summed over units and "
                 f"batch, and dE/dx of {x.shape}, not {shapes or type(found).__name__}"
+            )
+        if found[1].dtype != x.dtype:
+            raise PlasticError(
+                f"the prior of layer {place} returns dE/dx of {found[1].dtype}, but the states are {x.dtype}: make its "
+                "arrays by xp.asarray(.., dtype=xp.float_dtype)"
             )
 
 

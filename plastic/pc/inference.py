@@ -28,9 +28,10 @@ Gradients of weights are means over the batch, F is a sum: the rate of inference
 """
 
 from plastic import require, xp
+from plastic.pc.losses import Loss
 from plastic.pc.networks import Network
 from plastic.pc.solvers import relax, require_solver
-from plastic.pc.states import Loss, State, require_target
+from plastic.pc.states import State, require_target
 from plastic.types import Array, Tree
 
 

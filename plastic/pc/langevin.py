@@ -12,8 +12,9 @@ from typing import Any
 from plastic import initializers, require, xp
 from plastic.errors import PlasticError
 from plastic.pc.free import FreeState
+from plastic.pc.losses import Loss
 from plastic.pc.networks import Network
-from plastic.pc.states import Loss, State, require_target
+from plastic.pc.states import State, require_target
 from plastic.types import Array
 
 

@@ -15,10 +15,11 @@ from typing import Any
 from plastic import affine, parameters, require, xp
 from plastic.pc import turns
 from plastic.pc.linear import require_linear
+from plastic.pc.losses import Loss
 from plastic.pc.networks import Network, activities, require_batch, require_network
 from plastic.pc.reach import warn_of_reach
 from plastic.pc.solvers import LOOK_EVERY, largest, relax, require_solver
-from plastic.pc.states import Loss, State, require_target
+from plastic.pc.states import State, require_target
 from plastic.types import Array, Tree
 
 

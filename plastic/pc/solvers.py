@@ -15,7 +15,8 @@ from plastic.fixed_points import Anderson
 from plastic.pc.errorwise import Errors
 from plastic.pc.free import FreeState
 from plastic.pc.layerwise import Sweeps
-from plastic.pc.states import Loss, State
+from plastic.pc.losses import Loss
+from plastic.pc.states import State
 from plastic.types import Array
 
 LOOK_EVERY = 10  # steps between two looks at whether the states have come to rest: each look waits for the device

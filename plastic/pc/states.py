@@ -5,19 +5,15 @@ Symbols, and how states move, are those of `plastic.pc.inference`.
 
 import itertools
 import numbers
-from collections.abc import Callable
 from typing import Any
 
 from plastic import affine, parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.pc.groups import Group, groups
+from plastic.pc.losses import Loss, of_output
 from plastic.pc.maps import perform
 from plastic.pc.networks import Network, require_batch, require_network
 from plastic.types import Array, Tree
-
-Loss = Callable[[Array], tuple[Any, Array]]
-"""loss(output) -> (L, err): for outputs (..., batch, n_L) their loss, a sum over the batch, of the replica shape, and
-err = dL/doutput."""
 
 _ROUNDINGS = 16  # by so many two energies have to differ to be told apart; those at rest differ by 5
 
@@ -75,7 +71,7 @@ class State:
         require_rate(gamma, net)
         require.scalar("discount", discount, above=0, most=1)
         require.scalar("amplifier", amplifier, least=1)
-        if optimizer is not None and not hasattr(optimizer, "init"):
+        if optimizer is not None and (isinstance(optimizer, type) or not hasattr(optimizer, "init")):
             raise PlasticError(
                 f"optimizer is {optimizer!r}; it must be one of the states, Adam() for instance, or None"
             )
@@ -211,8 +207,7 @@ class State:
             return
         xp.subtract(self.x, self.mu, out=self.eps)
         if loss is not None:
-            self._L, err = loss(self.top)
-            _require_loss(self._L, err, self.top)
+            self._L, err = of_output(loss, self.top)
             xp.multiply(err, -1, out=self.eps_top)
 
     def _propagate(self):
@@ -316,10 +311,17 @@ def require_rate(gamma: Any, net: Network) -> None:
     require.number("gamma", gamma, above=0)
 
 
-def require_target(state: State, loss: Loss | None) -> None:
-    """Require that a step has targets: those of the state, or a loss."""
+def require_target(state: Any, loss: Loss | None) -> None:
+    """Require a state that has targets for a step: its own, or a loss."""
+    if not isinstance(state, State):
+        raise PlasticError(f"state is a {type(state).__name__}; it must be a State of plastic.pc, pc.State(net, x, y)")
     if loss is None and state.y is None:
         raise PlasticError("there is no target: give State the targets y, or a loss to every step")
+    if loss is not None and state._net.counted is not None:
+        raise PlasticError(
+            "there is a loss, but the network has `counted`, which is for half the squared error: let the loss itself "
+            "leave outputs out"
+        )
 
 
 def _require_alike(net, other):
@@ -332,14 +334,6 @@ def _require_alike(net, other):
 
 def _kind(x):
     return f"{x.dtype} of shape {x.shape}" if hasattr(x, "dtype") else f"a {type(x).__name__}, not an array"
-
-
-def _require_loss(L, err, output):
-    if getattr(err, "shape", None) != output.shape or getattr(L, "shape", ()) != output.shape[:-2]:
-        raise PlasticError(
-            f"loss(output) must return (L, err), L of shape {output.shape[:-2]}, summed over the batch, and err of "
-            f"{output.shape}, not {getattr(L, 'shape', L)} and {getattr(err, 'shape', err)}"
-        )
 
 
 def _flat(array, order):

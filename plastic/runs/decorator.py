@@ -22,6 +22,7 @@ of a list of runs: they draw what the folders hold, of one run after its trainin
 """
 
 import contextlib
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,7 @@ from plastic import terminal
 from plastic.errors import Diverged, PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed
-from plastic.runs.new_run import DryRun, NewRun, check_seeds, has_seeds, shown
+from plastic.runs.new_run import DryRun, NewRun, Rehearsal, check_seeds, has_seeds, shown
 from plastic.runs.record import EXPERIMENTS, SHARED, Experiment, Spelling, documented, own_options, plain, signature
 from plastic.runs.surroundings import environment
 
@@ -47,7 +48,7 @@ def experiment(
     seeds: tuple[int, ...] | Literal[False] | None = None,
     dtype: str = "float32",
     resume: bool = True,
-    together: bool = False,
+    together: bool | Callable[..., bool] = False,
     spellings: dict[str, Spelling] | None = None,
     aliases: dict[str, dict[Any, Any]] | None = None,
     name: str | None = None,
@@ -67,7 +68,8 @@ def experiment(
         dtype: the default of --dtype.
         resume: whether a run can be resumed: whether it trains by `fit`.
         together: whether seeds that are trained in one run take clearly less time than runs of their own, so that a
-            sweep trains its seeds so: where all that differs between them is in their state, and none ends early.
+            sweep trains its seeds so; or a function of the options that says when. All that differs between seeds must
+            be in their state and in the generators of their batches, and none may end early.
         spellings: published names of shared options.
         aliases: {option: {published value: ours}}, of options of the body, which gets ours.
         name: of the experiment; by default that of the function.
@@ -139,7 +141,21 @@ def draw_figures(record: Experiment, run: Run) -> None:
         terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")
 
 
-def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
+def rehearse(record: Experiment, given: dict[str, Any]) -> None:
+    """Take a command to where its work would begin, on the CPU and in silence; nothing is written.
+
+    Args:
+        record: the experiment.
+        given: options of the command.
+
+    Raises:
+        PlasticError: where the command refuses them.
+    """
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        _run(record, canonical(record, given) | {"device": "cpu"}, Rehearsal)
+
+
+def _run(record: Experiment, given: dict[str, Any], kind: type[NewRun] = NewRun) -> Path | None:
     given = canonical(record, given)
     extension = False
     if given.get("resume") is not None:
@@ -150,7 +166,7 @@ def _run(record: Experiment, given: dict[str, Any]) -> Path | None:
             raise PlasticError(f"{missing[0]} is missing")
         options = {name: value for name, value in (record.defaults | given).items()}
     dry_run = options.pop("dry_run")
-    run = NewRun(record, options, extension, dry_run)
+    run = kind(record, options, extension, dry_run)
     if has_seeds(run):
         check_seeds(run.seeds)
     require_numbers_in_range(record, options)

@@ -1,7 +1,6 @@
 """The folder of a run: claimed once, never overwritten, resumable to the bit."""
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -12,7 +11,7 @@ import numpy as np
 
 from plastic import files, interruption, parameters, terminal
 from plastic.errors import PlasticError
-from plastic.runs import config, metrics, surroundings
+from plastic.runs import checkpoints, config, metrics, surroundings
 from plastic.runs.claim import Resumption, acquired, claimed
 from plastic.runs.naming import identity_hash, planned
 from plastic.types import Tree
@@ -257,15 +256,7 @@ class Run:
         path = self._mine(self.checkpoint)
         self._go_on()
         self._known = metrics.mark(self.folder / "metrics.csv", self._known)
-        arrays = dict(parameters.leaves(tree))
-        files.write_hdf5(
-            path,
-            arrays,
-            counters=files.to_json(counters),
-            metrics_length=self._known.length,
-            metrics_checksum=self._known.checksum,
-            run=self.config["identity"],
-        )
+        checkpoints.write(path, tree, counters, self._known, self.config["identity"])
         if self._list_checkpoint():
             files.write_json(self.folder / "config.json", self.config)
 
@@ -322,13 +313,8 @@ class Run:
         if not os.path.lexists(path):
             return {}
         arrays, attributes = files.read_hdf5(path)
-        self._require_own(path, attributes)
+        checkpoints.require_own(path, attributes, self.config["identity"])
         return arrays
-
-    def _require_own(self, path, attributes):
-        """Require that a file of arrays is of this run."""
-        if (of := attributes.get("run")) != self.config["identity"]:
-            raise PlasticError(f"{path} is of another run, {of}; this one is {self.config['identity']}")
 
     def _require_checkpoints(self):
         """Require that the checkpoints are there that config.json lists; without them, training would begin anew."""
@@ -350,14 +336,4 @@ class Run:
             if self.checkpoint in self.config["checkpoints"]:
                 raise PlasticError(f"config.json says that {path} was saved, but it is not there")
             raise PlasticError(f"{self.folder} holds no checkpoint: the run ended before it wrote the first one")
-        arrays, attributes = files.read_hdf5(path)
-        try:
-            counters = json.loads(attributes["counters"])
-            mark = metrics.Mark(int(attributes["metrics_length"]), int(attributes["metrics_checksum"]))
-            sound = isinstance(counters, dict) and mark.length >= 0
-        except (KeyError, TypeError, ValueError, RecursionError):
-            sound = False
-        if not sound:
-            raise PlasticError(f"{path} is no checkpoint of a run: it holds {sorted(attributes)}")
-        self._require_own(path, attributes)
-        return arrays, counters, mark
+        return checkpoints.read(path, self.config["identity"])

@@ -148,6 +148,16 @@ class NewRun(Run):
         return [*lines, f"memory {_peak_memory()} MB at its peak so far"]
 
 
+class Rehearsal(NewRun):
+    """A run that ends where its work would begin: what is refused before that, is."""
+
+    def begin(
+        self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """End the body; see `NewRun.begin`."""
+        raise DryRun([])
+
+
 class DryRun(Exception):
     """Ends the body of a dry run; holds the lines to print."""
 

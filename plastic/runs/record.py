@@ -61,7 +61,7 @@ class Experiment:
     readable: str | Callable[..., str]
     own: dict[str, inspect.Parameter]
     shared: dict[str, Any]
-    together: bool
+    together: bool | Callable[..., bool]
     spellings: dict[str, Spelling]
     aliases: dict[str, dict[Any, Any]]
     records: dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Literal
 from plastic import cli, require, terminal
 from plastic.errors import PlasticError
 from plastic.runs.naming import results_folder
-from plastic.sweep import drive, halving, plan, summary
+from plastic.sweep import drive, engines, halving, plan, rehearsal, summary
 from plastic.sweep.record import Sweep, planned
 
 _PART = re.compile(r"--?(grid|zip|random)\.([^=]*)(=(.*))?", re.DOTALL)
@@ -35,8 +35,8 @@ def sweep(
     what: str,
     command: str | None = None,
     *,
-    draws: int = 10,
-    draw_seed: int = 0,
+    draws: int | None = None,
+    draw_seed: int | None = None,
     jobs: int | None = None,
     engine: Literal["loky", "ray", "dask"] = "loky",
     address: str | None = None,
@@ -52,20 +52,22 @@ def sweep(
     Beside the options below, a line takes --grid.OPTION=A,B for all combinations, --zip.OPTION=A,B for lists that go
     side by side, --random.OPTION=LOW:HIGH or LOW:HIGH:log, and the options of the command itself, which all points
     share: python -m plastic.sweep gait --grid.seed=1,2,3 --grid.algorithm=BP,GAIT --nb_epochs=10. Values that hold
-    commas are separated by ';' (--grid.widths='64,10;32,10'). Every value is checked before any work.
+    commas are separated by ';' (--grid.widths='64,10;32,10'). Before any work every value is read, and the first point
+    with each value, of numbers with the least and the largest, is taken to where its work would begin: what the command
+    refuses is told at once.
 
     The folder results/sweeps/NAME-... gets sweep.json, summary.csv with means, deviations and intervals over seeds, and
     points/, the run folders. The same line again goes on where it was: points that are finished are not run again, one
     that was killed goes on from its checkpoint, one that still runs is waited for. Figures are drawn with --plot only.
-    Points that differ in their seed alone are trained in one run where that is faster (gle lagline, gle lagnet, eprop
-    pattern), in as many runs as give all jobs work; each has its run folder all the same, with the numbers that it
-    would have alone, but for rounding.
+    Points that differ in their seed alone are trained in one run where that is faster, in as many runs as give all jobs
+    work: in gle lagline, gle lagnet and eprop pattern, and with small layers or batches in gait, ep and gle mnist1d.
+    Each has its run folder all the same, with the numbers that it would have alone, but for rounding.
 
     Args:
         what: a family (gait, ep, eprop, gle or pc), or a TOML file with family, command, options, grid, zip and random.
         command: of the family; gait and ep train without one.
-        draws: points drawn at random, where --random.OPTION is given; equal ones count once.
-        draw_seed: seed of the draws.
+        draws: points drawn at random, where --random.OPTION is given, by default 10; equal ones count once.
+        draw_seed: seed of the draws, by default 0.
         jobs: points that run at one time, one BLAS thread each; by default as many as there are cores.
         engine: loky, processes of this machine; ray or dask, a cluster (extras of these names).
         address: of the cluster; without it Ray or Dask run on this machine.
@@ -74,7 +76,7 @@ def sweep(
         by: the metric that halving compares, as test_accuracy; + or - in front says whether larger is better.
         results: folder of the sweeps; by default PLASTIC_RESULTS or ./results.
         name: what the name of the folder says, instead of family and command.
-        dry_run: print the folder and the points, and run nothing.
+        dry_run: check, print the folder and the points, and run nothing.
     """
     if jobs is not None:
         require.counts(jobs=jobs)
@@ -87,9 +89,13 @@ def sweep(
     made = _plan(extra, what, command, draws, draw_seed)
     if halve is not None and by is not None:
         made = dataclasses.replace(made, halving=(halve, by))
-        drive.length_of(made)
+        drive.lengths(made)
+    folder = planned(made, results_folder(results), name)
+    engines.require_at_hand(engine, address)
+    if not os.path.lexists(folder / "sweep.json"):
+        rehearsal.require_possible(made, str(folder), here=address is None)
     if dry_run:
-        return _forecast(made, planned(made, results_folder(results), name))
+        return _forecast(made, folder)
     workers = jobs or os.cpu_count() or 1
     record = Sweep(made, results_folder(results), name, workers)
     try:
@@ -109,9 +115,9 @@ def sweep(
     return None
 
 
-def _plan(extra: Extra, what: str, command: str | None, draws: int, seed: int) -> plan.Plan:
-    if what.endswith(".toml"):
-        if extra.words or extra.parts or command is not None:
+def _plan(extra: Extra, what: str, command: str | None, draws: int | None, seed: int | None) -> plan.Plan:
+    if what.lower().endswith(".toml"):
+        if extra.words or extra.parts or (command, draws, seed) != (None, None, None):
             raise PlasticError(f"a file says all that is run; put what the line adds into {what}")
         return plan.of_file(Path(what))
     lists, ranges = {}, {}
@@ -130,7 +136,8 @@ def _plan(extra: Extra, what: str, command: str | None, draws: int, seed: int) -
 
 def _forecast(of: plan.Plan, folder: Path) -> None:
     terminal.say(f"{len(of.points)} points of {of.family} {of.command}, in {folder}")
-    terminal.say(f"all: {plan.shown(of.fixed)}")
+    if of.fixed:
+        terminal.say(f"all: {plan.shown(of.fixed)}")
     for point in of.points[:_SHOWN]:
         terminal.say(plan.shown(point))
     if len(of.points) > _SHOWN:

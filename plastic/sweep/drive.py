@@ -36,9 +36,9 @@ def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, ret
         engine, workers, address, retry: as for `all_points`.
     """
     assert sweep.plan.halving is not None
-    (name, full), (eta, by) = length_of(sweep.plan), sweep.plan.halving
+    (name, every), (eta, by) = lengths(sweep.plan), sweep.plan.halving
     alive = list(range(len(sweep.points)))
-    for rung, length in enumerate(halving.lengths(full, len(alive), eta)):
+    for rung, length in enumerate(every):
         if rung:
             if rung > len(sweep.rungs):
                 kept = halving.best(_runs(sweep, alive), by, math.ceil(len(alive) / eta))
@@ -53,8 +53,12 @@ def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, ret
         _run(sweep, sweep.jobs(todo, {name: length}), engine, workers, address)
 
 
-def length_of(plan: Plan) -> tuple[str, int]:
-    """Return the option that says how long runs are, and its value; raise PlasticError where runs have none."""
+def lengths(plan: Plan) -> tuple[str, list[int]]:
+    """Return the option that says how long runs are, and its values at the rungs of a plan that has halving.
+
+    Raises PlasticError where runs have no such option, or there is one rung alone.
+    """
+    assert plan.halving is not None
     record = record_of(plan.family, plan.command)
     if record.length is None:
         raise PlasticError(f"{plan.family} {plan.command} cannot be extended, so halving cannot stop it early")
@@ -63,7 +67,13 @@ def length_of(plan: Plan) -> tuple[str, int]:
     length = plan.fixed.get(record.length, record.defaults[record.length])
     if length is None:
         raise PlasticError(f"halving needs the full length of runs: give --{record.length}")
-    return record.length, length
+    every = halving.lengths(length, len(plan.points), plan.halving[0])
+    if len(every) == 1:
+        raise PlasticError(
+            f"halve is {plan.halving[0]}, which stops none of {len(plan.points)} points early where {record.length} is "
+            f"{length}; leave it out, or take more points or a larger {record.length}"
+        )
+    return record.length, every
 
 
 def _runs(sweep, points):

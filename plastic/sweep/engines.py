@@ -20,16 +20,23 @@ from plastic.sweep.point import Outcome
 from plastic.sweep.together import Batch
 
 Ended = tuple[Batch, list[Outcome] | str]
+_PACKAGES = {"ray": "ray", "dask": "distributed"}
 _IDLE = 10  # seconds after which a worker without work ends, also one whose driver was killed
 _ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+def require_at_hand(engine: str, address: str | None) -> None:
+    """Raise PlasticError where an engine is not installed, or has no use for an address."""
+    if engine == "loky" and address is not None:
+        raise PlasticError(f"address is {address}; loky runs on this machine only, take --engine=ray or dask")
+    if engine in _PACKAGES:
+        require.package(_PACKAGES[engine], engine, f"--engine={engine}")
 
 
 def on_loky(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
     """Run jobs in processes of this machine."""
     from joblib.externals.loky import ProcessPoolExecutor
 
-    if address is not None:
-        raise PlasticError(f"address is {address}; loky runs on this machine only, take --engine=ray or dask")
     left = collections.deque(jobs)
     while left:
         executor = ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD, timeout=_IDLE)
@@ -66,7 +73,8 @@ def _while_it_lives(executor, left, workers):
 
 def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
     """Run jobs on Ray: on the cluster of an address, or on one of this machine."""
-    ray = require.package("ray", "ray", "--engine=ray")
+    import ray
+
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     where = {"num_cpus": workers, "include_dashboard": False} if address is None else {"address": address}
     ray.init(**where, **quiet, runtime_env={"env_vars": _ONE_THREAD})
@@ -86,7 +94,8 @@ def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Itera
 
 def on_dask(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
     """Run jobs on Dask: on the scheduler of an address, or on a cluster of this machine."""
-    distributed = require.package("distributed", "dask", "--engine=dask")
+    import distributed
+
     os.environ.update(_ONE_THREAD)  # which processes inherit
     cluster: Any = None
     if address is None:

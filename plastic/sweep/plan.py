@@ -98,9 +98,10 @@ def of_file(path: Path) -> Plan:
             f"{path}: {unknown[0]!r} is unknown; a sweep has family, command, options, grid, zip, random"
         )
     tables = {name: said.get(name, {}) for name in ("options", *PARTS)}
-    if not isinstance(said.get("family"), str) or not all(isinstance(table, dict) for table in tables.values()):
-        raise PlasticError(f"{path}: family must be a name, and options, grid, zip and random tables")
-    draws, seed = (tables["random"].pop(name, default) for name, default in (("draws", 10), ("seed", 0)))
+    named = isinstance(said.get("family"), str) and isinstance(said.get("command", ""), str)
+    if not named or not all(isinstance(table, dict) for table in tables.values()):
+        raise PlasticError(f"{path}: family and command must be names, and options, grid, zip and random tables")
+    draws, seed = (tables["random"].pop(name, None) for name in ("draws", "seed"))
     lists = {}
     for part in ("grid", "zip"):
         for name, values in tables[part].items():
@@ -127,8 +128,8 @@ def made(
     words: list[str],
     lists: dict[tuple[str, str], list[str]],
     ranges: dict[str, str],
-    draws: int = 10,
-    seed: int = 0,
+    draws: int | None = None,
+    seed: int | None = None,
 ) -> Plan:
     """Return a sweep whose values are given as text.
 
@@ -137,8 +138,8 @@ def made(
         words: the fixed options, as they are typed.
         lists: {("grid" or "zip", option): texts}.
         ranges: {option: "low:high" or "low:high:log"}, drawn uniformly, or so in the logarithm.
-        draws: how many, where there are ranges.
-        seed: of the draws.
+        draws: how many, where there are ranges; 10 by default.
+        seed: of the draws; 0 by default.
 
     Raises:
         PlasticError: where an option is unknown, cannot be swept or is given twice, or a value is none of its.
@@ -155,7 +156,9 @@ def made(
         lengths = ", ".join(f"{next(iter(column[0]))} has {len(column)}" for column in columns)
         raise PlasticError(f"zipped lists go side by side and need one length, but {lengths}")
     rows = [_merged(row) for row in zip(*columns, strict=True)] if columns else [{}]
-    drawn = _drawn(read, ranges, draws, seed) if ranges else [{}]
+    if not ranges and (draws, seed) != (None, None):
+        raise PlasticError("nothing is drawn at random, so that draws and their seed mean nothing; give a range, too")
+    drawn = _drawn(read, ranges, 10 if draws is None else draws, seed or 0) if ranges else [{}]
     count = math.prod(map(len, grid)) * len(rows) * len(drawn)
     if count > _MOST:
         raise PlasticError(f"this sweep has {count:,} points; at most {_MOST:,} are taken")
@@ -215,6 +218,8 @@ def _require_good(plan: Plan) -> None:
             raise PlasticError(f"{name} is no option of a point of a sweep: it changes nothing that is computed")
     if clash := sorted(plan.fixed.keys() & plan.points[0].keys()):
         raise PlasticError(f"{clash[0]} is fixed and varied; give it once")
+    if "seed" in plan.varied and any((plan.fixed | point).get("seeds") is not None for point in plan.points):
+        raise PlasticError("seed varies, but seeds takes its place; give one of them")
     if not plan.varied:
         raise PlasticError("nothing varies: give --grid.OPTION=A,B, --zip.OPTION=A,B or --random.OPTION=LOW:HIGH")
     seen: set[str] = set()

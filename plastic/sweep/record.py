@@ -1,5 +1,6 @@
 """The record of a sweep, sweep.json: which points there are, what has become of each, and what is left to do."""
 
+import contextlib
 import functools
 import os
 import time
@@ -46,9 +47,11 @@ class Sweep:
             self._said |= {"fixed": _plain(plan.fixed), "halving": plain(plan.halving)}
             self.points: list[dict[str, Any]] = new
             self.rungs: list[dict[str, Any]] = []
-            self.batches = together.batches(plan, workers)
+            self.batches: list[list[int]] = []
             if os.path.lexists(self.folder / "sweep.json"):
                 self._read()
+            else:
+                self.batches = together.batches(plan, workers)
             self.write()
         except BaseException:
             self.close()
@@ -148,10 +151,12 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
 
 @functools.cache
 def _gpus() -> int:
-    """Return how many GPUs CuPy finds."""
+    """Return how many GPUs CuPy finds; 0 where there is none here, though a cluster may have some."""
     before = xp.current.backend
-    xp.use("cupy")
-    try:
-        return int(xp.cuda.runtime.getDeviceCount())
-    finally:
-        xp.use(before)
+    with contextlib.suppress(PlasticError):
+        xp.use("cupy")
+        try:
+            return int(xp.cuda.runtime.getDeviceCount())
+        finally:
+            xp.use(before)
+    return 0

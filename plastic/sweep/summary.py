@@ -1,8 +1,11 @@
-"""summary.csv of a sweep: the last metrics of all points, over seeds.
+"""summary.csv of a sweep: the metrics of all points at their ends, over seeds.
 
-A row is a combination of all options that vary but the seed, of the parts of a grid, and of a rate tried side by side;
-its columns are these, n, and of each metric the mean, the standard deviation (of n - 1), and the ends of a bootstrap
-interval of 68 %, one standard error of a normal variable.
+A row is a combination of all options that vary but the seed, of the parts of a grid, of a rate tried side by side, and
+of what metrics.csv says in words (a rule, a layer). Its columns are these, n, and of each metric the mean, the standard
+deviation (of n - 1), and the ends of a bootstrap interval of 68 %, one standard error of a normal variable. Training
+has a row for its last evaluation; a table without steps, as that of a neuron at many frequencies, for each of its rows,
+numbered where words do not tell them apart. Replicas that have diverged do not count; a combination of which no point
+is left has n = 0.
 """
 
 import csv
@@ -22,24 +25,37 @@ _REPLICA = ("replica", "seed")
 
 
 def last(run: Run) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, float]]]:
-    """Return ({part: value}, {replica, seed}, {metric: value}) of the last row of each replica and part of a run."""
+    """Return ({part: value}, {replica, seed}, {metric: value}) of the rows of a run that count, see above.
+
+    Parts are all that sets rows of one replica apart: parts of a grid, rates, words, and "row", their number.
+    """
     table = run.metrics()
     parts = {name for part in run.config.get("parts", []) for name in part}
     parts |= {name for name in table if isinstance(run.options.get(f"{name}s"), list | tuple)}  # rate, by --rates
-    within = [name for name in table if name in parts and name not in _REPLICA]
+    within = [name for name, column in table.items() if name not in _REPLICA and (name in parts or _is_text(column))]
     keys = [name for name in table if name in _REPLICA or name in within]
-    found: dict[tuple, int] = {}
+    gone = [] if "parts" in run.config else run.diverged  # in a grid, what diverged has the worst metrics
+    rows: dict[tuple, list[int]] = {}
     for place in range(len(next(iter(table.values()), []))):
-        found[tuple(table[name][place] for name in keys)] = place
+        if not gone or table["replica"][place] not in gone:
+            rows.setdefault(tuple(table[name][place] for name in keys), []).append(place)
+    if "step" in table:
+        rows = {key: places[-1:] for key, places in rows.items()}
+    numbered = any(len(places) > 1 for places in rows.values())
     metrics = [name for name in table if name not in (*_CLOCK, *keys) and _is_number(table[name])]
     return [
         (
-            {name: table[name][place] for name in within},
+            {name: table[name][place] for name in within} | ({"row": number} if numbered else {}),
             {name: table[name][place] for name in keys if name in _REPLICA},
             {name: float(table[name][place]) for name in metrics if table[name][place] is not None},
         )
-        for place in found.values()
+        for places in rows.values()
+        for number, place in enumerate(places, 1)
     ]
+
+
+def _is_text(column: list[Any]) -> bool:
+    return any(isinstance(value, str) for value in column)
 
 
 def _is_number(column: list[Any]) -> bool:
@@ -47,19 +63,24 @@ def _is_number(column: list[Any]) -> bool:
 
 
 def table(sweep: Sweep) -> list[dict[str, Any]]:
-    """Return the rows of summary.csv, of the points that are finished or were stopped."""
+    """Return the rows of summary.csv, of the points that have ended."""
     groups: dict[tuple, tuple[dict[str, Any], dict[str, list[float]]]] = {}
+    lost = []
     for index, entry in enumerate(sweep.points):
-        run = sweep.run_of(index) if entry["status"] in ("finished", "stopped") else None
-        if run is None:
-            continue
         options = {name: value for name, value in sweep.plan.points[index].items() if name not in ("seed", "seeds")}
-        for parts, _, metrics in last(run):
+        if entry["status"] in ("failed", "diverged"):
+            lost.append(options)
+        run = sweep.run_of(index) if entry["status"] in ("finished", "stopped") else None
+        for parts, _, metrics in last(run) if run is not None else []:
             key = options | parts
             values = groups.setdefault(tuple(map(str, key.values())), (key, {}))[1]
             for name, value in metrics.items():
                 values.setdefault(name, []).append(value)
-    return [key | _described(values) for key, values in groups.values()]
+    rows = [key | _described(values) for key, values in groups.values()]
+    for options in lost:
+        if not any(options.items() <= row.items() for row in rows):
+            rows.append(options | {"n": 0})
+    return rows
 
 
 def _described(values: dict[str, list[float]]) -> dict[str, Any]:

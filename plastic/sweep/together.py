@@ -4,8 +4,8 @@
     a run folder for each seed             with its rows of metrics.csv and its share of the checkpoint
     each is resumed                        finds its training done, and does what comes after, as it would alone
 
-Which experiments gain by it, they declare (`together` of `plastic.runs.experiment`). What cannot be had so runs alone:
-seeds that diverge, and everything where the run of all is refused or fails.
+Which experiments gain by it, and with which options, they declare (`together` of `plastic.runs.experiment`). What
+cannot be had so runs alone: seeds that diverge, and everything where the run of all is refused or fails.
 """
 
 import contextlib
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from plastic import parameters
+from plastic.errors import PlasticError
 from plastic.runs.folder import Run
+from plastic.runs.given import canonical
 from plastic.runs.new_run import NewRun
 from plastic.runs.record import tuples
 from plastic.runs.surroundings import environment
@@ -41,14 +43,27 @@ def batches(plan: Plan, workers: int) -> list[list[int]]:
         Lists of indices, in the order of their first points.
     """
     every = range(len(plan.points))
-    if not record_of(plan.family, plan.command).together or "seed" not in plan.varied or "seeds" in plan.fixed:
+    if "seed" not in plan.varied:
         return [[index] for index in every]
-    size = min(_MOST, math.ceil(len(plan.points) / workers))
+    most = min(_MOST, math.ceil(len(plan.points) / workers))
     alike: dict[str, list[int]] = {}
     for index in every:
         alike.setdefault(_apart_from_seed(plan, index), []).append(index)
-    found = [group[start : start + size] for group in alike.values() for start in range(0, len(group), size)]
+    found = []
+    for group in alike.values():
+        size = most if _gain(plan, group[0]) else 1
+        found += [group[start : start + size] for start in range(0, len(group), size)]
     return sorted(found)
+
+
+def _gain(plan: Plan, index: int) -> bool:
+    """Whether seeds of a point are trained in one run, as its experiment declares."""
+    record = record_of(plan.family, plan.command)
+    if isinstance(record.together, bool):
+        return record.together
+    with contextlib.suppress(PlasticError):  # of options that do not go together, which the point itself will say
+        return record.together(**record.defaults | canonical(record, plan.fixed | plan.points[index]))
+    return False
 
 
 def are_batches(found: list[Any], plan: Plan) -> bool:
@@ -112,8 +127,8 @@ def apart(whole: Run, replica: int, results: str) -> None:
     """Make the run that one seed of a run would be alone, as far as its last checkpoint, to be resumed.
 
     Args:
-        whole: the run, finished, of an experiment that takes nothing from its batches but how many there were: all that
-            differs between seeds is in the state, whose arrays of more than one element have the replica axis first.
+        whole: the run, finished, of an experiment whose seeds differ in two things alone: in the state, whose arrays of
+            more than one element have the replica axis first, and in the generators of their batches.
         replica: the number of the seed, which has not diverged.
         results: the folder of the new run folder.
     """
@@ -125,6 +140,7 @@ def apart(whole: Run, replica: int, results: str) -> None:
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     own = parameters.map(lambda array: array[replica] if array.size > 1 else array, arrays)
     counters["metrics"] = {name: values[replica] for name, values in counters["metrics"].items()}
+    counters["source"] = _own_batches(counters["source"], replica)
     alone = NewRun(record, options, extension=False, dry_run=False)
     with environment(options["device"], options["dtype"], options["threads"]), contextlib.closing(alone):
         alone.begin()
@@ -132,3 +148,14 @@ def apart(whole: Run, replica: int, results: str) -> None:
         alone.save_checkpoint(own, counters | {"diverged": {}})
         alone.config["beside"] = list(whole.seeds)
         alone.status("running")
+
+
+def _own_batches(source: dict[str, Any], replica: int) -> dict[str, Any]:
+    """Return the state of a source of batches, with the generator of one replica in the place of those of all."""
+    own = {}
+    for name, value in source.items():
+        if isinstance(value, dict):
+            own[name] = _own_batches(value, replica)
+        else:
+            own[name] = value[replica : replica + 1] if name == "generators" else value
+    return own

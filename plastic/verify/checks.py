@@ -38,11 +38,19 @@ class Check:
     tolerance: dict[str, float]
 
     def verdict(self, family: str) -> "Verdict":
-        """Return what the check finds on the backend and in the precision at work; `family` is written into it."""
-        found = self.found()
-        with float64():
-            expected = self.expected()
-        return Verdict(family, self.what, difference(found, expected), self.tolerance[xp.float_dtype.name])
+        """Return what the check finds on the backend and in the precision at work; `family` is written into it.
+
+        A rule that raises fails its check, and the others go on: it may be one function that a new backend lacks.
+        """
+        apart, error = math.nan, ""
+        try:
+            found = self.found()
+            with float64():
+                expected = self.expected()
+            apart = difference(found, expected)
+        except Exception as raised:
+            error = f"{type(raised).__name__}: {raised}"
+        return Verdict(family, self.what, apart, self.tolerance[xp.float_dtype.name], error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +62,14 @@ class Verdict:
         what: what was checked.
         difference: the largest relative difference.
         tolerance: the largest that passes.
+        error: what was raised, "" for nothing.
     """
 
     family: str
     what: str
     difference: float
     tolerance: float
+    error: str = ""
 
     @property
     def passed(self) -> bool:

@@ -34,7 +34,8 @@ def verdicts(family: str | None = None) -> Iterator[Verdict]:
 
 def row(verdict: Verdict) -> str:
     """Return a verdict as a line of the table under `HEAD`."""
-    said = "holds" if verdict.passed else "FAILS"
+    raised = verdict.error.partition("\n")[0]
+    said = "holds" if verdict.passed else f"FAILS, {raised}" if raised else "FAILS"
     return f"{verdict.family:6} {verdict.what:65} {verdict.difference:10.1e} {verdict.tolerance:10.0e}  {said}"
 
 

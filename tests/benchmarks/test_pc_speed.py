@@ -1,4 +1,4 @@
-"""Predictive coding against its floor and its twins in JAX and PyTorch: a batch of 64 with 128 steps of inference.
+"""Predictive coding against its floor and its twins in JAX, pcx and PyTorch: a batch of 64 with 128 steps of inference.
 
 Beside it: what it takes to come to the update of the weights at rest, ten seeds, and tiny nets by the thousand.
 
@@ -39,9 +39,10 @@ def make(sizes, batch, replicas=()):
 
 
 def make_peers(network, x, y, T=T):
-    """Return the twins of `twin_pc` where they are installed: {"JAX": function, "PyTorch": function}."""
-    W, (jax, torch) = [layer.W for layer in network.layers], map(timing.peer, ("jax", "torch"))
+    """Return the twins of `twin_pc` where they are installed: {"JAX": function, "pcx": function, ..}."""
+    W, (jax, pcx, torch) = [layer.W for layer in network.layers], map(timing.peer, ("jax", "pcx", "torch"))
     peers = {} if jax is None else {"JAX": twin_pc.in_jax(jax, W, x, y, T)}
+    peers |= {} if pcx is None else {"pcx": twin_pc.in_pcx(jax, W, x, y, T)}
     return peers if torch is None else peers | {"PyTorch": twin_pc.in_torch(torch, W, x, y, T)}
 
 

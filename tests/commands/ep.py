@@ -80,6 +80,12 @@ NETWORK = {
     f"{CONV} --learning_rule=vf": "fully connected",
     "--loss=ce": "cel",
     "--bta=1": "beta",
+    "--discrete --no-clamp": "clamp is False, but it is an option of energy-based networks",
+    "--discrete --consistent": "consistent",
+    "--padding=1": "padding is 1, but it is an option of convolutional networks",
+    "--Fconv=3": "C_tab",
+    "--Fpool=3": "Fpool",
+    f"{CONV} --no-clamp": "clamp",
 }
 """What is wrong for each of the three commands."""
 
@@ -122,6 +128,8 @@ LINES = [
             "--cep": "benchmark",
             "--cep --loss=cel": "mse",
             "--nudging=both": "one-sided",
+            "--benchmark=false --training_method=BPTT --nudging=centered": "BPTT has no nudged phase",
+            "--toymodel --consistent --size_tab=4,8,100": "the toy model, which is consistent",
             "--toymodel --lr_tab=0.1,0.1": "3 connections",
             "--toymodel --size_tab=4,8,7,100": "toy model",
             "--test_batch_size=0": "test_batch_size",
@@ -147,6 +155,7 @@ LINES = [
             "--toymodel --size_tab=4,5,6 --batch_size=0": "batch_size",
             f"--toymodel --size_tab=4,5,6 --batch_size={'9' * 30}": "batch_size",
             "--nudging=centered": "nudging",
+            "--toymodel --size_tab=4,5,6": "random inputs",
             "--loss=cel": "mse",
             "--save=some": "drawn",
             f"--save=all --T={10**9} --Kmax={10**9}": "GB",

@@ -148,6 +148,8 @@ WRONG_DECISIONS = {
     "--readout_decay=-0.1": "readout_decay", "--dampening_factor=0": "dampening_factor",
     "--surrogate=triangle": "arctan", "--sharpness=0": "sharpness",
     "--eprop_impl=hardcode": "hardcoded", "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
+    "--eprop=false --feedback=adaptive": "feedback is adaptive, but the rule is BPTT",
+    "--eprop=false --eprop_impl=hardcoded": "add --eprop",
     "--tau_a=none": "tau_a", "--n_iter=1.5": "n_iter", "--eprop=2": "eprop", "--learning_rat=1": "learning_rate",
 }  # fmt: skip
 
@@ -182,6 +184,7 @@ LINES = [
         seeds="--seeds",
         columns=("loss", "rate_penalty", "error", "validation_error"),
         wrong=WRONG_DECISIONS | {
+            "--eprop=false --feedback=random": "BPTT",
             "--n_cues=2": "n_cues is 2", "--n_cues=0": "n_cues", "--n_cues=-1": "n_cues", "--t_cue=21": "t_cue is 21",
             "--t_cue_spacing=14": "t_cue_spacing, 14", "--t_cue_spacing=0": "t_cue_spacing",
             "--device_placement=maybe": "maybe", "--no_plot --do_plot": "different things",
@@ -248,6 +251,12 @@ LINES = [
             "--noise_epoch_start=1": "noise_epoch_start", "--peephole": "peephole", "--init_scale=0.1": "init_scale",
             "--no_loss_from_all_layers": "no learning signals for layers unread", "--clean=maybe": "clean",
             "--no_adam --optimizer=adam": "different things", "--n_lstm=4": "n_neuron is 4",
+            "--eprop=random --readout_decay=0.1": "readout_decay is 0.1, which does nothing without --eprop=adaptive",
+            "--eprop=none --BAglobal": "BAglobal", "--beam_width=3": "--task=ctc", "--momentum=0.5": "--optimizer=sgd",
+            "--optimizer=sgd --adam_epsilon=1e-3": "adam_epsilon", "--lr_decay=0.5": "--lr_decay_every",
+            "--reg=0 --reg_rate=20": "reg_rate is 20.0", "--noise_step_start=-1": "input_noise is 0.1",
+            "--noise_step_start=-1 --input_noise=0": "w_noise is 0.01",
+            "--noise_step_start=-1 --input_noise=0 --w_noise=0 --gd_noise=1": "gd_noise is 1",
             "--no_lstm": "n_regular is 3", "--task=ctc --model=rnn": "takes lsnn or lstm",
         },
     ),

@@ -11,7 +11,7 @@ from plastic.data.speech import clips
 
 def datasets(folder):
     """Make data sets in a folder: 40 and 10 curves of 20 steps as MNIST-1D-360, tones of 50 ms as FSDD; return it."""
-    store.arrays_of(folder / "mnist-1d-360.h5", lambda: generate(samples=50, length=20))
+    store.arrays_of(folder / "mnist-1d-360.h5", lambda: generate(num_samples=50, length=20))
     rng = np.random.default_rng(0)
     named = [(digit, f"recordings/{digit}_nobody_{n}.wav") for digit in range(3) for n in range(16)]
     t = np.arange(400) / 8000
@@ -185,7 +185,7 @@ LINES = [
             "--dataset=missing.npz": "missing.npz",
             "--num_samples=100": "num_samples, classes, padding and what follows it are for MNIST-1D-360, not for",
             "--shear_scale=0": "are for MNIST-1D-360",
-            "--dataset=MNIST-1D-360 --num_samples=15": "samples is 15; take a multiple of 10",
+            "--dataset=MNIST-1D-360 --num_samples=15": "num_samples is 15; take a multiple of 10",
             "--dataset=MNIST-1D-360 --classes=1": "classes is (1,)",
             "--padding=60,36": "padding is (60, 36)",
             "--max_translation=0": "max_translation",

@@ -65,7 +65,7 @@ def values(trained, run):
 def forces(trained, run):
     """Two forces of every seed and configuration, by cue."""
     assert trained.network.replicas == (4,) and trained.network.sizes == (2, 2, 2)
-    outputs, both = trained.predict(np.eye(2)), [layer.W for layer in trained.network.layers]
+    outputs, both = trained.predict([[1, 0], [0, 1]]), [layer.W for layer in trained.network.layers]
     np.testing.assert_allclose(outputs, both[0] @ both[1])
     assert not np.any(both[0] * (1 - np.eye(2)))
 
@@ -136,6 +136,7 @@ LINES = [
             "--depths=0,2": "depths is (0, 2)",
             "--depths=2,2": "depths is (2, 2)",
             "--rules=pc,tp": "rules are pc, tp, but tp is for linear networks, and activation is leaky",
+            "--rules=bp": "T is 4, which is for pc, ipc, fixed_prediction, repeated_bp, but rules are bp",
             "--task=generation": "--task takes classification | regression",
             "--init=orthogonal": "--init takes xavier-uniform | xavier-normal",
             f"--depths={10**11}": "are free",
@@ -206,7 +207,8 @@ LINES = [
             "--test_per_class=0": "test_per_class is 0",
             "--interval=0": "interval is 0; it must be at least 1",
             "--start=theirs": "start is theirs; it must be published, own, or the path of an .npz file",
-            "--start=nowhere.npz": "nowhere.npz",
+            "--start=nowhere.npz": "start is nowhere.npz, which is trained already: leave them out, or",
+            "--start=nowhere.npz --pretraining_epochs=64": "nowhere.npz cannot be read",
         },
         network=drifting,
         longer=(("--iterations=63",), ("--iterations=66",)),
@@ -239,6 +241,9 @@ LINES = [
             "--values=3,3": "values is (3.0, 3.0); it must hold different numbers above 0",
             "--values=2.5": "values is (2.5,); a width is a whole number",
             "--activations=cosine": "activations is ('cosine',); it must hold different ones of linear, sigmoid",
+            "--width=32": "width is 32, but over is width: give what is tried by --values",
+            "--over=rate --rate=0.5": "rate is 0.5, but over is rate: give what is tried by --values",
+            "--over=batch_size --batch_size=3": "batch_size is 3, but over is batch_size",
             "--inits=zero": "inits is ('zero',); it must hold different ones of xavier-uniform",
             "--layers=0": "layers is 0",
             "--over=depth": "--over takes width | gain | rate | batch_size | iteration",
@@ -295,7 +300,8 @@ LINES = [
             "--iterations=0": "iterations is 0",
             f"--samples={10**11}": "are free",
             "--T=2": "T is 2, but an error needs 3 steps",
-            "--dataset=MNOST": "did you mean MNIST?",
+            "--dataset=MNOST --samples=4": "did you mean MNIST?",
+            "--dataset=glyphs": "samples is 2, for random pairs, but dataset is glyphs: leave one of them out",
         },
         figures=("directions",),
         seeds="--seeds",
@@ -439,7 +445,7 @@ LINES = [
         | {
             "--batches=0": "batches is 0; it must be at least 1",
             "--rules=ipc,pc": "rules is ('ipc', 'pc'); it must hold different ones of ipc, repeated_bp, bp_published",
-            "--solver=anderson": "solver is anderson, which only pc has, but rules are ipc, bp_published",
+            "--solver=anderson": "solver is anderson, which is of no rule of this experiment, but rules are ipc",
             "--channels=0": "channels is (0,)",
             "--hidden=0": "hidden is 0",
             "--batch_size=31": "batch_size is 31, but there are 30 training images",

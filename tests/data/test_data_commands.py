@@ -139,6 +139,9 @@ def test_colour_images_are_shown_in_colour(tmp_path):
     figure = contact_sheet(dataset, ["a", "b"], columns=3)
     picture = np.asarray(figure.axes[0].images[0].get_array())
     assert picture.shape == (2 * 6 + 2, 3 * 5 + 2 * 2, 3)
+    np.testing.assert_allclose(
+        figure.axes[0].get_window_extent().size, [16 * 19, 16 * 14]
+    )  # dots: small pixels are large
     np.testing.assert_array_equal(picture[:6, :5], x[0])
     np.testing.assert_array_equal(picture[8:, 7:12], x[3])
 

@@ -4,13 +4,14 @@ import hashlib
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from plastic import data
-from plastic.data import catalogue, glyphs, mnist1d, xor, yinyang
+from plastic.data import catalogue, glyphs, mnist1d, npz, xor, yinyang
 from plastic.errors import PlasticError
 
 MIRROR = os.environ.get("PLASTIC_MIRROR", "")  # read before the tests take it away
@@ -290,4 +291,27 @@ def test_sizes_are_known_without_reading(tmp_path, monkeypatch):
     assert data.sizes("MNIST-1D-360") == (4_000, 360, 10)
     assert data.sizes("YinYang") == (5_000, 4, 3)
     assert data.sizes("XOR") == (1_000, 2, 2)
+    assert [data.width(name) for name in ("mnist", "YinYang")] == [784, 4]
     assert not (tmp_path / "none").exists()
+
+
+def test_the_width_of_a_file_is_read_from_its_head(tmp_path, monkeypatch):
+    monkeypatch.setattr(npz, "_array", None)  # nothing else is read
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "own.npz", x_train=np.zeros((5, 3, 4, 2), order="F"))
+        assert data.width(tmp_path / "own.npz") == 24
+    np.savez(tmp_path / "own.npz", y_train=np.zeros(5))
+    with pytest.raises(PlasticError, match="has no array x_train"):
+        data.width(tmp_path / "own.npz")
+    (tmp_path / "own.npz").write_bytes(b"PK")
+    with pytest.raises(PlasticError, match="cannot be read as an"):
+        data.width(tmp_path / "own.npz")
+    with pytest.raises(PlasticError, match="does not exist"):
+        data.width(tmp_path / "none.npz")
+
+
+def test_a_damaged_head_has_no_shape(tmp_path):
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr("x_train.npy", b"no array")
+    with pytest.raises(PlasticError, match="x_train is no array, or its header is damaged"):
+        data.width(tmp_path / "own.npz")

@@ -15,6 +15,11 @@ from plastic.ep.experiments import figures, plotcurves
 N_TRAIN = 60
 
 
+def on(dataset, words):
+    """The words with those of a data set, which the toy model does not take."""
+    return (words,) if "toymodel" in words else (f"--dataset={dataset}", words)
+
+
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
     """The path of a data set of four classes of 10 x 10 images."""
@@ -47,7 +52,7 @@ SHAPES = {
 def test_the_folder_of_curves(toy, words):
     layers, connections = SHAPES[words]
     layers = [layer if isinstance(layer, tuple) else (layer,) for layer in layers]
-    folder, lines = command(f"--dataset={toy}", CURVES, words, plot=True)
+    folder, lines = command(*on(toy, words), CURVES, plot=True)
     names = {path.name for path in folder.iterdir()} - {".lock"}
     assert names == {"config.json", "metrics.csv", "arrays.h5", "rmse.png", "neurons.png", "synapses.png"}
     run, rows = runs.Run(folder), table(folder)
@@ -87,8 +92,8 @@ def test_the_folder_of_curves(toy, words):
 )
 def test_whole_tensors_are_saved_on_request(toy, words):
     """Their entries are those that are drawn, and their distances those of metrics.csv."""
-    few, _ = command(f"--dataset={toy}", CURVES, words)
-    folder, _ = command(f"--dataset={toy}", CURVES, words, "--save=all")
+    few, _ = command(*on(toy, words), CURVES)
+    folder, _ = command(*on(toy, words), CURVES, "--save=all")
     arrays, drawn = runs.Run(folder).arrays(), runs.Run(few).arrays()
     assert table(folder) == table(few)
     labels = [name.removeprefix("NT/") for name in drawn if name.startswith("NT/")]
@@ -109,7 +114,7 @@ def test_whole_tensors_are_saved_on_request(toy, words):
 @pytest.mark.parametrize("words", ["--size_tab 1 3 2 --toymodel", "--size_tab 4 --C_tab 1 1 --Fconv 1"])
 def test_a_layer_or_connection_of_one_entry(toy, words):
     """There is no unbiased deviation of one distance."""
-    folder, _ = command(f"--dataset={toy}", CURVES, words, plot=True)
+    folder, _ = command(*on(toy, words), CURVES, plot=True)
     assert (folder / "synapses.png").exists()
     (row,) = (row for row in table(folder) if row["array"] == ("s^0" if "toymodel" in words else "W^conv_0"))
     assert float(row["rmse_mean"]) >= 0 and row["rmse_std"] in ("", "nan", "0.0")
@@ -132,7 +137,7 @@ def assert_distance(row, n, d):
 )
 def test_curves_of_the_gradient_of_an_energy_match(toy, words):
     """Where the field is the gradient of one energy and the free phase has converged, EP follows BPTT to order beta."""
-    folder, _ = command(f"--dataset={toy}", words, "--action=plotcurves --T=1500 --Kmax=10 --beta=1e-4")
+    folder, _ = command(*on(toy, words), "--action=plotcurves --T=1500 --Kmax=10 --beta=1e-4")
     rows = table(folder)
     assert max(column(rows, "rmse_mean")) < 1e-2
     assert max(float(row["residual"] or 0) for row in rows) < 1e-8
@@ -153,7 +158,7 @@ def test_the_batch_of_curves(toy, monkeypatch):
     for words, shape in (("--size_tab 4 8 100", (5, 100)), ("--C_tab 3 1 --size_tab 4 --Fconv 3", (5, 10, 10, 1)),
                          ("--size_tab 10 9 5 --toymodel", (5, 5))):  # fmt: skip
         for seed in (1, 2):
-            command(f"--dataset={toy}", CURVES, words, f"--seed={seed}")
+            command(*on(toy, words), CURVES, f"--seed={seed}")
         (x, y), (other, _) = batches[-2:]
         assert x.shape == shape and np.abs(x - other).max() > 0.1
         assert (y.sum(axis=1) == 1).all() and set(np.unique(y)) == {0, 1}

@@ -379,11 +379,14 @@ def test_the_same_options_run_again_beside_the_first(toy):
 @pytest.mark.parametrize("nudging", ["one-sided", "random-sign"])
 def test_three_seeds_in_one_run_equal_three_runs(toy, network, nudging):
     """And --benchmark equals a run of BPTT and one of EP."""
-    words = (f"--dataset={toy}", *TINY, NETWORKS[network], "--dtype=float64", "--eval_every=2", f"--nudging={nudging}")
-    together, _ = command("--seeds=3,1,7", "--benchmark", *words)
+    words, signs = (
+        (f"--dataset={toy}", *TINY, NETWORKS[network], "--dtype=float64", "--eval_every=2"),
+        f"--nudging={nudging}",
+    )
+    together, _ = command("--seeds=3,1,7", "--benchmark", *words, signs)
     found, rows = parameters_of(together), table(together)
     for replica, (method, seed) in enumerate((method, seed) for method in ("BPTT", "EP") for seed in (3, 1, 7)):
-        alone, _ = command(f"--training_method={method}", f"--seed={seed}", *words)
+        alone, _ = command(f"--training_method={method}", f"--seed={seed}", *words, *[signs] * (method == "EP"))
         expected = parameters_of(alone)
         assert found.keys() == expected.keys()
         for path, array in expected.items():
@@ -514,11 +517,11 @@ def drawn(folder):
 
 
 def test_runs_without_any_error_are_drawn(toy, monkeypatch):
-    """On the logarithmic axis of errors: a run that ends with 0, and one that has nothing but 0."""
+    """On the axis of errors: a run that ends with 0, at the foot of a logarithm, and one that has nothing but 0."""
     words = (f"--dataset={toy}", f"--size_tab 4 30 100 {DENSE} --no-clamp --consistent --nudging centered")
     folder, _ = command(*words, "--eval_every=200", plot=True)
     assert column(table(folder), "test_error")[-1] == 0
-    assert (folder / "errors.png").exists() and drawn(folder)[0].get_yscale() == "log"
+    assert (folder / "errors.png").exists() and drawn(folder)[0].get_yscale() == "symlog"
     assert not any("$" in tick.get_text() for tick in drawn(folder)[0].yaxis.get_ticklabels(which="both"))
     with monkeypatch.context() as patch:
         patch.setattr(train_file, "_measured", lambda *found: {k: 0 * v for k, v in measured(*found).items()})

@@ -297,6 +297,25 @@ MISUSE = {
 }
 
 
+LSTM = lstm_cells(np.random.default_rng(0), N_IN)
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: bidirectional.cells(), "kernel is a NoneType without a matrix W"),
+        (lambda: bidirectional.cells(kernel=xp.ones((7, 16))), "kernel is a ndarray"),
+        (lambda: bidirectional.cells(Neurons(0.9, 0.6), W_in=xp.ones((3, 4))), "W_rec is a NoneType"),
+        (lambda: BidirectionalNetwork([LSTM], Affine(xp.ones((8, 2)))), "a tuple"),
+        (lambda: BidirectionalNetwork([(LSTM,)], Affine(xp.ones((4, 2)))), "a tuple"),
+        (lambda: BidirectionalNetwork([(LSTM, LSTM)], xp.ones((8, 2))), "readout is a ndarray"),
+    ],
+)
+def test_layers_that_are_none_are_told(make, named):
+    with pytest.raises(PlasticError, match=named):
+        make()
+
+
 @pytest.mark.parametrize("misuse", MISUSE)
 def test_misuse_is_told(misuse):
     call, named = MISUSE[misuse]

@@ -97,6 +97,7 @@ def test_nothing_is_converted_unseen():
     ("change", "named"),
     [
         ({"labels": [[0]]}, "labels of 1 sequences"),
+        ({"labels": None}, "labels are a NoneType"),
         ({"labels": [[0], [3]]}, "sequence 1 must be whole numbers from 0 to 2"),
         ({"labels": [[0], [-1]]}, "sequence 1"),
         ({"labels": [[0], [0.5]]}, "sequence 1"),

@@ -176,9 +176,10 @@ def test_a_step_goes_down_the_gradient_of_loss_rates_and_weights(model, eprop):
     """With plain gradient descent the change is -lr (g + 2 l2 p), and then, if adaptive, the decay of W and B."""
     xp.use(dtype="float64")
     more = {"reg": 5.0, "reg_rate": 20.0} if model == "lsnn" else {}
+    decay = {"readout_decay": 0.2} if eprop == "adaptive" else {}
     learner, _, source = make(
         model=model, eprop=eprop, optimizer="sgd", momentum=0.0, l2=0.01, n_layer=2, lr_init=0.1,
-        ramping_learning_rate=False, readout_decay=0.2, **more,
+        ramping_learning_rate=False, **decay, **more,
     )  # fmt: skip
     batch, before = source.next(), copied(learner.parameters)
     record = bidirectional.simulate(learner.network, xp.asarray(batch.x))

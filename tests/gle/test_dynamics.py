@@ -335,6 +335,25 @@ def test_a_state_may_go_on_with_another_network_of_its_sizes(backend, equal):
     close(take(nets[1], state, given[3:]), take(nets[1], fresh, given[3:]))
 
 
+def test_a_state_of_another_kind_of_network_is_refused():
+    """Of other sizes; of leaky integrators, whose u is u~, where others keep the two apart, and the other way round."""
+    kinds = {"full": (3, 0.2), "leaky": (3, 0.1), "wide": (4, 0.2)}
+    nets = {
+        kind: network(
+            (2, n, 2), np.random.default_rng(3), phi="tanh", tau_m=1.0, tau_r=tau_r, dt=0.1, memoryless=tau_r == 0.1
+        )
+        for kind, (n, tau_r) in kinds.items()
+    }
+    assert [net.memory for net in nets.values()] == ["full", "leaky", "full"]
+    x = xp.ones((3, 2), dtype=xp.float_dtype)
+    for net, mine in (("full", "leaky"), ("leaky", "full"), ("full", "wide")):
+        for take_step in (step, evolve, step_through_all_layers):
+            with pytest.raises(PlasticError, match=r"state belongs to another network; make one for Network 2-3-2, "):
+                take_step(nets[net], State(nets[mine], 3), x)
+        with pytest.raises(PlasticError, match="state "):
+            predict(nets[net], x[None], state=State(nets[mine], 3))
+
+
 @pytest.mark.parametrize(("batch", "rows"), [(5, [0, 1, 2, 0, 1]), (7, [0, 1, 2] * 2 + [0]), (2, [0, 1]), (1, [0])])
 @pytest.mark.parametrize("lead", [(), (2,)])
 def test_a_resized_state_takes_rows_again_from_the_first_or_drops_the_last(backend, batch, rows, lead):

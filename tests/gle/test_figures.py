@@ -90,6 +90,8 @@ def test_several_models_of_the_lag_line_in_one_figure():
     axes = np.array(figure.axes).reshape(6, 3)
     names = ["GLE", "BP", "BPTT, window 4", "BPTT, window 2", "BPTT, window 1"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["target", *names]
+    titles = ["true time constants (BPTT: its own), wrong weights", "true time constants, wrong weights"]
+    assert [axes[0, 0].get_title(), drawn(*folders[:2])["lagline"].axes[0].get_title()] == titles
     arrays = [runs.Run(folder).arrays() for folder in folders]
     arrays[1] = {name: each if name == "time" else each[0] for name, each in arrays[1].items()}
     rows = {"output": 0, "r_0": 1, "e_ahead_1": 3, "e_ahead_0": 4}
@@ -156,6 +158,7 @@ def test_what_the_figures_of_the_lag_net_show():
             amplitudes = a[f"{before}spectrum/{name}"][:, column]
             there = (omega > 0) & (amplitudes > 0.1 * amplitudes[1:].max())
             np.testing.assert_allclose(line.get_data(), [omega[there], a[f"{before}phase/{name}"][there, column]])
+        assert ("t = 60" if before else "before learning") in phases.axes[2 * bool(before)].get_ylabel()
         marks = [line.get_xdata()[0] for line in axis.get_lines() if line.get_linestyle() == ":"]
         assert marks == [0.49, 1.07, 1.98] and axis.get_xscale() == "log"
     left, right = learning.axes
@@ -321,12 +324,15 @@ def test_the_published_accuracies_are_drawn_beside_ours():
         folder, _ = command(CURVES, "--seeds=1,2 --max_epochs=1", words)
         (axis,) = drawn(folder)["baselines"].axes
         assert len(axis.get_yticks()) == 1 + count
+        names = [text.get_text() for text in axis.get_yticklabels()]
+        assert names[0] == "plastic_e2e, here (2 seeds)" and all("published (10 seeds)" in each for each in names[1:])
         means = [line[0].get_xdata()[0] for line in axis.containers]
         run = runs.Run(folder)
         ours = run.arrays().get("test_accuracy", run.metrics().get("test_accuracy", [0])[-2:])
         np.testing.assert_allclose(means, [100 * np.mean(ours)] + [row["mean"] for row in rows][:count])
     folder, _ = command(WORDS, "--max_epochs=1")  # FSDD, not GSC
-    assert len(drawn(folder)["baselines"].axes[0].get_yticks()) == 1
+    (text,) = drawn(folder)["baselines"].axes[0].get_yticklabels()
+    assert text.get_text() == "FSDD, here (1 seed)"
 
 
 def test_what_the_stream_shows():

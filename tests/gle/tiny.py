@@ -45,7 +45,7 @@ def fit(run, *arguments, **options):
 def tiny_curves(name, dtype="float32", validation=0, **_):
     """38 curves of 30 steps for training and validation, the last of them, and 12 for the test."""
     assert name == "MNIST-1D-360"
-    arrays = generate(samples=50, length=30)
+    arrays = generate(num_samples=50, length=30)
     x, y = (np.concatenate([arrays[f"{axis}_train"], arrays[f"{axis}_test"]]) for axis in "xy")
     x, kept = x.astype(dtype), 38 - round(38 * validation)
     held = (x[kept:38], y[kept:38]) if validation else None

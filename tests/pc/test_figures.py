@@ -271,6 +271,23 @@ def test_alignments_stand_side_by_side_by_activation(pair):
                 assert_allclose(curves(axis)[f"{rule.upper()}, xavier-uniform"], [[3, 5], expected])
 
 
+def test_rules_have_the_looks_that_they_have_everywhere(pair):
+    looks = []
+    for name in ("alignment_over", "alignment"):
+        lines = getattr(figures, name)([pair(name)[0]]).axes[0].get_lines()
+        names = {line: line.get_label().split(",")[0] for line in lines}
+        looks.append({name: line.get_color() for line, name in names.items() if name in ("PC", "BP")})
+    assert len(looks[0]) == 2 and looks[0] == looks[1]
+
+
+def test_a_legend_among_curves_everywhere_lies_beside_the_last_axis(pair):
+    fig = figures.teacher_curves([pair("teacher")[0]])
+    fig.draw_without_rendering()
+    legends = [axis for axis in fig.axes[:2] if axis.get_legend()]
+    assert legends == [fig.axes[1]]
+    assert legends[0].get_legend().get_window_extent().x0 > legends[0].get_window_extent().x1 - 1
+
+
 def test_the_curves_of_students_at_all_rates(pair):
     run = pair("teacher")[0]
     for axis, rule in zip(figures.teacher_curves([run]).axes, ("pc", "bp"), strict=True):

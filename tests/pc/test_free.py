@@ -390,3 +390,42 @@ def test_what_is_free_has_a_repr_of_one_line():
     net, x, y = make()
     assert repr(FreeState(net, x, y)) == "FreeState of 3 samples, 8 hidden units, gamma 0.1"
     assert predict(net, x).shape == (3, 2)
+
+
+WRONG_PRIORS = {
+    "layer 0 fails on states of shape": Gaussian(1.0, np.zeros(3)),
+    "layer 0 returns dE/dx of float64, but the states are float32": Gaussian(1.0, np.zeros(4)),
+}
+
+
+@pytest.mark.parametrize("message", WRONG_PRIORS)
+def test_priors_of_another_shape_or_precision_are_refused(message):
+    xp.use("numpy", dtype="float32")
+    net, x = network((4, 3, 2), np.random.default_rng(0)), np.zeros((5, 4), np.float32)
+    with pytest.raises(PlasticError, match=message):
+        FreeState(net, x, x[:, :2], priors={0: WRONG_PRIORS[message]})
+    FreeState(net, x, x[:, :2], priors={0: Gaussian(1.0, np.zeros(4, np.float32))})
+
+
+def test_what_is_no_state_no_loss_and_no_optimizer_is_refused():
+    xp.use("numpy", dtype="float32")
+    net, x = network((4, 3, 2), np.random.default_rng(0)), np.ones((5, 4), np.float32)
+    y = x[:, :2]
+    for call in (lambda: infer(net, None, x, 1), lambda: step(net, 3, x), lambda: langevin(net, x, x, 1, 0)):
+        with pytest.raises(PlasticError, match=r"state is a \w+; it must be a State of plastic\.pc|generator is 0"):
+            call()
+    with pytest.raises(PlasticError, match=r"optimizer is <class .*Adam.*; it must be one of the states, Adam\(\)"):
+        State(net, x, y, optimizer=Adam)
+    state = State(net, x, y)
+    for loss, message in (
+        (4, "loss is 4; it must be a function"),
+        (lambda output: 3.0, r"must return \(L, err\), .* not a float"),
+        (lambda output: (0.0, output[:1]), r"of float32 and shape \(5, 2\), not .* shape \(1, 2\)"),
+        (lambda output: (output, output), r"L of shape \(\), .* not L of shape \(5, 2\)"),
+        (lambda output: (0.0, output.astype(float)), "err of float32 and shape .* not .* err of float64"),
+    ):
+        with pytest.raises(PlasticError, match=message):
+            infer(net, state, x, 1, loss)
+    masked = network((4, 3, 2), np.random.default_rng(0), counted=[1, 0])
+    with pytest.raises(PlasticError, match="there is a loss, but the network has `counted`"):
+        infer(masked, State(masked, x, y), x, 1, lambda output: (0.0, output))

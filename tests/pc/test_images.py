@@ -16,7 +16,7 @@ from plastic import classifier, data, functions, runs, system, training, xp
 from plastic.errors import Diverged, PlasticError
 from plastic.initializers import xavier_normal, xavier_uniform
 from plastic.parameters import Affine
-from plastic.pc import Network, predict, rules
+from plastic.pc import Network, predict, reach, rules
 from plastic.pc.__main__ import COMMANDS
 from plastic.pc.experiments import best_rate, drift, figures, forgetting, images, learning, options, replicas
 from plastic.pc.experiments.passes import Passes
@@ -312,12 +312,22 @@ def test_a_set_of_other_than_ten_classes_is_refused(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_few_steps_of_inference_are_warned_about(capsys):
-    command(f"{LINES['depth']} --depths=2 --T=1".replace("--T=5", "").replace("--depths=1,3", ""))
-    warning = capsys.readouterr().err.splitlines()
-    assert any("T is 1, but the deepest network has 2 layers" in line for line in warning)
-    command(f"{LINES['depth']} --depths=3 --T=2 --solver=layerwise".replace("--T=5", "").replace("--depths=1,3", ""))
-    assert "but the deepest network" not in capsys.readouterr().err  # one sweep reaches all layers
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--rules=ipc --T=1", "T is 1, but the deepest network has 2 layers"),
+        ("--rules=pc --T=2 --solver=anderson --depths=3", "T is 2, but the deepest network has 3 layers"),
+        ("--rules=pc,bp --T=1", "an error gets to the top 1 of 2 layers"),
+        ("--rules=pc --T=2 --solver=layerwise --depths=3", ""),  # one sweep reaches all layers
+        ("--rules=bp,zil", ""),
+    ],
+)
+def test_few_steps_of_inference_are_warned_about_once(options, told, capsys):
+    reach._warn.cache_clear()
+    depths = "" if "--depths" in options else "--depths=2"
+    command(f"{LINES['depth'].replace('--T=5', '').replace('--depths=1,3', depths)} {options}")
+    warnings = [line for line in capsys.readouterr().err.splitlines() if " layers" in line]
+    assert len(warnings) == bool(told) and all(told in line for line in warnings)
 
 
 def test_a_batch_size_without_published_rates_needs_them():
@@ -596,7 +606,7 @@ def test_every_rule_trains_on_images_and_some_are_equal():
     [
         ("--activation=tanh", "tanh", lambda *n: xavier_normal(*n, gain=5 / 3)),
         ("--activation=relu --init=xavier-uniform", "relu", lambda *n: xavier_uniform(*n, gain=2**0.5)),
-        ("--activation=linear --rules=bp,tp", "linear", xavier_normal),
+        ("--activation=linear --rules=bp,tp,pc", "linear", xavier_normal),
     ],
 )
 def test_depth_with_other_activations_and_initial_weights(option, phi, draw):
@@ -725,7 +735,7 @@ def test_the_interval_between_tasks_and_the_split_of_their_errors():
 
 
 def test_a_regression_has_no_confusion_and_says_nothing_of_it(capsys):
-    words = LINES["depth"].replace("--depths=1,3", "--depths=2") + " --task=regression --rules=bp"
+    words = LINES["depth"].replace("--depths=1,3", "--depths=2") + " --task=regression --rules=pc"
     *_, folder = command_lines.printed(COMMANDS, words.split(), "plastic.pc")
     assert "not drawn" not in capsys.readouterr().err
     folder = Path(folder.removeprefix("run folder "))

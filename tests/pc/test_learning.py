@@ -102,23 +102,49 @@ def test_predictive_coding_weighs_a_loss_against_the_hidden_error():
         ((), {}, "sigmoid", r"rules is \(\); it must hold different ones of pc, ipc"),
         (("pc", "pc"), {}, "sigmoid", "it must hold different ones"),
         (("pc", "tp"), {}, "leaky", "rules are pc, tp, but tp is for linear networks, and activation is leaky"),
-        (("ipc", "bp"), {"solver": "layerwise"}, "sigmoid", "solver is layerwise, which only pc has, but rules are ip"),
-        (("ipc", "zil"), {"tolerance": 0.1}, "sigmoid", "tolerance is 0.1, for inference to end at rest before"),
+        (
+            ("ipc", "bp"),
+            {"solver": "layerwise"},
+            "sigmoid",
+            "solver is layerwise, which is for pc, but rules are",
+        ),
+        (("ipc", "zil"), {"tolerance": 0.1}, "sigmoid", "tolerance is 0.1, which is for pc, fixed_prediction, but"),
+        (
+            ("bp", "zil"),
+            {"T": 9},
+            "sigmoid",
+            "T is 9, which is for pc, ipc, fixed_prediction, repeated",
+        ),
+        (
+            ("repeated_bp",),
+            {"gamma": 0.5},
+            "sigmoid",
+            "gamma is 0.5, which is for pc, ipc, fixed_prediction",
+        ),
+        (
+            ("fixed_prediction",),
+            {"discount": 1.0},
+            "sigmoid",
+            "discount is 1.0, which is for pc, ipc, but rules",
+        ),
     ],
 )
 def test_rules_that_do_not_fit_are_refused(rules, options, phi, message):
     with pytest.raises(PlasticError, match=message):
-        learning.require_rules(rules, Inference(**options), phi)
+        learning.require_rules(rules, Inference(**options), phi=phi)
 
 
 @pytest.mark.parametrize(
     ("rules", "options", "phi"),
     [
         (("pc", "tp"), {}, "linear"),
+        (("repeated_bp",), {"T": 9}, "sigmoid"),
+        (("fixed_prediction",), {"T": 9, "gamma": 1.0}, "sigmoid"),
+        (("ipc",), {"T": 9, "gamma": 1.0, "discount": 1.0}, "sigmoid"),
         (("pc", "ipc"), {"solver": "layerwise", "tolerance": 0.1}, "sigmoid"),
         (("fixed_prediction",), {"tolerance": 0.1}, "sigmoid"),
         (learning.ON_IMAGES[:-1], {}, "sigmoid"),
     ],
 )
 def test_rules_that_fit_are_taken(rules, options, phi):
-    learning.require_rules(rules, Inference(**options), phi)
+    learning.require_rules(rules, Inference(**options), phi=phi)

@@ -2,12 +2,13 @@
 
 import itertools
 import pathlib
+import re
 
 import command_lines
 import numpy as np
 import pytest
 from command_lines import column, table
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import runs, xp
 from plastic.errors import Diverged, PlasticError
@@ -600,7 +601,23 @@ def test_consistency_on_images_is_that_of_the_last_pass(tmp_path):
     few = {key: value[:900] if key.endswith("train") else value for key, value in sets.items()}
     np.savez("few.npz", **few, x_test=sets["x_train"][:20], y_test=np.arange(20) % 10)
     words = ["consistency", "--dataset=few.npz"]
-    assert "per_class is 100, but few.npz has 90" in command_lines.error_of(COMMANDS, words, "plastic.pc")[0]
+    error, _ = command_lines.error_of(COMMANDS, words, "plastic.pc")
+    assert "100 images of each class are needed, but few.npz has 90" in error
+
+
+def test_the_random_pairs_are_named_in_any_case():
+    _, arrays = measured("consistency", f"{TINY['consistency']} --dataset=Random")
+    _, same = measured("consistency", TINY["consistency"])
+    assert_array_equal(arrays["path/bp"], same["path/bp"])
+
+
+@pytest.mark.parametrize(
+    ("depths", "shown"), [("3,1", "(1), (3)"), ("1,2,4,6,3,5,7,8,9,10", "(1), (2), (5), (10)"), ("4", "(4)")]
+)
+def test_the_alignment_of_few_depths_is_printed_whole(depths, shown):
+    words = ["alignment", f"--depths={depths}", "--width=3", "--T=12", "--seeds=1", "--no_plot"]
+    line = command_lines.printed(COMMANDS, words, "plastic.pc")[0]
+    assert ", ".join(re.findall(r"\(\d+\)", line)) == shown
 
 
 def test_pc_and_generec_are_less_erratic():

@@ -172,12 +172,25 @@ class NetworkOptions:
             raise PlasticError("learning_rule vf is for fully connected networks, without toymodel and C_tab")
         if self.angle and self.learning_rule != "vf":
             raise PlasticError(f"angle is {self.angle:g}, but only learning_rule=vf has feedback weights of their own")
+        self._require_used()
         if self.C_tab:
             self._require_maps()
         elif len(self.sizes) < 3:
             raise PlasticError(f"size_tab {self.sizes} has no hidden layer; give at least three numbers, as 10 512 784")
         elif self.toymodel and len(self.sizes) != 3:
             raise PlasticError(f"size_tab {self.sizes} does not fit the toy model of one hidden layer: as 10 50 5")
+
+    def _require_used(self) -> None:
+        """Raise PlasticError where an option is given that such a network does not have."""
+        energy_based, maps = not (self.discrete or self.C_tab), "convolutional networks, which C_tab makes"
+        other = "energy-based networks but the toy model, which is consistent"
+        for name, is_used, kind in (
+            ("clamp", energy_based, "energy-based networks"),
+            ("consistent", energy_based and not self.toymodel, other),
+            *((name, self.C_tab, maps) for name in ("padding", "Fconv", "Fpool")),
+        ):
+            if not is_used and (value := getattr(self, name)) != getattr(NetworkOptions, name):
+                raise PlasticError(f"{name} is {value}, but it is an option of {kind}; leave it out")
 
     def _require_maps(self) -> None:
         if len(self.C_tab) < 2:

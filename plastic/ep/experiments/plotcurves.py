@@ -42,6 +42,8 @@ def plotcurves(
     images.require()
     (generator,) = run.generators()
     if network.toymodel:
+        if images.dataset != Images.dataset:
+            raise PlasticError(f"dataset is {images.dataset}, but plotcurves gives the toy model random inputs")
         shape = network.sizes[-1:]
         x, y = _toy_batch(images.batch_size, network.sizes, generator.task)
     else:

@@ -1,6 +1,7 @@
 """Training on images by EP, by BPTT, or by both from the same initial weights on the same batches."""
 
 import functools
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from plastic.functions import one_hot
 from plastic.optimizers import SGD, Adam
 from plastic.types import Array
 
+_SMALL = 60_000  # products of a step, over the batch
 _RATES = {False: (0.05, 0.1), True: (0.05, 0.05, 0.1)}  # by default, of SGD, without and with toymodel
 
 
@@ -42,6 +44,13 @@ def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     return network, outputs
 
 
+def _small(*, benchmark, batch_size, **options):
+    """Whether seeds train faster in one run: where the products of a step take about the time of its calls."""
+    network = NetworkOptions.of(options).complete()
+    moving = itertools.pairwise(network.sizes[:-1])  # the input is none of them
+    return not network.C_tab and not benchmark and batch_size * sum(n * m for n, m in moving) <= _SMALL
+
+
 @runs.experiment(
     "ep",
     draw=figures.ERRORS | {"confusion": confusion},
@@ -50,6 +59,7 @@ def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     readable=folder_name,
     spellings=SPELLINGS,
     aliases={"training_method": {"eqprop": "EP"}},
+    together=_small,
 )
 def train(
     run,
@@ -102,6 +112,8 @@ def train(
     phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     require.number("validation", validation, least=0, below=1)
+    if training_method == "BPTT" and not benchmark and nudging != "one-sided":
+        raise PlasticError(f"nudging is {nudging}, but BPTT has no nudged phase; leave it out, or take --benchmark")
     if cep:
         _require_continual(network, training_method, nudging, benchmark)
     if lr_tab is None:
@@ -115,9 +127,9 @@ def train(
     networks = [network.build(each.init, shape) for each in generators]
     replicas = Replicas(networks, ("BPTT", "EP") if benchmark else (training_method,), run.seeds)
     source = _source(samples, network.sizes[0], images.batch_size, generators, nudging == "random-sign")
-    every, tally = eval_every or source.per_epoch, classifier.Tally((len(replicas.columns),), "errors", "loss")
     rule, tree = phases.rules(network, nudging), replicas.network.parameters
     moments, lead = optimizer.init(tree), (len(replicas.columns),) * (len(replicas.columns) > 1)
+    every, tally = eval_every or source.per_epoch, classifier.Tally(lead, "errors", "loss")
     evaluations = Evaluations({"parameters": tree}, lead, network.sizes[0], "error", best=bool(validation))
 
     def step(batch, number):
@@ -132,7 +144,7 @@ def train(
         else:
             pairs = replicas.learn(*batch, rule, beta)
             optimizer.step(tree, replicas.grads, moments)
-        sums, count = _sums(replicas.network, pairs)
+        sums, count = _sums(replicas.network, pairs, lead)
         tally.add(sums, count)
         return sums["loss"]
 
@@ -150,10 +162,18 @@ def train(
     )
     measure = functools.partial(_measure, replicas.network, phases, [])
     tested = evaluations.test(run, measure, samples.test, chunk=test_batch_size)
+    return _results(run, replicas.columns, tested)
+
+
+def _results(run, columns, tested):
+    """Save the errors of each method over the epochs; return a line on each.
+
+    tested: what `Evaluations.test` has found.
+    """
     curves = figures.error_curves(run.metrics())
     for method, (at, values) in curves.items():
         run.save_arrays({f"epochs/{method}": at} | {f"{name}/{method}": each for name, each in values.items()})
-    left = np.delete([each["method"] for each in replicas.columns], run.diverged)
+    left = np.delete([each["method"] for each in columns], run.diverged)
     of_left = {method: {name: each[left == method] for name, each in tested.items()} for method in set(left)}
     return [
         _report(method, curves[method][1], of_left[method]) if method in of_left else f"{method}: diverged"
@@ -171,10 +191,11 @@ def _require_continual(network, training_method, nudging, benchmark):
         raise PlasticError("cep has one nudged phase, but nudging=centered has two; take one-sided or random-sign")
 
 
-def _sums(network, pairs):
-    """Return the wrong samples and the sum of losses of [(outputs, targets)], in the order of the replicas."""
+def _sums(network, pairs, lead):
+    """Return the wrong samples and the sum of losses of [(outputs, targets)], in the order of the replicas (`lead`)."""
     scores, count = [_scores(network, output, y) for output, y in pairs], pairs[0][1].shape[-2]
-    wrong, loss = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
+    every = (xp.concatenate([each.reshape(-1) for each in kind]) for kind in zip(*scores, strict=True))
+    wrong, loss = (each.reshape(lead) for each in every)
     return {"errors": wrong, "loss": loss * count}, count
 
 

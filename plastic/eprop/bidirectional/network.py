@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from plastic import require, xp
+from plastic.eprop import checks
 from plastic.eprop.lstm_cells import LSTMNetwork
 from plastic.eprop.rnn_cells import RNNNetwork
 from plastic.eprop.spiking import Neurons, SpikingNetwork
@@ -50,6 +51,9 @@ class BidirectionalNetwork:
         self.kappa = float(self.kappa)
         if not self.layers:
             raise PlasticError("layers is empty; there must be one, (forward, backward), or more")
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.layers):
+            raise PlasticError("layers must hold a tuple (forward, backward) for each layer")
+        checks.layer("readout", self.readout)
         kinds = {type(net) for pair in self.layers for net in pair}
         if len(kinds) > 1 or not kinds <= {SpikingNetwork, LSTMNetwork, RNNNetwork}:
             raise PlasticError("layers must hold networks of one kind, made by bidirectional.cells")
@@ -147,8 +151,10 @@ def cells(
         LSTMNetwork 3-4-0
     """
     if neurons is not None:
+        require.array("W_rec", W_rec)
         none = xp.zeros((*W_rec.shape[:-1], 0), dtype=W_rec.dtype)
         return SpikingNetwork(W_in, W_rec, none, neurons, kappa=0.0, g_out=1.0)
+    checks.layer("kernel", kernel)
     n = kernel.W.shape[-1] // (4 if gates else 1)
     none = Affine(xp.zeros((*kernel.W.shape[:-2], n, 0), dtype=kernel.W.dtype))
     return LSTMNetwork(kernel, none, *w) if gates else RNNNetwork(kernel, none)

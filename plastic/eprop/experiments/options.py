@@ -73,6 +73,12 @@ class Rule:
         require.number("reg_f", self.reg_f, least=0)
         require.number("reg_rate", self.reg_rate, least=0, most=1000)
 
+    def require_used(self, default: "Rule") -> None:
+        """Raise PlasticError where an option of e-prop is not that of the `default` rule, but BPTT would ignore it."""
+        for name in ("eprop_impl", "feedback") if not self.eprop else ():
+            if (value := getattr(self, name)) not in (getattr(default, name), getattr(Rule, name)):
+                raise PlasticError(f"{name} is {value}, but the rule is BPTT, which has no such option; add --eprop")
+
     @property
     def name(self):
         """Of the rule: "bptt", "eprop" or "online"."""

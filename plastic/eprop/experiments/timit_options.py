@@ -283,7 +283,30 @@ def settled(task: str, model: str, eprop: str, clean: bool, *records: Any) -> Sp
         if records[1].loss_from_all_layers is False and cells.n_layer > 1:
             raise PlasticError("loss_from_all_layers is False: e-prop has no learning signals for layers unread")
         readout = dataclasses.replace(readout, loss_from_all_layers=True)
-    return Speech(task, model, eprop, clean, cells, readout, learning)
+    speech = Speech(task, model, eprop, clean, cells, readout, learning)
+    _require_used(speech, records)
+    return speech
+
+
+def _require_used(speech: Speech, given: tuple[Any, ...]) -> None:
+    """Raise PlasticError where one of the records `given` has an option that would do nothing beside the others."""
+    learning = speech.learning
+    never = speech.task == "framewise" and learning.noise_step_start == -1
+    without = {
+        "readout_decay": speech.eprop != "adaptive" and "--eprop=adaptive",
+        "BAglobal": speech.eprop == "none" and "--eprop",
+        "beam_width": speech.task != "ctc" and "--task=ctc",
+        "momentum": learning.optimizer == "adam" and "--optimizer=sgd or rmsprop",
+        "adam_epsilon": learning.optimizer != "adam" and "--optimizer=adam",
+        "lr_decay": learning.lr_decay_every == -1 and "--lr_decay_every",
+        "reg_rate": learning.reg == 0 and "--reg",
+        **dict.fromkeys(("input_noise", "w_noise", "gd_noise"), never and "--noise_step_start"),
+    }
+    for record in given:
+        for field in dataclasses.fields(record):
+            value, needed = getattr(record, field.name), without.get(field.name, False)
+            if needed and value != field.default:
+                raise PlasticError(f"{field.name} is {value}, which does nothing without {needed}; leave it out")
 
 
 def _require(record: Any, counts: Any = (), whole: Any = (), above: Any = (), least: Any = (), times: Any = ()) -> None:

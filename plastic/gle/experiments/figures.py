@@ -6,6 +6,7 @@ Of a run with several seeds they show the first.
 import numpy as np
 
 from plastic import plotting
+from plastic.gle.experiments.lagnet_records import EARLY
 from plastic.gle.lagnet_students import TAU_R, retarded
 
 _MODELS = {
@@ -37,8 +38,9 @@ def lag_line(runs):
     held = dict(zip(named, map(_of_first_seed, runs), strict=True))
     t_init = runs[0].option("t_init")
     end = min(run.option("t_init") + run.option("t_train") for run in runs)
+    alone = "" if all(run.option("model") in ("gle", "bp") for run in runs) else " (BPTT: its own)"
     spans = {
-        "true time constants, wrong weights": 0.24 * t_init,
+        f"true time constants{alone}, wrong weights": 0.24 * t_init,
         "before learning": 0.64 * t_init,
         "after learning": end - _SPAN,
     }
@@ -159,8 +161,9 @@ def lag_net_spectra(runs):
 def lag_net_phases(runs):
     """Phases of GLE's errors and of the adjoint against the error at the top (Fig. 6).
 
-    Before learning, and with the weights that GLE has at t = 120; beside them what two layers in a row give, where they
-    are those of the paper: an error is advanced by arctan(omega tau_m) - arctan(omega tau_r) in each.
+    Before learning, and with the weights that GLE has at t = 120, or at the end of a shorter run; beside them what two
+    layers in a row give, where they are those of the paper: an error is advanced by arctan(omega tau_m) - arctan(omega
+    tau_r) in each.
     """
     fig, axes = plotting.figure(2, 2, height=2.8, sharex=True, sharey=True)
     for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
@@ -186,7 +189,8 @@ def lag_net_phases(runs):
         column[-1].set_xlabel(r"angular frequency $\omega$ (rad per time unit)")
     for axis, kind in zip(axes[0], ("instantaneous neuron", "retarded neuron"), strict=True):
         axis.set_title(kind, fontsize="medium")
-    for axis, when in zip(axes[:, 0], ("before learning", "weights of t = 120"), strict=True):
+    early = " and ".join(f"{t:g}" for t in sorted({min(EARLY, run.option("t")) for run in runs}))
+    for axis, when in zip(axes[:, 0], ("before learning", f"weights of t = {early}"), strict=True):
         axis.set_ylabel(f"phase against the top\nerror (rad), {when}")
     plotting.legend(axes[0, 0])
     return fig

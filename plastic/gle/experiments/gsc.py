@@ -70,7 +70,7 @@ def gsc(
     Dataset, which is small. The network sees standardised log-mel spectrograms, with noise and shifts added in
     training. The prediction is where the outputs are largest in their sum over a recording. Published for GSC after
     420 epochs, ten seeds: 91.4 % on the validation set. The run folder, results/gle/gsc-..., gets config.json,
-    metrics.csv, checkpoint.h5, arrays.h5 (loss, accuracy and confusion matrix on the test set at the end) and two
+    metrics.csv, checkpoint.h5, arrays.h5 (loss, accuracy and confusion matrix on the test set at the end) and three
     figures. Of several seeds, the first one splits the data. Both sets of data come with a validation set of their own,
     which the schedule follows; as published, the weights of the last epoch are tested, not those of the best.
 

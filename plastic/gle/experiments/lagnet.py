@@ -10,7 +10,15 @@ from plastic.data.sources import Repeated
 from plastic.errors import PlasticError
 from plastic.gle import dynamics, inputs
 from plastic.gle.experiments import blocks, figures, seeds
-from plastic.gle.experiments.lagnet_records import EVERY, STUDENTS, Records, measured, spectra, without_learning
+from plastic.gle.experiments.lagnet_records import (
+    EARLY,
+    EVERY,
+    STUDENTS,
+    Records,
+    measured,
+    spectra,
+    without_learning,
+)
 from plastic.gle.lagnet_students import GLE, TEACHER, Students, of_vector, published, replicas
 from plastic.initializers import uniform_fan_in
 from plastic.parameters import Affine
@@ -19,7 +27,6 @@ _WIDTHS = (2, 2)
 _PUBLISHED_SEED, _PUBLISHED, _SMALL = 5, (0.6605, -0.7478), (-0.07, 1.0)
 """The seed of the published run, and the weights it begins with; those of the figure in the paper."""
 _ANGULAR = (0.49, 1.07, 1.98)  # frequencies of the input
-_EARLY = 120.0  # the time at which GLE has the weights of the second spectra, as in the figure of the paper
 
 
 def restore(arrays, *, gamma, dt, activation, **_):
@@ -71,8 +78,8 @@ def lagnet(
     1), (0.5, 1); one of other widths draws its weights, and its biases, from the seed. Where the students learn more
     than these two weights, metrics.csv has, in their place, the root mean squared distance of what they learn from the
     teacher. The run folder, results/gle/lagnet-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5
-    (every step, and spectra of the errors before learning, and with the weights that GLE has at t = 120) and figures.
-    Seed 5 begins with the weights of the published run.
+    (every step, and spectra of the errors before learning, and with the weights that GLE has at t = 120, or at the end
+    of a shorter run) and figures. Seed 5 begins with the weights of the published run.
 
     Args:
         t: duration.
@@ -126,7 +133,7 @@ def lagnet(
         advice="try smaller learning rates or gamma",
     )
     arrays = measured(records.arrays() | {"time": inputs.times(total, t)}, start_learning_step, dt)
-    early, then = list(first), arrays["w/gle"][..., min(round(_EARLY / dt), total - 1), :]
+    early, then = list(first), arrays["w/gle"][..., min(round(EARLY / dt), total - 1), :]
     for k, layer in zip(learned, of_vector(then, [first[k - 1] for k in learned]), strict=True):
         early[k - 1] = layer
     still = Students(early, start_learning_step + 1, *lengths, gamma, *rates, **kind)

@@ -8,6 +8,8 @@ from plastic.gle.lagnet_students import AM, GLE, flat
 from plastic.gle.state import histories
 
 EVERY = 20  # blocks from one evaluation to the next
+EARLY = 120.0
+"""The time at which GLE has the weights of the second spectra, as in the figure of the paper; at most the duration."""
 _BINS = 30  # frequencies of the spectra
 _MEAN_OF_ERRORS, _MEAN_OF_LOSS = 500, 100  # Euler steps
 STUDENTS = {"gle": GLE, "am": AM}

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from plastic import classifier, data, require, runs, xp
+from plastic.data.catalogue import SOURCES
 from plastic.data.mnist1d import CLASSES, PUBLISHED, Deformation, generate
 from plastic.data.sources import Batches
 from plastic.errors import PlasticError
@@ -21,8 +22,11 @@ from plastic.optimizers import Plateau
 _SET, _DT, _STEPS, _CLASSES = "MNIST-1D-360", 0.2, 360, 10
 _SAMPLES = 5000  # of the published data
 _RATES = {"plastic_e2e": 5e-3, "plastic_e2e_42k": 2.5e-3, "static_lagnet": 5e-3}  # for 72 steps
+_DELAY = 7  # steps from an input to the outputs of any architecture, a layer in each; of four the lag net
 _CHUNK = 1000  # samples at once, where nothing is learned
 _EQUAL, _LAGGED = {"plastic_e2e": 17, "plastic_e2e_42k": 30}, {"plastic_e2e": 36, "plastic_e2e_42k": 60}
+_SMALL = {"plastic_e2e": 20, "plastic_e2e_42k": 10, "static_lagnet": 100}
+"""Sequences of a batch up to which the calls of a step take more time than its products."""
 _READ = {"ce": None, "nll": log_softmax}
 
 
@@ -42,8 +46,19 @@ def _readable(*, architecture, dataset, seeds, **_):
     return "-".join([architecture, *([] if dataset == _SET else [pathlib.Path(dataset).stem]), seeds])
 
 
+def _small(*, architecture, batch_size, **_):
+    """Whether seeds train faster in one run."""
+    return batch_size <= _SMALL[architecture]
+
+
 @runs.experiment(
-    "gle", draw=sequence_figures.OF_MNIST1D, restore=restore, length="max_epochs", readable=_readable, seed=42
+    "gle",
+    draw=sequence_figures.OF_MNIST1D,
+    restore=restore,
+    length="max_epochs",
+    readable=_readable,
+    seed=42,
+    together=_small,
 )
 def mnist1d(
     run,
@@ -74,16 +89,16 @@ def mnist1d(
         architecture: plastic_e2e (six hidden layers of 53 neurons, trained end to end), plastic_e2e_42k (of 90), or
             static_lagnet (two layers of 60 on ten fixed chains of leaky integrators).
         max_epochs: epochs to train.
-        batch_size: sequences per batch.
+        batch_size: sequences per batch, in a new order in every epoch; what does not fill a batch is left out of it.
         learning_rate: of Adam, for 72 steps; it is divided by 5 for the 360 steps here, and likewise for sequences of
             another length. By default 5e-3, and 2.5e-3 for plastic_e2e_42k.
         loss: ce (cross-entropy of the outputs) or nll (the outputs are log-softmax, with the negative log-likelihood:
             errors and loss are those of ce, but log-probabilities are summed for the prediction).
         validation: share of the training samples, 0.1 for instance, that is held out as a validation set: of each class
             the last ones.
-        dataset: MNIST-1D-360; another data set that `plastic.data list` shows, the rows of an image being steps; or an
-            .npz file of sequences with x_train, y_train, x_test, y_test, x (N, T), or (N, T, n) for n inputs, and
-            labels 0, 1, 2, ..
+        dataset: MNIST-1D-360; another set of curves or of grey images, whose rows are the steps, that `plastic.data
+            list` shows; or an .npz file of sequences with x_train, y_train, x_test, y_test, x (N, T), or (N, T, n) for
+            n inputs, and labels 0, 1, 2, .. An input needs 7 steps to the outputs, so T is at least 8.
         num_samples: curves of MNIST-1D that are generated, the first 80 % for training.
         classes: of the ten curves of MNIST-1D, those that are taken; they become the classes 0, 1, ..
     """
@@ -95,7 +110,7 @@ def mnist1d(
     dataset = data.require(dataset)
     run.fill(dataset=dataset)
     if generated == (_SAMPLES, CLASSES, PUBLISHED):
-        _require_batch(dataset, batch_size)
+        _require_known(architecture, dataset, batch_size)
         found = classifier.load(dataset, flat=False, validation=validation)
     elif dataset == _SET:
         arrays = generate(num_samples, _STEPS, classes=classes, deformation=deformation)
@@ -156,18 +171,30 @@ def steps_first(x):
     return xp.ascontiguousarray(xp.swapaxes(x, -2, -3))
 
 
-def _require_batch(dataset, batch_size):
-    """Require of a known data set a batch, before it is fetched or made."""
-    if (known := data.sizes(dataset)) is not None and batch_size > known[0]:
-        raise PlasticError(f"batch_size is {batch_size}, but there are {known[0]} training samples")
+def _require_known(architecture, dataset, batch_size):
+    """Require of a data set with a name a batch, and sequences, before it is fetched or made."""
+    if (source := SOURCES.get(dataset)) is None:
+        return
+    if batch_size > source.train:
+        raise PlasticError(f"batch_size is {batch_size}, but there are {source.train} training samples")
+    _require_sequences(architecture, dataset, source.shape)
+
+
+def _require_sequences(architecture, name, shape):
+    """Require samples that are sequences, which an architecture takes, and long enough to be seen by the outputs."""
+    if len(shape) > 2 or (architecture == "static_lagnet" and shape[1:] not in ((), (1,))):
+        wanted = "(T,)" if architecture == "static_lagnet" else "(T,) or (T, inputs)"
+        raise PlasticError(f"{name} has samples of shape {shape}; {architecture} takes sequences {wanted}")
+    if shape[0] <= _DELAY:
+        raise PlasticError(
+            f"{name} has sequences of {shape[0]} steps, but an input needs {_DELAY} steps to the outputs of "
+            f"{architecture}; take longer ones"
+        )
 
 
 def _seen(architecture, samples):
     """Return `Samples` with the features of the sequences; nothing in them changes while the network learns."""
-    shape = samples.train[0].shape[1:]
-    if len(shape) > 2 or (architecture == "static_lagnet" and shape[1:] not in ((), (1,))):
-        wanted = "(T,)" if architecture == "static_lagnet" else "(T,) or (T, inputs)"
-        raise PlasticError(f"{samples.name} has samples of shape {shape}; {architecture} takes sequences {wanted}")
+    _require_sequences(architecture, samples.name, samples.train[0].shape[1:])
     sets = {name: getattr(samples, name) for name in ("train", "test", "validation")}
     seen = {name: (features(architecture, each[0]), each[1]) for name, each in sets.items() if each}
     return dataclasses.replace(samples, **seen)

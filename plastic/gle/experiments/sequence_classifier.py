@@ -30,13 +30,13 @@ class SequenceClassifier:
         self.dynamics, self.grads = State(network, batch), parameters.zeros_like(network.parameters)
         self.optimizer, lead = optimizer(learning_rate), (*network.lead, 1)
         self.moments, self.rates = self.optimizer.init(network.parameters), schedule.init(learning_rate, lead)
-        self.counts = {name: xp.zeros(lead, dtype=xp.float_dtype) for name in ("right", "seen")}
+        self.tally = classifier.Tally(network.lead, "accuracy")
         self.turns = [Turn(self, which) for which in self._blocks()]
 
     @property
     def tree(self):
         """All that changes."""
-        of_training = {"moments": self.moments, "schedule": self.rates, "train": self.counts}
+        of_training = {"moments": self.moments, "schedule": self.rates, "train": self.tally.totals}
         return {"layers": self.network.layers, "dynamics": self.dynamics.tree} | of_training
 
     def learn(self, x, labels):
@@ -57,10 +57,9 @@ class SequenceClassifier:
         x, labels = batch
         total = self.learn(self.prepare(x), labels)
         if anew:
-            for each in self.counts.values():
-                each[...] = 0
-        self.counts["right"] += accuracy(total, labels)[..., None].astype(xp.float_dtype)
-        self.counts["seen"] += 1
+            self.tally.forget()
+        batch = labels.shape[-1]
+        self.tally.add({"accuracy": accuracy(total, labels).astype(xp.float_dtype) * batch}, batch)
         return xp.sum(total, axis=(-2, -1))
 
     def present(self, x):
@@ -137,9 +136,9 @@ def train(run, learner, source, judged, evaluations, epochs):
         return learner.take(batch, anew=(number - 1) % source.per_epoch == 0)
 
     def evaluate():
-        score, counts, rates = learner.score(x, labels), learner.counts, learner.rates
+        score, rates = learner.score(x, labels), learner.rates
         metrics = {f"{name}_{what}": value for what, value in score.items()}
-        metrics["train_accuracy"] = (counts["right"] / xp.maximum(counts["seen"], 1))[..., 0]
+        metrics["train_accuracy"] = learner.tally.means()["accuracy"]
         metrics["learning_rate"] = rates["lr"][..., 0].copy()
         if trained:
             learner.schedule.step(rates, score["loss"][..., None])

@@ -31,8 +31,6 @@ def accuracy(found):
         learning = {"train_accuracy": "train"} if alone else {}
         columns = {f"{each}_accuracy": label for each, label in shown.items()} | learning
         epochs, values = plotting.over_epochs(metrics, columns)
-        if alone:
-            values["train"][:, 0] = float("nan")  # there was none before training
         percent = {label: 100 * each for label, each in values.items()}
         plotting.curves(left, epochs, percent, deviation=True, start=place)
         epochs, losses = plotting.over_epochs(metrics, {f"{each}_loss": label for each, label in shown.items()})
@@ -82,7 +80,7 @@ def baselines(found):
     rows = published(found[0].experiment) if all(map(_is_of_published_data, found)) else []
     names = plotting.labels(found, [_title(run) for run in found])
     ours = [
-        (f"{name}, here ({len(values)} seeds)", values)
+        (f"{name}, here ({_seeds(len(values))})", values)
         for name, values in zip(names, map(_at_the_end, found), strict=True)
     ]
     fig, axis = plotting.figure(width=7, height=1.2 + 0.3 * (len(rows) + len(ours)))
@@ -90,13 +88,18 @@ def baselines(found):
         axis.errorbar(values.mean(), place, xerr=values.std(), fmt="o", color=plotting.COLOURS[1], capsize=3)
     for place, row in enumerate(rows, start=len(ours)):
         axis.errorbar(row["mean"], place, xerr=row["deviation"], fmt="s", color=plotting.COLOURS[0], capsize=3)
-    axis.set_yticks(range(len(ours) + len(rows)), [name for name, _ in ours] + [row["model"] for row in rows])
+    theirs = [f"{row['model']}, published ({_seeds(row['seeds'])})" for row in rows]
+    axis.set_yticks(range(len(ours) + len(rows)), [name for name, _ in ours] + theirs)
     axis.invert_yaxis()
     of = "validation set" if found[0].experiment == "gsc" else "test set"
     axis.set(
         xlabel=f"accuracy (%), {of}", ylabel="model", title="Accuracy at the end" + " and as published" * bool(rows)
     )
     return fig
+
+
+def _seeds(count):
+    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def _is_of_published_data(run):

@@ -105,6 +105,7 @@ def _degrees(cosine):
 
 
 def _line(name, means, depths):
-    shown = [depth for depth in (1, 2, 5, 10, 15, 20, 25) if depth in depths] or depths
+    few = len(depths) <= 9
+    shown = [depth for depth in sorted(depths) if few or depth in (1, 2, 5, 10, 15, 20, 25)] or depths
     text = ", ".join(f"{means[depths.index(depth)]:.3f} ({depth})" for depth in shown)
     return f"{name.upper()}: mean target alignment by the number of layers: {text}"

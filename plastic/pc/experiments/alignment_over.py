@@ -1,7 +1,7 @@
 """Target alignment over what may matter for it beside depth: width, gain, rate, batch size, further updates."""
 
 import itertools
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +20,8 @@ VALUES = {
     "iteration": (1, 2, 4, 8, 16, 32, 64),
 }
 """What is tried by default."""
+FIXED: dict[str, Any] = {"width": 64, "rate": 0.001, "batch_size": 1}
+"""What is not varied, by default."""
 GRIDS = {"paper": {"seeds": 27}, "quick": {"seeds": 3}}
 NAMES = {
     "width": "units of a layer",
@@ -40,9 +42,9 @@ def alignment_over(
     activations: tuple[str, ...] = ("linear", "tanh"),
     inits: tuple[str, ...] = ("xavier-uniform",),
     layers: int = 6,
-    width: int = 64,
-    rate: float = 0.001,
-    batch_size: int = 1,
+    width: int = FIXED["width"],
+    rate: float = FIXED["rate"],
+    batch_size: int = FIXED["batch_size"],
     inference: Inference,
 ):
     """Ask what else the target alignment depends on: width, gain, rate, batch size, and the updates before.
@@ -71,6 +73,9 @@ def alignment_over(
     of_grid(run, GRIDS[grid])
     values = VALUES[over] if values is None else values
     require_different("values", values)
+    fixed = {"width": width, "rate": rate, "batch_size": batch_size}
+    if over in fixed and fixed[over] != FIXED[over]:
+        raise PlasticError(f"{over} is {fixed[over]:g}, but over is {over}: give what is tried by --values")
     if over in ("width", "batch_size", "iteration"):
         if any(value != int(value) for value in values):
             raise PlasticError(f"values is {values}; a {over} is a whole number")
@@ -80,7 +85,7 @@ def alignment_over(
         require_some_of(name, given, known)
     require.counts(layers=layers, width=width, batch_size=batch_size)
     require.number("rate", rate, above=0)
-    fixed = {"width": width, "gain": 1.0, "rate": rate, "batch_size": batch_size, "iteration": 1}
+    fixed |= {"gain": 1.0, "iteration": 1}
     largest = fixed | {over: max(values)}
     units = largest["width"] * (largest["width"] + 4 * largest["batch_size"])
     run.expect(len(run.seeds) * layers * units, layers=layers, values=values)

@@ -29,7 +29,7 @@ INFERENCE, SEARCH = Inference(T=16, gamma=0.5), Search(rules=RULES, dataset="CIF
 _CHUNK = 500  # images tested at once
 
 
-def restore(arrays, *, channels=CHANNELS, **_):
+def restore(arrays, *, rule="", channels=CHANNELS, **_):
     """Return (network, predict) from the arrays of a checkpoint, of the best epoch where there was a validation set."""
     arrays = best_of(arrays)
     names = [f"parameters/layers/{k}" for k in range(len(channels) + 2)]
@@ -40,7 +40,7 @@ def restore(arrays, *, channels=CHANNELS, **_):
     ]
     shape = tuple(int(n) for n in arrays["shape"])
     net = ConvolutionalNetwork(layers, "relu", shape=shape)
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(np.reshape(x, (len(x), -1)), dtype=net.dtype)))
+    return net, lambda x: xp.asnumpy(output_of(net, rule, xp.asarray(np.reshape(x, (len(x), -1)), dtype=net.dtype)))
 
 
 @images.experiment(
@@ -85,7 +85,7 @@ def cnn(
     rates, epochs = of_grid(run, GRIDS[search.grid], rates=search.rates, epochs=epochs)
     require.counts(epochs=epochs, batches=batches, batch_size=batch_size, hidden=hidden)
     rules = search.rules
-    require_rules(rules, inference, known=RULES)
+    require_rules(rules, inference, INFERENCE, known=RULES)
     if not channels or min(channels) < 1:
         raise PlasticError(f"channels is {channels}; it must hold numbers of at least 1")
     samples = classifier.load(search.dataset, flat=False, validation=judging.validation)

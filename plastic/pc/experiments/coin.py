@@ -6,11 +6,9 @@ import numpy as np
 
 from plastic import require, training, xp
 from plastic.errors import PlasticError
-from plastic.parameters import Affine
-from plastic.pc.experiments import coin_session, figures, fits, pairs
+from plastic.pc.experiments import coin_session, figures, fits, pairs, replicas
 from plastic.pc.experiments.coin_session import GROUPS
 from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
-from plastic.pc.networks import Network, predict
 from plastic.runs import experiment
 
 GRIDS = {
@@ -32,9 +30,8 @@ OPTIONS = ("spread", "rate", "memory_rate")
 
 
 def restore(arrays, **_):
-    """Return (network, predict) of all replicas from the arrays of a checkpoint; see `plastic.load`."""
-    net = Network([Affine(xp.asarray(arrays[f"layers/{k}/W"])) for k in range(2)], "linear")
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(np.asarray(x))))
+    """Return (network, predict) of all replicas; see `replicas.restore`."""
+    return replicas.restore(arrays, phi="linear")
 
 
 @experiment("pc", draw={"coin": figures.coin}, readable="{grid}-{seeds}", seed=0, dtype="float64", restore=restore)

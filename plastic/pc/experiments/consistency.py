@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from plastic import parameters, require, xp
+from plastic.errors import PlasticError
 from plastic.functions import sigmoid
 from plastic.initializers import xavier_normal
 from plastic.pc.experiments import figures, images, pairs
@@ -20,6 +21,7 @@ RATES_ON_IMAGES = {
     "paper": (0.009, 0.008, 0.007, 0.006, 0.005, 0.004, 0.003, 0.002, 0.001),
     "quick": (0.008, 0.004, 0.001),
 }
+SAMPLES = 4
 PER_CLASS, BATCH_SIZE = 100, 100
 """Images of a class, and of a batch."""
 INFERENCE = Inference(T=100, gamma=0.5, discount=0.9)
@@ -32,7 +34,7 @@ def consistency(
     grid: Grid = "paper",
     rates: Rates = None,
     dataset: str = "random",
-    samples: int = 4,
+    samples: int = SAMPLES,
     iterations: int = 16,
     inference: Inference = INFERENCE,
 ):
@@ -56,12 +58,14 @@ def consistency(
         iterations: passes over the pairs or images.
     """
     rules = inference.rules()
-    of_images = dataset != "random"
+    of_images = dataset.lower() != "random"
+    if of_images and samples != SAMPLES:
+        raise PlasticError(f"samples is {samples}, for random pairs, but dataset is {dataset}: leave one of them out")
     values = GRIDS[grid] | ({"rates": RATES_ON_IMAGES[grid]} if of_images else {})
     (rates,) = of_grid(run, values, rates=rates)
     require.counts(samples=samples, iterations=iterations)
     inference.require_reach(LAYERS)
-    known = images.load(dataset, PER_CLASS) if of_images else None
+    known = _loaded(dataset) if of_images else None
     run.expect(len(run.seeds) * 32 * 2 * samples, samples=samples)
     run.begin()
     size, measured = (BATCH_SIZE, 1) if of_images else (1, iterations)
@@ -85,6 +89,12 @@ def consistency(
 
 
 _measure = np.errstate(all="ignore")(walked)  # a rate at which learning diverges is told by its numbers
+
+
+def _loaded(dataset):
+    known = images.load(dataset)
+    known.require("train", PER_CLASS, f"{PER_CLASS} images of each class are needed")
+    return known
 
 
 def _of_pairs(seeds, samples):

@@ -67,12 +67,12 @@ def depth(
     """
     depths, rates = of_grid(run, GRIDS[search.grid], depths=depths, rates=search.rates)
     require.counts(epochs=epochs, per_class=per_class)
-    require_rules(search.rules, inference, activation)
+    require_rules(search.rules, inference, phi=activation)
     if judging.validation and task == "regression":
         raise PlasticError("validation is for classification, but task is regression; leave it out")
     samples = images.load(search.dataset, per_class, validation=judging.validation)
     run.expect(len(run.seeds) * len(rates) * max(depths) * WIDTH**2, depths=depths)
-    images.warn_of_few_steps(inference, max(depths))
+    images.warn_of_few_steps(search.rules, inference, max(depths))
     draw = functools.partial(pairs.INITS[init], gain=pairs.GAINS[activation])
     outputs = images.CLASSES if task == "classification" else samples.train[0].shape[1]
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "counts": (per_class, None), "task": task}

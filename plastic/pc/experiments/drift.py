@@ -16,7 +16,8 @@ GRIDS = {
     "paper": {"rates": (0.1, 0.05, 0.01, 0.005, 0.001), "iterations": 3000, "seeds": 3},
     "quick": {"rates": (0.01,), "iterations": 640, "seeds": 3},
 }
-BATCH_SIZE_BEFORE = 60
+EPOCHS_BEFORE, RATE_BEFORE, BATCH_SIZE_BEFORE = 64, 0.01, 60
+"""Of the training before."""
 
 
 @images.experiment(draw={"drift": figures.drift}, length="iterations", seed=None)
@@ -31,18 +32,20 @@ def drift(
     interval: int = 64,
     signed_targets: bool = True,
     start: str | None = None,
-    pretraining_epochs: int = 64,
-    pretraining_rate: float = 0.01,
+    pretraining_epochs: int = EPOCHS_BEFORE,
+    pretraining_rate: float = RATE_BEFORE,
     inference: Inference,
 ):
     """Follow classes that change their meaning (Song et al. 2024, Fig. 4f, g): 784-32-32-10, sigmoid.
 
     The network has learned the whole data set by backpropagation; then, every 64 iterations, the outputs of classes 5
-    to 9 are permuted and the training samples drawn anew. Where it begins matters: the published runs all begin with
-    one network, whose hidden units have saturated. The run folder, results/pc/drift-..., gets config.json,
-    metrics.csv (epoch 0 is before the first iteration, on the outputs as they are permuted first), a checkpoint for
-    each rule, and a figure: the test error over the iterations. Single runs scatter widely: take ten seeds to compare
-    rules. The grid is five rates and 3,000 iterations, or the rate 0.01 and 640, with the seeds 1, 2, 3.
+    to 9 are permuted and the training samples drawn anew. (In the published code that iteration still trains on the
+    samples of before, and is tested on the new ones; here it is the first to train on them.) Where it begins matters:
+    the published runs all begin with one network, whose hidden units have saturated. The run folder,
+    results/pc/drift-..., gets config.json, metrics.csv (epoch 0 is before the first iteration, on the outputs as they
+    are permuted first), a checkpoint for each rule, and a figure: the test error over the iterations. Single runs
+    scatter widely: take ten seeds to compare rules. The grid is five rates and 3,000 iterations, or the rate 0.01 and
+    640, with the seeds 1, 2, 3.
 
     Args:
         iterations: passes over the training samples, instead of the grid's.
@@ -72,6 +75,11 @@ def drift(
     if start is None:
         start = "published" if samples.name == "FMNIST" else "own"
         run.fill(start=start)
+    if start != "own" and (pretraining_epochs, pretraining_rate) != (EPOCHS_BEFORE, RATE_BEFORE):
+        raise PlasticError(
+            f"pretraining_epochs is {pretraining_epochs} and pretraining_rate {pretraining_rate:g}, but start is "
+            f"{start}, which is trained already: leave them out, or take --start=own"
+        )
     epochs = 0 if run.dry_run else pretraining_epochs
     known = before(start, samples, run.seeds, pretraining_rate, epochs, signed_targets)
     measured = {"epochs": iterations, "rates": rates, "when_diverged": images.DIVERGED}

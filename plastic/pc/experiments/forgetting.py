@@ -91,7 +91,7 @@ def forgetting(
     rates, iterations = of_grid(run, GRIDS[search.grid], rates=search.rates, iterations=iterations)
     require.counts(iterations=iterations, per_class=per_class, batch_size=batch_size, interval=interval, width=width)
     loss = of_the_task if blocked_errors else None
-    require_rules(search.rules, inference, loss=loss)
+    require_rules(search.rules, inference, INFERENCE, loss=loss)
     if blocked_errors and not separate_outputs:
         raise PlasticError("blocked_errors is for outputs of each task's own; give --separate_outputs too")
     how = {"shared": shared_outputs, "separate": separate_outputs}

@@ -199,10 +199,13 @@ def sets(samples, seeds, per_class=None, test_per_class=None):
     return known, rows(x, chosen, labels[chosen])
 
 
-def warn_of_few_steps(inference, layers):
-    """Say on stderr that the steps of inference do not reach the first of so many layers of weights."""
+def warn_of_few_steps(rules, inference, layers):
+    """Say on stderr that the steps of inference do not reach the first of so many layers of weights.
+
+    Where `pc` itself does (see `plastic.pc.reach`), or no rule needs steps to get there, nothing is said.
+    """
     T = inference.T
-    if T < layers and inference.solver not in ("layerwise", "errors"):  # once through these reaches all
+    if T < layers and ("ipc" in rules or inference.solver == "anderson"):
         terminal.warn(
             f"warning: T is {T}, but the deepest network has {layers} layers of weights: an error needs that many "
             f"steps to get down, and {layers - T} layers learn nothing"

@@ -1,11 +1,12 @@
 """What the experiments on images compare: rules by name, and the updates that each makes from a batch."""
 
+import dataclasses
 import functools
 
 from plastic import xp
 from plastic.errors import PlasticError
 from plastic.pc import RULES
-from plastic.pc.experiments.options import require_some_of
+from plastic.pc.experiments.options import Inference, require_some_of
 from plastic.pc.inference import infer, step
 from plastic.pc.networks import predict
 from plastic.pc.rules import repeated_bp
@@ -24,26 +25,34 @@ NAMES = {
 """What the rules are called."""
 MANY = {"ipc": step, "repeated_bp": repeated_bp}
 """Those by which weights move at every one of T steps, rather than once for each batch."""
-CONSTANTS = {"pc": ("T", "gamma", "discount", "tolerance", "solver"), "fixed_prediction": ("T", "gamma", "tolerance")}
-"""The constants of inference that rules take which move weights once."""
+CONSTANTS = {
+    "pc": ("T", "gamma", "discount", "tolerance", "solver"),
+    "ipc": ("T", "gamma", "discount"),
+    "fixed_prediction": ("T", "gamma", "tolerance"),
+    "repeated_bp": ("T",),
+    "bp_published": ("T",),
+}
+"""The constants of inference that rules take."""
+_USUAL = Inference()
 ON_IMAGES = ("pc", "ipc", "fixed_prediction", "zil", "bp", "repeated_bp", "tp")
 
 
-def require_rules(rules, inference, phi="sigmoid", known=ON_IMAGES, loss=None):
-    """Require different rules among those that are known, which fit the activation, the way of inference, the loss."""
+def require_rules(rules, inference, usual=_USUAL, phi="sigmoid", known=ON_IMAGES, loss=None):
+    """Require different rules among those that are known, which fit the activation, the way of inference, the loss.
+
+    usual: inference as it is where nothing is said about it; what differs must be of one of the rules.
+    """
     require_some_of("rules", rules, known)
     if "tp" in rules and phi != "linear":
         raise PlasticError(f"rules are {', '.join(rules)}, but tp is for linear networks, and activation is {phi}")
-    if inference.solver != "steps" and "pc" not in rules:
-        raise PlasticError(f"solver is {inference.solver}, which only pc has, but rules are {', '.join(rules)}")
+    for name, value in dataclasses.asdict(inference).items():
+        takers = [rule for rule in known if name in CONSTANTS.get(rule, ())]
+        if value != getattr(usual, name) and not set(takers) & set(rules):
+            whose = f"for {', '.join(takers)}" if takers else "of no rule of this experiment"
+            raise PlasticError(f"{name} is {value}, which is {whose}, but rules are {', '.join(rules)}")
     if inference.solver == "layerwise" and loss is not None:
         raise PlasticError(
             "solver is layerwise, which is for half the squared error of all outputs, but another is asked"
-        )
-    if inference.tolerance > 0 and not {"pc", "fixed_prediction"} & set(rules):
-        raise PlasticError(
-            f"tolerance is {inference.tolerance:g}, for inference to end at rest before weights move, but rules are "
-            f"{', '.join(rules)}"
         )
 
 

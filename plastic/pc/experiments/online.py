@@ -49,11 +49,11 @@ def online(
             f"batch_sizes are {batch_sizes}; the paper has rates for 1, 8, 16, 32, 64, others need --rates"
         )
     require.counts(epochs=epochs, batches=batches)
-    require_rules(search.rules, inference)
+    require_rules(search.rules, inference, INFERENCE)
     samples = images.load(search.dataset, validation=judging.validation)
     if max(batch_sizes) > (count := len(samples.train[0])):
         raise PlasticError(f"batch_sizes are {batch_sizes}, but {samples.name} has {count} training samples")
-    images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
+    images.warn_of_few_steps(search.rules, inference, len(images.HIDDEN) + 1)
     for part in run.parts([{"rule": rule, "batch_size": size} for size in batch_sizes for rule in search.rules]):
         size = part.columns["batch_size"]
         rates = search.rates or RATES[size]

@@ -51,9 +51,9 @@ def smalldata(
     require.counts(epochs=epochs, width=width)
     require.number("loss_coefficient", loss_coefficient, above=0)
     loss = squared(loss_coefficient)
-    require_rules(search.rules, inference, loss=loss)
+    require_rules(search.rules, inference, INFERENCE, loss=loss)
     samples = images.load(search.dataset, max(per_class), validation=judging.validation)
-    images.warn_of_few_steps(inference, len(images.HIDDEN) + 1)
+    images.warn_of_few_steps(search.rules, inference, len(images.HIDDEN) + 1)
     given = {"rates": rates, "epochs": epochs, "batch_size": BATCH_SIZE, "loss": loss}
     for part in run.parts([{"rule": rule, "per_class": count} for count in per_class for rule in search.rules]):
         count, net = part.columns["per_class"], images.small(samples, run.seeds, rates, width)

@@ -47,7 +47,7 @@ def fear(runs):
     axes[0].set(xlabel="group", ylabel="fear of the noise (% of the time)", title="Data and best fits")
     axes[1].set(xlabel="update (extinction begins at the dotted line)", ylabel="output for the noise alone")
     axes[1].set_title("The best fits during learning")
-    axes[1].get_legend().set_loc("lower right")
+    plotting.legend(axes[1], "lower right")
     return fig
 
 
@@ -84,7 +84,7 @@ def reasons(runs):
     for axis, title in zip(axes, ("Task to hidden unit, $W_1$", "Hidden unit to the punished option"), strict=False):
         axis.set(xlabel="update", ylabel="weight", title=title)
         axis.axhline(0, color="0.6", linewidth=1)
-        plotting.legend(axis)
+    plotting.legend(axes[1], "beside")
     traces = plotting.arrays_of(runs[0])["inference"][..., 0]
     plotting.curves(
         axes[2],

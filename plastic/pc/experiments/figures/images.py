@@ -11,6 +11,7 @@ from plastic.pc.experiments.learning import NAMES
 
 LONG_NAMES = NAMES | {"pc": "predictive coding", "bp": "backpropagation"}
 _SUMMARIES = {"mean": "mean {} over the epochs", "min": "least {}"}
+_FEW = 5  # curves among which a legend finds room
 _MEASURES = {
     "test_error": "test error",
     "validation_error": "validation error",
@@ -33,7 +34,7 @@ def depth_curves(runs):
         for index, (rate, each) in enumerate(zip(rates, values, strict=True)):
             _curve(axis, interval(each), f"$\\eta$ = {rate:g}", plotting.look(index))
         axis.set(xlabel="epoch", title=f"{name}, {deepest:g} layers")
-        plotting.legend(axis)
+        plotting.legend(axis, _place(len(rates)))
     np.atleast_1d(axes)[0].set_ylabel(_MEASURES[measure])
     return fig
 
@@ -187,7 +188,7 @@ def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
             where = f"{name}, {column.replace('_', ' ')} {value:g}"
             _curve(axes[-1], interval(curve), where, plotting.look(index) | {"linestyle": ("-", "--")[line]})
     axes[-1].set(xlabel="epoch", ylabel=_MEASURES[measure], title="Learning at these rates")
-    plotting.legend(axes[-1])
+    plotting.legend(axes[-1], _place(len(axes[-1].lines)))
     return fig
 
 
@@ -235,6 +236,11 @@ def _rules_of(runs, short=False):
         for rule in _rules(run):
             name = NAMES[rule] if short else LONG_NAMES[rule]
             yield metrics, rule, name if len(runs) == 1 else f"{label}, {name}"
+
+
+def _place(count):
+    """Return where the legend of so many curves has room."""
+    return "best" if count <= _FEW else "beside"
 
 
 def _curve(axis, some, label, look):

@@ -37,8 +37,7 @@ def interference(runs):
     first = f"$\\eta$ = {', '.join(dict.fromkeys(firsts))}, {_FIRST} iterations; arrows: first step"
     _titles((left, right), first, f"all rates, {path.shape[1] - 1} iterations")
     for axis in (left, right):
-        plotting.legend(axis)
-        axis.get_legend().set_loc("lower right")
+        plotting.legend(axis, "lower right")
     return fig
 
 
@@ -68,8 +67,7 @@ def interference_first(runs):
     rates = arrays["first_rates"]
     _titles((left, right), "path on the loss", f"first steps, $\\eta$ = {min(rates):g} to {max(rates):g}")
     for axis in (left, right):
-        plotting.legend(axis)
-        axis.get_legend().set_loc("lower right")
+        plotting.legend(axis, "lower right")
     return fig
 
 
@@ -101,7 +99,8 @@ def alignment_over(runs):
     for (above, below), activation in zip(axes.T, activations, strict=True):
         count = 0
         for arrays, name, _ in found:
-            for key in sorted(key for key in arrays if f"/{activation}/" in key):
+            keys = [key for key in arrays if f"/{activation}/" in key]
+            for key in sorted(keys, key=lambda key: (key[key.rindex("/") :], _LOOK[key.partition("/")[0]])):
                 rule, _, init = key.split("/")
                 for axis, each in zip((above, below), arrays[key], strict=True):
                     _mean(axis, arrays["values"], each, f"{name}{RULES[rule]}, {init}", count)
@@ -213,7 +212,8 @@ def teacher_curves(runs):
             _mean(axis, np.arange(1, loss.shape[-1] + 1), loss[:, k], f"$\\eta$ = {arrays['rates'][k]:g}", index)
         axis.set_xlabel("iteration")
         _titles([axis], f"{name}{RULES[rule]}, {len(loss)} seeds")
-        _legend(axis)
+    for axis in axes[1::2]:  # both rules of a run have the same rates
+        _legend(axis, "beside")
     axes[0].set_ylabel("training loss per batch")
     return fig
 
@@ -294,8 +294,8 @@ def _arrow(axis, start, after, colour):
     axis.annotate("", start + 0.22 * step / np.hypot(*step), start, arrowprops=look)
 
 
-def _legend(axis):
-    plotting.legend(axis)
+def _legend(axis, place="best"):
+    plotting.legend(axis, place)
     axis.get_legend().set_title("mean, 68 % interval", prop={"size": "x-small"})
 
 
