@@ -35,7 +35,7 @@ limited() {
     { wait "$running"; } 2>/dev/null || status=$?
     kill -KILL -- "-$running" 2>/dev/null || true
     running=""
-    case $status in 124 | 137) echo "gpu.sh: $2 took more than $1 s and was stopped" >&2 ;; esac
+    case $status in 124 | 137) echo "gpu.sh: $2: stopped after $1 s" >&2 ;; esac
     return "$status"
 }
 
@@ -83,7 +83,8 @@ except Exception as error:
 ' || exit 1
     if [ "$PLASTIC_DEVICE" != gpu ]; then # tests and PyTorch then see this one only
         IFS=, read -r -a visible <<<"${CUDA_VISIBLE_DEVICES-}"
-        export CUDA_VISIBLE_DEVICES=${visible[PLASTIC_DEVICE]:-$PLASTIC_DEVICE} PLASTIC_DEVICE=gpu
+        number=$((10#$PLASTIC_DEVICE))
+        export CUDA_VISIBLE_DEVICES=${visible[number]:-$number} PLASTIC_DEVICE=gpu
     fi
     if "$python" -c "import xdist" 2>/dev/null; then workers=(-n 4); fi
     limited 260 "the tests" "$python" -m pytest -q -m gpu ${workers[@]+"${workers[@]}"} \
