@@ -73,7 +73,7 @@ PY
     export PYTHONPATH="$PYTHONPATH:$scratch"
 fi
 if [ "$PLASTIC_DEVICE" != cpu ]; then
-    limited 40 "the first call of the GPU" "$python" -c '
+    limited 50 "the first call of the GPU" "$python" -c '
 import os, sys
 try:
     from plastic import xp
@@ -87,8 +87,8 @@ except Exception as error:
         export CUDA_VISIBLE_DEVICES=${visible[number]:-$number} PLASTIC_DEVICE=gpu
     fi
     if "$python" -c "import xdist" 2>/dev/null; then workers=(-n 4); fi
-    limited 260 "the tests" "$python" -m pytest -q -m gpu ${workers[@]+"${workers[@]}"} \
+    limited 250 "the tests" "$python" -m pytest -q -m gpu ${workers[@]+"${workers[@]}"} \
         -p no:cacheprovider --continue-on-collection-errors "$here" || failed=1
 fi
-limited 140 "the table" "$python" "$here/benchmarks/gpu_table.py" ${small[@]+"${small[@]}"} || failed=1
+limited 130 "the table" "$python" "$here/benchmarks/gpu_table.py" ${small[@]+"${small[@]}"} || failed=1
 exit "$failed"
