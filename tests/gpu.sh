@@ -26,15 +26,16 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
-# limited SECONDS WHAT COMMAND..: runs the command so long at most, ends all that it has started, and returns its status
+# limited SECONDS WHAT COMMAND..: runs the command so long at most, ends all that it has started, and returns its status;
+# the interrupt goes to the command alone, which can then say how far it came
 limited() {
     local status=0
-    timeout --signal=INT --kill-after=10 "$1" "${@:3}" &
+    timeout --foreground --signal=INT --kill-after=10 "$1" "${@:3}" &
     running=$!
-    wait "$running" || status=$?
+    { wait "$running"; } 2>/dev/null || status=$?
     kill -KILL -- "-$running" 2>/dev/null || true
     running=""
-    case $status in 124 | 137) echo "gpu.sh: $2 took more than $1 s and was stopped" >&2 ;; esac
+    case $status in 124 | 137) echo "gpu.sh: $2: stopped after $1 s" >&2 ;; esac
     return "$status"
 }
 
@@ -72,7 +73,7 @@ PY
     export PYTHONPATH="$PYTHONPATH:$scratch"
 fi
 if [ "$PLASTIC_DEVICE" != cpu ]; then
-    limited 40 "the first call of the GPU" "$python" -c '
+    limited 50 "the first call of the GPU" "$python" -c '
 import os, sys
 try:
     from plastic import xp
@@ -82,11 +83,12 @@ except Exception as error:
 ' || exit 1
     if [ "$PLASTIC_DEVICE" != gpu ]; then # tests and PyTorch then see this one only
         IFS=, read -r -a visible <<<"${CUDA_VISIBLE_DEVICES-}"
-        export CUDA_VISIBLE_DEVICES=${visible[PLASTIC_DEVICE]:-$PLASTIC_DEVICE} PLASTIC_DEVICE=gpu
+        number=$((10#$PLASTIC_DEVICE))
+        export CUDA_VISIBLE_DEVICES=${visible[number]:-$number} PLASTIC_DEVICE=gpu
     fi
     if "$python" -c "import xdist" 2>/dev/null; then workers=(-n 4); fi
-    limited 260 "the tests" "$python" -m pytest -q -m gpu ${workers[@]+"${workers[@]}"} \
+    limited 250 "the tests" "$python" -m pytest -q -m gpu ${workers[@]+"${workers[@]}"} \
         -p no:cacheprovider --continue-on-collection-errors "$here" || failed=1
 fi
-limited 140 "the table" "$python" "$here/benchmarks/gpu_table.py" ${small[@]+"${small[@]}"} || failed=1
+limited 130 "the table" "$python" "$here/benchmarks/gpu_table.py" ${small[@]+"${small[@]}"} || failed=1
 exit "$failed"

@@ -10,7 +10,8 @@ Each of these raises TypeError:
 - iteration, and use as an index of a host sequence;
 - a floating NumPy scalar (`np.exp(-dt / tau)` turns float32 into float64 unseen), float32 with float64, integers that
   NumPy would promote away from the array's own type, and a float64 result of float32 inputs where no `dtype` asked;
-- what CuPy does not have: functions, `where=` and `initial=`, `out=` of `einsum`, `@=`.
+- what CuPy does not have: functions, `where=` and `initial=` and keywords of some functions, `out=` of `einsum`, `@=`,
+  most methods of ufuncs, sums and the like of host lists and numbers, `linalg.solve` of operands that broadcast.
 
 Two things pass here that a GPU also allows but a reader may not expect: `len`, and `repr` (pytest needs it).
 """
@@ -34,6 +35,25 @@ _NOT_IN_CUPY_LINALG = frozenset(
     "diagonal matrix_norm multi_dot outer svdvals tensordot trace vecdot vector_norm".split()
 )
 _REFUSED_KEYWORDS = ("where", "initial")
+_REFUSED_KEYWORDS_OF = {
+    "argsort": ("order", "stable"), "clip": ("min", "max"), "count_nonzero": ("keepdims",), "lexsort": ("axis",),
+    "quantile": ("weights",), "sort": ("order", "stable"), "std": ("correction", "mean"), "take": ("mode",),
+    "var": ("correction", "mean"),
+    # which would compare what has been cast
+    **dict.fromkeys("equal greater greater_equal less less_equal not_equal".split(), ("dtype",)),
+}  # fmt: skip
+_UFUNCS_WITH = {
+    "accumulate": ("add", "multiply"),
+    "at": ("add", "bitwise_and", "bitwise_or", "bitwise_xor", "maximum", "minimum"),
+    "reduce": ("add", "multiply"),
+    "reduceat": ("add",),
+}
+_DEVICE_ARRAY_FIRST = frozenset(
+    "all amax amin angle any argmax argmin argsort argwhere clip copy corrcoef count_nonzero cov cumprod cumsum "
+    "diagflat ediff1d empty_like flatnonzero flip flipud histogram lexsort max mean median min nan_to_num nanargmax "
+    "nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar nonzero ones_like "
+    "prod ptp ravel sort squeeze std sum transpose trapezoid trim_zeros unique var where zeros_like".split()
+)
 _SHAPE_DEPENDS_ON_VALUES = frozenset("argwhere compress extract flatnonzero nonzero trim_zeros unique".split())
 _HOST_BOOLEANS = frozenset("allclose array_equal array_equiv".split())  # a 0-d array in CuPy, a bool in NumPy
 
@@ -229,6 +249,13 @@ def _apply(function, name, args, kwargs):
     for keyword in _REFUSED_KEYWORDS:
         if keyword in kwargs:
             raise TypeError(f"CuPy has no {keyword}= in {name}")
+    if function is getattr(np, name, None):
+        for keyword in set(kwargs) & set(_REFUSED_KEYWORDS_OF.get(name, ())):
+            raise TypeError(f"CuPy has no {keyword}= in {name}")
+        if name in _DEVICE_ARRAY_FIRST and args and not isinstance(args[0], StrictArray):
+            raise TypeError(f"{name} takes a device array, not a {type(args[0]).__name__}")
+    if function is np.linalg.solve and args[1].ndim > 1 and args[0].shape[:-1] != args[1].shape[:-1]:
+        raise TypeError(f"CuPy solves no systems of {args[0].shape} with sides of {args[1].shape}")
     if name in _SHAPE_DEPENDS_ON_VALUES or (name == "where" and len(args) + len(kwargs) == 1):
         _synchronise(name)
     asked = name == "astype" or kwargs.get("dtype") is not None or any(isinstance(a, (type, np.dtype)) for a in args)
@@ -266,6 +293,8 @@ class _Function:
         return _apply(self._function, self._function.__name__, args, kwargs)
 
     def __getattr__(self, name):
+        if self._function.__name__ not in _UFUNCS_WITH.get(name, (self._function.__name__,)):
+            raise AttributeError(f"CuPy has no {self._function.__name__}.{name}")
         return _Function(getattr(self._function, name))
 
 

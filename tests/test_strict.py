@@ -287,9 +287,21 @@ def test_what_cupy_lacks_is_refused():
         lambda: xp.add(x, x, where=x > 0),
         lambda: xp.einsum("ij,jk->ik", x, x, out=xp.empty_like(x)),
         lambda: operator.imatmul(x, x),
+        lambda: xp.clip(x, min=0, max=1),
+        lambda: xp.sort(x, stable=True),
+        lambda: xp.equal(x, x, dtype=bool),
+        lambda: xp.sum([1.0, 2.0]),
+        lambda: xp.max([x[0, 0], x[0, 1]]),
+        lambda: xp.clip(0.5, 0, 1),
+        lambda: xp.where(True, x, x),
+        lambda: xp.linalg.solve(xp.stack([x, x]), x[None]),
+        lambda: xp.linalg.solve(x, xp.stack([x, x])),
     ]:
         with pytest.raises(TypeError):
             call()
+    for ufunc, method in [(xp.maximum, "reduce"), (xp.logaddexp, "reduce"), (xp.subtract, "at")]:
+        with pytest.raises(AttributeError):
+            getattr(ufunc, method)
     for name in ["random", "errstate", "block", "vecdot", "unstack", "insert", "load", "save"]:
         with pytest.raises(AttributeError):
             getattr(xp, name)

@@ -114,12 +114,13 @@ def _forwards(e, skips):
 def _backwards(e, skips, ends, lengths):
     """Return log beta^t - b_t (..., T, batch, S), without the emission of its frame; -inf beyond the sequence."""
     beta, skips = xp.empty_like(e), _shifted(skips, -2)
+    last = xp.asarray(np.arange(1, e.shape[-3] + 1)[:, None] == lengths)[..., None]  # (T, batch, 1)
     now = xp.full_like(e[..., 0, :, :], -xp.inf)
     for t in reversed(range(e.shape[-3])):
         if t + 1 < e.shape[-3]:
             goes = now + e[..., t + 1, :, :]
             now = xp.logaddexp(xp.logaddexp(goes, _shifted(goes, -1)), _shifted(goes, -2) + skips)
-        now = xp.where(xp.asarray(lengths == t + 1)[:, None], ends, now)
+        now = xp.where(last[t], ends, now)
         now = beta[..., t, :, :] = now - xp.maximum(now.max(axis=-1, keepdims=True), _LEAST)
     return beta
 

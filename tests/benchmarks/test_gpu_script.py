@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import zipfile
 
 import pytest
@@ -86,48 +87,60 @@ def test_wheels_are_unpacked_for_the_time_of_the_run(tmp_path):
     assert not list(scratch.rglob("sitecustomize.py"))
 
 
-def python_with(folder, name, lines):
-    """Return an interpreter in which a module is imported at the start."""
-    (folder / "sitecustomize.py").write_text(lines)
-    path = folder / name
-    path.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}:$PYTHONPATH" exec {sys.executable} "$@"\n')
-    path.chmod(0o755)
-    return str(path)
-
-
 A_GPU = """
 import plastic.xp
 plastic.xp._cupy_backend = lambda device: plastic.xp._numpy_backend()
 """
 
 
+def run_with_a_gpu(folder, pytest_lines, seconds=250, **variables):
+    """Return the finished script, so many seconds for the tests, with NumPy for CuPy, and these lines for pytest."""
+    (folder / "sitecustomize.py").write_text(A_GPU)
+    (folder / "pytest.py").write_text(f"if __name__ == '__main__':\n{textwrap.indent(pytest_lines, '    ')}")
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}:$PYTHONPATH" exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    script = SCRIPT.read_text()
+    for old, new in [
+        ('here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)', f"here={SCRIPT.parent}"),
+        ("limited 250", f"limited {seconds}"),
+        ("--kill-after=10", "--kill-after=1"),
+    ]:
+        assert old in script
+        script = script.replace(old, new)
+    (folder / "gpu.sh").write_text(script)
+    wanted = os.environ | {"PYTHON": str(python), "PLASTIC_DEVICE": "gpu"} | variables
+    command = ["bash", folder / "gpu.sh", "--small"]
+    return subprocess.run(command, env=wanted, capture_output=True, text=True, check=False, timeout=300)
+
+
 def test_tests_that_hang_leave_time_for_the_table(tmp_path):
-    """With NumPy in the place of CuPy; `pytest` starts a process that hangs with it, and both are ended."""
-    hanging = tmp_path / "pytest.py"
-    hanging.write_text(
+    """Here they start a process that hangs with them; both are ended."""
+    done = run_with_a_gpu(
+        tmp_path,
         "import signal, subprocess, sys, time\n"
-        "if __name__ == '__main__':\n"
-        "    signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
-        "    child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])\n"
-        f"    open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
-        "    time.sleep(60)\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "child = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
+        "time.sleep(60)\n",
+        seconds=20,
     )
-    script = SCRIPT.read_text().replace("limited 260", "limited 3").replace("--kill-after=10", "--kill-after=1")
-    here = 'here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)'
-    assert here in script
-    (tmp_path / "gpu.sh").write_text(script.replace(here, f"here={SCRIPT.parent}"))
-    variables = os.environ | {"PYTHON": python_with(tmp_path, "python", A_GPU), "PYTHONPATH": str(tmp_path)}
-    variables.pop("PLASTIC_DEVICE", None)
-    done = subprocess.run(
-        ["bash", tmp_path / "gpu.sh", "--small"],
-        env=variables,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 1 and "the tests took more than 3 s" in done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) - lines.index("|---|---|---|---|") > len(FAMILIES)
+    assert done.returncode == 1 and "the tests: stopped after 20 s" in done.stderr
+    done.returncode = 0
+    assert rows(done) == FAMILIES
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "child").read_text()), 0)
+
+
+@pytest.mark.parametrize(("number", "visible", "seen"), [("1", "GPU-a,GPU-b", "GPU-b"), ("02", "", "2")])
+def test_the_tests_see_the_gpu_of_that_number_only(tmp_path, number, visible, seen):
+    lines = f"import os\nopen({str(tmp_path / 'seen')!r}, 'w').write(os.environ['CUDA_VISIBLE_DEVICES'])\n"
+    done = run_with_a_gpu(tmp_path, lines, PLASTIC_DEVICE=number, CUDA_VISIBLE_DEVICES=visible)
+    assert rows(done) == FAMILIES and (tmp_path / "seen").read_text() == seen
+
+
+def test_without_pytest_there_is_a_table_and_an_exit_code(tmp_path):
+    done = run_with_a_gpu(tmp_path, "raise SystemExit('No module named pytest')\n")
+    assert done.returncode == 1 and done.stderr == "No module named pytest\n"
+    done.returncode = 0
+    assert rows(done) == FAMILIES
