@@ -144,6 +144,13 @@ def test_all_of_it_by_keyboard_on_a_phone(view):
     assert text("#title") == "2 runs side by side"
 
 
+def test_words_of_the_status_are_whole(address):
+    with browsers.opened(address) as page:
+        page.evaluate("document.querySelector('#table').style.width = '1px'")  # as narrow as it gets
+        for status in page.locator("td.status span:first-child:visible").all():
+            assert status.evaluate("each => each.getClientRects().length") == 1  # of one line
+
+
 def test_figures_are_made_when_they_are_opened(view):
     for name in view.locator(".open:visible").all_inner_texts():
         view.locator(".open:visible", has_text=name).first.click()
