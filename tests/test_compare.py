@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import threadpoolctl
 from command_lines import clusters, on_backend, printed, refused
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -630,6 +631,19 @@ def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
         found = compare.compare(arrays, ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path)
         again = compare.compare(dict(arrays), ["bp"], sizes=(8,), rates=2, epochs=1, resume=found.run.folder)
     assert again.run.folder == found.run.folder
+
+
+def test_blas_computes_with_one_thread_as_in_commands(tmp_path):
+    threads = set()
+
+    def own(net, x, y):
+        threads.update(info["num_threads"] for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas")
+        return pc.bp(net, x, y)
+
+    with threadpoolctl.threadpool_limits(2):
+        compare.compare(arrays(), [own], sizes=(8,), rates=2, epochs=1, results=tmp_path)
+        assert any(info["num_threads"] > 1 for info in threadpoolctl.threadpool_info())
+    assert threads == {1}
 
 
 def test_the_search_measures_accuracies_alone(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from plastic.data.store import ARRAYS
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 from plastic.runs.record import plain
+from plastic.runs.surroundings import blas_threads
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -52,6 +53,8 @@ def compare(
     **budget: Any,
 ) -> Comparison:
     """Compare learning rules on the user's own data, among them rules of the user's own.
+
+    BLAS computes with one thread meanwhile, as by default in commands.
 
     Args:
         arrays: {"x_train", "y_train", "x_test", "y_test"}, or what `np.load` gives of an .npz file with them: x
@@ -105,15 +108,16 @@ def compare(
     known = in_time.RULES if sequences else feed_forward.RULES
     sizes = (of_user.train[0].shape[-1], *given.sizes, of_user.classes)
     found = chosen(rules, sizes, known)
-    x, labels = samples.centred(of_user).train
-    for rule in found.values():
-        require_updates(rule, sizes, x, functions.one_hot(labels, of_user.classes), given.batch_size)
     options: dict[str, Any] = {"dataset": name, "data": _digest(arrays), "rules": list(found)}
     options |= {key: plain(value) for key, value in dataclasses.asdict(given).items()}
     options |= {"seeds": list(seeds), "validation": validation, "sequences": sequences}
-    with _begun(results, name, options, resume) as run:
-        trained(run, found, of_user, given)
-        write(run)
+    x, labels = samples.centred(of_user).train
+    with blas_threads(1):
+        for rule in found.values():
+            require_updates(rule, sizes, x, functions.one_hot(labels, of_user.classes), given.batch_size)
+        with _begun(results, name, options, resume) as run:
+            trained(run, found, of_user, given)
+            write(run)
     return Comparison(Run(run.folder), summary.of(run), summary.markdown(run))
 
 
