@@ -1,7 +1,6 @@
 """The comparison as a call, on the user's own arrays and with the user's own rules."""
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -108,7 +107,11 @@ def compare(
     known = in_time.RULES if sequences else feed_forward.RULES
     sizes = (of_user.train[0].shape[-1], *given.sizes, of_user.classes)
     found = chosen(rules, sizes, known)
-    options: dict[str, Any] = {"dataset": name, "data": _digest(arrays), "rules": list(found)}
+    options: dict[str, Any] = {
+        "dataset": name,
+        "data": samples.digest(arrays[each] for each in ARRAYS),
+        "rules": list(found),
+    }
     options |= {key: plain(value) for key, value in dataclasses.asdict(given).items()}
     options |= {"seeds": list(seeds), "validation": validation, "sequences": sequences}
     x, labels = samples.centred(of_user).train
@@ -145,13 +148,6 @@ def _samples(arrays, name, validation, sequences):
         raise PlasticError("validation is 0; learning rates are chosen by validation data")
     whole = data.assembled(name, checked, xp.float_dtype.name, scale=True)
     return samples.taken(whole, samples.sequences if sequences else samples.flat, validation)
-
-
-def _digest(arrays):
-    found = hashlib.sha256()
-    for each in ARRAYS:
-        found.update(np.ascontiguousarray(arrays[each]).tobytes())
-    return found.hexdigest()[:16]
 
 
 def _begun(results, name, options, resume):
