@@ -8,6 +8,7 @@ import itertools
 import json
 import pathlib
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
     monkeypatch.setattr(measures, "ROUNDS", 2)
+    monkeypatch.setattr(measures, "LEAST", 0.0)
     monkeypatch.setattr(feed_forward, "STEPS", 8)
 
 
@@ -644,6 +646,17 @@ def test_blas_computes_with_one_thread_as_in_commands(tmp_path):
         compare.compare(arrays(), [own], sizes=(8,), rates=2, epochs=1, results=tmp_path)
         assert any(info["num_threads"] > 1 for info in threadpoolctl.threadpool_info())
     assert threads == {1}
+
+
+def test_steps_are_timed_by_a_clock_with_coarse_ticks(monkeypatch):
+    """Of 0.016 s, as some have: a step of 1 ms takes 1 ms, not 0 and not 16."""
+    step, taken = Learners.step, []
+    monkeypatch.setattr(Learners, "step", lambda *given: (taken.append(1), step(*given))[1])
+    monkeypatch.setattr(measures, "LEAST", 0.05)
+    monkeypatch.setattr(time, "process_time", lambda: 0.016 * (len(taken) // 16))
+    x, y = batch()
+    found = measures.times({"bp": compare.RULES["bp"]}, SIZES, (x, y), seed=1)
+    assert found["bp"] == pytest.approx(1, rel=0.25)
 
 
 def test_the_search_measures_accuracies_alone(tmp_path, monkeypatch):
