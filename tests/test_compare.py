@@ -19,7 +19,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from plastic import check, compare, eprop, files, gait, gle, parameters, pc, runs, system, xp
 from plastic.compare import feed_forward, figures, in_time, measures, rows, rules, summary
 from plastic.compare.__main__ import COMMANDS
-from plastic.compare.learners import Learners
+from plastic.compare.learners import Learners, require_updates
 from plastic.errors import Diverged, PlasticError
 from plastic.parameters import Affine
 
@@ -507,11 +507,16 @@ def test_a_rule_that_diverges_has_an_entry_and_stops_nobody(tmp_path):
         compare.compare(arrays(), [never], **small)
 
 
+def adding(net, x, y, _):
+    x += 1
+    return pc.bp(net, x, y)
+
+
 def transposed(grads):
     return {"layers": [Affine(layer.W.T, layer.b) for layer in grads["layers"]]}
 
 
-def halved(changed, grads):
+def moved(changed, grads):
     """What a rule does that works on what it is given."""
     changed += 1
     return grads
@@ -588,10 +593,10 @@ def of_bp(change):
         ({"rules": of_bp(lambda net, x, grads, output: ({"layers": grads["layers"][1:]}, output))}, "2/W.*one side"),
         ({"rules": of_bp(lambda net, x, grads, output: (transposed(grads), output))}, r"0/W has shape \(64, 6\)"),
         (
-            {"rules": of_bp(lambda net, x, grads, output: (halved(net.layers[0].b, grads), output))},
+            {"rules": of_bp(lambda net, x, grads, output: (moved(net.layers[0].b, grads), output))},
             "changed layers/0/b",
         ),
-        ({"rules": of_bp(lambda net, x, grads, output: (halved(x, grads), output))}, "changed x"),
+        ({"rules": of_bp(lambda net, x, grads, output: (moved(x, grads), output))}, "changed x"),
         ({"rules": ["bp"], "batch_size": 97}, "batch_size 97 is not possible with a training set of 96"),
         ({"rules": []}, "at least one"),
         ({"rules": [sign_symmetry, sign_symmetry]}, "different ones"),
@@ -626,6 +631,14 @@ def test_ones_own_rule_learns(tmp_path):
     assert own.name == "sign_symmetry" and own.accuracy["test"].mean > 0.9 < bp.accuracy["test"].mean
     assert own.end[3].mean == pytest.approx(1, abs=1e-5) and 0 < own.end[1].mean < 0.999
     assert found.run.config["status"] == "finished"
+
+
+def test_ones_own_rule_is_tried_on_every_backend(backend):
+    """The batch it is tried on and the weights are arrays of the backend, and are as they were, afterwards."""
+    one, (x, y) = compare.Rule("own", compare.FEED_FORWARD, lambda net, x, y, _: sign_symmetry(net, x, y)), batch()
+    require_updates(one, SIZES, x, y, batch_size=10)
+    with pytest.raises(PlasticError, match="rule own changed x"):
+        require_updates(dataclasses.replace(one, gradients=adding), SIZES, x, y, batch_size=10)
 
 
 def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
