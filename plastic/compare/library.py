@@ -73,7 +73,8 @@ def compare(
         A `Comparison`.
 
     Raises:
-        PlasticError: if an argument does not fit.
+        PlasticError: if an argument does not fit, or a rule, which is tried on one batch first, returns something else
+            than gradients like the weights, or changes what it is given.
 
     Example:
         >>> import tempfile
