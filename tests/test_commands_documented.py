@@ -391,7 +391,8 @@ def run_tiny(line, dataset):
     function, values = parsed(line)
     resumes = "resume" in values
     values = {name: value for name, value in values.items() if name not in ABOUT_THE_HOST}
-    values |= TINY[function](values) | ({"dataset": str(dataset)} if function in ON_DATA else {})
+    on_random = function is ep.plotcurves and values.get("toymodel", False)
+    values |= TINY[function](values) | ({"dataset": str(dataset)} if function in ON_DATA and not on_random else {})
     plain = ["--no_plot"] * ("plot" in inspect.signature(function).parameters and "plot" not in values)
     cli.run(function, [*plain, *(f"--{name}={shown(value)}" for name, value in values.items())])
     if resumes:

@@ -8,16 +8,18 @@ import itertools
 import json
 import pathlib
 import sys
+import time
 
 import numpy as np
 import pytest
+import threadpoolctl
 from command_lines import clusters, on_backend, printed, refused
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, compare, eprop, files, gait, gle, parameters, pc, runs, system, xp
 from plastic.compare import feed_forward, figures, in_time, measures, rows, rules, summary
 from plastic.compare.__main__ import COMMANDS
-from plastic.compare.learners import Learners
+from plastic.compare.learners import Learners, require_updates
 from plastic.errors import Diverged, PlasticError
 from plastic.parameters import Affine
 
@@ -35,6 +37,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PLASTIC_RESULTS", raising=False)
     monkeypatch.setattr(measures, "ROUNDS", 2)
+    monkeypatch.setattr(measures, "LEAST", 0.0)
     monkeypatch.setattr(feed_forward, "STEPS", 8)
 
 
@@ -504,11 +507,16 @@ def test_a_rule_that_diverges_has_an_entry_and_stops_nobody(tmp_path):
         compare.compare(arrays(), [never], **small)
 
 
+def adding(net, x, y, _):
+    x += 1
+    return pc.bp(net, x, y)
+
+
 def transposed(grads):
     return {"layers": [Affine(layer.W.T, layer.b) for layer in grads["layers"]]}
 
 
-def halved(changed, grads):
+def moved(changed, grads):
     """What a rule does that works on what it is given."""
     changed += 1
     return grads
@@ -585,10 +593,10 @@ def of_bp(change):
         ({"rules": of_bp(lambda net, x, grads, output: ({"layers": grads["layers"][1:]}, output))}, "2/W.*one side"),
         ({"rules": of_bp(lambda net, x, grads, output: (transposed(grads), output))}, r"0/W has shape \(64, 6\)"),
         (
-            {"rules": of_bp(lambda net, x, grads, output: (halved(net.layers[0].b, grads), output))},
+            {"rules": of_bp(lambda net, x, grads, output: (moved(net.layers[0].b, grads), output))},
             "changed layers/0/b",
         ),
-        ({"rules": of_bp(lambda net, x, grads, output: (halved(x, grads), output))}, "changed x"),
+        ({"rules": of_bp(lambda net, x, grads, output: (moved(x, grads), output))}, "changed x"),
         ({"rules": ["bp"], "batch_size": 97}, "batch_size 97 is not possible with a training set of 96"),
         ({"rules": []}, "at least one"),
         ({"rules": [sign_symmetry, sign_symmetry]}, "different ones"),
@@ -625,11 +633,43 @@ def test_ones_own_rule_learns(tmp_path):
     assert found.run.config["status"] == "finished"
 
 
+def test_ones_own_rule_is_tried_on_every_backend(backend):
+    """The batch it is tried on and the weights are arrays of the backend, and are as they were, afterwards."""
+    one, (x, y) = compare.Rule("own", compare.FEED_FORWARD, lambda net, x, y, _: sign_symmetry(net, x, y)), batch()
+    require_updates(one, SIZES, x, y, batch_size=10)
+    with pytest.raises(PlasticError, match="rule own changed x"):
+        require_updates(dataclasses.replace(one, gradients=adding), SIZES, x, y, batch_size=10)
+
+
 def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
     with np.load(toy) as arrays:
         found = compare.compare(arrays, ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path)
         again = compare.compare(dict(arrays), ["bp"], sizes=(8,), rates=2, epochs=1, resume=found.run.folder)
     assert again.run.folder == found.run.folder
+
+
+def test_blas_computes_with_one_thread_as_in_commands(tmp_path):
+    threads = set()
+
+    def own(net, x, y):
+        threads.update(info["num_threads"] for info in threadpoolctl.threadpool_info() if info["user_api"] == "blas")
+        return pc.bp(net, x, y)
+
+    with threadpoolctl.threadpool_limits(2):
+        compare.compare(arrays(), [own], sizes=(8,), rates=2, epochs=1, results=tmp_path)
+        assert any(info["num_threads"] > 1 for info in threadpoolctl.threadpool_info())
+    assert threads == {1}
+
+
+def test_steps_are_timed_by_a_clock_with_coarse_ticks(monkeypatch):
+    """Of 0.016 s, as some have: a step of 1 ms takes 1 ms, not 0 and not 16."""
+    step, taken = Learners.step, []
+    monkeypatch.setattr(Learners, "step", lambda *given: (taken.append(1), step(*given))[1])
+    monkeypatch.setattr(measures, "LEAST", 0.05)
+    monkeypatch.setattr(time, "process_time", lambda: 0.016 * (len(taken) // 16))
+    x, y = batch()
+    found = measures.times({"bp": compare.RULES["bp"]}, SIZES, (x, y), seed=1)
+    assert found["bp"] == pytest.approx(1, rel=0.25)
 
 
 def test_the_search_measures_accuracies_alone(tmp_path, monkeypatch):
@@ -697,6 +737,24 @@ def test_another_backend_computes_the_same(command, other, tmp_path, monkeypatch
 
 class Killed(BaseException):
     """What a kill is to the code."""
+
+
+def test_a_run_does_not_go_on_with_other_data(toy, tmp_path, monkeypatch):
+    """Of the same shapes, which fit the checkpoint."""
+    with np.load(toy) as arrays:
+        np.savez("own.npz", **arrays)
+        changed = {**arrays, "x_train": arrays["x_train"][::-1]}
+
+    def fatal(*given):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Learners, "step", fatal)
+        run("--dataset=own.npz", "--rules=bp", *TINY)
+    (folder,) = (tmp_path / "results" / "compare").iterdir()
+    np.savez("own.npz", **changed)
+    message = refused(COMMANDS, ["classify", f"--resume={folder}"], "plastic.compare")
+    assert "data is" in message and "the run to resume has" in message
 
 
 @pytest.mark.parametrize("at", [3, 41, 60])

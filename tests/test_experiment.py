@@ -248,6 +248,11 @@ def test_a_run_is_made_reported_and_drawn():
     assert run("descent", "--steps=5", "--name=mine own")[0].folder.name.startswith("descent-mine-own-")
 
 
+@pytest.mark.parametrize("name", ["äöü", "...", "日本"])
+def test_a_name_of_which_nothing_is_left_is_refused(name):
+    assert f"name is '{name}'; folders are named by a to z" in refused("descent", f"--name={name}")
+
+
 def test_what_is_wrong_is_refused_before_anything_is_written(tmp_path):
     for words, message in (
         (["--steps=0"], "steps is 0"),

@@ -169,6 +169,15 @@ def test_a_logarithmic_axis_takes_values_that_are_missing(which):
     assert getattr(axis, f"get_{which}scale")() == "log"
 
 
+@pytest.mark.parametrize("which", ["x", "y"])
+def test_error_bars_may_stand_on_a_logarithmic_axis(which):
+    """Matplotlib keeps what they were given, a mean and a deviation, as objects."""
+    _, axis = plotting.figure()
+    axis.errorbar(0.5, 80.0, yerr=np.float64(2.0))
+    plotting.log_scale(axis, which)
+    assert getattr(axis, f"get_{which}scale")() == "log"
+
+
 def test_values_above_zero_leave_a_logarithmic_axis_as_it_is():
     _, axis = plotting.figure()
     plotting.curves(axis, [0, 1, 2], {"error": [3.0, np.nan, 0.1]})

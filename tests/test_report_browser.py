@@ -144,6 +144,15 @@ def test_all_of_it_by_keyboard_on_a_phone(view):
     assert text("#title") == "2 runs side by side"
 
 
+def test_the_word_of_a_status_is_whole(address, tmp_path):
+    made(tmp_path / "results", learning([0.9]), name="left", status="interrupted")
+    (tmp_path / "page.html").write_text(report.page(tmp_path / "results"), encoding="utf-8")
+    with browsers.opened(address) as page:
+        page.evaluate("document.querySelector('#table').style.width = '1px'")  # as narrow as it gets
+        status = page.locator("td.status .unfinished:visible")
+        assert status.evaluate("each => each.getClientRects().length") == 1  # of one line
+
+
 def test_figures_are_made_when_they_are_opened(view):
     for name in view.locator(".open:visible").all_inner_texts():
         view.locator(".open:visible", has_text=name).first.click()

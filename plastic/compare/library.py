@@ -1,7 +1,6 @@
 """The comparison as a call, on the user's own arrays and with the user's own rules."""
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,6 +18,7 @@ from plastic.data.store import ARRAYS
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
 from plastic.runs.record import plain
+from plastic.runs.surroundings import blas_threads
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -53,6 +53,8 @@ def compare(
 ) -> Comparison:
     """Compare learning rules on the user's own data, among them rules of the user's own.
 
+    BLAS computes with one thread meanwhile, as by default in commands.
+
     Args:
         arrays: {"x_train", "y_train", "x_test", "y_test"}, or what `np.load` gives of an .npz file with them: x
             (samples, ..), labels y from 0 on without a gap; x is divided by max |x_train|.
@@ -71,7 +73,8 @@ def compare(
         A `Comparison`.
 
     Raises:
-        PlasticError: if an argument does not fit.
+        PlasticError: if an argument does not fit, or a rule, which is tried on one batch first, returns something else
+            than gradients like the weights, or changes what it is given.
 
     Example:
         >>> import tempfile
@@ -105,15 +108,20 @@ def compare(
     known = in_time.RULES if sequences else feed_forward.RULES
     sizes = (of_user.train[0].shape[-1], *given.sizes, of_user.classes)
     found = chosen(rules, sizes, known)
-    x, labels = samples.centred(of_user).train
-    for rule in found.values():
-        require_updates(rule, sizes, x, functions.one_hot(labels, of_user.classes), given.batch_size)
-    options: dict[str, Any] = {"dataset": name, "data": _digest(arrays), "rules": list(found)}
+    options: dict[str, Any] = {
+        "dataset": name,
+        "data": samples.digest(arrays[each] for each in ARRAYS),
+        "rules": list(found),
+    }
     options |= {key: plain(value) for key, value in dataclasses.asdict(given).items()}
     options |= {"seeds": list(seeds), "validation": validation, "sequences": sequences}
-    with _begun(results, name, options, resume) as run:
-        trained(run, found, of_user, given)
-        write(run)
+    x, labels = samples.centred(of_user).train
+    with blas_threads(1):
+        for rule in found.values():
+            require_updates(rule, sizes, x, functions.one_hot(labels, of_user.classes), given.batch_size)
+        with _begun(results, name, options, resume) as run:
+            trained(run, found, of_user, given)
+            write(run)
     return Comparison(Run(run.folder), summary.of(run), summary.markdown(run))
 
 
@@ -141,13 +149,6 @@ def _samples(arrays, name, validation, sequences):
         raise PlasticError("validation is 0; learning rates are chosen by validation data")
     whole = data.assembled(name, checked, xp.float_dtype.name, scale=True)
     return samples.taken(whole, samples.sequences if sequences else samples.flat, validation)
-
-
-def _digest(arrays):
-    found = hashlib.sha256()
-    for each in ARRAYS:
-        found.update(np.ascontiguousarray(arrays[each]).tobytes())
-    return found.hexdigest()[:16]
 
 
 def _begun(results, name, options, resume):

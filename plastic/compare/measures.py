@@ -1,5 +1,6 @@
 """What is measured of learners: accuracy, likeness of updates to the exact gradient, robustness to noise, time."""
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -14,8 +15,10 @@ PROBE, SEEN = 200, 1000
 """Training samples on which cosines, and the training accuracy, are measured."""
 SIGMAS = (0.0, 0.1, 0.2, 0.3, 0.5)
 """Standard deviations of the noise: of inputs; of weights, relative to the root mean square of those of their layer."""
-DRAWS, ROUNDS = 3, 30
-"""Draws of each noise, and rounds in which steps are timed."""
+DRAWS = 3
+"""Draws of each noise."""
+ROUNDS, LEAST = 10, 0.05
+"""Rounds in which steps are timed, and the CPU time of a rule in each, in seconds; some clocks tick every 0.016 s."""
 
 
 def some_of(x: Array, labels: Array, count: int) -> tuple[Array, Array]:
@@ -130,7 +133,7 @@ def _shaken(weights, sigma, generator):
 def times(rules: dict[str, Rule], sizes: tuple[int, ...], batch: tuple[Array, Array], seed: int) -> dict[str, float]:
     """Return the CPU time of a training step of one network by each rule, in milliseconds.
 
-    The rules take turns, and it is the median over the rounds.
+    The rules take turns, in each round for several steps, and it is the median over the rounds.
 
     Args:
         rules: the rules by name.
@@ -141,13 +144,22 @@ def times(rules: dict[str, Rule], sizes: tuple[int, ...], batch: tuple[Array, Ar
     every = {name: Learners(rule, sizes, [(seed, 1e-4)]) for name, rule in rules.items()}
     taken: dict[str, list[float]] = {name: [] for name in every}
     with np.errstate(all="ignore"):
-        for number in range(ROUNDS + 1):
+        for learners in every.values():
+            learners.step(batch, 0)  # the first step also makes things
+        for _ in range(ROUNDS):
             for name, learners in every.items():
-                start = time.process_time()
-                learners.step(batch, number)
-                xp.synchronize()
-                taken[name].append(1e3 * (time.process_time() - start))
-    return {name: float(np.median(each[1:])) for name, each in taken.items()}  # the first step also makes things
+                taken[name].append(1e3 * _seconds_a_step(learners, batch))
+    return {name: float(np.median(each)) for name, each in taken.items()}
+
+
+def _seconds_a_step(learners, batch):
+    xp.synchronize()
+    start = time.process_time()
+    for count in itertools.count(1):
+        learners.step(batch, count)
+        xp.synchronize()
+        if (passed := time.process_time() - start) >= LEAST:
+            return passed / count
 
 
 def samples_to(wanted: float, steps: Sequence[int], accuracies: Sequence[float], batch_size: int) -> float:

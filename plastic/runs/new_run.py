@@ -130,8 +130,12 @@ class NewRun(Run):
         return run
 
     def _readable(self) -> str:
-        if self.options["name"] is not None:
-            return self.options["name"]
+        if (name := self.options["name"]) is not None:
+            if name and not any(letter.isascii() and letter.isalnum() for letter in name):
+                raise PlasticError(
+                    f"name is {name!r}; folders are named by a to z, A to Z and 0 to 9: take some of them"
+                )
+            return name
         words = collections.defaultdict(
             str, self.options | {"seeds": seed_names(self.seeds) if has_seeds(self) else ""}
         )

@@ -33,19 +33,24 @@ def environment(device: str | int | None = None, dtype: str = "float32", threads
     backend, number = _parse_device(device)
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS:
         raise PlasticError(f"threads is {threads!r}; it must be a whole number from 1 to {_MOST_THREADS}")
-    import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there to be limited
-    import threadpoolctl
-
     previous = xp.current.backend, xp.float_dtype
     if backend == "auto":
         _use_best(dtype)
     else:
         xp.use(backend, device=number, dtype=dtype)
     try:
-        with threadpoolctl.threadpool_limits(limits=threads, user_api="blas"):
+        with blas_threads(threads):
             yield
     finally:
         xp.use(previous[0], dtype=previous[1])
+
+
+def blas_threads(threads: int) -> Any:
+    """Return a context manager that limits the threads of BLAS for a `with` block."""
+    import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there to be limited
+    import threadpoolctl
+
+    return threadpoolctl.threadpool_limits(limits=threads, user_api="blas")
 
 
 def describe() -> dict[str, Any]:
