@@ -120,13 +120,9 @@ class Convolutional:
         """The replica axes of the parameters; a network that runs has none."""
         return self.convolutions[0].W.shape[:-4]
 
-    @property
+    @functools.cached_property
     def map_sizes(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """((rows, columns) of the convolved map, those of the pooled map) of every convolution."""
-        return self._map_sizes
-
-    @functools.cached_property
-    def _map_sizes(self):
         how = len(self.convolutions), self.convolutions[0].W.shape[-3], self.padding, self.pooling
         rows, columns = (map_sizes(each, *how) for each in rows_and_columns(self.size))
         return [((h, w), (y, x)) for (h, y), (w, x) in zip(rows, columns, strict=True)]
