@@ -269,9 +269,15 @@ def _spikes_and_slopes(shape, dtype, out):
 
 
 def _output(net: SpikingNetwork, y: Array, now: SpikingState) -> Array:
-    """Return the readouts with their bias; NaN in trials whose potentials end as NaN, which never spike."""
-    y = y if net.b_out is None else y + at_every_step(net.b_out)
-    return xp.where(xp.isnan(now.v).any(axis=-1)[..., None, :, None], xp.nan, y)
+    return without_silenced(y if net.b_out is None else y + at_every_step(net.b_out), now.v)
+
+
+def without_silenced(y: Array, v: Array) -> Array:
+    """Return outputs y (..., T, batch, m), NaN in trials that end with potentials v (..., batch, n) that are NaN.
+
+    These never spike, so that the outputs would be numbers.
+    """
+    return xp.where(xp.isnan(v).any(axis=-1)[..., None, :, None], operand(xp.nan, y), y)
 
 
 def _pseudo_derivative(neurons: Neurons, w: Array, raised: Array | None, out: Array) -> Array:
