@@ -150,8 +150,11 @@ def log_scale(axis: Any, which: str) -> None:
     from matplotlib.ticker import LogFormatterSciNotation
 
     ticks, least = getattr(axis, f"{which}axis"), 0.0
-    curves = [line.get_ydata(orig=False) for line in axis.get_lines() if line.get_transform() == axis.transData]
-    drawn = np.ma.compressed(np.ma.masked_invalid(np.ma.concatenate([*curves, np.ones(0)])))
+    beside = axis.get_shared_y_axes().get_siblings(axis)  # they have one scale
+    values = [
+        y.get_ydata(orig=False) for each in beside for y in each.get_lines() if y.get_transform() == each.transData
+    ]
+    drawn = np.ma.compressed(np.ma.masked_invalid(np.ma.concatenate([*values, np.ones(0)])))
     if which == "y" and drawn.min(initial=1.0) == 0 < drawn.max():
         least = drawn[drawn > 0].min()
         axis.set_yscale("symlog", linthresh=least, linscale=0.5, subs=range(2, 10))

@@ -178,6 +178,15 @@ def test_error_bars_may_stand_on_a_logarithmic_axis(which):
     assert getattr(axis, f"get_{which}scale")() == "log"
 
 
+def test_panels_of_one_scale_show_the_zeros_of_each():
+    _, (left, right) = plotting.figure(columns=2, sharey=True)
+    for axis, values in ((left, [50.0, 4.0, 0.0]), (right, [60.0, 2.0, 1.0])):
+        plotting.curves(axis, [0, 1, 2], {"error": values})
+        plotting.log_scale(axis, "y")
+    assert left.get_yscale() == right.get_yscale() == "symlog"
+    assert left.yaxis.get_transform().linthresh == 1
+
+
 def test_values_above_zero_leave_a_logarithmic_axis_as_it_is():
     _, axis = plotting.figure()
     plotting.curves(axis, [0, 1, 2], {"error": [3.0, np.nan, 0.1]})

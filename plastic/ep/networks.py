@@ -10,7 +10,7 @@ import math
 from plastic import functions, require, xp
 from plastic.ep.dynamics import EnergyNetwork, PrototypicalNetwork
 from plastic.ep.wiring import Convolutional, FullyConnected
-from plastic.ep.wiring.convolutional import map_sizes, rows_and_columns
+from plastic.ep.wiring.maps import map_sizes, rows_and_columns
 from plastic.errors import PlasticError
 from plastic.functions import Activation, sigm
 from plastic.initializers import Generator, replicas, uniform_fan_in

@@ -117,9 +117,8 @@ def test_comparison_on_each_backend(backend, network):
 
 @pytest.mark.parametrize("network", [*NETWORKS, "toy"])
 def test_curves_on_each_backend(backend, images, monkeypatch, network):
-    words = ["--action=plotcurves --tolerance=1e-4", TINY, NETWORKS.get(network, TOY)]
-    if network != "toy":  # which has inputs of its own
-        words.append(f"--dataset={images}")
+    what = f"{NETWORKS[network]} --dataset={images}" if network in NETWORKS else TOY
+    words = ("--action=plotcurves --tolerance=1e-4", TINY, what)
     with monkeypatch.context() as patch:
         on_backend(patch, backend)
         found, _ = command(*words)

@@ -501,3 +501,18 @@ def test_initial_parameters_are_uniform_within_one_over_the_root_of_the_inputs()
         assert np.abs(leaf).max() <= bound
         assert leaf.std() == pytest.approx(bound / np.sqrt(3), rel=4 / np.sqrt(leaf.size))
         assert abs(leaf.mean()) < 4 * bound / np.sqrt(3 * leaf.size)
+
+
+@pytest.mark.parametrize("make", [ep.energy, ep.prototypical])
+def test_two_nudges_make_the_mean_of_one_to_each_side(make):
+    """-(1 / 2 beta B) (Phi at s^beta, minus that at s^-beta) is half the sum of what beta and -beta give."""
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(0)
+    net, x, y = make((4, 5, 3), rng), xp.asarray(rng.random((6, 4))), xp.asarray(rng.random((6, 3)))
+
+    def grads(beta, **more):
+        return dict(parameters.leaves(ep.eqprop(net, x, y, T=30, K=8, beta=beta, **more)[0]))
+
+    both, plus, minus = grads(0.4, centered=True), grads(0.4), grads(-0.4)
+    for path, gradient in both.items():
+        assert_allclose(gradient, (plus[path] + minus[path]) / 2, atol=1e-12)

@@ -338,3 +338,11 @@ def test_every_backend_finds_the_same(backend, kind):
     xp.use("numpy", dtype="float64")
     for a, b in zip(here, found(), strict=True):
         assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [lstm_cells, tanh_units, spiking_cells])
+def test_an_input_that_is_no_number_is_seen_in_the_output_of_its_trial(kind):
+    net, x, _ = make(kind, layers=2)
+    x[3, 1, 0] = np.nan
+    output = bidirectional.simulate(net, x).output
+    assert np.isnan(xp.asnumpy(output)).any(axis=(0, 2)).tolist() == [False, True]

@@ -376,3 +376,11 @@ def test_they_say_what_they_are():
     assert repr(net) == "ConvolutionalNetwork 9 x 8, maps 4 x 3 x 2, 3 x 2 x 3, 5 cells, 4 outputs, 3 steps a screen"
     assert repr(record) == "ConvolutionalRecord of 4 screens, 12 steps, batch 2"
     assert repr(record.state) == "ConvolutionalState of 2 layers, batch 2"
+
+
+@pytest.mark.parametrize("reads_maps", [True, False])
+def test_a_screen_that_is_no_number_is_seen_in_the_output_of_its_trial(reads_maps):
+    net, (screens, _) = make(reads_maps=reads_maps), shown()
+    screens[1, 0, 2, 2] = np.nan
+    output = xp.asnumpy(convolutional.simulate(net, screens).output)
+    assert np.isnan(output).any(axis=(0, 2)).tolist() == [True] + [False] * (screens.shape[1] - 1)

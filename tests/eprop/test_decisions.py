@@ -562,6 +562,15 @@ def test_the_figures_draw_what_the_folder_holds():
     assert (zero.get_text(), one.get_text()) == ("zero", "one")
 
 
+@pytest.mark.parametrize(("error", "top"), [(0.5, 70), (0.9, 92)])
+def test_the_figure_of_errors_has_room_for_all(monkeypatch, error, top):
+    metrics = {"step": [0, 3], "epoch": [0.0, 3.0], "replica": [0, 0], "loss": [0.7, 0.6], "error": [0.2, 0.1]}
+    run = runs.Run(command(TINY["evidence"], "--n_iter=1")[0])
+    monkeypatch.setattr(runs.Run, "metrics", lambda run: metrics | {"validation_error": [error, 0.5]})
+    left, _ = figures.errors([run]).axes
+    assert left.get_ylim() == (-2, pytest.approx(top, abs=3))
+
+
 @pytest.mark.parametrize("task", TINY)
 def test_seeds_govern_everything(task):
     """The draws of the input too, and whatever other draws were made before."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import parameters, xp
-from plastic.eprop import Neurons, SpikingNetwork, SpikingState, decay, predict, simulate
+from plastic.eprop import Neurons, SpikingNetwork, SpikingState, decay, lif, lsnn, predict, simulate
 from plastic.eprop.spiking import simulation
 from plastic.eprop.spiking.simulation import at_rest, currents, readout, time_slices
 from plastic.errors import PlasticError
@@ -655,3 +655,12 @@ def test_n_ref_is_1_or_more():
     Neurons(0.9, 1.0, n_ref=1)
     with pytest.raises(PlasticError, match="n_ref is 0"):
         Neurons(0.9, 1.0, n_ref=0)
+
+
+@pytest.mark.parametrize("make", [lif, lsnn])
+def test_an_input_that_is_no_number_is_seen_in_the_output_of_its_trial(make):
+    """Though potentials that are NaN never spike."""
+    net, x = make((2, 3, 1), np.random.default_rng(0)), np.ones((20, 3, 2), xp.float_dtype)
+    x[4, 1, 0] = np.nan
+    for output in (predict(net, xp.asarray(x)), simulate(net, xp.asarray(x)).output):
+        assert np.isnan(xp.asnumpy(output)).any(axis=(0, 2)).tolist() == [False, True, False]

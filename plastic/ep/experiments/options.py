@@ -10,7 +10,7 @@ import numpy as np
 from plastic import require, xp
 from plastic.ep import networks, rules
 from plastic.ep.dynamics import Network
-from plastic.ep.wiring.convolutional import map_sizes
+from plastic.ep.wiring.maps import map_sizes
 from plastic.errors import PlasticError
 from plastic.runs import Spelling
 from plastic.types import Tree

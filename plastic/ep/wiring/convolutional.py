@@ -31,46 +31,10 @@ from plastic.ep.wiring.connections import (
     tied_gradient,
     view,
 )
+from plastic.ep.wiring.maps import LARGEST_WINDOW, images_of, map_sizes, rows_and_columns
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
 from plastic.types import Array, Tree
-
-_LARGEST_WINDOW = 16  # rows: a switch is a byte
-
-
-def map_sizes(size: int, convolutions: int, F: int, padding: int, pooling: int) -> list[tuple[int, int]]:
-    """Return [(rows of the convolved map, rows of the pooled map), ...], the input side first; or likewise columns.
-
-    Args:
-        size: rows of the input, or columns.
-        convolutions: how many there are.
-        F: rows of a filter.
-        padding: rows of zeros around each map.
-        pooling: rows of a pooling window.
-
-    Raises:
-        PlasticError: if a map is smaller than a filter or a window.
-    """
-    sizes = []
-    for number in range(1, convolutions + 1):
-        convolved = size + 2 * padding - F + 1
-        if convolved < pooling:
-            raise PlasticError(
-                f"nothing is left after convolution {number}: of {size} rows with padding {padding}, filters of {F} "
-                f"rows (Fconv) leave {max(convolved, 0)}, and a pooling window has {pooling} (Fpool); take fewer "
-                "convolutions or smaller filters"
-            )
-        size = convolved // pooling
-        sizes.append((convolved, size))
-    return sizes
-
-
-def rows_and_columns(size: Any) -> tuple[int, int]:
-    """Return (rows, columns) of a size that may be one number for both; raises PlasticError if it is something else."""
-    both = tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
-    for each in both:
-        require.whole("size", each)
-    return both
 
 
 @dataclasses.dataclass(repr=False)
@@ -97,7 +61,7 @@ class Convolutional:
     def __post_init__(self) -> None:
         rows_and_columns(self.size)
         require.whole("padding", self.padding, least=0)
-        require.whole("pooling", self.pooling, most=_LARGEST_WINDOW)
+        require.whole("pooling", self.pooling, most=LARGEST_WINDOW)
         if not self.convolutions:
             raise PlasticError("a convolution is needed")
         for name, layers, axes in (("convolutions", self.convolutions, 4), ("classifier", self.classifier, 2)):
@@ -156,13 +120,9 @@ class Convolutional:
         """The replica axes of the parameters; a network that runs has none."""
         return self.convolutions[0].W.shape[:-4]
 
-    @property
+    @functools.cached_property
     def map_sizes(self) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         """((rows, columns) of the convolved map, those of the pooled map) of every convolution."""
-        return self._map_sizes
-
-    @functools.cached_property
-    def _map_sizes(self):
         how = len(self.convolutions), self.convolutions[0].W.shape[-3], self.padding, self.pooling
         rows, columns = (map_sizes(each, *how) for each in rows_and_columns(self.size))
         return [((h, w), (y, x)) for (h, y), (w, x) in zip(rows, columns, strict=True)]
@@ -181,18 +141,7 @@ class Convolutional:
         """
         if self.leading:
             raise PlasticError(f"a convolutional network has no replica axes, but this one has {self.leading}")
-        require.array("x", x)
-        if x.shape[1:] not in (self.input_shape, (self.inputs,)):
-            rows, columns, channels = self.input_shape
-            images = f"images (batch, {rows}, {columns}, {channels}), or rows (batch, {self.inputs}) of them"
-            hints = {
-                (rows, columns): "; give them an axis of channels: x[..., None]",
-                (channels, rows, columns): "; the channels come last: xp.moveaxis(x, 1, -1)",
-            }
-            hint = "; a single image is x[None]" if x.shape == self.input_shape else hints.get(x.shape[1:], "")
-            raise PlasticError(f"x has shape {x.shape}; {images}, are needed{hint}")
-        require.rows("x", x.reshape(len(x), self.inputs), self.inputs, self.dtype)
-        return x.reshape(len(x), *self.input_shape)
+        return images_of(x, self.input_shape, self.dtype)
 
     def split(self, rows: Rows) -> list[Array]:
         """Return the layers of an array (..., batch, N), or of its halves, as views (..., batch, *shape)."""

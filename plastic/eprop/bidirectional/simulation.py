@@ -1,6 +1,7 @@
 """The simulation of bidirectional layers, and what it leaves for the rules."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from plastic.eprop.bidirectional.network import BidirectionalNetwork, Masks
 from plastic.eprop.sequences import affine_map
 from plastic.eprop.spiking import SpikingRecord
 from plastic.eprop.spiking.filter import filtered
+from plastic.eprop.spiking.simulation import without_silenced
 from plastic.errors import PlasticError
 from plastic.types import Array
 
@@ -77,7 +79,10 @@ def simulate(net: BidirectionalNetwork, x: Array, masks: Masks | None = None) ->
     F = _frames(net, xp.concatenate(sent, axis=-1) if net.all_layers and len(sent) > 1 else sent[-1])
     if masks is not None:
         F = _masked(F, masks.readout, "masks.readout")
-    return BidirectionalRecord(records, F, affine_map(F, net.readout), masks)
+    output = affine_map(F, net.readout)
+    for each in itertools.chain(*records):
+        output = without_silenced(output, each.state.v) if isinstance(each, SpikingRecord) else output
+    return BidirectionalRecord(records, F, output, masks)
 
 
 def predict(net: BidirectionalNetwork, x: Array) -> Array:

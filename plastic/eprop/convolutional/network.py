@@ -1,11 +1,11 @@
 """Layers of spiking maps, recurrent cells and their readout: parameters and constants."""
 
 import dataclasses
+import math
 from typing import Any
 
-import numpy as np
-
 from plastic import require, xp
+from plastic.eprop import checks
 from plastic.eprop.spiking import Neurons, SpikingNetwork
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
@@ -75,6 +75,7 @@ class ConvolutionalNetwork:
     def __post_init__(self) -> None:
         require.counts(steps=self.steps)
         require.number("kappa", self.kappa, least=0, below=1)
+        checks.layer("readout", self.readout)
         if not self.layers or not all(isinstance(layer, Maps) for layer in self.layers):
             raise PlasticError("layers must hold one Maps or more")
         plain = all(isinstance(getattr(self.neurons, name), float) for name in ("alpha", "theta", "gamma"))
@@ -104,10 +105,9 @@ class ConvolutionalNetwork:
 
     def _require_cells(self) -> None:
         n_in, n, n_out = self.cells.sizes
-        if n_out != 0 or n_in != int(np.prod(self.shapes[-1])) or self.cells.replicas or self.cells.delay != 1:
-            raise PlasticError(
-                f"cells are {self.cells}; without readout, of {np.prod(self.shapes[-1])} inputs are needed"
-            )
+        units = math.prod(self.shapes[-1])
+        if n_out != 0 or n_in != units or self.cells.replicas or self.cells.delay != 1:
+            raise PlasticError(f"cells are {self.cells}; without readout, of {units} inputs are needed")
         if self.cells.dtype != self.dtype:
             raise PlasticError(f"cells are {self.cells.dtype}, but the readout {self.dtype}")
         if self.readout.W.ndim != 2 or self.readout.W.shape[0] not in (n, n + sum(self.averages)):
@@ -152,7 +152,6 @@ def averages(shape: tuple[int, ...], window: int, stride: int, dtype: Any) -> Ar
     """Return the matrix Q (windows, H W) that averages maps of a `shape` (H, W) over windows, `stride` apart."""
     lines = []
     for length in shape:
-        starts = np.arange(0, length - window + 1, stride)[:, None]
-        places = np.arange(length)
+        starts, places = xp.arange(0, length - window + 1, stride)[:, None], xp.arange(length)
         lines.append(((places >= starts) & (places < starts + window)) / window)
-    return xp.asarray(np.kron(*lines), dtype=dtype)
+    return xp.asarray(xp.kron(*lines), dtype=dtype)

@@ -8,6 +8,7 @@ from plastic import convolution, require, xp
 from plastic.eprop import gradients, spiking
 from plastic.eprop.convolutional.network import ConvolutionalNetwork
 from plastic.eprop.spiking import SpikingRecord, SpikingState
+from plastic.eprop.spiking.simulation import without_silenced
 from plastic.errors import PlasticError
 from plastic.types import Array
 
@@ -115,8 +116,10 @@ def simulate(
         if done is not None and t % net.steps == 0:
             y = y * (1 - done[t // net.steps, :, None])
         y = sent[t] = net.kappa * y + sent[t]
-    last = ConvolutionalState([each.copy() for each in v], cells, y.copy())
-    return ConvolutionalRecord(screens, potentials, spiking.joined(of_cells), seen, sent + net.readout.b, done, last)
+    last, output = ConvolutionalState([each.copy() for each in v], cells, y.copy()), sent + net.readout.b
+    for each in v:
+        output = without_silenced(output, each.reshape(batch, -1))
+    return ConvolutionalRecord(screens, potentials, spiking.joined(of_cells), seen, output, done, last)
 
 
 def at_rest(net: ConvolutionalNetwork, batch: int) -> ConvolutionalState:

@@ -37,7 +37,8 @@ def errors(runs):
         label = None if number else "goal"
         left.axhline(100 * goal, color="0.4", linewidth=1, linestyle=":", label=label)
     plotting.legend(left)
-    left.set(xlabel="iteration", ylabel="error (%)", ylim=(-2, 70), title="Decisions")
+    left.set(xlabel="iteration", ylabel="error (%)", title="Decisions")
+    left.set_ylim(-2, max(70, left.get_ylim()[1]))
     right.set(xlabel="iteration", ylabel="cross-entropy", title="Loss in the recall")
     return fig
 

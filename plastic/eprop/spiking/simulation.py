@@ -124,7 +124,7 @@ def simulate(
             slope *= free
     y = readout(net, z, now.y)
     now.y = y[..., -1, :, :].copy()
-    output, slopes = _with_bias(net, y), (psi_unmasked, v_over_A)
+    output, slopes = _output(net, y, now), (psi_unmasked, v_over_A)
     return SpikingRecord(x, z, psi, output, z_before, now, *slopes, done, *before, histories)
 
 
@@ -142,7 +142,7 @@ def predict(net: SpikingNetwork, x: Array, state: Any) -> Array:
     """Return the outputs of every step, and keep nothing else; `net`, `x` and `state` are those of `eprop.predict`."""
     now, W = _start(net, x, state), net.W_out * net.g_out
     sent = [currents(spikes, W) for _, spikes, *_ in _parts(net, x, now, None, {})]
-    return _with_bias(net, filtered(xp.concatenate(sent, axis=-3), net.kappa, now.y))
+    return _output(net, filtered(xp.concatenate(sent, axis=-3), net.kappa, now.y), now)
 
 
 def readout(net: SpikingNetwork, z: Array, y: Any = 0.0) -> Array:
@@ -180,52 +180,60 @@ def _parts(net, x, now, done, histories):
     late = [] if at_once else [now.late[..., k, :, :] for k in range(net.delay - 1)]
     parts = time_slices((*v.shape[:-2], x.shape[-3], *v.shape[-2:]))
     shape = (*v.shape[:-2], parts[0].stop, *v.shape[-2:])
-    all_w, all_z = xp.empty(shape, dtype=v.dtype), xp.empty(shape, dtype=bool)
-    all_raised = xp.zeros_like(all_w) if neurons.relative else None
+    of_w, of_z = xp.empty(shape, dtype=v.dtype), xp.empty(shape, dtype=bool)
+    of_raised = xp.zeros_like(of_w) if neurons.relative else None
     above, raised = xp.empty(v.shape, dtype=bool), xp.zeros_like(v)
     free = now.r[..., None, :, :] <= xp.arange(ahead).astype(v.dtype)[:, None, None]
     for part in parts:
         K = part.stop - part.start
-        current, w, spikes = currents(x[..., part, :, :], W_in), all_w[..., :K, :, :], all_z[..., :K, :, :]
+        current, all_w, spikes = currents(x[..., part, :, :], W_in), of_w[..., :K, :, :], of_z[..., :K, :, :]
         free = xp.concatenate([free, xp.ones(spikes.shape, dtype=bool)], axis=-3)
         for k, t in enumerate(range(part.start, part.stop)):
             if done is not None:
                 v, a, z, s = (each * (1 - done[..., t, :, None]) for each in (v, a, z, s))
                 free[..., k : k + ahead, :, :] |= done[..., t : t + 1, :, None] > 0
+            w = all_w[..., k, :, :]
+            v = xp.multiply(v, alpha, out=w if beta is None else v)  # where nothing is raised, w is v
+            if not at_once:
+                v -= theta * z
+                late.append(z.copy())
+            v += times_W(z if at_once else late.pop(0))
+            v += current[..., k, :, :]
             if beta is not None:
                 a *= rho
                 a += s
                 xp.multiply(beta, a, out=raised)
-            v *= alpha
-            if at_once:
-                v += times_W(z)
-            else:
-                v -= theta * z
-                late.append(z.copy())
-                v += times_W(late.pop(0))
-            v += current[..., k, :, :]
-            xp.subtract(v, raised, out=w[..., k, :, :])
-            if all_raised is not None:
-                all_raised[..., k, :, :] = raised
-            for name, history in histories.items():
-                if name in "va":
-                    history[..., t, :, :] = v if name == "v" else a
-                elif name == "r":
-                    history[..., t, :, :] = xp.sum(~free[..., k : k + ahead, :, :], axis=-3, dtype=v.dtype)
-                else:
-                    history[..., t, :, :] = (v - raised - theta) / (theta + raised if neurons.relative else theta)
+                xp.subtract(v, raised, out=w)
+            if of_raised is not None:
+                of_raised[..., k, :, :] = raised
+            if histories:
+                _note(histories, t, v, a, free[..., k : k + ahead, :, :], w - theta, theta + raised * neurons.relative)
             z = spikes[..., k, :, :]
-            xp.greater(w[..., k, :, :], theta, out=above)
-            xp.logical_and(above, free[..., k, :, :], out=z)
+            s = xp.greater(w, theta, out=above if ahead else z)
             if ahead:
-                then = free[..., k + 1 : k + 1 + ahead, :, :]
-                xp.greater(then, z[..., None, :, :], out=then)  # free if it was, and without a spike
-            s = above if neurons.unmasked else z
-        yield part, spikes, w, free[..., :K, :, :], None if all_raised is None else all_raised[..., :K, :, :]
+                _spike_where_free(above, free[..., k : k + 1 + ahead, :, :], z)
+            s = s if neurons.unmasked else z
+        yield part, spikes, all_w, free[..., :K, :, :], None if of_raised is None else of_raised[..., :K, :, :]
         free = free[..., K:, :, :]
-    now.v, now.a, now.z, now.s = v, a, z.astype(v.dtype), s.astype(v.dtype)
+    now.v, now.a, now.z, now.s = v.copy(), a, z.astype(v.dtype), s.astype(v.dtype)
     now.r = xp.sum(~free, axis=-3, dtype=v.dtype)
     now.late = None if at_once else xp.stack([each.astype(v.dtype) for each in late], axis=-3)
+
+
+def _spike_where_free(above, free, z):
+    """Write the spikes z of neurons that are free, the first of `free`; these are not in the steps that follow."""
+    xp.logical_and(above, free[..., 0, :, :], out=z)
+    then = free[..., 1:, :, :]
+    xp.greater(then, z[..., None, :, :], out=then)  # free if it was, and without a spike
+
+
+def _note(histories, t, v, a, free, above, scale):
+    """Write a step into the histories that are kept; u is `above` in units of `scale`, `free` of the steps ahead."""
+    for name, history in histories.items():
+        if name in "va":
+            history[..., t, :, :] = v if name == "v" else a
+        else:
+            history[..., t, :, :] = xp.sum(~free, axis=-3, dtype=v.dtype) if name == "r" else above / scale
 
 
 def operand(constant: Any, v: Array) -> Any:
@@ -260,8 +268,16 @@ def _spikes_and_slopes(shape, dtype, out):
     return (out.z, out.psi) if fits else _spikes_and_slopes(shape, dtype, None)
 
 
-def _with_bias(net: SpikingNetwork, y: Array) -> Array:
-    return y if net.b_out is None else y + at_every_step(net.b_out)
+def _output(net: SpikingNetwork, y: Array, now: SpikingState) -> Array:
+    return without_silenced(y if net.b_out is None else y + at_every_step(net.b_out), now.v)
+
+
+def without_silenced(y: Array, v: Array) -> Array:
+    """Return outputs y (..., T, batch, m), NaN in trials that end with potentials v (..., batch, n) that are NaN.
+
+    These never spike, so that the outputs would be numbers.
+    """
+    return xp.where(xp.isnan(v).any(axis=-1)[..., None, :, None], operand(xp.nan, y), y)
 
 
 def _pseudo_derivative(neurons: Neurons, w: Array, raised: Array | None, out: Array) -> Array:
