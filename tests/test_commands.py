@@ -285,6 +285,24 @@ def test_a_resumed_run_keeps_its_options(line, paths):
         assert "is a run of" in refused(others[0], f"--resume={whole.folder}")
 
 
+@pytest.mark.parametrize("line", [line for line in LINES if line.trains and "--dataset={data}" in line.words], ids=str)
+def test_a_run_does_not_go_on_with_other_data(line, paths, tmp_path):
+    """Of the same shapes, which would fit the checkpoint. A file that is written again with the same arrays is the same."""
+    with np.load(paths(line.data)) as file:
+        arrays = dict(file)
+    own = tmp_path / "own.npz"
+    np.savez(own, **arrays)
+    words = [f"--dataset={own}" if word.startswith("--dataset=") else word for word in words_of(line, paths)]
+    whole, _ = run(line, words)
+    np.savez_compressed(own, **arrays)
+    before = content(whole.folder)
+    run(line, [f"--resume={whole.folder}"])
+    np.savez(own, **arrays | {"x_train": arrays["x_train"][::-1]})
+    message = refused(line, f"--resume={whole.folder}")
+    assert f"dataset {own} holds other arrays than when the run to resume was begun" in message
+    assert content(whole.folder) == before
+
+
 @trained
 def test_a_crafted_checkpoint_is_refused_and_changes_nothing(line, paths):
     whole, _ = run(line, words_of(line, paths))

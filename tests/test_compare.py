@@ -739,24 +739,6 @@ class Killed(BaseException):
     """What a kill is to the code."""
 
 
-def test_a_run_does_not_go_on_with_other_data(toy, tmp_path, monkeypatch):
-    """Of the same shapes, which fit the checkpoint."""
-    with np.load(toy) as arrays:
-        np.savez("own.npz", **arrays)
-        changed = {**arrays, "x_train": arrays["x_train"][::-1]}
-
-    def fatal(*given):
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Learners, "step", fatal)
-        run("--dataset=own.npz", "--rules=bp", *TINY)
-    (folder,) = (tmp_path / "results" / "compare").iterdir()
-    np.savez("own.npz", **changed)
-    message = refused(COMMANDS, ["classify", f"--resume={folder}"], "plastic.compare")
-    assert "data is" in message and "the run to resume has" in message
-
-
 @pytest.mark.parametrize("at", [3, 41, 60])
 def test_a_killed_run_goes_on_to_the_same_numbers(toy, tmp_path, monkeypatch, at):
     line = [f"--dataset={toy}", "--rules=kp,ipc", *TINY]

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plastic import terminal
+from plastic.data import npz
 from plastic.errors import Diverged, PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed
@@ -188,6 +189,7 @@ def _run(record: Experiment, given: dict[str, Any], kind: Callable[..., NewRun] 
     run = kind(record, options, extension, dry_run)
     run.require_seeds()
     require_numbers_in_range(record, options)
+    _know_own_data(run)
     try:
         with environment(options["device"], options["dtype"], options["threads"]):
             lines = record.body(run, **record.arguments(options)) or []
@@ -212,6 +214,16 @@ def _run(record: Experiment, given: dict[str, Any], kind: Callable[..., NewRun] 
     finally:
         run.close()
     return run.folder
+
+
+def _know_own_data(run: NewRun) -> None:
+    """Make the arrays of a file of the user's part of the identity of a run, which does not go on with others."""
+    path, found = run.options.get("dataset"), None
+    if str(path).endswith(".npz"):
+        with contextlib.suppress(PlasticError):  # what is wrong with the file, the body will say
+            found = npz.contents(path)
+    if found is not None and found != run.options.setdefault("data", found):
+        raise PlasticError(f"dataset {path} holds other arrays than when the run to resume was begun; it cannot go on")
 
 
 def _failed(run: NewRun, error: Exception) -> None:

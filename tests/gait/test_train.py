@@ -170,7 +170,7 @@ def test_the_run_folder_as_documented(toy):
     config = json.loads((folder / "config.json").read_text())
     assert config["status"] == "finished" and config["family"] == "gait" and config["experiment"] == "train"
     assert config["options"]["seeds"] == [1, 2] and config["options"]["nb_epochs"] == 2
-    assert config["options"].keys() - {"classes", "n_inputs"} == COMMANDS["train"].experiment.defaults.keys() - {
+    assert config["options"].keys() - {"classes", "n_inputs", "data"} == COMMANDS["train"].experiment.defaults.keys() - {
         "dry_run"
     }
     arrays = runs.Run(folder).arrays()

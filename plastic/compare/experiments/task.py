@@ -6,7 +6,7 @@ from plastic import data, require, xp
 from plastic.compare import results
 from plastic.compare.comparison import require_seeds, trained
 from plastic.compare.rules import chosen
-from plastic.compare.samples import digest, taken
+from plastic.compare.samples import taken
 
 
 def readable(*, dataset, **_):
@@ -27,8 +27,6 @@ def compared(run, known, dataset, rules, budget, per_class, validation, prepare)
     if rules is not None or size is not None:  # what can be refused is, before anything is read
         chosen(rules, (1, *budget.sizes, size[2] if size else 2), known)
     found = data.load(dataset, dtype=xp.float_dtype.name)
-    if size is None:  # a file of the user's, which may change before the run is resumed
-        run.fill(data=digest((*found.train, *found.test)))
     samples = taken(found, prepare, validation, per_class)
     fitting = chosen(rules, (samples.train[0].shape[-1], *budget.sizes, samples.classes), known)
     run.fill(rules=tuple(fitting))
