@@ -302,10 +302,11 @@ def _require_used(speech: Speech, given: tuple[Any, ...]) -> None:
         "reg_rate": learning.reg == 0 and "--reg",
         **dict.fromkeys(("input_noise", "w_noise", "gd_noise"), never and "--noise_step_start"),
     }
+    left_out = DEFAULTS[speech.task, speech.model]
     for record in given:
         for field in dataclasses.fields(record):
             value, needed = getattr(record, field.name), without.get(field.name, False)
-            if needed and value != field.default:
+            if needed and value not in (field.default, left_out.get(field.name)):  # the latter in a run that is resumed
                 raise PlasticError(f"{field.name} is {value}, which does nothing without {needed}; leave it out")
 
 
