@@ -40,6 +40,15 @@ F = {
 }
 
 
+def activation(phi, u):
+    """F[phi](u); not where a rectifier has its kink, of which finite differences see both sides.
+
+    A unit without input has its state there: that of a dead layer below, of which nothing comes.
+    """
+    hypothesis.assume(phi not in ("relu", "leaky") or np.min(np.abs(u)) > 1e-3)
+    return F[phi](u)
+
+
 def cauchy(x):
     return xp.sum(xp.log1p(x * x), axis=(-2, -1)), 2 * x / (1 + x * x)
 
@@ -106,11 +115,11 @@ class Case:
     def prediction(self, k, W, b, x):
         """mu_{k+1} by the states x below."""
         last = k == len(self.scales) - 1
-        r = x if k == 0 or self.kind == "after" else F[self.phis[k - 1]](x)
+        r = x if k == 0 or self.kind == "after" else activation(self.phis[k - 1], x)
         mu = self.scales[k] * (r @ W) + b
         if self.kind == "residual" and k > 0 and not last:
             mu = mu + x
-        return F[self.phis[k]](mu) if self.kind == "after" and not last else mu
+        return activation(self.phis[k], mu) if self.kind == "after" and not last else mu
 
     def feedforward(self, weights, at):
         """[x_0, .., x_{L-1}, mu_L] where each state is what is predicted."""
