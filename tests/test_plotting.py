@@ -107,7 +107,7 @@ def test_a_logarithmic_axis_takes_error_bars():
     """Their caps are lines, too, of values of a kind of their own."""
     _, axis = plotting.figure()
     axis.errorbar([0.1, 1.0], [0.5, 0.4], np.array([[0.1, 0.2], [0.1, 0.1]]), capsize=3)
-    axis.errorbar([0.1], np.array([0.0]), [np.array([0.0]), np.array([0.1])], capsize=3)
+    axis.errorbar([0.1], np.array([0.0]), np.array([[0.0], [0.1]]), capsize=3)
     plotting.log_scale(axis, "x")
     plotting.log_scale(axis, "y")
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "symlog")
