@@ -287,7 +287,7 @@ def test_a_resumed_run_keeps_its_options(line, paths):
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.trains and "--dataset={data}" in line.words], ids=str)
 def test_a_run_does_not_go_on_with_other_data(line, paths, tmp_path):
-    """Of the same shapes, which would fit the checkpoint. A file that is written again with the same arrays is the same."""
+    """Of the same shapes, which would fit the checkpoint. A file written again with the same arrays is the same."""
     with np.load(paths(line.data)) as file:
         arrays = dict(file)
     own = tmp_path / "own.npz"

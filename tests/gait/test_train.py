@@ -170,9 +170,8 @@ def test_the_run_folder_as_documented(toy):
     config = json.loads((folder / "config.json").read_text())
     assert config["status"] == "finished" and config["family"] == "gait" and config["experiment"] == "train"
     assert config["options"]["seeds"] == [1, 2] and config["options"]["nb_epochs"] == 2
-    assert config["options"].keys() - {"classes", "n_inputs", "data"} == COMMANDS["train"].experiment.defaults.keys() - {
-        "dry_run"
-    }
+    of_the_data = {"classes", "n_inputs", "data"}
+    assert config["options"].keys() - of_the_data == COMMANDS["train"].experiment.defaults.keys() - {"dry_run"}
     arrays = runs.Run(folder).arrays()
     for place, W in enumerate(weights(folder), 1):
         expected = np.sqrt(np.linalg.eigvalsh((W @ np.swapaxes(W, -1, -2)).astype(float)))[..., ::-1]
