@@ -507,7 +507,8 @@ def test_the_folder_of_a_training_run(toy, words):
     last = float(rows[-1]["test_error"])  # a fraction, which the figure has in per cent
     assert 0 < last < 1 and any(line.get_ydata()[-1] == pytest.approx(100 * last) for line in drawn(folder)[-1].lines)
     config = json.loads((folder / "config.json").read_text())
-    assert config["options"].keys() - {"input_shape"} == COMMANDS["train"].experiment.defaults.keys() - {"dry_run"}
+    of_the_data = {"input_shape", "data"}
+    assert config["options"].keys() - of_the_data == COMMANDS["train"].experiment.defaults.keys() - {"dry_run"}
     assert config["options"]["size_tab"] == [4, 8, 100]
 
 
