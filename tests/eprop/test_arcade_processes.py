@@ -1,6 +1,5 @@
 """The processes that play see what one process sees, their death is noticed, and none is left over."""
 
-import contextlib
 import os
 import pathlib
 import re
@@ -12,6 +11,7 @@ import time
 import numpy as np
 import pytest
 from commands.eprop import ATARI, COMMANDS, command, split
+from processes import alive, ends
 
 from plastic import cli, runs
 from plastic.eprop import convolutional
@@ -25,25 +25,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("PLASTIC_RESULTS", "PLASTIC_DEVICE"):
         monkeypatch.delenv(name, raising=False)
-
-
-def alive(process):
-    """Whether a process, by its number, is there and is not waiting to be buried."""
-    with contextlib.suppress(OSError):
-        stat = pathlib.Path(f"/proc/{process}/stat")
-        if stat.parent.parent.is_dir() and pathlib.Path("/proc/self/stat").exists():
-            return stat.read_text().rpartition(")")[2].split()[0] != "Z"
-        os.kill(process, 0)
-        return True
-    return False
-
-
-def ends(process, seconds=20):
-    """Whether a process ends soon."""
-    until = time.monotonic() + seconds
-    while alive(process) and time.monotonic() < until:
-        time.sleep(0.02)
-    return not alive(process)
 
 
 def seen(workers, groups=(3, 2)):
