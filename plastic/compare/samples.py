@@ -1,8 +1,7 @@
 """The samples of a comparison: as networks take them, reduced, divided, centred."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -18,14 +17,6 @@ def flat(x: np.ndarray) -> np.ndarray:
 def sequences(x: np.ndarray) -> np.ndarray:
     """Return samples (N, T), or (N, T, ..), as sequences (N, T, n_0): the rows of an image are steps."""
     return x.reshape(*x.shape[:2], -1)
-
-
-def digest(arrays: Iterable[np.ndarray]) -> str:
-    """Return a hash of the user's arrays, by which a comparison that is resumed knows that they are the same."""
-    found = hashlib.sha256()
-    for each in arrays:
-        found.update(np.ascontiguousarray(each).tobytes())
-    return found.hexdigest()[:16]
 
 
 def taken(

@@ -133,6 +133,26 @@ def width(name: str | os.PathLike[str]) -> int:
     return known[1] if known else math.prod(npz.shape(name, "x_train")[1:])
 
 
+def contents(name: str | os.PathLike[str]) -> str | None:
+    """Return what tells the arrays of an .npz file from others; they may change while its name does not.
+
+    Args:
+        name: as for `require`.
+
+    Returns:
+        Eight hexadecimal digits, the same for the same arrays, whenever they were written; None for a data set with a
+        name, which is always the same. No array is read, and nothing is downloaded.
+
+    Raises:
+        PlasticError: as `require`, and if an .npz file cannot be read or lacks one of its four arrays.
+
+    Example:
+        >>> contents("MNIST") is None
+        True
+    """
+    return None if require(name) in SOURCES else npz.contents(name)
+
+
 def default_folder() -> Path:
     """Return the folder of the HDF5 files: PLASTIC_DATASETS, or `datasets/` of a checkout, or ~/.cache/plastic."""
     if chosen := os.environ.get("PLASTIC_DATASETS"):

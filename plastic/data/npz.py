@@ -133,17 +133,7 @@ def shape(path: str | os.PathLike[str], name: str) -> tuple[int, ...]:
 
 
 def contents(path: str | os.PathLike[str]) -> str:
-    """Return what tells the arrays of an .npz file from others: a hash of their check sums; no array is read.
-
-    Args:
-        path: the file.
-
-    Returns:
-        Eight hexadecimal digits, the same for the same arrays, whenever they were written.
-
-    Raises:
-        PlasticError: if the file cannot be read, or one of the four arrays is missing.
-    """
+    """Return a hash of the check sums of the four arrays, which the archive has beside them; see `data.contents`."""
     with _opened(path) as archive:
         sums = [_member(archive, path, name, ARRAYS).CRC for name in ARRAYS]
     return hashlib.sha256(struct.pack("<4I", *sums)).hexdigest()[:8]

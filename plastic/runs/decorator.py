@@ -29,8 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from plastic import terminal
-from plastic.data import npz
+from plastic import data, terminal
 from plastic.errors import Diverged, PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed
@@ -219,9 +218,8 @@ def _run(record: Experiment, given: dict[str, Any], kind: Callable[..., NewRun] 
 def _know_own_data(run: NewRun) -> None:
     """Make the arrays of a file of the user's part of the identity of a run, which does not go on with others."""
     path, found = run.options.get("dataset"), None
-    if str(path).endswith(".npz"):
-        with contextlib.suppress(PlasticError):  # what is wrong with the file, the body will say
-            found = npz.contents(path)
+    with contextlib.suppress(PlasticError):  # what is wrong with the data set, the body will say
+        found = data.contents(path)
     if found is not None and found != run.options.setdefault("data", found):
         raise PlasticError(f"dataset {path} holds other arrays than when the run to resume was begun; it cannot go on")
 
