@@ -94,6 +94,18 @@ def test_values_with_commas_are_separated_by_semicolons(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("dataset", ["MNIST", "glyphs"])
+def test_what_is_tried_fetches_and_makes_no_data(dataset, tmp_path, monkeypatch, capsys):
+    """What can be refused without them is; and there are as many points as with them."""
+    monkeypatch.setenv("PLASTIC_DATASETS", str(tmp_path / "datasets"))
+    monkeypatch.setattr("plastic.data.catalogue.fetch", lambda *given: pytest.fail("data are fetched"))
+    line = ["gait", f"--dataset={dataset}", "--dry_run", f"--results={tmp_path / 'results'}"]
+    main([*line, "--grid.nb_layers=2,3"])
+    assert capsys.readouterr().out.splitlines()[-2:] == ["--nb_layers=2", "--nb_layers=3"]
+    assert "nb_layers is 0" in refused(capsys, *line, "--grid.nb_layers=2,0")
+    assert not list(tmp_path.iterdir())
+
+
 def test_random_draws_lie_in_their_range_evenly_in_the_logarithm():
     made = points("gait", "--random.learning_rate=1e-6:1e-2:log", "--random.nb_layers=1:9", "--seed=1")
     rates = [each["learning_rate"] for each in made.points]

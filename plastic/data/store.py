@@ -1,6 +1,7 @@
 """One HDF5 file per data set: written whole or not at all, checked when it is read, made by one process at a time."""
 
 import contextlib
+import contextvars
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +17,21 @@ MOST_CLASSES = 1 << 16
 """A label beyond is a number of something else, and one-hot targets would not fit the memory."""
 
 _Content = TypeVar("_Content")
+_only_read = contextvars.ContextVar("_only_read", default=False)
+
+
+class NotAtHandError(PlasticError):
+    """A data set would have to be made, and none is to be now."""
+
+
+@contextlib.contextmanager
+def only_read() -> Iterator[None]:
+    """Read the data sets that are on the disk; where one would be made, or fetched, NotAtHandError is raised."""
+    before = _only_read.set(True)
+    try:
+        yield
+    finally:
+        _only_read.reset(before)
 
 
 def arrays_of(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -59,9 +75,12 @@ def made_once(path: Path, read: Callable[[Path], _Content], make: Callable[[], _
 
     Raises:
         PlasticError: if the folder cannot be written; and what `read` and `make` raise.
+        NotAtHandError: if the file is unusable, within `only_read`.
     """
     with contextlib.suppress(files.UnusableError):
         return read(path)
+    if _only_read.get():
+        raise NotAtHandError(f"{path} is not there, and is not to be made now")
     with _only_one(path):
         try:
             return read(path)  # another process has made it in the meantime

@@ -53,8 +53,8 @@ def sweep(
     side by side, --random.OPTION=LOW:HIGH or LOW:HIGH:log, and the options of the command itself, which all points
     share: python -m plastic.sweep gait --grid.seed=1,2,3 --grid.algorithm=BP,GAIT --nb_epochs=10. Values that hold
     commas are separated by ';' (--grid.widths='64,10;32,10'). Before any work every value is read, and the first point
-    with each value, of numbers with the least and the largest, is taken to where its work would begin: what the command
-    refuses is told at once.
+    with each value, of numbers with the least and the largest, is taken to where its work would begin, or data be
+    fetched: what the command refuses is told at once.
 
     The folder results/sweeps/NAME-... gets sweep.json, summary.csv with means, deviations and intervals over seeds, and
     points/, the run folders. The same line again goes on where it was: points that are finished are not run again, one

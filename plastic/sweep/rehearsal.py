@@ -2,11 +2,12 @@
 
 Each value of an option is tried, of numbers the least and the largest, in the first point that has it; where that is
 refused, in the next ones, since a combination may be to blame. A point that only a combination makes impossible fails
-alone.
+alone. No data set is fetched or made for it: where one is not on the disk, a point is taken to where it would be.
 """
 
 from typing import Any
 
+from plastic.data import store
 from plastic.errors import PlasticError
 from plastic.runs.decorator import Experiment, rehearse
 from plastic.runs.given import canonical
@@ -41,7 +42,10 @@ def require_possible(plan: Plan, results: str, here: bool) -> None:
 
 def _refusal(record: Experiment, options: dict[str, Any]) -> PlasticError | None:
     try:
-        rehearse(record, options)
+        with store.only_read():
+            rehearse(record, options)
+    except store.NotAtHandError:
+        return None
     except PlasticError as error:
         return error
     return None
