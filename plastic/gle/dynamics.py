@@ -162,6 +162,8 @@ def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
     lead = require_sequences(net, x)
     batch = x.shape[-2]
     s = State(net, batch) if state is None else state
+    if not isinstance(s, State):
+        raise PlasticError(f"state is a {type(s).__name__}; it must be a State, gle.State(net, {batch})")
     if s.batch != batch or s.net.sizes != net.sizes or s.net.lead != net.lead:
         raise PlasticError(f"state is the {s}; one of {net}, batch {batch}, is needed")
     outputs = xp.empty((*lead, *x.shape[-3:-1], net.sizes[-1]), dtype=xp.float_dtype)
