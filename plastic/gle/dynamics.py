@@ -213,16 +213,9 @@ def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
     """Require a network `net`, and inputs x (..., T, batch, n_0) for it; return the replica axes, which are its own."""
     require_network(net)
     require.rows("x", x, net.sizes[0], net.parameters.flat.dtype, time=True)
-    return require_replicas(net, x=x)
-
-
-def require_replicas(net: Network, **sequences: Array) -> tuple[int, ...]:
-    """Require that replica axes of sequences (..., T, batch, n) are those of `net`, of 1 or absent; return those."""
-    lead = require.replicas(network=net.lead, **{name: array.shape[:-3] for name, array in sequences.items()})
-    if lead != net.lead:
-        found = ", ".join(f"{name} has {array.shape[:-3]}" for name, array in sequences.items())
-        raise PlasticError(f"the replica axes of the network are {net.lead}, but {found}")
-    return lead
+    if require.replicas(network=net.lead, x=x.shape[:-3]) != net.lead:
+        raise PlasticError(f"the replica axes of the network are {net.lead}, but x has {x.shape[:-3]}")
+    return net.lead
 
 
 def gradients_to_write(net: Network, out: Any) -> Parameters:

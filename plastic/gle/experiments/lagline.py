@@ -144,7 +144,7 @@ class Records:
         return xp.sum(loss, axis=0)
 
     def means(self):
-        """Return the loss, a mean over the steps since it began anew, which is none before the first; what is learned."""
+        """Return what is learned, and the loss: a mean over the steps since it began anew, none before the first."""
         vector = self.student.student.parameters.flat
         values = {name: vector[..., k].copy() for k, name in enumerate(_LEARNED)}
         return {"loss": (self.sum / self.count)[..., 0]} | values
