@@ -135,8 +135,10 @@ class NetworkOptions:
     def rates(self, lr_tab: tuple[float, ...]) -> Tree:
         """Return learning rates, one for each connection from the output backwards, as a tree like the parameters."""
         if len(lr_tab) != self.connections:
-            found = f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {self.connections} connections"
-            raise PlasticError(f"{found}: give one rate each, the output's first")
+            raise PlasticError(
+                f"lr_tab is {lr_tab}, but the network has {self.connections} connections: give one rate each, the "
+                "output's first"
+            )
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
         if self.toymodel:

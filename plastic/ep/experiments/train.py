@@ -87,10 +87,10 @@ def train(
     change of a state in one more free step, over the test set.
 
     Quirks of the published code that are kept: the output of the energy-based net has no rho' in its dynamics
-    (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets Kmax. Dropped: there, --discrete
-    without --dt runs the leaky map with dt 0.2, with which EP stays above 4.4 % test error in 30 epochs of the
-    documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after five. With --benchmark both
-    methods see the same batches, not each its own. Samples that do not fill a batch are left out.
+    (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets and the toy model Kmax. Dropped:
+    there, --discrete without --dt runs the leaky map with dt 0.2, with which EP stays above 4.4 % test error in 30
+    epochs of the documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after five. With
+    --benchmark both methods see the same batches, not each its own. Samples that do not fill a batch are left out.
 
     Args:
         training_method: EP (also spelt eqprop) or BPTT.

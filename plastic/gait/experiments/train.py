@@ -284,15 +284,15 @@ def _rule(algorithm, net, classes, generators, gamma):
 def published_layers(widths, seed, square, orthogonal):
     """Return the layers of one network as the published code draws them; biases are 0.
 
-    Layer l = 0, 1, .. draws from the legacy NumPy generator of seed + l. The output layer of a square network takes the
-    seed of the last hidden layer again, so that these two start equal.
+    Layer l = 0, 1, .. draws from the legacy NumPy generator of seed + l, modulo 2^32. The output layer of a square
+    network takes the seed of the last hidden layer again, so that these two start equal.
 
     widths: the widths (s_1, .., s_L) of the layers, at least two in a square network.
     seed: the seed of the first layer.
     square: whether the network is square, rather than a tower.
     orthogonal: random orthogonal matrices; otherwise Xavier's.
     """
-    seeds = [seed + place for place in range(len(widths))]
+    seeds = [(seed + place) % 2**32 for place in range(len(widths))]
     if square:
         seeds[-1] = seeds[-2]
     return [random_layer(s, legacy_generator(each), orthogonal) for s, each in zip(widths, seeds, strict=True)]
@@ -305,7 +305,7 @@ def _singular_values(net):
 
 
 def _report(run, tested):
-    """Return the line on a run: what `Best.test` has found, or else the last rows of metrics.csv."""
+    """Return the line on a run: what `Evaluations.test` has found, or else the last rows of metrics.csv."""
     metrics = run.metrics()
     last = [step == metrics["step"][-1] for step in metrics["step"]]  # the rows of the replicas that have not diverged
     train = 100 * np.mean(np.compress(last, metrics["train_accuracy"]))
