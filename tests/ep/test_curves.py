@@ -364,4 +364,4 @@ def test_shares_of_signs_are_stacked_bars(toy):
         texts = [text.get_text() for text in axis.get_legend().get_texts()]
         assert len(set(texts)) == 2 * len(some)
     ends = [run.folder.name.rpartition("-")[2] for run in found]
-    assert texts[0] == f"cont-1hidden {ends[0]}, same sign" and ends[1] in texts[2]
+    assert texts[0] == f"cont-1hidden ({ends[0]}), same sign" and ends[1] in texts[2]

@@ -179,6 +179,11 @@ class NetworkOptions:
             self._require_maps()
         elif len(self.sizes) < 3:
             raise PlasticError(f"size_tab {self.sizes} has no hidden layer; give at least three numbers, as 10 512 784")
+        elif self.learning_rule == "vf" and self.loss == "cel" and len(self.sizes) < 4:
+            raise PlasticError(
+                f"size_tab {self.sizes} has one hidden layer, and no feedback from the readout of loss cel: "
+                "learning_rule vf needs two, as 10 512 512 784"
+            )
         elif self.toymodel and len(self.sizes) != 3:
             raise PlasticError(f"size_tab {self.sizes} does not fit the toy model of one hidden layer: as 10 50 5")
 

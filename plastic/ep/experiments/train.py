@@ -96,7 +96,8 @@ def train(
         training_method: EP (also spelt eqprop) or BPTT.
         nudging: one-sided as published; random-sign (the sign of beta is drawn for each batch); or centered (two
             nudged phases, with beta and -beta).
-        cep: continual EP: the weights move in every nudged step, by what it has changed (Ernoult et al. 2020).
+        cep: continual EP: the weights move in every nudged step, by what it has changed (Ernoult et al. 2020). Nudged
+            steps are then plain ones, Kmax of them, whatever tolerance and solver say.
         benchmark: train by BPTT and by EP, from the same initial weights.
         optim: sgd, as published; or adam (Kingma and Ba 2015).
         lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first. By

@@ -19,7 +19,7 @@ from plastic.initializers import legacy_generator
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
-_TOWER = (784, 500, 200, 10)
+_TOWER, _GAMMA = (784, 500, 200, 10), 1e-3
 _SMALL = 100  # units of a layer, whose products take about the time of the calls that make them
 
 
@@ -69,7 +69,7 @@ def train(
     linear: bool = False,
     tower: bool = False,
     widths: tuple[int, ...] | None = None,
-    gamma: float = 1e-3,
+    gamma: float = _GAMMA,
     batch_size: int | None = None,
     shuffle: bool = False,
     eval_every: int | None = None,
@@ -105,7 +105,7 @@ def train(
         linear: no leaky rectifier.
         tower: layers that narrow (784, 500, 200, 10) rather than square ones.
         widths: other widths for the tower, input side first, not growing.
-        gamma: how far a GAIT target moves from the activity.
+        gamma: of GAIT: how far a target moves from the activity.
         batch_size: samples per batch; by default a thousandth of the training set, as published. What does not fill a
             batch is left out of an epoch.
         shuffle: a new order of the samples in every epoch; by default the file's order, as published, in which the
@@ -119,6 +119,8 @@ def train(
     """
     require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
     _require_constants(learning_rate, orthogonal_reg, gamma, validation)
+    if algorithm != "GAIT" and gamma != _GAMMA:
+        raise PlasticError(f"gamma is {gamma:g}, but it is a constant of GAIT, not of {algorithm}; leave it out")
     _require_widths(widths, tower)
     if isinstance(load, str) and not run.resuming:
         require_run(load)
