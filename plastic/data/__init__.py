@@ -7,6 +7,7 @@ datasets/README.md).
 import contextlib
 import dataclasses
 import difflib
+import importlib
 import math
 import os
 import stat
@@ -48,6 +49,12 @@ class Dataset:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
         counts = ", ".join(f"{len(part[0]):,} {name}" for name, part in parts.items() if part is not None)
         return f"Dataset {self.name}: {counts} samples of shape {self.train[0].shape[1:]}, {self.classes} classes"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("sources", "speech", "utterances"):  # at their first use: they read data sets by functions of this file
+        return importlib.import_module(f"plastic.data.{name}")
+    raise AttributeError(f"module 'plastic.data' has no attribute {name!r}")
 
 
 def names() -> tuple[str, ...]:

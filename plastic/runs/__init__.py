@@ -106,7 +106,8 @@ def of_run(run: Run) -> Experiment:
     if key not in EXPERIMENTS:
         raise PlasticError(
             f"{run.folder} is a run of {run.family} {run.experiment}, which is not known here: import the module in "
-            f"which @experiment({run.family!r}, restore=...) describes it, and call plastic.load again"
+            f"which @experiment({run.family!r}, ...) describes it first; where there is none, "
+            "plastic.runs.Run(folder).read_checkpoint() has the arrays"
         )
     return EXPERIMENTS[key]
 
