@@ -135,7 +135,7 @@ def restore(arrays, **_):
         return [Affine(*(xp.asarray(arrays[f"{part}/{k}/{leaf}"]) for leaf in ("W", "b"))) for k in range(count)]
 
     net = Network(held("layers"), held("inverses"))
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(x.reshape(len(x), -1))))
+    return net, lambda x: xp.asnumpy(predict(net, classifier.given(x).reshape(len(x), -1)))
 
 
 @experiment("dtp", draw={"curves": curves}, restore=restore, length="nb_epochs", readable="{dataset}-{seeds}")

@@ -127,7 +127,7 @@ LEAKY = compare.Kind("leaky units", draw, lambda weights: Leaky(**weights), mean
 rules = [compare.Rule("RFLO", LEAKY, rflo, feedback), compare.Rule("BPTT, leaky", LEAKY, bptt), "eprop"]
 glyphs = data.load("glyphs")  # a row of an image is a step: 28 steps of 28 numbers
 arrays = dict(zip(("x_train", "y_train", "x_test", "y_test"), (*glyphs.train, *glyphs.test), strict=True))
-arrays |= {name: arrays[name][:2000] for name in ("x_train", "y_train")}
+arrays = {name: array[:1000] for name, array in arrays.items()}
 with tempfile.TemporaryDirectory() as folder:  # give it another folder to keep tables, figure and page
     found = compare.compare(arrays, rules, sequences=True, sizes=(32,), rates=3, epochs=epochs, results=folder)
 for row in found.rows:

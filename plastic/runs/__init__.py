@@ -114,6 +114,8 @@ def of_run(run: Run) -> Experiment:
 
 def _part(run, wanted):
     every = run.config["parts"]
+    if not isinstance(wanted, dict | None):
+        raise PlasticError(f"part is {wanted!r}; it must be a dict, as {every[0]}")
     found = [k for k, part in enumerate(every) if wanted and all(part.get(n) == v for n, v in wanted.items())]
     if len(found) != 1:
         listed = "; ".join(map(str, every))
