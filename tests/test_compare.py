@@ -657,6 +657,17 @@ def test_ones_own_rule_is_tried_on_every_backend(backend):
         require_updates(dataclasses.replace(one, gradients=adding), SIZES, x, y, batch_size=10)
 
 
+def test_the_figure_of_ones_own_comparison_is_drawn_and_drawn_again(tmp_path, capsys):
+    """As those of the commands are; the run keeps no network, and says so."""
+    folder = compare.compare(arrays(), ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path).run.folder
+    image = (folder / "comparison.png").read_bytes()
+    (folder / "comparison.png").unlink()
+    assert printed(COMMANDS, ["figure", str(folder)], "plastic.compare") == [str(folder / "comparison.png")]
+    assert (folder / "comparison.png").read_bytes() == image
+    with pytest.raises(PlasticError, match="keeps no trained network"):
+        runs.load(folder)
+
+
 def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
     with np.load(toy) as arrays:
         found = compare.compare(arrays, ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path)

@@ -117,6 +117,14 @@ def test_what_is_tried_fetches_and_makes_no_data(dataset, tmp_path, monkeypatch,
     assert not list(tmp_path.iterdir())
 
 
+def test_by_default_as_many_points_run_at_a_time_as_the_process_has_cores(tiny, tmp_path, monkeypatch, capsys):
+    """Not as many as the machine has: a job on a cluster has a part of them."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # joblib's limit, which stands for that of a container
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    swept(tmp_path, "gait", "--grid.seed=1,2", "--nb_epochs=1", "--batch_size=20", tiny)
+    assert "2 points, 1 at a time, in " in capsys.readouterr().out
+
+
 def test_random_draws_lie_in_their_range_evenly_in_the_logarithm():
     made = points("gait", "--random.learning_rate=1e-6:1e-2:log", "--random.nb_layers=1:9", "--seed=1")
     rates = [each["learning_rate"] for each in made.points]

@@ -71,7 +71,8 @@ def sweep(
         command: of the family; gait and ep train without one.
         draws: points drawn at random, where --random.OPTION is given, by default 10; equal ones count once.
         draw_seed: seed of the draws, by default 0.
-        jobs: points that run at one time, one BLAS thread each; by default as many as there are cores.
+        jobs: points that run at one time, one BLAS thread each; by default as many as this process has cores,
+            which on a cluster are those of the job.
         engine: loky, processes of this machine; ray or dask, a cluster (extras of these names).
         address: of the cluster; without it Ray or Dask run on this machine.
         retry: run points again that failed or diverged.
@@ -103,7 +104,7 @@ def sweep(
             terminal.warn(f"warning: {len(impossible)} of {len(made.points)} points will fail; {said}")
     if dry_run:
         return _forecast(made, folder)
-    workers = jobs or os.cpu_count() or 1
+    workers = jobs or _cores()
     record = Sweep(made, results_folder(results), name, workers)
     try:
         terminal.say(f"{len(record.points)} points, {workers} at a time, in {record.folder}")
@@ -120,6 +121,13 @@ def sweep(
         terminal.say(line)
     terminal.say(f"summary {summary.write(record)}")
     return None
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use: the affinity and the limits of a container count."""
+    import joblib
+
+    return joblib.cpu_count()
 
 
 def _plan(extra: Extra, what: str, command: str | None, draws: int | None, seed: int | None) -> plan.Plan:
