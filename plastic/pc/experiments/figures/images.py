@@ -259,6 +259,7 @@ def _curve(axis, some, label, look):
     mean, low, high = some
     axis.plot(mean, label=label, **look)
     axis.fill_between(np.arange(len(mean)), low, high, color=look["color"], alpha=0.2, linewidth=0)
+    axis.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _name_rates(axis, values, chosen, index):
