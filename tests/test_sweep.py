@@ -89,13 +89,13 @@ def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
     ]
 
 
-def test_words_may_come_in_any_order_and_lists_have_blanks(capsys):
+def test_words_may_come_in_any_order_and_lists_have_blanks(tiny, capsys):
     line = ["--dataset=glyphs", "gle", "--grid.architecture=plastic_e2e, static_lagnet", "--nb_epochs=3", "lagline"]
     own, extra = split(line)
     assert own == ["gle", "lagline"] and extra.words == ["--dataset=glyphs", "--nb_epochs=3"]
     own, extra = split(["--nb_epochs", "3", "--grid.seed=1", "gait"])
     assert own == ["gait"] and extra.words == ["--nb_epochs", "3"]
-    main(["gait", "--grid.algorithm=BP, GAIT", "--grid.seed=1 ,2", "--nb_layers=1", "--dry_run"])
+    main(["gait", "--grid.algorithm=BP, GAIT", "--grid.seed=1 ,2", tiny, "--dry_run"])
     assert "4 points of gait train" in capsys.readouterr().out
 
 

@@ -19,8 +19,8 @@ import numpy as np
 import plastic
 from plastic import files
 from plastic.errors import PlasticError
-from plastic.runs.decorator import Experiment
 from plastic.runs.given import canonical
+from plastic.runs.record import Experiment
 from plastic.words import parse
 
 DEFAULT = {"gait": "train", "ep": "train"}
