@@ -155,6 +155,13 @@ def test_whole_numbers_are_drawn_with_their_shares(scale):
     assert all(abs(n - 3000 * p) < 5 * math.sqrt(3000 * p * (1 - p)) for n, p in zip(counts, shares, strict=True))
 
 
+def test_a_sweep_of_a_million_points_and_more_is_refused_before_they_are_made():
+    numbers = [str(k) for k in range(1, 102)]
+    lists = {("grid", "seed"): numbers, ("zip", "batch_size"): numbers[:100], ("zip", "nb_epochs"): numbers[:100]}
+    with pytest.raises(PlasticError, match="has 1,010,000 points; at most 1,000,000 are taken"):
+        plan.made("gait", None, [], lists, {"learning_rate": "0.1:0.2"}, 100)
+
+
 def test_a_file_says_the_same_as_a_line(tmp_path):
     path = tmp_path / "sweep.toml"
     path.write_text(
