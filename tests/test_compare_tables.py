@@ -15,11 +15,11 @@ RESULTS = pathlib.Path(__file__).parents[1] / "results"
 def _published():
     """{name of a CSV file: (the accuracy counted to, {name of a rule: cells})} of results/tables/compare.md."""
     found = {}
-    for part in (RESULTS / "tables" / "compare.md").read_text(encoding="utf-8").split("\n## ")[1:-1]:
-        lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")]
-        (to,) = re.findall(r"samples to (\d+) %", part)
-        (name,) = re.findall(r"metrics/(\w+\.csv)", part)
-        found[name] = float(to) / 100, {name: cells for name, *cells in lines[2:]}
+    for part in (RESULTS / "tables" / "compare.md").read_text(encoding="utf-8").split("\n## "):
+        for name in re.findall(r"metrics/(\w+\.csv)", part):
+            lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")]
+            (to,) = re.findall(r"samples to (\d+) %", part)
+            found[name] = float(to) / 100, {rule: cells for rule, *cells in lines[2:]}
     return found
 
 

@@ -105,6 +105,13 @@ def test_values_with_commas_are_separated_by_semicolons(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("count", [10, 11])
+def test_a_dry_run_shows_ten_points(capsys, count):
+    main(["gle", "lagline", f"--grid.seed={','.join(map(str, range(count)))}", "--dry_run"])
+    shown = [f"--seed={seed}" for seed in range(10)] + [".."] * (count > 10)
+    assert capsys.readouterr().out.splitlines()[1:] == shown
+
+
 @pytest.mark.parametrize("dataset", ["MNIST", "glyphs"])
 def test_what_is_tried_fetches_and_makes_no_data(dataset, tmp_path, monkeypatch, capsys):
     """What can be refused without them is; and there are as many points as with them."""
@@ -254,7 +261,7 @@ def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, wo
         ("family = 'gait'\n[random]\ndraws = 3\n[grid]\nseed = [1]", "nothing is drawn at random"),
         ("family = 'gait'\nseeds = [1]", "'seeds' is unknown"),
         ("family = 'gait'\ngrid = 3", "tables"),
-        ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list"),
+        ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list of one value or more"),
         ("family = 'gait'\n[grid]\nseed = [1.5]", "--seed takes an integer, not '1.5'"),
         ("family = 'gait'\n[random]\ndraws = true\nnb_layers = '1:2'", "draws is True"),
         ("family = 'gait'\n[random]\nseed = -1\nnb_layers = '1:2'", "seed of the draws is -1"),
