@@ -510,6 +510,23 @@ def test_an_address_at_which_no_cluster_answers_is_told(monkeypatch, package, co
         list(run([], 1, "10.0.0.1:1"))
 
 
+def test_ray_leaves_sigterm_as_it_is(monkeypatch):
+    def init(**options):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    ray = types.SimpleNamespace(init=init, remote=lambda **options: lambda function: None, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+
+    def mine(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        assert list(engines.on_ray([], 1)) == [] and signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 # processes that die, on real engines
 
 
