@@ -141,7 +141,7 @@ def test_reversal(rule, seeds):
 @pytest.mark.parametrize(("rule", "first"), [("pc", 2), ("bp", 5)])
 @pytest.mark.parametrize("rate", ["0.005", "0.001", "0.0005", "0.0001"])
 def test_cartpole(rule, first, rate):
-    """After 2,000 episodes, after 10,000 with the range of the seeds, and over the curve; without seeds that diverged."""
+    """After 2,000 and 10,000 episodes, with the range of the seeds, and over the curve."""
     found = [row for row in rows("rl_CartPole-v1") if (row["rule"], row["rate"]) == (rule, rate) and row["step"] != "0"]
     returns = {step: [float(row["mean_return"]) for row in found if row["step"] == step] for step in ("2000", "10000")}
     over = np.mean([float(row["mean_return"]) for row in found])
