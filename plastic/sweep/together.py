@@ -150,7 +150,7 @@ def _train(batch: Batch, place: Path, device: str | None) -> None:
 
 
 def _of_point(record: Experiment, job: Job) -> dict[str, Any]:
-    """Return the seed of a point, and the learning rate where it may differ; in a grid, lists of them that are given."""
+    """Return the seed of a point, and the learning rate where it may differ; in a grid, those lists that are given."""
     known = record.defaults | job.options
     names = ("seeds" if _is_grid(record) else "seed", record.rate)
     return {name: known[name] for name in names if name is not None and known[name] is not None}
