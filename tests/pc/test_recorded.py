@@ -1,6 +1,7 @@
 """The tables of results against the recorded runs: what they say is what metrics.csv has."""
 
 import csv
+import itertools
 import re
 from pathlib import Path
 
@@ -136,3 +137,87 @@ def test_reversal(rule, seeds):
         each.startswith("|") and f"| {shown(sse)} |" in each and all(shown(v, 2) in each for v in values)
         for each in TEXT.splitlines()
     )
+
+
+# images: each rate and seed, by what its epochs came to
+
+
+def by_rate(name, column, **where):
+    """{rate: values of the seeds} of a column, in the rows with these values."""
+    found = {}
+    for row in rows(name):
+        if all(row[key] == value for key, value in where.items()):
+            found.setdefault(float(row["rate"]), []).append(float(row[column]))
+    return found
+
+
+def at_best(name, column, **where):
+    """The least mean over the seeds of a column, and its rate."""
+    means = {rate: np.mean(values) for rate, values in by_rate(name, column, **where).items()}
+    rate = min(means, key=means.get)
+    return shown(means[rate]), np.format_float_positional(rate, trim="-").removeprefix("0")
+
+
+def table_rows(start):
+    """The cells of the rows of a table, from the one that begins so; an empty first cell is that of the row before."""
+    lines = TEXT.splitlines()
+    first = next(place for place, each in enumerate(lines) if each.startswith(f"| {start}"))
+    found = itertools.takewhile(lambda each: each.startswith("|"), lines[first:])
+    return [[cell.strip() for cell in each.strip("|").split("|")] for each in found]
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+def test_depth(rule):
+    best = [at_best("depth_by_rate", "mean_test_error", rule=rule, depth=depth) for depth in ("2", "6", "15")]
+    _, _, said, *_ = next(row for row in table_rows("`depth --depths") if row[1].startswith(rule.upper()))
+    assert said.startswith(", ".join(error for error, _ in best) + " (")
+    for _, rate in best:
+        assert rate in said.replace("5e-4", ".0005").partition("rates")[2]
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+def test_drift_from_the_published_weights(rule):
+    for rate, *cells in table_rows(".1 |"):
+        where = {"rule": rule, "rate": f"0{rate}"}
+        means = np.array([float(row["mean_test_error"]) for row in rows("drift_published") if fits(row, where)])
+        last = [float(row["mean_of_last_300"]) for row in rows("drift_published") if fits(row, where)]
+        text = f"{shown(means.mean())} ({shown(means.min())} to {shown(means.max())})"
+        assert [text, shown(np.mean(last))] == (cells[:2] if rule == "pc" else cells[2:]), rate
+
+
+def fits(row, where):
+    return all(row[key] == value for key, value in where.items())
+
+
+@pytest.mark.parametrize(("name", "dataset"), [("Fashion-MNIST", "FMNIST"), ("CIFAR-10", "CIFAR-10-JPEG")])
+def test_convolutional_networks(name, dataset):
+    """The rows of a data set, whose name stands in the first; two seeds in one cell where there are two."""
+    table = table_rows("images | after batches")[2:]
+    names = [row[0] for row in table]
+    first = names.index(name)
+    own = [
+        row
+        for place, row in enumerate(table)
+        if place == first or (place > first and not any(names[first + 1 : place + 1]))
+    ]
+    assert len(own) >= 3
+    for _, batches, *cells in own:
+        after = batches.partition(" ")[0]
+        for rule, cell in zip(("ipc", "repeated_bp", "bp_published"), cells, strict=True):
+            where = {"dataset": dataset, "rule": rule, "batches": after}
+            found = [float(row["test_error"]) for row in rows("cnn") if fits(row, where)]
+            said = [float(each) for each in cell.split(", ") if each]
+            assert not said or said == pytest.approx(found, abs=5.1e-4), (batches, rule)
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+def test_coin(rule):
+    """The configuration that the table says is chosen: its fit, its squared error, and that none has a lesser one."""
+    (_, _, said, error, chosen), *_ = [row for row in table_rows("`coin` (24") if row[1] == rule.upper()]
+    options = [float(each) for each in re.findall(r"[\d.][\d.e-]*", chosen.partition("(")[0].replace("rates", ""))]
+    every = [row for row in rows("coin_by_configuration") if row["rule"] == rule and row["k"] != "nan"]
+    (best,) = [row for row in every if [float(row[key]) for key in ("spread", "rate", "memory_rate")] == options]
+    k, least = float(best["k"]), min(float(row["squared_error"]) for row in every)
+    assert said == ", ".join(f"{group} {shown(k * float(best[f'mean {group}']))}" for group in ("1+", "2+", "1-", "2-"))
+    assert float(best["squared_error"]) == pytest.approx(least, rel=1e-3)
+    assert float(error.split()[0]) == pytest.approx(least, rel=0.05)
