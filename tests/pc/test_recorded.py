@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from plastic.pc.experiments import fear, reversal
+from plastic.pc.experiments.chosen import gradients
 from plastic.runs import metrics
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -221,3 +222,61 @@ def test_coin(rule):
     assert said == ", ".join(f"{group} {shown(k * float(best[f'mean {group}']))}" for group in ("1+", "2+", "1-", "2-"))
     assert float(best["squared_error"]) == pytest.approx(least, rel=1e-3)
     assert float(error.split()[0]) == pytest.approx(least, rel=0.05)
+
+
+HALVES = {
+    "mean": ("mean_test_error", "mean_of_first_half", "mean_of_second_half"),
+    "least": ("least_test_error", "least_of_first_half", "second_half_at_least_of_first"),
+}
+
+
+def with_half(name, summary, **where):
+    """The least mean of a summary, with its rate, and that of the second half at the rate chosen by the first."""
+    whole, chosen_by, reported = (by_rate(name, column, **where) for column in HALVES[summary])
+    rate = min(chosen_by, key=lambda rate: np.mean(chosen_by[rate]))
+    error, best = at_best(name, HALVES[summary][0], **where)
+    assert len(set(map(len, whole.values()))) == 1
+    return f"{error} ({shown(np.mean(reported[rate]))}), rate {best}"
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize(("row", "size"), [("single samples", "1"), ("batches of 64", "64")])
+def test_online(rule, row, size):
+    table = table_rows(f"`online --grid=quick`, {row}")
+    said = next(cells[2] for cells in table if cells[1] == rule.upper())
+    where = {"rule": rule, "batch_size": size}
+    assert said == "; ".join(f"{each} {with_half('online_by_rate', each, **where)}" for each in ("mean", "least"))
+
+
+def test_the_teacher_with_sixty_seeds():
+    """How much less the loss of BP is, by rate, with its standard error."""
+    losses = {rule: by_rate("teacher_60_seeds", "loss_min", rule=rule) for rule in ("pc", "bp")}
+    less = {rate: np.subtract(losses["pc"][rate], losses["bp"][rate]) for rate in losses["pc"]}
+    said = {rate: (shown(each.mean(), 2), shown(each.std(ddof=1) / len(each) ** 0.5, 2)) for rate, each in less.items()}
+    (low, low_error), (high, high_error) = said[min(said)], said[max(said)]
+    assert all(len(each) == 60 for each in less.values())
+    assert min(said.values())[0] == low and max(said.values())[0] == high
+    words = " ".join(TEXT.split())
+    assert (
+        f"by {low} (standard error {low_error}) at the smallest rate to {high} ({high_error}) at the largest" in words
+    )
+
+
+def test_erratic_and_clean():
+    means = {
+        rule: np.array([[float(row[key]) for key in ("displacement", "path_length")] for row in found]).T
+        for rule in ("gr", "ap")
+        if (found := [row for row in rows("erratic_clean_by_rate") if row["rule"] == rule])
+    }
+    low, high = max(means[rule][0, 0] for rule in means), min(means[rule][0, -1] for rule in means)
+    paths = [shown(np.interp((low + high) / 2, *means[rule])) for rule in ("gr", "ap")]
+    said = (
+        f"at a distance of {shown((low + high) / 2, 2)} the path is {paths[0]} with GeneRec and {paths[1]} with Almeida"
+    )
+    assert said in " ".join(TEXT.split())
+
+
+def test_the_reasons_of_reversal():
+    """What the table says of the weights while the first option is always punished: deterministic, and quick."""
+    path = reversal.reasons(gradients("pc", reversal.INFERENCE))[0, -1]
+    assert f"(W_1 to {shown(path[0])}, W_2 to {path[1]:.2f})" in " ".join(TEXT.split())
