@@ -248,6 +248,27 @@ def test_online(rule, row, size):
     assert said == "; ".join(f"{each} {with_half('online_by_rate', each, **where)}" for each in ("mean", "least"))
 
 
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize(("row", "count"), [("`smalldata --per_class", "60"), ("300 images", "300")])
+def test_little_data(rule, row, count):
+    said = next(cells[2] for cells in table_rows(row) if cells[1] == rule.upper())
+    assert said == with_half("smalldata_by_rate", "least", rule=rule, per_class=count)
+
+
+def test_more_data():
+    """The rows with 600 images, of which the halves are not recorded."""
+    for rule in ("pc", "bp"):
+        said = next(cells[2] for cells in table_rows("600 images") if cells[1] == rule.upper())
+        error, rate = at_best("smalldata_by_rate", "least_test_error", rule=rule, per_class="600")
+        assert said.startswith(f"{error} (") and said.endswith(f"), rate {rate}")
+
+
+def test_three_seeds_of_two_tasks_in_turn():
+    found = [with_half("forgetting_by_rate", "mean", rule=rule).replace(".0005", "5e-4") for rule in ("pc", "bp")]
+    pc, bp = (each.replace(".00075", "7.5e-4") for each in found)
+    assert f"PC {pc}, BP {bp}." in " ".join(TEXT.split())
+
+
 def test_the_teacher_with_sixty_seeds():
     """How much less the loss of BP is, by rate, with its standard error."""
     losses = {rule: by_rate("teacher_60_seeds", "loss_min", rule=rule) for rule in ("pc", "bp")}
