@@ -154,6 +154,16 @@ def test_fear_is_what_is_left_at_the_end_of_each_configuration_and_group(tmp_pat
                     assert (row["seed"], row["group"], row["fear"]) == (seed, group, course[-1])
 
 
+def test_what_is_printed_of_a_fit_is_the_fitted_mean_of_the_seeds():
+    """Means of two seeds times k = 10, in `fear` plus b = 1."""
+    fears = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.5]])
+    options = {"spread": 0.1, "rate_first": 1.0, "rate_light": 0.5, "rate_noise": 0.25}
+    assert fear._line("pc", options, fears, 10.0, 1.0, 5.0).startswith("PC: N+ 21.0 %, LN+ 21.0 %, LN+,L- 23.5 % (")
+    adaptation = np.array([[0.1, 0.2, 0.3, 0.4], [0.3, 0.2, 0.1, 0.2]])
+    said = coin._line("bp", {"spread": 0.1, "rate": 1.0, "memory_rate": 0.5}, adaptation, 10.0, 0.5)
+    assert said.startswith("BP: 1+ 2.000, 2+ 2.000, 1- 2.000, 2- 3.000 (")
+
+
 def test_fear_begins_with_weights_of_one_sign():
     """|N(.1, spread^2)|, the same draws for all spreads of a seed."""
     seeds, spreads = (1, 2, 3, 4), (0.0, 0.5)
