@@ -37,12 +37,18 @@ def small(tmp_path):
     return images(tmp_path / "small.npz", 4)
 
 
-def images(path, side):
-    """Write a file of sixty images of three classes; return the option that names it."""
+@pytest.fixture
+def ten(tmp_path):
+    """Images of ten classes, as the grids of pc want them."""
+    return images(tmp_path / "ten.npz", 4, classes=10)
+
+
+def images(path, side, classes=3):
+    """Write a file of sixty images; return the option that names it."""
     rng = np.random.default_rng(0)
-    labels = np.arange(80) % 3
+    labels = np.arange(80) % classes
     x = 0.3 * rng.random((80, side, side), dtype=np.float32)
-    x[np.arange(80), labels] += 0.7
+    x.reshape(80, -1)[np.arange(80), labels] += 0.7
     np.savez(path, x_train=x[:60], y_train=labels[:60], x_test=x[60:], y_test=labels[60:])
     return f"--dataset={path}"
 
@@ -659,18 +665,24 @@ def like_alone(folder, record, tmp_path):
         assert one.config["identity"] == alone.config["identity"]
         assert {**one.options, "results": None} == {**alone.options, "results": None}
         tables, files = (one.metrics(), alone.metrics()), (one.arrays(), alone.arrays())
-        states, counters = zip(one.read_checkpoint(), alone.read_checkpoint(), strict=True)
-        for found, wanted in (tables, files, states):
+        assert one.config.get("parts") == alone.config.get("parts")
+        parts = [list(each.parts(each.config["parts"])) if "parts" in each.config else [each] for each in (one, alone)]
+        checkpoints = [[each.read_checkpoint() for each in pair] for pair in zip(*parts, strict=True)]
+        for found, wanted in (tables, files, *([arrays for arrays, _ in pair] for pair in checkpoints)):
             assert list(found) == list(wanted)
             for key, value in found.items():
                 assert np.shape(value) == np.shape(wanted[key])
-                if key == "method":
+                if key in ("method", "rule"):
                     assert value == wanted[key]
                     continue
                 exact = record["fixed"].get("dtype") == "float64"
                 how = {"rtol": 1e-8, "atol": 1e-10} if exact else {"rtol": 1e-3, "atol": 1e-5}
                 np.testing.assert_allclose(value, wanted[key], **how, err_msg=key)
-        assert {**counters[0], "metrics": 0} == {**counters[1], "metrics": 0}
+        for (_, found), (_, wanted) in checkpoints:
+            assert {**found, "metrics": 0} == {**wanted, "metrics": 0}
+            assert {name: np.shape(value) for name, value in found["metrics"].items()} == {
+                name: np.shape(value) for name, value in wanted["metrics"].items()
+            }
 
 
 @pytest.mark.parametrize("words", SMALL.values(), ids=SMALL)
@@ -841,6 +853,45 @@ def test_no_seed_is_lost_or_run_twice_where_a_worker_and_the_driver_die(tmp_path
     folder, record, _ = found(tmp_path)
     assert record["batches"] == [[0, 1], [2, 3]] and len(list(folder.glob("points/*/gle/*/config.json"))) == 4
     like_alone(folder, record, tmp_path)
+
+
+GRIDS = {
+    "seeds": ("online", "--grid.seeds=3;1;2", "--batch_sizes=1,8", "--batches=6"),
+    "seeds and rates": ("online", "--grid.seeds=3;1;2", "--grid.rates=0.1;0.2", "--batch_sizes=4", "--batches=6"),
+    "rates of several seeds": ("online", "--grid.rates=0.1,0.2;0.3,0.1", "--batch_sizes=4", "--batches=6"),
+    "lists that overlap": ("online", "--grid.seeds=1,2;2,3", "--batch_sizes=1", "--batches=6"),
+    "draws of their own": ("smalldata", "--grid.seeds=3;1;2", "--rates=0.1,0.2", "--per_class=2,3"),
+    "validated": ("smalldata", "--grid.seeds=3;1;2", "--rates=0.1", "--per_class=4", "--validation=0.2"),
+}
+
+
+@pytest.mark.parametrize("words", GRIDS.values(), ids=GRIDS)
+def test_a_grid_among_others_is_the_run_that_it_would_be_alone(tmp_path, ten, at_home, monkeypatch, words):
+    trained = []
+    begun = point.begun
+    monkeypatch.setattr(point, "begun", lambda job, *rest: trained.append(job.options) or begun(job, *rest))
+    folder, record, _ = swept(tmp_path, "pc", *words, "--epochs=2", "--T=8", "--dtype=float64", "--jobs=1", ten)
+    count = len(record["points"])
+    assert record["batches"] == [list(range(count))] and len(trained) == 1 + count
+    like_alone(folder, record, tmp_path)
+    assert all(runs.Run(folder / each["folder"]).config["beside"] for each in record["points"])
+
+
+def test_a_grid_of_which_a_rate_diverges_runs_alone(tmp_path, ten, at_home):
+    line = ["pc", "online", "--grid.rates=0.1,0.2;0.1,1e30;0.2,0.3", "--batch_sizes=4", "--batches=6", "--epochs=2"]
+    folder, record, _ = swept(tmp_path, *line, "--T=8", "--seeds=1,2", "--jobs=1", "--dtype=float64", ten)
+    beside = ["beside" in runs.Run(folder / each["folder"]).config for each in record["points"]]
+    assert beside == [True, False, True]
+    like_alone(folder, record, tmp_path)
+
+
+def test_grids_of_other_sizes_are_not_trained_together():
+    """Lists of one length are; so are no points that leave their seeds to the experiment."""
+    made = points("pc", "--grid.seeds=1", "--grid.rates=0.1", command="online")
+    made.points[:] = [{"seeds": s, "rates": r} for s, r in (((1,), (0.1,)), ((1, 2), (0.1,)), ((2,), (0.1, 0.2)))]
+    assert together.batches(made, 1) == [[0], [1], [2]]
+    made.points[:] = [{"seeds": (1,), "rates": None}, {"seeds": (2,), "rates": (0.1,)}, {"seeds": (3,), "rates": None}]
+    assert together.batches(made, 1) == [[0, 2], [1]]
 
 
 # successive halving
