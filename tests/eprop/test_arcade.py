@@ -231,6 +231,8 @@ def test_episodes_grow_by_the_published_schedule():
     assert play.longer(200, 7e7 - 1) == 200
     linear = Play(use_cubic_schedule=False, increase_episode_len_by=10.0)
     assert [linear.longer(200, k * 7e7) for k in range(3)] == [200, 210, 220]
+    assert [play.longer(27, k * 7e7) for k in range(4)] == [27, 64, 125, 216]  # cubes, whatever roots are rounded to
+    assert Play(increase_episode_len_by=0.0).longer(200, 7e8) == 200
     assert play.block == 12800
     assert play.blocks(1e9) == 78125
     assert play.blocks(1) == 1
