@@ -626,6 +626,9 @@ def of_bp(change):
         ({"seeds": (1, 2)}, "three or more"),
         ({"seeds": (1, 2, 2)}, "different"),
         ({"seeds": 3}, "seeds is 3; it must hold the seeds"),
+        ({"seeds": (1, 2, 3.0)}, "one of seeds is 3.0; it must be a whole number"),
+        ({"seeds": "123"}, "one of seeds is '1'; it must be a whole number"),
+        ({"arrays": arrays() | {"x_train": np.ma.masked_less(arrays()["x_train"], 0)}}, "x_train is masked"),
         ({"sizes": ()}, "the widths of the hidden layers"),
         ({"arrays": {"x_train": [[1.0]]}}, "x_train is no array"),
         ({"arrays": {"x_train": np.ones((3, 2))}}, "y_train"),
@@ -661,6 +664,17 @@ def test_ones_own_rule_is_tried_on_every_backend(backend):
     require_updates(one, SIZES, x, y, batch_size=10)
     with pytest.raises(PlasticError, match="rule own changed x"):
         require_updates(dataclasses.replace(one, gradients=adding), SIZES, x, y, batch_size=10)
+
+
+def test_the_figure_of_ones_own_comparison_is_drawn_and_drawn_again(tmp_path, capsys):
+    """As those of the commands are; the run keeps no network, and says so."""
+    folder = compare.compare(arrays(), ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path).run.folder
+    image = (folder / "comparison.png").read_bytes()
+    (folder / "comparison.png").unlink()
+    assert printed(COMMANDS, ["figure", str(folder)], "plastic.compare") == [str(folder / "comparison.png")]
+    assert (folder / "comparison.png").read_bytes() == image
+    with pytest.raises(PlasticError, match="keeps no trained network"):
+        runs.load(folder)
 
 
 def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
