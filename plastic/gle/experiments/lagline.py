@@ -197,7 +197,7 @@ def _require_an_update(dt, t_init, t_train, model, window):
     """Require of BPTT the time for one update, which comes at a multiple of its window after learning has begun."""
     if window and (first := (round(t_init / dt) // window + 1) * window) >= round((t_init + t_train) / dt):
         raise PlasticError(
-            f"t_train is {t_train}: after t_init={t_init:g}, {model} makes its first update at t = {first * dt:g}"
+            f"t_train is {t_train:g}: after t_init={t_init:g}, {model} makes its first update at t = {first * dt:g}"
         )
 
 
