@@ -257,10 +257,13 @@ def test_cartpole_falls_and_is_played_to_its_end():
 
 def test_cartpole_is_a_game(monkeypatch):
     pytest.importorskip("gymnasium")
-    folder, lines = command(REWARD, "--game=cartpole --n_iter=2 --validate_every=2")
+    line = (
+        "reward --game=cartpole --n_regular=3 --n_adaptive=3 --n_batch=4 --t_action=5 --validate_every=2 --stop_crit=2"
+    )
+    folder, lines = command(line, "--n_iter=2")
     assert runs.Run(folder).metrics()["step"] == [0, 2] and "of at most 1" in lines[0]
     monkeypatch.setitem(sys.modules, "gymnasium", None)
-    assert "plastic-learning[rl]" in refused(REWARD, "--game=cartpole --n_iter=3")
+    assert "plastic-learning[rl]" in refused(line, "--n_iter=3")
 
 
 def test_options_of_a_walk_are_told_from_one_another():
