@@ -151,7 +151,7 @@ WRONG_DECISIONS = {
     "--eprop=false --feedback=adaptive": "feedback is adaptive, which does nothing without --eprop",
     "--eprop=false --eprop_impl=hardcoded": "eprop_impl is hardcoded, which does nothing without --eprop",
     "--eprop --feedback=symmetric --readout_decay=0.1": "readout_decay is 0.1, which does nothing without --eprop --fe",
-    "--reg_f=0 --reg_rate=20": "reg_rate is 20.0, which does nothing without --reg_f",
+    "--reg_f=0 --reg_rate=20 --f_regularization_type=simple": "reg_rate is 20.0, which does nothing without --reg_f",
     "--reg_f=0 --f_regularization_type=online": "f_regularization_type is online, which does nothing without --reg_f",
     "--tau_a=none": "tau_a", "--n_iter=1.5": "n_iter", "--eprop=2": "eprop", "--learning_rat=1": "learning_rate",
 }  # fmt: skip

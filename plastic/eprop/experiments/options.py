@@ -76,8 +76,8 @@ class Rule:
     def require_used(self, default: "Rule") -> None:
         """Raise PlasticError where an option is not that of the `default` rule, but would do nothing."""
         without = {
-            "eprop_impl": not self.eprop and "--eprop",
-            "feedback": not self.eprop and "--eprop",
+            "eprop_impl": not self.eprop and "--eprop (the rule is BPTT)",
+            "feedback": not self.eprop and "--eprop (the rule is BPTT)",
             "readout_decay": self.learning_signals != "adaptive" and "--eprop --feedback=adaptive",
             "f_regularization_type": self.reg_f == 0 and "--reg_f",
             "reg_rate": self.reg_f == 0 and "--reg_f",
