@@ -36,9 +36,10 @@ def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     network = network.with_parameters(parameters.map(lambda _: held[next(paths)], network.parameters))
 
     def outputs(x):
-        if not np.ndim(x) or not len(x) or np.size(x[0]) != np.prod(input_shape):
-            raise PlasticError(f"x has shape {np.shape(x)}; samples of shape {input_shape} are needed")
-        x = xp.asarray(np.reshape(x, (len(x), *input_shape)))
+        x = classifier.given(x)
+        if x[0].size != np.prod(input_shape):
+            raise PlasticError(f"x has shape {x.shape}; samples of shape {input_shape} are needed")
+        x = x.reshape(len(x), *input_shape)
         return xp.asnumpy(relaxed(network, x, T, tolerance=tolerance, solver=solver)[0])
 
     return network, outputs

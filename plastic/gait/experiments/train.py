@@ -33,7 +33,7 @@ def restore(arrays, *, n_inputs, linear, classes, **_):
     places = range(sum(path.startswith("layers/") and path.endswith("/W") for path in arrays))
     layers = [Affine(*(xp.asarray(arrays[f"layers/{place}/{name}"]) for name in ("W", "b"))) for place in places]
     net = InvertibleNetwork(layers, n_inputs, linear)
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(x.reshape(len(x), -1)), classes=classes))
+    return net, lambda x: xp.asnumpy(predict(net, classifier.given(x).reshape(len(x), -1), classes=classes))
 
 
 def _readable(*, algorithm, dataset, tower, nb_layers, orthogonal_reg, seeds, **_):
