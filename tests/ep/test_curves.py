@@ -305,6 +305,7 @@ def test_distances_are_bars(toy):
         assert residual in told
         centres = [bar.get_x() + bar.get_width() / 2 for container in axis.containers for bar in container]
         assert len(set(np.round(centres, 6))) == len(centres)  # no bar hides another
+    assert list(np.diff(axis.get_xticks())) == [1, 1, 2, 1, 1, 1]  # a gap between layers and connections
     assert labels == ["$s^{0}$", "$s^{1}$", "$s^{2}$", "$W_{01}$", "$W_{12}$", "$W_{1x}$", "$W_{2x}$"]
 
 
