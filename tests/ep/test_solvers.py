@@ -281,6 +281,19 @@ def test_an_accelerated_relaxation_ends_at_the_image_of_its_last_good_point(kind
     assert refused or kind != "energy, unclamped"
 
 
+def test_curves_begin_where_the_solver_came_to():
+    """A tolerance that everything meets ends the free phase at the first look, after five steps."""
+    xp.use(dtype="float64")
+    net, x, y = make("energy")
+
+    def residual(T, **how):
+        return max(float(each) for each in ep.Comparison(net, x, y, T=T, K=5, beta=0.1, **how).residual)
+
+    plain = residual(65)
+    assert residual(65, tolerance=1e9) == pytest.approx(residual(10), rel=1e-9) != pytest.approx(plain, rel=0.1)
+    assert residual(65, solver="anderson") < plain / 10
+
+
 @pytest.mark.parametrize("kind, solver", SOLVERS)
 def test_bptt_goes_back_from_where_the_solver_came_to(kind, solver):
     xp.use(dtype="float64")
