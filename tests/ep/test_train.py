@@ -189,6 +189,13 @@ def test_what_continual_ep_is_not(toy, tmp_path, words, told):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_free_phase_of_continual_ep_takes_solver_and_tolerance(toy):
+    words = (f"--dataset={toy}", *TINY, "--size_tab=4,8,100 --lr_tab=0.5,0.5 --cep")
+    plain, *others = (parameters_of(command(*words, more)[0]) for more in ("", "--solver=anderson", "--tolerance=1e9"))
+    for other in others:
+        assert np.abs(other["parameters/layers/1/W"] - plain["parameters/layers/1/W"]).max() > 1e-5
+
+
 @pytest.mark.parametrize(
     "words, lr_tab",
     [
