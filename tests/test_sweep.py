@@ -89,13 +89,13 @@ def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
     ]
 
 
-def test_words_may_come_in_any_order_and_lists_have_blanks(capsys):
+def test_words_may_come_in_any_order_and_lists_have_blanks(tiny, capsys):
     line = ["--dataset=glyphs", "gle", "--grid.architecture=plastic_e2e, static_lagnet", "--nb_epochs=3", "lagline"]
     own, extra = split(line)
     assert own == ["gle", "lagline"] and extra.words == ["--dataset=glyphs", "--nb_epochs=3"]
     own, extra = split(["--nb_epochs", "3", "--grid.seed=1", "gait"])
     assert own == ["gait"] and extra.words == ["--nb_epochs", "3"]
-    main(["gait", "--grid.algorithm=BP, GAIT", "--grid.seed=1 ,2", "--nb_layers=1", "--dry_run"])
+    main(["gait", "--grid.algorithm=BP, GAIT", "--grid.seed=1 ,2", tiny, "--dry_run"])
     assert "4 points of gait train" in capsys.readouterr().out
 
 
@@ -103,6 +103,13 @@ def test_values_with_commas_are_separated_by_semicolons(tmp_path, capsys):
     main(["gait", "--grid.seeds=1,2;3,4", "--dry_run", f"--results={tmp_path}"])
     assert capsys.readouterr().out.splitlines()[-2:] == ["--seeds=1,2", "--seeds=3,4"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_a_dry_run_shows_ten_points(capsys, count):
+    main(["gle", "lagline", f"--grid.seed={','.join(map(str, range(count)))}", "--dry_run"])
+    shown = [f"--seed={seed}" for seed in range(10)] + [".."] * (count > 10)
+    assert capsys.readouterr().out.splitlines()[1:] == shown
 
 
 @pytest.mark.parametrize("dataset", ["MNIST", "glyphs"])
@@ -153,6 +160,13 @@ def test_whole_numbers_are_drawn_with_their_shares(scale):
     shares = [math.log(1 + 1 / k) / math.log(4) for k in (1, 2, 3)] if scale else [1 / 3] * 3
     assert sum(counts) == 3000
     assert all(abs(n - 3000 * p) < 5 * math.sqrt(3000 * p * (1 - p)) for n, p in zip(counts, shares, strict=True))
+
+
+def test_a_sweep_of_a_million_points_and_more_is_refused_before_they_are_made():
+    numbers = [str(k) for k in range(1, 102)]
+    lists = {("grid", "seed"): numbers, ("zip", "batch_size"): numbers[:100], ("zip", "nb_epochs"): numbers[:100]}
+    with pytest.raises(PlasticError, match="has 1,010,000 points; at most 1,000,000 are taken"):
+        plan.made("gait", None, [], lists, {"learning_rate": "0.1:0.2"}, 100)
 
 
 def test_a_file_says_the_same_as_a_line(tmp_path):
@@ -247,7 +261,7 @@ def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, wo
         ("family = 'gait'\n[random]\ndraws = 3\n[grid]\nseed = [1]", "nothing is drawn at random"),
         ("family = 'gait'\nseeds = [1]", "'seeds' is unknown"),
         ("family = 'gait'\ngrid = 3", "tables"),
-        ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list"),
+        ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list of one value or more"),
         ("family = 'gait'\n[grid]\nseed = [1.5]", "--seed takes an integer, not '1.5'"),
         ("family = 'gait'\n[random]\ndraws = true\nnb_layers = '1:2'", "draws is True"),
         ("family = 'gait'\n[random]\nseed = -1\nnb_layers = '1:2'", "seed of the draws is -1"),
@@ -494,6 +508,23 @@ def test_an_address_at_which_no_cluster_answers_is_told(monkeypatch, package, co
     run = {"ray": engines.on_ray, "distributed": engines.on_dask}[package]
     with pytest.raises(PlasticError, match=r"address is 10\.0\.0\.1:1; no cluster answers there: timed out$"):
         list(run([], 1, "10.0.0.1:1"))
+
+
+def test_ray_leaves_sigterm_as_it_is(monkeypatch):
+    def init(**options):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    ray = types.SimpleNamespace(init=init, remote=lambda **options: lambda function: None, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+
+    def mine(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        assert list(engines.on_ray([], 1)) == [] and signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # processes that die, on real engines
