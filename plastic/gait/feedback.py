@@ -52,8 +52,8 @@ def fa(
     leading = _require_feedback(net, feedback, _shapes(net), "gait.fa_feedback(net, generator)")
     require_batch(net, x, y, out, feedback=leading)
 
-    def send(k, W, a, d, e):
-        return (d * e) @ transposed(feedback[-1 - k][..., : e.shape[-1]])
+    def send(k, W, a, d, e, delta):
+        return delta @ transposed(feedback[-1 - k][..., : e.shape[-1]])
 
     return sweep(net, x, y, send, out)
 
@@ -97,12 +97,12 @@ def dfa(
     drawing = f"gait.dfa_feedback(net, {y.shape[-1]}, generator)"
     leading = _require_feedback(net, feedback, shapes, drawing)
     require_replicas(net, feedback=leading)
-    deltas = []
+    of_output = []
 
-    def send(k, W, a, d, e):
+    def send(k, W, a, d, e, delta):
         if k == 0:
-            deltas.append(d * e)
-        return deltas[0] @ feedback[-1 - k]
+            of_output.append(delta)
+        return of_output[0] @ feedback[-1 - k]
 
     return sweep(net, x, y, send, out)
 

@@ -73,8 +73,8 @@ def bp(net: InvertibleNetwork, x: Array, y: Array, *, out: Tree = None) -> tuple
     """
     require_batch(net, x, y, out)
 
-    def send(k, W, a, d, e):
-        return (d * e) @ transposed(W[..., : e.shape[-1]])
+    def send(k, W, a, d, e, delta):
+        return delta @ transposed(W[..., : e.shape[-1]])
 
     return sweep(net, x, y, send, out)
 
@@ -114,7 +114,7 @@ def tp(net: InvertibleNetwork, x: Array, y: Array, *, out: Tree = None) -> tuple
     require_inverses(net, "tp")
     require_batch(net, x, y, out)
 
-    def send(k, W, a, d, e):
+    def send(k, W, a, d, e, delta):
         g = e if net.is_linear(k) else e / d + _BRANCH * xp.maximum(sign_or_one(a) * (e - a), 0)
         return divide_padded(g, W)
 
@@ -170,11 +170,11 @@ def gait(
     # keeps |a| / gamma^{k+1} finite; only a = 0 lies nearer to the kink than that
     smallest = 1e6 * float(xp.finfo(x.dtype).tiny)
 
-    def send(k, W, a, d, e):
+    def send(k, W, a, d, e, delta):
         if net.is_linear(k):
             return divide_padded(e, W)
         power = xp.maximum(gamma ** (k + 1), smallest)
-        g = d * e + _BRANCH * xp.maximum(sign_or_one(a) * (d * d * e) - xp.abs(a) / power, 0)
+        g = delta + _BRANCH * xp.maximum(sign_or_one(a) * d * delta - xp.abs(a) / power, 0)
         return divide_padded(g, W)
 
     return sweep(net, x, y, send, out)

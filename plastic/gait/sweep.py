@@ -37,8 +37,8 @@ def require_replicas(net: InvertibleNetwork, **leading: tuple[int, ...]) -> None
 def sweep(net: InvertibleNetwork, x: Array, y: Array, send: Callable, out: Tree) -> tuple[Tree, Array]:
     """Run forward, then walk down: at each layer the gradient, and the error that `send` passes to the layer below.
 
-    send(k, W, a, d, e) gets the distance k = L - l from the output, and W, a, d(a) and e of layer l on the units that
-    have an error.
+    send(k, W, a, d, e, delta) gets the distance k = L - l from the output, and W, a, d(a), e and delta of layer l on
+    the units that have an error.
     """
     activities = activities_of(net, x, y.shape[-1])
     if out is None:
@@ -47,9 +47,10 @@ def sweep(net: InvertibleNetwork, x: Array, y: Array, send: Callable, out: Tree)
     for k in range(len(net.layers)):
         W, a, below = net.layers[-1 - k].W, activities[-1 - k][..., : e.shape[-1]], activities[-2 - k]
         d = 1.0 if net.is_linear(k) else phi.slope(a, a)
-        _write_gradient(below[..., : W.shape[-2]], d * e, out["layers"][-1 - k])
+        delta = d * e
+        _write_gradient(below[..., : W.shape[-2]], delta, out["layers"][-1 - k])
         if k < len(net.layers) - 1:
-            e = send(k, W, a, d, e)
+            e = send(k, W, a, d, e, delta)
     return out, activities[-1]
 
 

@@ -37,6 +37,7 @@ LINES = [
             "--nb_epochs=1.5": "nb_epochs",
             "--nb_epochs=0": "nb_epochs",
             "--nb_layers=0": "nb_layers",
+            "--nb_layers=10000000000": "40,960.0 GB",
             "--eval_every=0": "eval_every",
             "--batch_size=-1": "batch_size",
             "--batch_size=301": "301",

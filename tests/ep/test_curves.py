@@ -179,6 +179,13 @@ def test_the_batch_of_curves(toy, monkeypatch):
     assert all(np.unique(y.argmax(axis=1)).size == 1 and 0 <= x.min() and x.max() <= 1 for x, y in toys)
 
 
+def test_curves_take_the_solver_and_the_tolerance(toy):
+    rows = [table(command(f"--dataset={toy}", CURVES, "--size_tab 4 8 100", words)[0]) for words in
+            ("", "--solver=anderson", "--tolerance=1e9")]  # fmt: skip
+    plain, accelerated, early = (max(float(row["residual"] or 0) for row in each) for each in rows)
+    assert accelerated < plain / 10 and early > 2 * plain
+
+
 def test_curves_that_are_not_finite_say_what_to_change(toy):
     message = refused(
         f"--dataset={toy}", CURVES.replace("--beta=0.01", "--beta=1e300"), "--size_tab 4 8 100 --no-clamp"
@@ -305,6 +312,7 @@ def test_distances_are_bars(toy):
         assert residual in told
         centres = [bar.get_x() + bar.get_width() / 2 for container in axis.containers for bar in container]
         assert len(set(np.round(centres, 6))) == len(centres)  # no bar hides another
+    assert list(np.diff(axis.get_xticks())) == [1, 1, 2, 1, 1, 1]  # a gap between layers and connections
     assert labels == ["$s^{0}$", "$s^{1}$", "$s^{2}$", "$W_{01}$", "$W_{12}$", "$W_{1x}$", "$W_{2x}$"]
 
 

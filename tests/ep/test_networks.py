@@ -103,22 +103,22 @@ def test_a_relaxation_is_at_its_beginning_once_it_is_made(backend, network):
     assert_array_equal(xp.asnumpy(w.output), xp.asnumpy(ep.predict(net, x, T=7)))
 
 
-def test_a_relaxation_begins_with_the_parameters_as_they_are(backend):
-    """Changed in place, or replaced by other arrays."""
-    net, other = (ep.prototypical((6, 5, 4, 3), np.random.default_rng(seed)) for seed in (0, 1))
+@pytest.mark.parametrize("network", MAKERS)
+def test_a_relaxation_begins_with_the_parameters_as_they_are(backend, network):
+    """Replaced by other arrays, or changed in place."""
+    net = MAKERS[network]("sigm")
     x, y = batch_for(net)
+    other = net.with_parameters(parameters.map(lambda leaf: 0.5 * leaf, net.parameters))
     expected = [leaves_of(ep.eqprop(each, x, y, T=5, K=2, beta=0.1)) for each in (other, net)]
     work = ep.Relaxation(net, x)
-    for place, layer in enumerate(other.wiring.layers):
-        net.wiring.layers[place] = layer
-    found = ep.eqprop(net, x, y, T=5, K=2, beta=0.1, work=work)
-    for layer, original in zip(
-        net.wiring.layers, ep.prototypical((6, 5, 4, 3), np.random.default_rng(0)).wiring.layers, strict=True
-    ):
-        layer.W[...], layer.b[...] = original.W, original.b
-    found_in_place = ep.eqprop(net, x, y, T=5, K=2, beta=0.1, work=work)
-    for tree, wanted in zip((found, found_in_place), expected, strict=True):
-        for a, b in zip(leaves_of(tree), wanted, strict=True):
+    work.run(1)
+    for name, part in other.wiring.parameters.items():
+        setattr(net.wiring, name, part)
+    replaced = leaves_of(ep.eqprop(net, x, y, T=5, K=2, beta=0.1, work=work))
+    parameters.map(lambda leaf: leaf.__imul__(2), net.parameters)
+    in_place = leaves_of(ep.eqprop(net, x, y, T=5, K=2, beta=0.1, work=work))
+    for found, wanted in zip((replaced, in_place), expected, strict=True):
+        for a, b in zip(found, wanted, strict=True):
             assert_array_equal(a, b)
 
 

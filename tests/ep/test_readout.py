@@ -50,6 +50,14 @@ def test_bptt_is_the_gradient_of_the_cross_entropy(backend, kind):
     assert_allclose(float(xp.asnumpy(net.loss(output, y))), float(xp.asnumpy(loss(None))), rtol=1e-12)
 
 
+def test_the_loss_of_an_output_that_is_sure_and_wrong():
+    """The logarithm of what it gives the class, which is taken as far as numbers go."""
+    xp.use(dtype="float64")
+    net, output = make("prototypical")[0], np.array([[1e-9, 1 - 1e-9, 0], [0, 1, 0]])
+    assert_allclose(net.loss(output[:1], np.eye(3)[:1]), -np.log(1e-9))
+    assert_allclose(net.loss(output[1:], np.eye(3)[:1]), -np.log(np.finfo(float).tiny))
+
+
 @pytest.mark.parametrize("kind", ["energy", "prototypical", "leaky", "one hidden layer"])
 def test_ep_at_rest_is_bptt_up_to_the_square_of_the_nudge(kind):
     """Also in prototypical networks, whose published nudge of an output layer lies outside rho."""

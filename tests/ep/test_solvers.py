@@ -263,6 +263,37 @@ def test_acceleration_needs_fewer_steps(kind):
     assert fast < 0.1 * plain or fast < 1e-9
 
 
+@pytest.mark.parametrize("kind", DENSE)
+def test_an_accelerated_relaxation_ends_at_the_image_of_its_last_good_point(kind):
+    """As the acceleration says by hand, also where the safeguard has just refused a point."""
+    xp.use(dtype="float64")
+    net, x, _ = make(kind)
+    w, refused = Relaxation(net, x), 0
+    anderson, point = Anderson(w.s), w.s.copy()
+    for steps in range(1, 30):
+        w.s[...] = point
+        w.make_step()
+        point = anderson.next(point, w.s.copy())
+        refused += not np.array_equal(w.s, anderson.plain)
+        found = Relaxation(net, x)
+        found.run(steps, solver="anderson")
+        assert_allclose(found.s, anderson.plain, rtol=1e-9, atol=1e-12)
+    assert refused or kind != "energy, unclamped"
+
+
+def test_curves_begin_where_the_solver_came_to():
+    """A tolerance that everything meets ends the free phase at the first look, after five steps."""
+    xp.use(dtype="float64")
+    net, x, y = make("energy")
+
+    def residual(T, **how):
+        return max(float(each) for each in ep.Comparison(net, x, y, T=T, K=5, beta=0.1, **how).residual)
+
+    plain = residual(65)
+    assert residual(65, tolerance=1e9) == pytest.approx(residual(10), rel=1e-9) != pytest.approx(plain, rel=0.1)
+    assert residual(65, solver="anderson") < plain / 10
+
+
 @pytest.mark.parametrize("kind, solver", SOLVERS)
 def test_bptt_goes_back_from_where_the_solver_came_to(kind, solver):
     xp.use(dtype="float64")

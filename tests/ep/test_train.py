@@ -2,6 +2,7 @@
 tests/test_commands.py."""
 
 import ast
+import dataclasses
 import inspect
 import json
 import os
@@ -21,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import plastic
-from plastic import classifier, data, parameters, runs, xp
+from plastic import classifier, data, ep, parameters, runs, xp
 from plastic.ep import energy, rules
 from plastic.ep.__main__ import COMMANDS
 from plastic.ep.curves import connections
@@ -188,6 +189,13 @@ def test_what_continual_ep_is_not(toy, tmp_path, words, told):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_free_phase_of_continual_ep_takes_solver_and_tolerance(toy):
+    words = (f"--dataset={toy}", *TINY, "--size_tab=4,8,100 --lr_tab=0.5,0.5 --cep")
+    plain, *others = (parameters_of(command(*words, more)[0]) for more in ("", "--solver=anderson", "--tolerance=1e9"))
+    for other in others:
+        assert np.abs(other["parameters/layers/1/W"] - plain["parameters/layers/1/W"]).max() > 1e-5
+
+
 @pytest.mark.parametrize(
     "words, lr_tab",
     [
@@ -256,6 +264,39 @@ def assert_predictions_give_the_metrics(folder, toy, last):
         assert replica.dtype == dtype
 
 
+@pytest.mark.parametrize("network", ["energy", "one convolution"])
+def test_the_residual_is_the_largest_over_the_test_set(toy, network):
+    """Of each seed, whatever the size of the parts that are relaxed at once."""
+    words = (f"--dataset={toy}", *TINY, NETWORKS[network], "--seeds=3,4", "--dtype=float64", "--test_batch_size=7")
+    folder, _ = command(*words)
+    xp.use(dtype="float64")
+    net, x = plastic.load(folder).network, data.load(toy, dtype="float64").test[0]
+    for seed, row in enumerate(table(folder)[-2:]):
+        alone = net.with_parameters(parameters.map(lambda leaf, seed=seed: leaf[seed], net.parameters))
+        w = ep.Relaxation(alone, x.reshape(len(x), -1))
+        w.run(8)
+        before = w.s.copy()
+        w.run(1)
+        assert float(row["residual"]) == pytest.approx(np.abs(w.s - before).max(), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "options, sizes, dt",
+    [
+        ({}, (10, 512, 784), 0.2),
+        ({"discrete": True}, (10, 512, 784), 1.0),
+        ({"toymodel": True}, (10, 50, 784), 0.2),
+        ({"C_tab": (64, 32, 1)}, (10,), 1.0),
+    ],
+    ids=str,
+)
+def test_sizes_and_step_by_default(options, sizes, dt):
+    network = NetworkOptions(**options).complete()
+    assert (network.size_tab, network.dt) == (sizes, dt)
+    filled = dataclasses.replace(NetworkOptions(**options), dt=1.0).complete(toy_inputs=5)  # inputs of plotcurves
+    assert filled.size_tab == ((10, 50, 5) if network.toymodel else sizes) and filled.dt == 1
+
+
 DENSE = "--T=20 --Kmax=8 --beta=0.5 --lr_tab=0.5,0.5 --epochs=20 --batch_size=10"
 MAPS = "--T=15 --Kmax=6 --beta=0.5 --epochs=10 --batch_size=10"
 
@@ -322,7 +363,7 @@ def test_rates_and_sizes_are_counted_from_the_output(toy):
 
 
 def test_how_far_bptt_goes_back(toy, monkeypatch):
-    """BPTT goes back Kmax + 1 steps in training, Kmax in convolutional nets, as published."""
+    """BPTT goes back Kmax + 1 steps in training, Kmax in convolutional nets and the toy model, as published."""
     gone_back, bptt = [], rules.bptt
 
     def spy(*batch, T, steps, **more):
@@ -330,7 +371,7 @@ def test_how_far_bptt_goes_back(toy, monkeypatch):
         return bptt(*batch, T=T, steps=steps, **more)
 
     monkeypatch.setattr(rules, "bptt", spy)
-    for network, expected in (("energy", 4), ("prototypical", 4), ("one convolution", 3)):
+    for network, expected in (("energy", 4), ("prototypical", 4), ("one convolution", 3), ("toy", 3)):
         gone_back.clear()
         command(f"--dataset={toy}", *TINY, NETWORKS[network], "--training_method=BPTT")
         assert gone_back == [(8, expected)] * 6, network

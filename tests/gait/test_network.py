@@ -59,6 +59,15 @@ def test_the_inverse_pass_gives_the_activities_back_and_the_targets_of_tp(backen
         assert_allclose(xp.asnumpy(grads["layers"][place].b)[..., 0, :], delta.sum(axis=-2), atol=1e-11)
 
 
+def test_targets_of_the_inverse_pass_may_have_replicas_of_their_own():
+    net, rng = gait.tower((9, 7, 5, 4), np.random.default_rng(0)), np.random.default_rng(0)
+    activities, y = gait.forward(net, rng.random((6, 9), np.float32)), rng.random((2, 6, 3), np.float32)
+    both = gait.inverse_pass(net, y, activities)
+    for seed in (0, 1):
+        for t, expected in zip(both, gait.inverse_pass(net, y[seed], activities), strict=True):
+            assert_allclose(t[seed], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "y, activities, said",
     [((6, 4), None, "activities must be a list of 4"), ((5, 4), ..., "y has"), ((6, 5), ..., "y has"),

@@ -337,6 +337,7 @@ def test_load_without_a_value_takes_the_newest_run_with_the_same_options(toy):
     (third / "config.json").write_text("{}")
     assert runs.Run(command(*words, "--nb_epochs=4", "--load")[0]).options["load"] == str(first)
     assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--linear")
+    assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--dtype=float64")
     assert "no train run with the same options" in refused(*words, "--nb_epochs=1", "--load", "--results=elsewhere")
 
 

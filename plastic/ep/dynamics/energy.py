@@ -104,29 +104,29 @@ class EnergyNetwork(Network):
             trajectory: consecutive free steps.
             adjoint: lambda at their end, (..., batch, N).
         """
-        dt, rho = self.dt, self.phi.value(trajectory.s)
-        slope = self.phi.slope(trajectory.s, rho)
-        bend = self.phi.curvature(trajectory.s, rho) * trajectory.a
-        field = slope * trajectory.a
-        gain = slope.astype(trajectory.s.dtype)
-        if not self.has_slopes:
-            for each, value in ((field, self.wiring.split(trajectory.a)[-1]), (bend, 0), (gain, 1)):
-                self.wiring.split(each)[-1][...] = value
-        if self.clamp:
-            v = trajectory.s + dt * (field - trajectory.s)
-            free = (v >= 0) & (v <= 1)
-        m, delta, received = adjoint.copy(), xp.empty_like(adjoint), xp.empty_like(adjoint)
+        dt, last = self.dt, self.wiring.outputs
+        delta, received = xp.empty_like(adjoint), xp.empty_like(adjoint)
         switches = [xp.empty_like(each[0]) for each in trajectory.switches]
         couple = self.wiring.adjoint_coupling(delta, received, switches)
         for t in reversed(range(trajectory.s.shape[-3])):
             trajectory.recall_switches(t, switches)
-            m[...] = adjoint * free[..., t, :, :] if self.clamp else adjoint
-            xp.multiply(gain[..., t, :, :], m, out=delta)
+            s, a = trajectory.s[..., t, :, :], trajectory.a[..., t, :, :]
+            rho = self.phi.value(s)
+            slope = self.phi.slope(s, rho)
+            bend = self.phi.curvature(s, rho) * a
+            gain = slope.astype(s.dtype)
+            if not self.has_slopes:
+                gain[..., -last:], bend[..., -last:] = 1, 0
+            m = adjoint
+            if self.clamp:
+                v = s + dt * (gain * a - s)
+                m = adjoint * ((v >= 0) & (v <= 1))
+            xp.multiply(gain, m, out=delta)
             delta *= dt
             yield t, adjoint, delta
             couple()
-            received *= slope[..., t, :, :]
-            adjoint = (1 - dt + dt * bend[..., t, :, :]) * m + received
+            received *= slope
+            adjoint = (1 - dt + dt * bend) * m + received
 
     def require_differentiable(self) -> None:
         """Raise PlasticError if the activation has no curvature, which `sweep` needs."""

@@ -114,10 +114,7 @@ def train(
     phases.require(network)
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     require.number("validation", validation, least=0, below=1)
-    if training_method == "BPTT" and not benchmark and nudging != "one-sided":
-        raise PlasticError(f"nudging is {nudging}, but BPTT has no nudged phase; leave it out, or take --benchmark")
-    if cep:
-        _require_continual(network, training_method, nudging, benchmark)
+    _require_method(network, training_method, nudging, cep, benchmark)
     if lr_tab is None:
         lr_tab = (0.001,) * network.connections if optim == "adam" else _RATES[network.toymodel]
     optimizer = {"sgd": SGD, "adam": Adam}[optim](network.rates(lr_tab))
@@ -183,8 +180,12 @@ def _results(run, columns, tested):
     ]
 
 
-def _require_continual(network, training_method, nudging, benchmark):
-    """Raise PlasticError where weights cannot move in every nudged step."""
+def _require_method(network, training_method, nudging, cep, benchmark):
+    """Raise PlasticError where the method has no such nudging, or weights cannot move in every nudged step."""
+    if training_method == "BPTT" and not benchmark and nudging != "one-sided":
+        raise PlasticError(f"nudging is {nudging}, but BPTT has no nudged phase; leave it out, or take --benchmark")
+    if not cep:
+        return
     if network.loss != "mse":
         raise PlasticError(f"loss is {network.loss}, but cep takes mse: a readout has no change in each nudged step")
     if training_method == "BPTT" or benchmark:

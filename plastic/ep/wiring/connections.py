@@ -65,16 +65,16 @@ def blocks_of(W: Array, width: int) -> Array:
 
 
 def tied_gradient(r_below: Array, r: Array, delta_below: Array, delta: Array, out: Array | None = None) -> Array:
-    """Return r_{k-1}^T delta_k + delta_{k-1}^T r_k (..., n_{k-1}, n_k) as one product.
+    """Return r_{k-1}^T delta_k + delta_{k-1}^T r_k (..., n_{k-1}, n_k).
 
     Args:
         r_below, r: rows (..., rows, n_{k-1}) and (..., rows, n_k) that the layers send.
         delta_below, delta: rows of the same shapes.
         out: an array to write into.
     """
-    below = xp.concatenate([r_below, delta_below], axis=-2)
-    above = xp.concatenate([delta, r], axis=-2)
-    return affine.weight_gradient(below, above, out=out)
+    out = affine.weight_gradient(r_below, delta, out=out)
+    out += affine.weight_gradient(delta_below, r)
+    return out
 
 
 def require_connections(connections: dict[str, Any], axes: int) -> None:
