@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from plastic import parameters, xp
+from plastic import parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
@@ -32,7 +32,7 @@ def finite_differences(
     Args:
         loss: a function of the tree that returns one number, in float64.
         tree: the parameters, in float64. Each entry is moved in place and put back, also if `loss` raises.
-        eps: the relative step.
+        eps: the relative step, above 0.
         max_entries: differentiate at most this many entries of each leaf; the others are nan. None for all.
         seed: of the draw of these entries.
 
@@ -40,7 +40,7 @@ def finite_differences(
         The gradient, a tree of the shape of `tree`.
 
     Raises:
-        PlasticError: if a leaf or the loss is not float64, or the loss is not one number.
+        PlasticError: if a leaf or the loss is not float64, the loss is not one number, or a constant is out of range.
 
     Example:
         >>> w = xp.asarray([1.0, 2.0], dtype="float64")
@@ -72,7 +72,7 @@ def gradient(
     Args:
         loss, tree, eps, max_entries, seed: as for `finite_differences`.
         grads: the gradient, a float64 tree of the shape of `tree`, signed to be subtracted.
-        tolerance: the largest relative error that passes.
+        tolerance: the largest relative error that passes, above 0.
 
     Returns:
         {path: relative error}.
@@ -80,13 +80,14 @@ def gradient(
     Raises:
         AssertionError: if an error exceeds `tolerance` or is not finite; the message names for each wrong leaf its
             worst entry, both values and the relative error.
-        PlasticError: if the trees differ or are not float64.
+        PlasticError: if the trees differ or are not float64, or a constant is out of range.
 
     Example:
         >>> w = xp.asarray([1.0, 2.0], dtype="float64")
         >>> gradient(lambda w: xp.sum(w**2), w, 2 * w)[""] < 1e-6
         True
     """
+    require.number("tolerance", tolerance, above=0)
     errors, complaints = {}, []
     for path, leaf, grad in _pairs(tree, grads):
         _require_float64(path, leaf)
@@ -256,6 +257,8 @@ def _require_float64(path, leaf):
 
 def _sample(leaf, max_entries, seed):
     """Return the flat indices of the entries to differentiate."""
+    if max_entries is not None:
+        require.whole("max_entries", max_entries)
     if max_entries is None or max_entries >= leaf.size:
         return np.arange(leaf.size)
     return np.sort(np.random.default_rng(seed).choice(leaf.size, max_entries, replace=False))
@@ -263,6 +266,7 @@ def _sample(leaf, max_entries, seed):
 
 def _differences(loss, tree, leaf, eps, sample):
     """Return the differences at the sampled entries of a leaf (on the host, nan elsewhere) and the largest |loss|."""
+    require.number("eps", eps, above=0)
 
     def value():
         result = np.asarray(xp.asnumpy(loss(tree)))

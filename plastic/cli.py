@@ -137,7 +137,7 @@ def _help_on_all(commands, prog, default):
     if default is None:
         return _help({name: _component(function) for name, function in commands.items()}, prog)
     others = [
-        f"     {prog} {name}\n       {(inspect.getdoc(function) or '').splitlines()[0]}"
+        f"     {prog} {name}\n       {(inspect.getdoc(function) or ' ').splitlines()[0]}"
         for name, function in commands.items()
         if name != default
     ]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On a machine with an NVIDIA GPU: runs the tests marked `gpu`, then a training step of each family beside PyTorch's,
-# and prints one table; eight minutes at most. It fetches nothing, and writes into a temporary folder only; CuPy keeps
+# and prints one table; nine minutes at most. It fetches nothing, and writes into a temporary folder only; CuPy keeps
 # its compiled kernels where it always does, if it can write there.
 #
 #     tests/gpu.sh [--small] [FOLDER]
@@ -86,8 +86,9 @@ except Exception as error:
         number=$((10#$PLASTIC_DEVICE))
         export CUDA_VISIBLE_DEVICES=${visible[number]:-$number} PLASTIC_DEVICE=gpu
     fi
-    if "$python" -c "import xdist" 2>/dev/null; then workers=(-n 4); fi
-    limited 250 "the tests" "$python" -m pytest -q -m gpu ${workers[@]+"${workers[@]}"} \
+    cores=$(nproc) # which compile the kernels
+    if "$python" -c "import xdist" 2>/dev/null; then workers=(-n $((cores < 8 ? cores : 8))); fi
+    limited 320 "the tests" "$python" -m pytest -q -m gpu ${workers[@]+"${workers[@]}"} \
         -p no:cacheprovider --continue-on-collection-errors "$here" || failed=1
 fi
 limited 130 "the table" "$python" "$here/benchmarks/gpu_table.py" ${small[@]+"${small[@]}"} || failed=1

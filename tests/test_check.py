@@ -55,6 +55,19 @@ def test_a_right_gradient_passes(backend):
         np.testing.assert_array_equal(xp.asnumpy(leaf), xp.asnumpy(original))
 
 
+@pytest.mark.parametrize("wrong", [{"eps": 0.0}, {"eps": -1e-5}, {"max_entries": 0}, {"max_entries": 1.5}])
+def test_constants_out_of_range_are_refused(wrong):
+    """A check of no entries would pass whatever the gradient is."""
+    (name,) = wrong
+    w = np.array([1.0, 2.0])
+    for call in (check.gradient, check.finite_differences):
+        arguments = (lambda w: np.sum(w**2), w, *([2 * w] if call is check.gradient else []))
+        with pytest.raises(PlasticError, match=name):
+            call(*arguments, **wrong)
+    with pytest.raises(PlasticError, match="tolerance"):
+        check.gradient(lambda w: np.sum(w**2), w, 2 * w, tolerance=0.0)
+
+
 @pytest.mark.parametrize("factor", [-1.0, 1.001, 0.999, 0.0])
 @pytest.mark.parametrize("wrong", LEAVES)
 def test_a_wrong_factor_in_any_leaf_fails(backend, wrong, factor):

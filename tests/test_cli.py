@@ -812,6 +812,16 @@ def test_help_of_a_family(program):
     assert "train Train a network." in flat and "flood Print without end." in flat
 
 
+def test_help_of_commands_without_docstrings(capsys):
+    """Python has none of them with -OO."""
+
+    def bare(*, seed: int = 1):
+        pass
+
+    cli.run({"options": options, "bare": bare}, ["--help"], prog="plastic.x", default="options")
+    assert "OTHER COMMANDS\n     plastic.x bare\n" in capsys.readouterr().out
+
+
 def test_help_on_a_terminal_starts_no_pager(program):
     ours, theirs = os.openpty()
     process = program("one", "--help", stdin=theirs, stdout=theirs, stderr=theirs)

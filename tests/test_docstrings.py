@@ -31,6 +31,8 @@ ROOMS = [
     "plastic.plotting",
     "plastic.report",
     "plastic.require",
+    "plastic.runs",
+    "plastic.training",
     "plastic.xp",
     "plastic.data",
 ]

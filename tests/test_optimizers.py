@@ -461,6 +461,26 @@ def test_a_rate_that_would_hardly_change_stays(precision):
     assert_array_equal(xp.asnumpy(state["bad"]), 0)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: Plateau(-1, 0.5), "patience is -1"),
+        (lambda: Plateau(1.5, 0.5), "patience is 1.5"),
+        (lambda: Plateau(1, 0.0), "factor is 0"),
+        (lambda: Plateau(1, 1.5), "factor is 1.5"),
+        (lambda: Plateau(1, 0.5, threshold=1.0), "threshold is 1"),
+        (lambda: Plateau(1, 0.5, threshold=-0.1), "threshold is -0.1"),
+        (lambda: Plateau(1, 0.5, eps=-1e-9), "eps is -1e-09"),
+        (lambda: Stairs(0, 0.5), "size is 0"),
+        (lambda: Stairs(2, 0.0), "factor is 0"),
+        (lambda: Stairs(2, 2.0), "factor is 2"),
+    ],
+)
+def test_a_schedule_refuses_constants_out_of_range(make, name):
+    with pytest.raises(PlasticError, match=name):
+        make()
+
+
 def test_constants_of_a_plateau_unless_given():
     assert Plateau(2, 0.5) == Plateau(patience=2, factor=0.5, threshold=1e-4, eps=1e-8)
 

@@ -561,7 +561,7 @@ def test_rows_of_different_lengths_are_refused():
         xp.asarray([[1.0, 2.0], [3.0]])
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "one"])
+@pytest.mark.parametrize("seed", [-1, 1.5, "one", None, True, [1, 2]])  # of None NumPy draws a seed of its own
 def test_a_seed_that_is_no_whole_number(seed):
     with pytest.raises(PlasticError, match=r"seed is .*; it must be a whole number from 0 on"):
         xp.generator(seed)

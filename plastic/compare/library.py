@@ -153,6 +153,8 @@ def _known_arrays(arrays):
     for each, array in found.items():
         if array.dtype.kind not in "biuf":
             raise PlasticError(f"{each} has type {array.dtype}; real numbers are needed")
+        if np.ma.isMaskedArray(array):
+            raise PlasticError(f"{each} is masked; fill what is missing, or leave these samples out")
     return found
 
 

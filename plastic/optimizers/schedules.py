@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from plastic import xp
+from plastic import require, xp
 from plastic.types import Array
 
 
@@ -14,6 +14,23 @@ class Plateau:
     A loss counts as better where it is below (1 - threshold) times the best so far. After more than `patience` losses
     in a row that do not, the rate is multiplied by `factor`, unless that would change it by `eps` or less, and the
     count begins anew.
+
+    Args:
+        patience: losses in a row, at least 0.
+        factor: above 0, at most 1.
+        threshold: from 0 to below 1.
+        eps: at least 0.
+
+    Raises:
+        PlasticError: if a constant is out of range.
+
+    Example:
+        >>> plateau = Plateau(patience=1, factor=0.5)
+        >>> state = plateau.init(1.0)
+        >>> for loss in (3.0, 2.0, 2.0, 2.0):
+        ...     plateau.step(state, xp.asarray(loss))
+        >>> float(state["lr"])
+        0.5
     """
 
     patience: int
@@ -21,13 +38,16 @@ class Plateau:
     threshold: float = 1e-4
     eps: float = 1e-8
 
+    def __post_init__(self) -> None:
+        require.whole("patience", self.patience, least=0)
+        require.number("factor", self.factor, above=0, most=1)
+        require.number("threshold", self.threshold, least=0, below=1)
+        require.number("eps", self.eps, least=0)
+
     def init(self, lr: Any, shape: tuple[int, ...] = ()) -> dict[str, Array]:
         """Return the state: {"lr", "best" loss, "bad": losses in a row that were not better}, of the replica shape."""
-        starts = {
-            "lr": lr,
-            "best": float(xp.finfo(xp.float_dtype).max),
-            "bad": 0.0,
-        }  # finite, as a checkpoint has to be
+        best = float(xp.finfo(xp.float_dtype).max)  # finite, as a checkpoint has to be
+        starts = {"lr": lr, "best": best, "bad": 0.0}
         return {name: xp.full(shape, value, dtype=xp.float_dtype) for name, value in starts.items()}
 
     def step(self, state: dict[str, Array], loss: Array) -> None:
@@ -45,6 +65,13 @@ class Plateau:
 class Stairs:
     """A schedule that multiplies the rate by `factor` after every `size` losses, whatever they are.
 
+    Args:
+        size: losses of a stair, at least 1.
+        factor: above 0, at most 1.
+
+    Raises:
+        PlasticError: if a constant is out of range.
+
     Example:
         >>> stairs = Stairs(size=2, factor=0.5)
         >>> state = stairs.init(1.0)
@@ -56,6 +83,10 @@ class Stairs:
 
     size: int
     factor: float
+
+    def __post_init__(self) -> None:
+        require.whole("size", self.size)
+        require.number("factor", self.factor, above=0, most=1)
 
     def init(self, lr: Any, shape: tuple[int, ...] = ()) -> dict[str, Array]:
         """Return the state: {"lr", "seen": losses since it was lowered}, of the replica shape."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from plastic import convolution, require, xp
 from plastic.errors import PlasticError
+from plastic.functions import Activation
 from plastic.initializers import Generator, uniform_fan_in
 from plastic.parameters import Affine
 from plastic.pc.maps import AffineMap, Calls
@@ -99,7 +100,7 @@ def convolutional(
     F: int = 3,
     stride: int = 2,
     padding: int = 1,
-    phi: Any = "relu",
+    phi: Activation | str | Sequence[Activation | str] = "relu",
     after: bool = False,
     counted: Any = None,
 ) -> ConvolutionalNetwork:

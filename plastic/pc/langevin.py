@@ -7,8 +7,6 @@ what they may be, given input and output, under the network as a model with norm
 For a linear network, F being quadratic with the curvature H, the covariance is temperature (H - gamma H^2 / 2)^-1.
 """
 
-from typing import Any
-
 from plastic import initializers, require, xp
 from plastic.errors import PlasticError
 from plastic.pc.free import FreeState
@@ -24,7 +22,7 @@ def langevin(
     state: State,
     x: Array,
     steps: int,
-    generator: Any,
+    generator: initializers.Generator | list[initializers.Generator],
     *,
     temperature: float = 1.0,
     loss: Loss | None = None,

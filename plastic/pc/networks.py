@@ -17,12 +17,15 @@ The prediction of a network is mu_L where x_l = mu_l in every hidden layer: the 
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from plastic import functions, initializers, require, xp
 from plastic.errors import PlasticError
+from plastic.functions import Activation
+from plastic.initializers import Generator
 from plastic.parameters import Affine
 from plastic.pc.maps import AffineMap, perform
 from plastic.types import Array, Tree
@@ -115,9 +118,9 @@ class Network:
 
 def network(
     sizes: tuple[int, ...],
-    generator: Any,
+    generator: Generator | list[Generator],
     *,
-    phi: Any = "sigmoid",
+    phi: Activation | str | Sequence[Activation | str] = "sigmoid",
     after: bool = False,
     bias: bool = False,
     counted: Any = None,

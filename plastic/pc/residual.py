@@ -18,10 +18,13 @@ Innocenti, Achour and Buckley: muPC: Scaling predictive coding to 100+ layer net
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from plastic import initializers, require, xp
 from plastic.errors import PlasticError
+from plastic.functions import Activation
+from plastic.initializers import Generator
 from plastic.parameters import Affine
 from plastic.pc.maps import AffineMap
 from plastic.pc.networks import Network
@@ -71,9 +74,9 @@ class ResidualNetwork(Network):
 
 def residual(
     sizes: tuple[int, ...],
-    generator: Any,
+    generator: Generator | list[Generator],
     *,
-    phi: Any = "relu",
+    phi: Activation | str | Sequence[Activation | str] = "relu",
     bias: bool = False,
     counted: Any = None,
 ) -> ResidualNetwork:

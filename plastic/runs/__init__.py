@@ -51,6 +51,9 @@ def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Train
         folder: the run folder.
         part: of a grid, {column: value} of the part that is wanted, {"rule": "pc", "depth": 2} for instance.
 
+    Returns:
+        The `Trained` network.
+
     Raises:
         PlasticError: where the folder is no run or damaged, keeps no network, has parts of which none is named (the
             message lists them), or is of an experiment that is not known here.
@@ -96,7 +99,8 @@ def _not_of(run: Run) -> Iterator[None]:
 def of_run(run: Run) -> Experiment:
     """Return the `Experiment` that a run is of, importing the one file that describes it.
 
-    Raises PlasticError where it is not known.
+    Raises:
+        PlasticError: if it is not known.
     """
     key = str(run.family), str(run.experiment)
     if key not in EXPERIMENTS and all(re.fullmatch("[a-z][a-z0-9_]*", word) for word in key):

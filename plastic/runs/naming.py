@@ -16,7 +16,17 @@ _NOT_IDENTITY = ("device", "threads", "results", "resume", "name", "plot", "dry_
 
 
 def results_folder(option: str | os.PathLike | None = None) -> pathlib.Path:
-    """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results."""
+    """Return the folder of all runs: the option, else the environment variable PLASTIC_RESULTS, else ./results.
+
+    Args:
+        option: what the user has given, or None.
+
+    Returns:
+        Its path, which need not exist.
+
+    Raises:
+        PlasticError: if it begins with the home folder of somebody who has none here.
+    """
     said = "results" if option else "PLASTIC_RESULTS"
     return system.expanded(option or os.environ.get("PLASTIC_RESULTS") or "results", said)
 
@@ -31,8 +41,18 @@ def seed_names(seeds: Sequence[int]) -> str:
 def identity_hash(options: dict[str, Any]) -> str:
     """Return the eight hexadecimal digits that stand for a dict of options in the name of a run folder.
 
-    The order of the options does not count, nor do device, threads, results, resume and jobs, which do not change what
-    is computed; tuples are lists; numbers of equal value are equal (1 and 1.0, not True).
+    The order of the options does not count, nor do those that do not change what is computed (device, threads, results,
+    name, resume, plot, dry_run, jobs); tuples are lists; numbers of equal value are equal (1 and 1.0, not True).
+
+    Args:
+        options: {name: value}.
+
+    Returns:
+        The digits.
+
+    Example:
+        >>> identity_hash({"seed": 1, "rate": 2.0}) == identity_hash({"rate": 2, "seed": 1, "device": "gpu"})
+        True
     """
     counted = {name: value for name, value in options.items() if name not in _NOT_IDENTITY}
     text = json.dumps(_canonical(counted), sort_keys=True, separators=(",", ":"))

@@ -23,12 +23,23 @@ _MOST_THREADS = 1024
 def environment(device: str | int | None = None, dtype: str = "float32", threads: int = 1) -> Iterator[None]:
     """Choose device, working precision and BLAS threads for a `with` block, and put back afterwards what was there.
 
-    device: "cpu", "gpu" (the first one), the number of a GPU, or "auto", which is the first GPU where CuPy proves to
-        work and else the CPU, and says which on stderr; None takes the environment variable PLASTIC_DEVICE, or else
-        "cpu".
-    dtype: "float32" or "float64".
-    threads: the number of BLAS threads; more than one pays on a quiet machine only.
-    Raises PlasticError for a device that does not exist or cannot be used, an unknown dtype, or threads out of range.
+    Args:
+        device: "cpu", "gpu" (the first one), the number of a GPU, or "auto", which is the first GPU where CuPy proves
+            to work and else the CPU, and says which on stderr; None takes the environment variable PLASTIC_DEVICE, or
+            else "cpu".
+        dtype: "float32" or "float64".
+        threads: the number of BLAS threads; more than one pays on a quiet machine only.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        PlasticError: if the device does not exist or cannot be used, the dtype is unknown, or threads are out of range.
+
+    Example:
+        >>> with environment(dtype="float64"):
+        ...     xp.asarray([1.0]).dtype
+        dtype('float64')
     """
     backend, number = _parse_device(device)
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= _MOST_THREADS:

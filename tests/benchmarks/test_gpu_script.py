@@ -94,7 +94,7 @@ plastic.xp._cupy_backend = lambda device: plastic.xp._numpy_backend()
 """
 
 
-def run_with_a_gpu(folder, pytest_lines, seconds=250, **variables):
+def run_with_a_gpu(folder, pytest_lines, seconds=320, **variables):
     """Return the finished script, so many seconds for the tests, with NumPy for CuPy, and these lines for pytest."""
     (folder / "sitecustomize.py").write_text(A_GPU)
     (folder / "pytest.py").write_text(f"if __name__ == '__main__':\n{textwrap.indent(pytest_lines, '    ')}")
@@ -104,7 +104,7 @@ def run_with_a_gpu(folder, pytest_lines, seconds=250, **variables):
     script = SCRIPT.read_text()
     for old, new in [
         ('here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)', f"here={SCRIPT.parent}"),
-        ("limited 250", f"limited {seconds}"),
+        ("limited 320", f"limited {seconds}"),
         ("--kill-after=10", "--kill-after=1"),
     ]:
         assert old in script

@@ -71,6 +71,7 @@ def drawn(*folders):
             continue  # a bar of colours
         assert axis.get_title() or not place.is_first_row()
         assert axis.get_xlabel() or not place.is_last_row()
+        assert axis.get_xlabel() != "time"  # without its unit
         assert axis.get_ylabel() or not place.is_first_col()
     return figures
 
@@ -214,12 +215,12 @@ def test_what_the_figure_of_sequences_shows(line, name):
     figure, rows = drawn(folder)["accuracy"], numbers(table(folder))
     sets = ("validation",) if "--validation=0" not in line.split() else ("test",)
     left, right = (curves_of(axis) for axis in figure.axes)
-    assert left.keys() == {*sets, "train"} and right.keys() == set(sets)
-    for each in (*sets, "train"):
+    assert left.keys() == {*sets, "training (running)"} and right.keys() == set(sets)
+    for each, label in ((sets[0], sets[0]), ("train", "training (running)")):
         mean = 100 * rows[f"{each}_accuracy"].reshape(4, 3).mean(axis=1)
         start = each == "train"  # nothing was trained at the beginning
-        np.testing.assert_allclose(left[each][1][start:], mean[start:])
-        assert left[each][0].tolist() == [0, 1, 2, 3] and np.isnan(left[each][1][0]) == start
+        np.testing.assert_allclose(left[label][1][start:], mean[start:])
+        assert left[label][0].tolist() == [0, 1, 2, 3] and np.isnan(left[label][1][0]) == start
     for each in sets:
         np.testing.assert_allclose(right[each][1], rows[f"{each}_loss"].reshape(4, 3).mean(axis=1))
     band = figure.axes[1].collections[0].get_paths()[0].vertices[:, 1]

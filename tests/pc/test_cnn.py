@@ -96,8 +96,9 @@ def test_rates_and_epochs_are_judged_by_the_validation_set_and_the_test_is_once(
         kept.setdefault((part["rule"], part["rate"]), []).append((errors[1:].min(), arrays[f"{index}/test_error"][0]))
     for rule, line in zip(("ipc", "bp_published"), lines, strict=True):
         rate = min((0.003, 0.05), key=lambda rate: np.mean([each for each, _ in kept[rule, rate]]))
-        least, test = np.mean(kept[rule, rate], axis=0)
-        assert f"least validation error {least:.4f}" in line and f"at rate {rate:g}; test error {test:.4f} (" in line
+        least, test = 100 * np.mean(kept[rule, rate], axis=0)
+        assert f"least validation error {least:.2f} %" in line
+        assert f"at rate {rate:g}; test error {test:.2f} % (" in line
 
 
 def test_training_has_the_published_constants_of_sums(tmp_path, monkeypatch):

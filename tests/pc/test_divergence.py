@@ -1,5 +1,6 @@
 """Searches of which nothing is left end as diverged, and those of which something is left choose from that."""
 
+import re
 from pathlib import Path
 
 import command_lines
@@ -64,9 +65,8 @@ def test_a_search_of_which_one_rate_is_left_chooses_that(name, recwarn):
 
 def test_a_rule_of_which_nothing_is_left_is_named_beside_the_other():
     *lines, _ = command_lines.printed(COMMANDS, words_of("cnn", "0.01", "--gamma=1e30", "--no_plot"), "plastic.pc")
-    assert lines[0] == "iPC: diverged at every rate" and lines[1].startswith(
-        "repeated BP, rectified output: least test error 0."
-    )
+    assert lines[0] == "iPC: diverged at every rate"
+    assert re.match(r"repeated BP, rectified output: least test error \d+\.\d\d % \(", lines[1])
 
 
 def test_inference_that_diverges_with_weights_that_do_not_is_told():

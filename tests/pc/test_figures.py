@@ -82,6 +82,11 @@ def test_every_axis_says_what_it_shows(name, figure, pair):
             shared = name == "prospective_index" or figure.endswith(("_curves", "_split", "_over")) or name == "machine"
             assert (axis.get_xlabel() and axis.get_ylabel()) or shared
             assert axis.get_title() or name == "trajectory"
+            if axis.get_xlabel() in ("epoch", "iteration") and name in ("depth", "online", "smalldata", "forgetting"):
+                assert all(tick == round(tick) for tick in axis.get_xticks())
+            if "test error" in axis.get_ylabel():  # of fractions, which the ticks show in per cent
+                assert "test error (%)" in axis.get_ylabel()
+                assert axis.yaxis.get_major_formatter().format_pct(0.25, 0.5) == "25"
         if len(some) == 2 and figure not in (*BY_RATE, "confusion"):
             first, *_ = [axis for axis in axes if axis.get_legend()]
             labels = [text.get_text() for text in first.get_legend().get_texts()]

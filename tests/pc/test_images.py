@@ -530,7 +530,7 @@ def test_what_is_reported():
         parts=lambda every: [part(**columns) for columns in every],
     )
     lines = best_rate.report(run, ("mean",))
-    tried = "0.250 (rate 0.2, the largest tried); 0.400 (rate 0.1, the smallest tried) if held out"
+    tried = "25.0 % (rate 0.2, the largest tried); 40.0 % (rate 0.1, the smallest tried) if held out"
     reached = f"mean test error {tried}"
     assert lines == [f"PC: {reached}", f"BP: {reached}"]
     lost["bp"] = {"0": 3, "1": 1}
@@ -778,8 +778,8 @@ def test_rates_and_epochs_are_judged_by_the_validation_set_and_the_test_is_once(
         rate = table["rate"][rows][: len(scores)][scores.argmin()]
         tested = arrays[f"{index}/test_error"].reshape(2, -1)[:, scores.argmin()].mean()
         (line,) = [each for each in lines if f"{each.split(':')[0]}:" == f"{_name(part)}:" and f": {summary} " in each]
-        assert f"{summary} validation error {scores.min():.3f} (rate {rate:g}" in line
-        assert line.endswith(f"; test error {tested:.3f} once, at the best epochs")
+        assert f"{summary} validation error {100 * scores.min():.1f} % (rate {rate:g}" in line
+        assert line.endswith(f"; test error {100 * tested:.1f} % once, at the best epochs")
         assert scores.min() < 0.89  # it learns
     assert earlier  # the last epoch is not always the best
 

@@ -9,6 +9,10 @@ from plastic import plotting
 from plastic.gle.experiments.lagnet_records import EARLY
 from plastic.gle.lagnet_students import TAU_R, retarded
 
+TIME = r"time (unit of $\tau$)"
+OMEGA = r"angular frequency $\omega$ (rad / unit of $\tau$)"
+"""Labels of axes."""
+
 _MODELS = {
     "gle": "GLE",
     "bp": "BP",
@@ -49,7 +53,7 @@ def lag_line(runs):
         axes[0, column].set_title(title, fontsize="medium")
         for axis, (name, label) in zip(axes[:5, column], _ROWS.items(), strict=True):
             _traces(axis, held, name, start, label if column == 0 else "")
-        axes[4, column].set_xlabel("time")
+        axes[4, column].set_xlabel(TIME)
     _learned(axes[5, 0], held, "w", "weights")
     _learned(axes[5, 1], held, "tau_m", r"membrane time constants $\tau_m$")
     for index, arrays in enumerate(held.values()):
@@ -57,7 +61,7 @@ def lag_line(runs):
         count = len(arrays["time"]) // span * span
         time, loss = (arrays[name][:count].reshape(-1, span).mean(axis=1) for name in ("time", "loss"))
         axes[5, 2].plot(time, np.maximum(loss, _LEAST), **plotting.look(index))
-    axes[5, 2].set(xlabel="time", ylabel="loss")
+    axes[5, 2].set(xlabel=TIME, ylabel="loss")
     plotting.log_scale(axes[5, 2], "y")
     for axis in axes[5]:
         _logarithmic(axis)
@@ -86,7 +90,7 @@ def _learned(axis, held, name, label):
         axis.axhline(target, color="0.5", linewidth=3)
     for index, arrays in enumerate(held.values()):
         axis.plot(arrays["time"][1:], arrays[name][1:], **plotting.look(index))
-    axis.set(xlabel="time", ylabel=label, xlim=(arrays["time"][min(20, len(arrays["time"]) // 2)], None))
+    axis.set(xlabel=TIME, ylabel=label, xlim=(arrays["time"][min(20, len(arrays["time"]) // 2)], None))
 
 
 def _logarithmic(axis):
@@ -116,7 +120,7 @@ def lag_net_traces(runs):
                 axis.ticklabel_format(axis="y", scilimits=(-2, 3))
     for column, title in enumerate(("before learning", "after")):
         axes[0, column].set_title(title, fontsize="medium")
-        axes[-1, column].set_xlabel("time")
+        axes[-1, column].set_xlabel(TIME)
     for axis, label in zip(axes[:, 0], ("output", "input", "error,\ninstantaneous", "error,\nretarded"), strict=True):
         axis.set_ylabel(label)
     lines = {line.get_label(): line for axis in (axes[0, 0], axes[2, 0]) for line in axis.get_lines()}
@@ -146,7 +150,7 @@ def lag_net_spectra(runs):
             below.plot(omega[there], arrays["spectrum/phase"][there, column], "os^D"[place % 4], **look)
     for column, kind in enumerate(("instantaneous neuron", "retarded neuron")):
         axes[0, column].set_title(kind, fontsize="medium")
-        axes[1, column].set(xlabel=r"angular frequency $\omega$ (rad per time unit)", ylim=(-np.pi, np.pi))
+        axes[1, column].set(xlabel=OMEGA, ylim=(-np.pi, np.pi))
         axes[1, column].axhline(0, color="0.5", linewidth=1)
         for axis in axes[:, column]:
             _over_frequencies(axis, runs)
@@ -186,7 +190,7 @@ def lag_net_phases(runs):
                 axis.plot(curve, phases, color="0.6", zorder=0, label="theory")
             _over_frequencies(axis, runs)
             axis.set(ylim=(-np.pi, np.pi))
-        column[-1].set_xlabel(r"angular frequency $\omega$ (rad per time unit)")
+        column[-1].set_xlabel(OMEGA)
     for axis, kind in zip(axes[0], ("instantaneous neuron", "retarded neuron"), strict=True):
         axis.set_title(kind, fontsize="medium")
     early = " and ".join(f"{t:g}" for t in sorted({min(EARLY, run.option("t")) for run in runs}))
@@ -229,8 +233,8 @@ def lag_net_learning(runs):
             loss = np.maximum(arrays[f"loss/{student}"], _LEAST)
             right.plot(arrays["loss/time"], loss, label=name + label, **look)
     what = "rms distance from the teacher" if many else "learned weights"
-    left.set(xlabel="time", ylabel=what, title="Weights")
-    right.set(xlabel="time", ylabel="loss", title="Loss")
+    left.set(xlabel=TIME, ylabel=what, title="Weights")
+    right.set(xlabel=TIME, ylabel="loss", title="Loss")
     plotting.log_scale(right, "y")
     for axis in (left, right):
         axis.set_xlim(0.01 * arrays["time"][-1], None)

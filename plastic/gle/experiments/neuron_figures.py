@@ -3,9 +3,8 @@
 import numpy as np
 
 from plastic import plotting
+from plastic.gle.experiments.figures import OMEGA, TIME
 from plastic.gle.transfer import transfer
-
-_TIME = r"time (unit of $\tau$)"
 
 
 def neuron(runs):
@@ -23,8 +22,8 @@ def _of_one(axes, run):
         above, below = axes[0, column], axes[2, column]
         x, rates, chain = (arrays[f"{name}/{part}"] for part in ("input", "neurons", "chain"))
         time = np.arange(len(x)) * dt
-        above.set(title=f"rates of neurons in answer to {title}", xlabel=_TIME, ylabel="rate")
-        below.set(title=f"a second neuron undoes the first: {title}", xlabel=_TIME, ylabel="rate")
+        above.set(title=f"rates of neurons in answer to {title}", xlabel=TIME, ylabel="rate")
+        below.set(title=f"a second neuron undoes the first: {title}", xlabel=TIME, ylabel="rate")
         for axis in (above, below):
             axis.plot(time, x, color="0.6", linewidth=3, label="input")
         for k, value in enumerate(tau_r):
@@ -54,7 +53,7 @@ def _transfer(axes, arrays, tau_m, tau_r):
     axes[0].set(title="gain", ylabel=r"$|H|$")
     axes[1].set(title="phase: ahead above 0, behind below", ylabel=r"$\arg H$ (rad)")
     for axis in axes:
-        axis.set_xlabel(r"angular frequency $\omega$ (1 / unit of $\tau$)")
+        axis.set_xlabel(OMEGA)
         plotting.log_scale(axis, "x")
         axis.plot([], [], "-o", color="0.4", markersize=4, label=r"line: $H(\omega)$, marks: simulated")
     plotting.legend(axes[0])

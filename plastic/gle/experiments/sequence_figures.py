@@ -28,7 +28,7 @@ def accuracy(found):
     fig, (left, right) = plotting.figure(columns=2)
     for place, (metrics, name) in enumerate(zip(tables, names, strict=True)):
         shown = {each: each for each in sets} if alone else {sets[0]: name}
-        learning = {"train_accuracy": "train"} if alone else {}
+        learning = {"train_accuracy": "training (running)"} if alone else {}
         columns = {f"{each}_accuracy": label for each, label in shown.items()} | learning
         epochs, values = plotting.over_epochs(metrics, columns)
         percent = {label: 100 * each for label, each in values.items()}

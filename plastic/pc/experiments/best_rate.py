@@ -105,17 +105,15 @@ def lost_parts(run):
 def _reached(metrics, summary, measure, index, part):
     chosen = best(metrics, summary, *[f"test_{measure}"] * 2, **part)
     held = best(metrics, summary, f"validation_{measure}", f"held_out_{measure}", **part)
-    found, other = (f"{np.mean(each['values']):.3f} ({_named(each)})" for each in (chosen, held))
+    found, other = (f"{_shown(np.mean(each['values']), measure)} ({_named(each)})" for each in (chosen, held))
     return f"{summary} test {measure} {found}; {other} if held out"
 
 
 def _tested(arrays, metrics, summary, measure, index, part):
     chosen = best(metrics, summary, *[f"validation_{measure}"] * 2, **part)
     test = tested(arrays, index, metrics, chosen["rate"], part)
-    return (
-        f"{summary} validation {measure} {np.mean(chosen['values']):.3f} ({_named(chosen)}); test {measure} "
-        f"{test.mean():.3f} once, at the best epochs"
-    )
+    found = f"{summary} validation {measure} {_shown(np.mean(chosen['values']), measure)} ({_named(chosen)})"
+    return f"{found}; test {measure} {_shown(test.mean(), measure)} once, at the best epochs"
 
 
 def tested(arrays, index, metrics, rate, part, name="error"):
@@ -127,6 +125,11 @@ def replicas_of(metrics, where):
     """Return the numbers of the replicas in rows of metrics.csv with these values."""
     chosen = np.all([np.array(metrics[key]) == value for key, value in where.items()], axis=0)
     return np.unique(np.array(metrics["replica"])[chosen])
+
+
+def _shown(value, measure):
+    """Return an error in per cent, a loss as it is."""
+    return f"{100 * value:.1f} %" if measure == "error" else f"{value:.3f}"
 
 
 def _named(chosen):

@@ -193,10 +193,10 @@ def _line(run, rule, classes):
     found = best(metrics, "min", *[f"{judged}_error"] * 2, rule=rule)
     values = found["values"]
     warn_of_chance(run, NAMES[rule], rule, values, classes)
-    spread = f"{values.min():.4f} to {values.max():.4f}, n = {len(values)}"
-    said = f"{NAMES[rule]}: least {judged} error {values.mean():.4f} ({spread}) at rate {found['rate']:g}"
+    spread = f"{100 * values.min():.2f} to {100 * values.max():.2f}, n = {len(values)}"
+    said = f"{NAMES[rule]}: least {judged} error {100 * values.mean():.2f} % ({spread}) at rate {found['rate']:g}"
     if judged == "test":
         return said
     parts = [k for k, part in enumerate(run.config["parts"]) if (part["rule"], part["rate"]) == (rule, found["rate"])]
-    test = [float(arrays[f"{k}/test_error"][0]) for k in parts]
-    return f"{said}; test error {np.mean(test):.4f} ({min(test):.4f} to {max(test):.4f}) once, at the best epochs"
+    test = [100 * float(arrays[f"{k}/test_error"][0]) for k in parts]
+    return f"{said}; test error {np.mean(test):.2f} % ({min(test):.2f} to {max(test):.2f}) once, at the best epochs"

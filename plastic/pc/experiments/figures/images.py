@@ -13,8 +13,8 @@ LONG_NAMES = NAMES | {"pc": "predictive coding", "bp": "backpropagation"}
 _SUMMARIES = {"mean": "mean {}\nover the epochs", "min": "least {}"}
 _FEW = 5  # curves among which a legend finds room
 _MEASURES = {
-    "test_error": "test error",
-    "validation_error": "validation error",
+    "test_error": "test error (%)",
+    "validation_error": "validation error (%)",
     "test_loss": "half the squared error of a test image",
 }
 
@@ -35,7 +35,7 @@ def depth_curves(runs):
             _curve(axis, interval(each), f"$\\eta$ = {rate:g}", plotting.look(index))
         axis.set(xlabel="epoch", title=f"{name}, {deepest:g} layers")
         plotting.legend(axis, _place(len(rates)))
-    np.atleast_1d(axes)[0].set_ylabel(_MEASURES[measure])
+    _measured(np.atleast_1d(axes)[0], measure)
     return fig
 
 
@@ -67,7 +67,7 @@ def forgetting_split(runs):
     for axis, title in zip(axes, ("Resuming: the task just learned", "Forgetting: the other task"), strict=True):
         axis.set(xlabel="learning rate", title=title)
         plotting.log_scale(axis, "x")
-    axes[0].set_ylabel("mean test error over the iterations")
+    _measured(axes[0], "test_error", "mean {}, over the iterations")
     plotting.legend(axes[0])
     return fig
 
@@ -106,7 +106,8 @@ def cnn(runs):
         name = f"{NAMES[rule]}, rate {chosen['rate']:g}, n = {len(chosen['curve'])}"
         epochs = np.arange(chosen["curve"].shape[1])
         plotting.curves(axis, epochs, {name if len(runs) == 1 else f"{label}, {name}": chosen["curve"]}, start=index)
-    axis.set(xlabel="epoch", ylabel=_MEASURES[measure], title="Convolutional networks: mean and range of the seeds")
+    axis.set(xlabel="epoch", title="Convolutional networks: mean and range of the seeds")
+    _measured(axis, measure)
     plotting.legend(axis)
     return fig
 
@@ -157,6 +158,15 @@ def _measure(runs):
     return found.pop()
 
 
+def _measured(axis, measure, summary="{}"):
+    """Name the y axis by a summary of a measure; errors, which are drawn as fractions, have numbers in per cent."""
+    from matplotlib.ticker import PercentFormatter
+
+    axis.set_ylabel(summary.format(_MEASURES[measure]))
+    if measure.endswith("error"):
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+
+
 def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
     fig, axes = plotting.figure(columns=len(summaries) + 2)
     measure = _measure(runs)
@@ -170,11 +180,8 @@ def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
             _points(axis, values, [interval(each["values"]) for each in chosen], name, index)
             _name_rates(axis, values, chosen, index)
         axis.margins(y=0.12)
-        axis.set(
-            xlabel=label,
-            ylabel=_SUMMARIES[summary].format(_MEASURES[measure]),
-            title="At the best rate, which is named",
-        )
+        axis.set(xlabel=label, title="At the best rate, which is named")
+        _measured(axis, measure, _SUMMARIES[summary])
         if logarithmic:
             axis.set_xscale("log")
             axis.set_xticks(sorted(every), [str(value) for value in sorted(every)])
@@ -189,7 +196,8 @@ def _by_axis(runs, column, label, summaries, logarithmic=False, rates_at=0):
             curve = best(metrics, summaries[0], *judged, rule=rule, **{column: value})["curve"]
             where = f"{name}, {column.replace('_', ' ')} {value:g}"
             _curve(axes[-1], interval(curve), where, plotting.look(index) | {"linestyle": ("-", "--")[line]})
-    axes[-1].set(xlabel="epoch", ylabel=_MEASURES[measure], title="Learning at these rates")
+    axes[-1].set(xlabel="epoch", title="Learning at these rates")
+    _measured(axes[-1], measure)
     plotting.legend(axes[-1], _place(len(axes[-1].lines)))
     return fig
 
@@ -201,8 +209,8 @@ def _by_rate(axis, runs, column, place, summary, measure):
         rates, errors = curves(metrics, measure, rule=rule, **{column: value})
         every = SUMMARIES[summary](errors[..., 1:], axis=-1)
         _points(axis, rates, [interval(each) for each in every], name, index)
-    title = f"All rates, {column.replace('_', ' ')} {value:g}"
-    axis.set(xlabel="learning rate", ylabel=_SUMMARIES[summary].format(_MEASURES[measure]), title=title)
+    axis.set(xlabel="learning rate", title=f"All rates, {column.replace('_', ' ')} {value:g}")
+    _measured(axis, measure, _SUMMARIES[summary])
     plotting.log_scale(axis, "x")
     plotting.legend(axis)
 
@@ -218,8 +226,10 @@ def _over_time(runs, columns):
             some = interval(errors[list(every).index(chosen)])
             _curve(axis, some, f"{name}, rate {chosen:g}", plotting.look(index))
     for axis, title in zip(axes[1:], columns.values(), strict=True):
-        axis.set(xlabel="iteration", ylabel="test error", title=title)
-    axes[0].set(xlabel="learning rate", ylabel="mean test error", title="All rates")
+        axis.set(xlabel="iteration", title=title)
+        _measured(axis, "test_error")
+    axes[0].set(xlabel="learning rate", title="All rates")
+    _measured(axes[0], "test_error", "mean {}")
     plotting.log_scale(axes[0], "x")
     plotting.legend(axes[0])
     plotting.legend(axes[1])
@@ -249,6 +259,7 @@ def _curve(axis, some, label, look):
     mean, low, high = some
     axis.plot(mean, label=label, **look)
     axis.fill_between(np.arange(len(mean)), low, high, color=look["color"], alpha=0.2, linewidth=0)
+    axis.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _name_rates(axis, values, chosen, index):
