@@ -668,6 +668,12 @@ def test_the_figure_of_ones_own_comparison_is_drawn_and_drawn_again(tmp_path, ca
         runs.load(folder)
 
 
+def test_a_comparison_of_ones_own_lies_where_other_runs_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "elsewhere"))
+    found = compare.compare(arrays(), ["bp"], sizes=(8,), rates=2, epochs=1)
+    assert found.run.folder.parent == tmp_path / "elsewhere" / "compare"
+
+
 def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
     with np.load(toy) as arrays:
         found = compare.compare(arrays, ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path)
