@@ -835,6 +835,9 @@ def test_the_figure_draws_what_was_measured(toy):
     assert_allclose(learning.lines[0].get_ydata(), 100 * values.mean(axis=0))
     noise = found.arrays()["fa/input_noise"].mean(axis=0)
     assert_allclose(fig.axes[4].lines[1].get_ydata(), 100 * noise)
+    for axis in fig.axes[1:4]:
+        low, high = axis.get_ylim()
+        assert low <= 0.9 and 1 < high < 1.1 and all(low <= min(line.get_ydata()) for line in axis.lines)
     image = (found.folder / "comparison.png").read_bytes()
     (found.folder / "comparison.png").unlink()
     printed(COMMANDS, ["figure", str(found.folder)], "plastic.compare")
