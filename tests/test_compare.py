@@ -677,6 +677,12 @@ def test_the_figure_of_ones_own_comparison_is_drawn_and_drawn_again(tmp_path, ca
         runs.load(folder)
 
 
+def test_a_comparison_of_ones_own_lies_where_other_runs_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("PLASTIC_RESULTS", str(tmp_path / "elsewhere"))
+    found = compare.compare(arrays(), ["bp"], sizes=(8,), rates=2, epochs=1)
+    assert found.run.folder.parent == tmp_path / "elsewhere" / "compare"
+
+
 def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):
     with np.load(toy) as arrays:
         found = compare.compare(arrays, ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path)
@@ -838,6 +844,9 @@ def test_the_figure_draws_what_was_measured(toy):
     assert_allclose(learning.lines[0].get_ydata(), 100 * values.mean(axis=0))
     noise = found.arrays()["fa/input_noise"].mean(axis=0)
     assert_allclose(fig.axes[4].lines[1].get_ydata(), 100 * noise)
+    for axis in fig.axes[1:4]:
+        low, high = axis.get_ylim()
+        assert low <= 0.9 and 1 < high < 1.1 and all(low <= min(line.get_ydata()) for line in axis.lines)
     image = (found.folder / "comparison.png").read_bytes()
     (found.folder / "comparison.png").unlink()
     printed(COMMANDS, ["figure", str(found.folder)], "plastic.compare")

@@ -354,6 +354,8 @@ def test_an_activation_is_shown_by_its_name_and_found_by_it():
     for wrong in (None, 3, np.tanh):
         with pytest.raises(PlasticError, match="the activation is"):
             activation(wrong)
+    with pytest.raises(PlasticError, match=r"'tanh'>, of which rules need the slope.*functions\.Activation"):
+        activation(np.tanh)
 
 
 @hypothesis.given(points_of)

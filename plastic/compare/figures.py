@@ -48,6 +48,7 @@ def comparison(runs: list[Any]) -> Any:
     for layer, axis in zip(shown, cosines, strict=True):
         name = f"layer {layer}" + ", the output" * (layer == layers[-1])
         axis.set(xlabel="training samples", ylabel="cosine with the exact gradient", title=f"Updates of {name}")
+        axis.set_ylim(min(0.9, axis.get_ylim()[0]), 1.02)  # where all are 1, their rounding would fill the panel
     noise[0].set(xlabel="standard deviation of the noise", title="Noise of inputs")
     noise[1].set(xlabel="standard deviation of the noise, relative", title="Noise of weights")
     for axis in noise:

@@ -17,7 +17,7 @@ from plastic.compare.rules import chosen
 from plastic.data import npz
 from plastic.data.store import ARRAYS
 from plastic.errors import PlasticError
-from plastic.runs import of_run
+from plastic.runs import of_run, results_folder
 from plastic.runs.decorator import draw_figures
 from plastic.runs.folder import Run
 from plastic.runs.record import plain
@@ -50,7 +50,7 @@ def compare(
     seeds: tuple[int, ...] = (1, 2, 3),
     validation: float = 0.2,
     sequences: bool = False,
-    results: str | os.PathLike[str] = "results",
+    results: str | os.PathLike[str] | None = None,
     name: str = "own",
     resume: str | os.PathLike[str] | None = None,
     **budget: Any,
@@ -68,7 +68,7 @@ def compare(
         validation: the share of the training samples by which rates are chosen, of each class the last ones.
         sequences: whether x are sequences, (samples, T) or (samples, T, n), and rules those that learn in time, of
             `plastic.compare.IN_TIME`; a function then trains LSTM cells.
-        results: the folder in which the run gets its own.
+        results: the folder in which the run gets its own; by default PLASTIC_RESULTS or ./results.
         name: of the data, and of the run folder.
         resume: the folder of an interrupted comparison to go on with, by the same call.
         budget: what every rule gets: sizes, rates, epochs, batch_size, to, see `Budget`.
@@ -168,7 +168,7 @@ def _samples(arrays, name, validation, sequences):
 
 def _begun(results, name, options, resume):
     if resume is None:
-        return Run.create(results, "compare", "own", options, name)
+        return Run.create(results_folder(results), "compare", "own", options, name)
     run = Run.resume(resume)
     for key, value in options.items():
         if run.options.get(key) != value:

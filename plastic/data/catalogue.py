@@ -25,10 +25,11 @@ class Source:
         train, test: numbers of samples.
         shape: of one of them.
         labels: what the classes are called.
-        megabytes: to download.
+        megabytes: to download, or to copy where there is no mirror but the user's.
         kind: how a sample is drawn, "image", "curve" or "point".
         make: a function of the folder for raw files that returns the arrays {"x_train", "y_train", "x_test", "y_test"}.
         scale: whether x is to be divided by max |x_train|; not where the published data have a scale of their own.
+        public: whether there are mirrors; else it is read from PLASTIC_MIRROR.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Source:
     kind: str
     make: Callable[[Path], dict[str, np.ndarray]]
     scale: bool = True
+    public: bool = True
 
     @property
     def file(self) -> str:
@@ -175,6 +177,7 @@ _ALL = (
             megabytes=megabytes,
             kind="image",
             make=make,
+            public=name == "CIFAR-10",
         )
         for name, about, megabytes, make in (
             ("CIFAR-10", "small colour photographs", cifar.MEGABYTES, cifar.make),

@@ -22,11 +22,17 @@ def list_sets(*, folder: str | None = None) -> None:
     terminal.say(f"{'name':14}{'train':>7}{'test':>8}  {'here':19}{'what':47}licence")
     every: list[Source | SpeechSource] = [*SOURCES.values(), *speech.SOURCES.values()]
     for source in every:
-        absent = f"download, {source.megabytes} MB" if source.megabytes else "made in seconds"
-        here = "yes" if os.path.isfile(place / source.file) else absent
+        here = "yes" if os.path.isfile(place / source.file) else _absent(source)
         sizes = f"{source.train:7,}{source.test:8,}" if isinstance(source, Source) else f"{'speech':>15}"
         terminal.say(f"{source.name:14}{sizes}  {here:19}{source.about:47}{source.licence}")
     terminal.say(f"folder: {place}; your own arrays: --dataset=FILE.npz")
+
+
+def _absent(source: Source | SpeechSource) -> str:
+    """Return how a data set is had that is not here."""
+    if isinstance(source, Source) and not source.public:
+        return "from PLASTIC_MIRROR"
+    return f"download, {source.megabytes} MB" if source.megabytes else "made in seconds"
 
 
 def get(name: str, *, folder: str | None = None) -> None:

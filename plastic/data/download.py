@@ -94,8 +94,9 @@ def fetch(
                 files.settle(part, target)
                 return target
     expected = "" if callable(digest) else f" ({_algorithm(digest)} {digest})"
+    places = ", ".join(tried) or "nothing, as no public mirror has it"
     raise PlasticError(
-        f"cannot fetch {dataset}/{file}. Tried {', '.join(tried)}. Put the file by hand at {target}{expected}, "
+        f"cannot fetch {dataset}/{file}. Tried {places}. Put the file by hand at {target}{expected}, "
         "or set PLASTIC_MIRROR to a folder or URL that holds it; the data set glyphs needs no download"
     )
 

@@ -248,7 +248,7 @@ def activation(phi: Activation | str) -> Activation:
     """Return an activation, given it or its name in `ACTIVATIONS`.
 
     Raises:
-        PlasticError: if the name is unknown.
+        PlasticError: if the name is unknown, or it is a function, which has no slope.
 
     Example:
         >>> activation("tanh")
@@ -256,5 +256,10 @@ def activation(phi: Activation | str) -> Activation:
     """
     if isinstance(phi, Activation):
         return phi
+    if callable(phi):
+        raise PlasticError(
+            f"the activation is {phi!r}, of which rules need the slope, too: take a name, {', '.join(ACTIVATIONS)}, or "
+            "make a plastic.functions.Activation of your own"
+        )
     require.choice("the activation", phi, ACTIVATIONS)
     return ACTIVATIONS[phi]

@@ -27,6 +27,7 @@ def test_list_says_what_is_here(few_glyphs, tmp_path, capsys):
     assert list(before)[1:11] == list(data.names())
     assert "download, 12 MB" in before["MNIST"]
     assert "made in seconds" in before["glyphs"]
+    assert "from PLASTIC_MIRROR" in before["CIFAR-10-JPEG"] and "download, 170 MB" in before["CIFAR-10"]
     assert "CC BY-SA 4.0" in before["KMNIST"]
     assert not list(tmp_path.iterdir())
     commands.get("glyphs")

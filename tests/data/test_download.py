@@ -365,3 +365,9 @@ def test_a_proxy_that_does_not_answer_is_named(into, monkeypatch):
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(PlasticError, match=r"\(the proxy: Failed to establish a new connection: [^()\"']*\)\. Put the"):
         download.fetch("set", FILE, "0" * 64, ["https://a.example/set"], into)
+
+
+def test_where_there_is_no_public_mirror_that_is_said(into, monkeypatch):
+    monkeypatch.delenv("PLASTIC_MIRROR", raising=False)
+    with pytest.raises(PlasticError, match=r"Tried nothing, as no public mirror has it\. Put the file by hand at"):
+        download.fetch("set", FILE, SHA256, [], into)

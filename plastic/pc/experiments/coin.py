@@ -30,8 +30,9 @@ OPTIONS = ("spread", "rate", "memory_rate")
 
 
 def restore(arrays, **_):
-    """Return (network, predict) of all replicas; see `replicas.restore`."""
-    return replicas.restore(arrays, phi="linear")
+    """Return (network, predict) of all replicas; see `replicas.restore`. Cues may be whole numbers, 0 and 1."""
+    net, predict = replicas.restore(arrays, phi="linear")
+    return net, lambda x: predict(np.asarray(x, dtype=float))
 
 
 @experiment("pc", draw={"coin": figures.coin}, readable="{grid}-{seeds}", seed=0, dtype="float64", restore=restore)
