@@ -410,12 +410,12 @@ def test_the_exit_code_of_the_process(paths, tmp_path):
     line = next(line for line in LINES if line.family == "gait")
     for words, code in ((["--nb_epoch=1"], 2), (["--tower", "--widths=10,16"], 2), (["--help"], 0)):
         arguments = [sys.executable, "-m", "plastic.gait", *words_of(line, paths), *words]
-        done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == code and not list(tmp_path.iterdir())
         assert re.fullmatch(r"error: [^\n]+\n", done.stderr) if code else done.stderr == ""
     arguments = [sys.executable, "-m", "plastic.gait", *words_of(line, paths)]
     variables["PLASTIC_RESULTS"] = "elsewhere"
-    done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0 and done.stderr == ""
     folder = Path(done.stdout.splitlines()[-1].removeprefix("run folder "))
     assert folder.parent == Path("elsewhere/gait")
