@@ -13,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -279,6 +280,8 @@ def test_a_resumed_run_keeps_its_options(line, paths):
         if name == record.length or not text:
             continue
         assert f"{name} is" in refused(line, f"--resume={whole.folder}", f"--{name}={text}")
+    if record.length and type(None) in typing.get_args(record.own[record.length].annotation):
+        assert f"{record.length} is None" in refused(line, f"--resume={whole.folder}", f"--{record.length}=none")
     assert content(whole.folder) == before
     others = [each for each in LINES if each.trains and str(each) != str(line) and each.family == line.family]
     if others:

@@ -286,6 +286,20 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path):
     assert len(list((tmp_path / "results" / "toy").iterdir())) == 1
 
 
+def test_a_dry_run_of_a_resumption_says_what_is_left():
+    short, grid = run("descent", "--steps=7")[0], run("grid", "--steps=5")[0]
+    for words, said in (
+        (["descent", f"--resume={short.folder}"], "7 steps, of which 7 are done, "),
+        (["descent", f"--resume={short.folder}", "--steps=10"], "10 steps, of which 7 are done, "),
+        (["grid", f"--resume={grid.folder}", "--steps=8"], "3 parts of about 8 steps, of which 15 are done, "),
+    ):
+        shown = printed(COMMANDS, [*words, "--dry_run"], "toy")
+        assert f"folder {words[1].removeprefix('--resume=')} goes on" in shown
+        assert any(line.startswith(said) for line in shown), shown
+    met, _ = run("descent", "--steps=100", "--rate=0.9")
+    assert "has met its criterion" in refused("descent", f"--resume={met.folder}", "--steps=1000", "--dry_run")
+
+
 def test_what_the_body_fills_in_belongs_to_the_identity():
     found, _ = run("measure", "a", "--width=4")
     assert found.options["scale"] == 4.0 and found.options["which"] == "a" and found.options["dtype"] == "float64"
@@ -345,6 +359,13 @@ def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():
     assert "rate is 0.5, but the run to resume has 0.25" in refused("descent", f"--resume={found.folder}", "--rate=0.5")
     assert "steps is 4, but the run to resume has 5" in refused("descent", f"--resume={found.folder}", "--steps=4")
     assert "is a run of toy descent" in refused("grid", f"--resume={found.folder}")
+    for word in ("--name=other", "--results=elsewhere"):  # the folder stays where it is, with its name
+        assert f"{word[2:].split('=')[0]} is {word.split('=')[1]!r}, but" in refused(
+            "descent", f"--resume={found.folder}", word
+        )
+    assert run("descent", f"--resume={found.folder}", "--results=./results")[0].folder == found.folder
+    named, _ = run("descent", "--steps=3", "--name=mine")
+    assert run("descent", f"--resume={named.folder}", "--name=mine")[0].folder == named.folder
 
 
 def test_an_option_of_another_kind_in_a_sealed_config_is_refused():

@@ -1,5 +1,6 @@
 """The options that a command line gives, against the experiment and the run that it resumes."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from plastic.errors import PlasticError
 from plastic.runs import config
 from plastic.runs.folder import Run
+from plastic.runs.naming import results_folder
 from plastic.runs.record import MOST, Experiment, plain, tuples
 
 NOT_KEPT = ("device", "threads", "results", "name", "resume", "plot", "dry_run")  # none changes what is computed
@@ -55,11 +57,14 @@ def resumed(record: Experiment, given: dict[str, Any]) -> tuple[dict[str, Any], 
         )
     kept = {name: tuples(value) for name, value in (record.defaults | run.options).items()}
     config.require_options(run.folder, kept, {name: p.annotation for name, p in record.own.items()})
+    place, results = run.folder.parent.parent, given.get("results")
+    if results is not None and os.path.realpath(results_folder(results)) != os.path.realpath(place):
+        raise PlasticError(f"results is {results!r}, but the run to resume lies in {place}; leave it out")
     extension = False
     for name, value in given.items():
-        if name in NOT_KEPT or plain(value) == plain(kept[name]):
+        if (name in NOT_KEPT and name != "name") or plain(value) == plain(kept[name]):
             continue
-        if name == record.length and kept[name] is not None and value > kept[name]:
+        if name == record.length and None not in (value, kept[name]) and value > kept[name]:
             extension = True
             kept[name] = value
             continue
