@@ -117,10 +117,11 @@ def bp(net, x, y):
 def curves(runs):
     """Test accuracy over the epochs, and the cosine of each layer's update with that of backpropagation."""
     fig, (left, right) = plotting.figure(columns=2)
-    for run, name in zip(runs, plotting.labels(runs, ["DTP"] * len(runs)), strict=True):
-        plotting.curves(left, *plotting.over_epochs(run.metrics(), {"test_accuracy": name}))
+    names = plotting.labels(runs, [f"rate {run.option('learning_rate'):g}, eta {run.option('eta'):g}" for run in runs])
+    for run, name in zip(runs, names, strict=True):  # start: the looks of the curves before are not taken again
+        plotting.curves(left, *plotting.over_epochs(run.metrics(), {"test_accuracy": name}), start=len(left.lines))
         cosines = {key: f"{name}, layer {key[7:]}" for key in run.metrics() if key.startswith("cosine_")}
-        plotting.curves(right, *plotting.over_epochs(run.metrics(), cosines))
+        plotting.curves(right, *plotting.over_epochs(run.metrics(), cosines), start=len(right.lines))
     left.set(xlabel="epoch", ylabel="test accuracy (fraction)", title="Difference target propagation")
     right.set(xlabel="epoch", ylabel="cosine with backpropagation", title="Direction of the updates")
     return fig
@@ -134,7 +135,7 @@ def restore(arrays, **_):
         return [Affine(*(xp.asarray(arrays[f"{part}/{k}/{leaf}"]) for leaf in ("W", "b"))) for k in range(count)]
 
     net = Network(held("layers"), held("inverses"))
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(x.reshape(len(x), -1))))
+    return net, lambda x: xp.asnumpy(predict(net, classifier.given(x).reshape(len(x), -1)))
 
 
 @experiment("dtp", draw={"curves": curves}, restore=restore, length="nb_epochs", readable="{dataset}-{seeds}")

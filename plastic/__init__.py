@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 FAMILIES = ("gait", "ep", "eprop", "gle", "pc")
-_ROOMS = ("check", "data", "functions", "initializers", "optimizers", "parameters", "runs", "training")
+_ROOMS = (
+    "check",
+    "compare",
+    "data",
+    "functions",
+    "initializers",
+    "optimizers",
+    "parameters",
+    "plotting",
+    "runs",
+    "training",
+)
 __all__ = ["FAMILIES", "PlasticError", "load", "xp"]
 
 

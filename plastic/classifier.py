@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,26 @@ def placed(dataset: data.Dataset, flat: bool = True) -> Samples:
 
     held_out = put(*dataset.validation) if dataset.validation else None
     return Samples(dataset.name, put(*dataset.train), put(*dataset.test), dataset.classes, held_out)
+
+
+def given(x: Any) -> Array:
+    """Return samples that `predict` of a loaded network is given, on the device and in the working precision.
+
+    Args:
+        x: samples (batch, ...), scaled as in training.
+
+    Returns:
+        The samples.
+
+    Raises:
+        PlasticError: if there are none, or if they are no floating-point numbers, as images that are not scaled are.
+    """
+    x = xp.asarray(x)
+    if x.dtype.kind != "f":
+        raise PlasticError(f"x holds {x.dtype}; {xp.float_dtype} numbers are needed, scaled as those of training")
+    if x.ndim < 2 or 0 in x.shape:
+        raise PlasticError(f"x has shape {x.shape}; (batch, ..) is needed, with one sample or more")
+    return x
 
 
 class Tally:

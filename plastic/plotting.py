@@ -18,7 +18,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _FORMATS = (".png", ".pdf", ".svg")
-_LONGEST = 12  # entries of a legend that fit into an axis
+_INSIDE, _LONGEST = 6, 12  # entries of a legend that leaves room for curves in its axis, and of a column beside it
 _BESIDE = "legend-beside"  # what marks a legend that lies beside its axis
 
 
@@ -274,10 +274,11 @@ def legend(axis: Any, place: str = "best") -> None:
         place: within the axis, where matplotlib's `loc` says; or "beside", because curves are everywhere.
     """
     look = {"fontsize": "small", "framealpha": 0.8, "edgecolor": "none"}
-    columns = -(-len(axis.get_legend_handles_labels()[1]) // _LONGEST)
-    if columns < 2 and place != "beside":
+    entries = len(axis.get_legend_handles_labels()[1])
+    if entries <= _INSIDE and place != "beside":
         axis.legend(loc=place, **look)
         return
+    columns = -(-entries // _LONGEST)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, **look).set_gid(_BESIDE)
 
 

@@ -93,6 +93,15 @@ def content(folder):
     return (folder / "metrics.csv").read_bytes(), {path.name: path.read_bytes() for path in checkpoints}, arrays
 
 
+def zero_at_first(metrics):
+    """The columns that are 0 in all rows of step 0, and in no row after it."""
+    late = np.array(metrics.get("step", ())) > 0
+    if late.all() or not late.any():
+        return set()
+    columns = {name: np.array(column, dtype=object) for name, column in metrics.items()}
+    return {name for name, column in columns.items() if not (column[~late] != 0).any() and (column[late] != 0).all()}
+
+
 def test_every_command_has_a_line():
     assert FAMILIES == sorted(plastic.FAMILIES)
     for family in FAMILIES:
@@ -114,6 +123,7 @@ def test_it_leaves_what_it_says(line, paths):
     assert metrics and all(
         len(column) == len(metrics["step" if "step" in metrics else next(iter(metrics))]) for column in metrics.values()
     )
+    assert not zero_at_first(metrics) - {"step", "epoch", "frames", "updates"}  # what has not been measured is not 0
     again, _ = run(line, words_of(line, paths))
     assert again.folder.name == f"{found.folder.name}-2"  # nothing is overwritten
     assert content(again.folder) == content(found.folder)  # and the same seed gives the same run

@@ -1,4 +1,4 @@
-"""Every command that the papers' code and the README document: each parses as it stands, and runs at a tiny size."""
+"""Every command that the papers' code, the README and docs/ document: each parses, and runs at a tiny size."""
 
 import collections
 import inspect
@@ -500,6 +500,12 @@ def readme_commands():
     return documented(README.read_text(encoding="utf-8")) if README.exists() else []
 
 
+def commands_of_pages():
+    """Those of the README, and of the pages in docs/."""
+    pages = sorted((README.parent / "docs").glob("*.md"))
+    return readme_commands() + [line for page in pages for line in documented(page.read_text(encoding="utf-8"))]
+
+
 def test_the_readme_shows_commands():
     if not README.exists():
         pytest.skip("there is no README.md")
@@ -507,8 +513,8 @@ def test_the_readme_shows_commands():
         assert any(line.startswith(f"{program} ") for line in readme_commands()), program
 
 
-@pytest.mark.parametrize("line", dict.fromkeys(readme_commands()))
-def test_a_command_of_the_readme_is_right(line, toy):
+@pytest.mark.parametrize("line", dict.fromkeys(commands_of_pages()))
+def test_a_command_of_a_page_is_right(line, toy):
     assert line.split()[0] in PROGRAMS, f"this test knows no program {line.split()[0]}"
     if line.startswith("plastic.sweep "):
         return sweep_command.main([*shlex.split(line)[1:], *([] if "--dry_run" in line else ["--dry_run"])])

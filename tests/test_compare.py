@@ -193,15 +193,24 @@ def sequences(steps=15, samples=20, constant=False):
     return xp.asarray(np.repeat(x, steps, axis=1) if constant else x), xp.asarray(y)
 
 
-def test_bptt_is_the_exact_gradient_of_what_is_said_to_be_the_loss():
-    """Half the squared error, a mean over steps and samples, of both kinds of network; its cosine is 1."""
+def half_squared(output, y):
+    return np.sum((output - y) ** 2, axis=-1) / 2
+
+
+def negative_log_likelihood(output, y):
+    return np.log(np.exp(output).sum(axis=-1)) - np.sum(output * y, axis=-1)
+
+
+@pytest.mark.parametrize(("loss_of", "each"), [("squared", half_squared), ("ce", negative_log_likelihood)])
+def test_bptt_is_the_exact_gradient_of_what_is_said_to_be_the_loss(loss_of, each):
+    """A mean over steps and samples, of both kinds of network; its cosine is 1."""
     xp.use(dtype="float64")
     x, y = sequences(steps=6)
     for name, outputs in (
         ("bptt", lambda net, x: eprop.predict(net, x)),
         ("gle_bptt", lambda layers, x: gle.predict(in_time.dynamics(layers), x)),
     ):
-        one = learners(name, sizes=IN_TIME)
+        one = Learners(in_time.rules(loss_of)[name], IN_TIME, [(1, 0.01)])
         assert_allclose(measures.cosines(one, 0, x, y), 1, atol=1e-12)
         grads, output = one.rule.gradients(one.nets[0], x, y, None)
         every = outputs(one.nets[0], np.swapaxes(x, 0, 1))
@@ -209,7 +218,7 @@ def test_bptt_is_the_exact_gradient_of_what_is_said_to_be_the_loss():
         assert_allclose(one.outputs(0, x), output, atol=1e-12)
 
         def loss(_, one=one, outputs=outputs):
-            return np.sum((outputs(one.nets[0], np.swapaxes(x, 0, 1)) - y) ** 2) / (2 * len(x) * x.shape[1])
+            return np.mean(each(outputs(one.nets[0], np.swapaxes(x, 0, 1)), y))
 
         check.gradient(loss, one.each[0]["layers"], grads["layers"], max_entries=40)
 
@@ -222,14 +231,16 @@ def test_e_prop_is_bptt_where_nothing_comes_back(backend):
     assert 0.3 < kernel < 0.99 and readout == pytest.approx(1, abs=1e-12)
 
 
+@pytest.mark.parametrize("loss", in_time.ERRORS)
 @pytest.mark.parametrize("name", ["gle", "adjoint"])
-def test_gle_and_the_adjoint_method_are_bptt_where_nothing_changes(name):
+def test_gle_and_the_adjoint_method_are_bptt_where_nothing_changes(name, loss):
     """Of constant inputs, but for the way to the fixed point, the longer the sequence the less of it."""
     xp.use(dtype="float64")
-    short, long = (measures.cosines(learners(name, sizes=IN_TIME), 0, *sequences(T, constant=True)) for T in (20, 800))
+    one = Learners(in_time.rules(loss)[name], IN_TIME, [(1, 1e-3)])
+    short, long = (measures.cosines(one, 0, *sequences(T, constant=True)) for T in (20, 800))
     assert min(long) > 0.98 and min(long) > min(short)
-    assert measures.cosines(learners(name, sizes=IN_TIME), 0, *sequences())[0] < 0.9
-    one, (x, y) = learners(name, sizes=IN_TIME), sequences(800, constant=True)
+    assert measures.cosines(one, 0, *sequences())[0] < 0.95
+    x, y = sequences(800, constant=True)
     found, exact = (rule(one.nets[0], x, y, None)[0]["layers"] for rule in (one.rule.gradients, one.rule.kind.bp))
     for a, b in zip(found, exact, strict=True):
         assert np.linalg.norm(a.W) == pytest.approx(np.linalg.norm(b.W), rel=0.3)
@@ -263,6 +274,8 @@ def test_rules_in_time_are_compared(tmp_path):
         assert (row.end[1].mean == pytest.approx(1, abs=1e-4)) == row.rule.endswith("bptt")
     assert (found.folder / "comparison.png").exists() and "e-prop, LSTM" in "".join(shown)
     assert_array_equal(found.arrays()["gle/input_noise"][:, 0], found.arrays()["gle/test_accuracy"])
+    other, _ = run("sequences", *words, "--rules=bptt", "--loss=ce", epochs=6)
+    assert other.folder.name.startswith("sequences-curves-ce-") and summary.of(other)[0].accuracy["test"].mean > 0.6
 
 
 def test_a_layer_of_cells_is_one_layer(tmp_path):
@@ -604,6 +617,9 @@ def of_bp(change):
         ({"seeds": (1, 2)}, "three or more"),
         ({"seeds": (1, 2, 2)}, "different"),
         ({"seeds": 3}, "seeds is 3; it must hold the seeds"),
+        ({"seeds": (1, 2, 3.0)}, "one of seeds is 3.0; it must be a whole number"),
+        ({"seeds": "123"}, "one of seeds is '1'; it must be a whole number"),
+        ({"arrays": arrays() | {"x_train": np.ma.masked_less(arrays()["x_train"], 0)}}, "x_train is masked"),
         ({"sizes": ()}, "the widths of the hidden layers"),
         ({"arrays": {"x_train": [[1.0]]}}, "x_train is no array"),
         ({"arrays": {"x_train": np.ones((3, 2))}}, "y_train"),
@@ -639,6 +655,17 @@ def test_ones_own_rule_is_tried_on_every_backend(backend):
     require_updates(one, SIZES, x, y, batch_size=10)
     with pytest.raises(PlasticError, match="rule own changed x"):
         require_updates(dataclasses.replace(one, gradients=adding), SIZES, x, y, batch_size=10)
+
+
+def test_the_figure_of_ones_own_comparison_is_drawn_and_drawn_again(tmp_path, capsys):
+    """As those of the commands are; the run keeps no network, and says so."""
+    folder = compare.compare(arrays(), ["bp"], sizes=(8,), rates=2, epochs=1, results=tmp_path).run.folder
+    image = (folder / "comparison.png").read_bytes()
+    (folder / "comparison.png").unlink()
+    assert printed(COMMANDS, ["figure", str(folder)], "plastic.compare") == [str(folder / "comparison.png")]
+    assert (folder / "comparison.png").read_bytes() == image
+    with pytest.raises(PlasticError, match="keeps no trained network"):
+        runs.load(folder)
 
 
 def test_arrays_may_be_those_of_an_open_file(toy, tmp_path):

@@ -87,12 +87,28 @@ def test_every_dependency_has_a_lower_bound(tmp_path):
     assert "numpy" in needed and {line.partition("==")[0] for line in lower_bounds(tmp_path)} >= {*needed}
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md"])
+PATTERNS = ("*.md", "datasets/*.md", "docs/*.md", "results/*.md", "results/tables/*.md")
+PAGES = sorted(path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path in ROOT.glob(pattern))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "/" not in page or page.startswith("docs/")])
 def test_the_files_that_a_page_names_exist(page):
     named = set(
         re.findall(r"(?<!\w)(?:tests|examples|plastic|results/tables|\.ci)/[\w./]+\w", (ROOT / page).read_text())
     )
-    assert named and [path for path in sorted(named) if not (ROOT / path).exists()] == []
+    assert [path for path in sorted(named) if not (ROOT / path).exists()] == []
+    assert named or page not in ("CONTRIBUTING.md", "README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_of_a_page_lead_somewhere(page):
+    """To files that are there, and to headings in them."""
+    for link, _, heading in re.findall(r"\]\(([^)#:\s]*)(#([^)]*))?\)", (ROOT / page).read_text(encoding="utf-8")):
+        path = (ROOT / page).parent / link if link else ROOT / page
+        assert path.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert heading in [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles], heading
 
 
 def test_the_name_of_the_distribution_is_that_of_the_messages():

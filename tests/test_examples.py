@@ -1,4 +1,4 @@
-"""Every example, and the Python in the README, runs."""
+"""Every example, and the Python in the README and in docs/, runs."""
 
 import importlib.util
 import os
@@ -131,45 +131,90 @@ def test_a_new_family_takes_less_than_200_lines_and_has_all_that_families_have(f
     accuracies = np.mean(trained.predict(x).argmax(axis=-1) == labels, axis=-1)
     np.testing.assert_allclose(accuracies, plastic.runs.Run(folder).metrics()["test_accuracy"][-2:], rtol=1e-6)
     assert "error: " in refused(family.COMMANDS, ["train", "--noise=-1"], "family")
+    for axis in family.curves([plastic.runs.Run(folder), plastic.runs.Run(short)]).axes:
+        looks = [(line.get_color(), line.get_linestyle(), line.get_marker()) for line in axis.lines]
+        assert len(set(looks)) == len(looks) >= 2
 
 
-def test_python_in_the_readme():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
-    of_all, of_gait, of_ep, of_eprop, of_gle, of_pc = blocks
+def names_of(page):
+    """Run the Python of a page, one block after the other, and return its names."""
     names = {}
-    exec(of_all, names)
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL):
+        exec(block, names)
+    return names
+
+
+def test_python_in_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = names_of("README.md")
     require.tree("grads", names["grads"], names["net"].parameters)
-    names = {}
-    exec(of_gait, names)
+    assert names["outputs"].shape == (2000, 10)
+    first, last = names["curve"]
+    assert first < 0.3 < 0.8 < last == np.mean(names["outputs"].argmax(axis=1) == names["labels"])
+
+
+def test_python_in_the_page_of_gait():
+    names = names_of("docs/gait.md")
     assert [grad.W.shape for grad in names["grads"]["layers"]] == [(784, 784)] * 5
     assert names["output"].shape == (50, 10)
     assert all(abs(names["cosine"][f"layers/{place}/W"] - 1) < 1e-3 for place in range(5))
     np.testing.assert_allclose(names["below"], names["activities"][4], atol=1e-4)
-    names = {}
-    exec(of_ep, names)
+
+
+def test_python_in_the_page_of_ep():
+    names = names_of("docs/ep.md")
     require.tree("grads", names["grads"], names["net"].parameters)
     assert names["output"].shape == (20, 10)
     assert all(0 < cosine <= 1 for cosine in names["cosine"].values())
     assert [layer.shape for layer in names["comparison"].neurons()[0]] == [(80, 10), (80, 512)]
-    names = {}
-    exec(of_eprop, names)
+
+
+def test_python_in_the_page_of_eprop():
+    names = names_of("docs/eprop.md")
     for name, leaf in names["net"].parameters.items():
         assert leaf is None or names["grads"][name].shape == leaf.shape
     assert names["output"].shape == (2250, 4, 2) and names["before"] > 0
     assert names["similarity"].keys() == {"W_in", "W_rec", "W_out"}
     np.testing.assert_allclose(names["similarity"]["W_out"], 1, rtol=1e-6)
     assert 0 < names["similarity"]["W_rec"] < 1
-    names = {}
-    exec(of_gle, names)
+
+
+def test_python_in_the_page_of_gle():
+    names = names_of("docs/gle.md")
     require.tree("grads", names["grads"], names["net"].parameters)
     assert all(np.any(leaf) for _, leaf in parameters.leaves(names["grads"]))
     assert names["output"].shape == (100, 10) and np.all(np.isfinite(names["output"]))
     assert names["outputs"].shape == (40, 100, 10) and all(value > 0.5 for value in names["cosines"].values())
-    names = {}
-    exec(of_pc, names)
+
+
+def test_python_in_the_page_of_pc():
+    names = names_of("docs/pc.md")
     assert [grad.W.shape for grad in names["grads"]["layers"]] == [(784, 64), (64, 64), (64, 10)]
     assert 0 < names["straight"] < 1
     assert all(0 < cosine < 1 for cosine in names["cosines"].values()) and len(names["cosines"]) == 3
     assert names["output"].shape == (64, 10) and np.abs(names["output"] - names["y"]).mean() < 0.2
     changed = names["state"].x_0 != names["x"]
     assert np.any(changed) and not np.any(changed & (names["x"] != 0))
+
+
+def test_python_in_the_page_of_ones_own(tmp_path, monkeypatch, capsys):
+    """The last gradient is that of BP, from which the feedback of the signs leads away below; and what is printed."""
+    monkeypatch.chdir(tmp_path)
+    names = names_of("docs/your_own.md")
+    first, second, last = (names["cosines"][f"layers/{place}/W"] for place in range(3))
+    assert last == pytest.approx(1, abs=1e-6) and 0.2 < first < 0.99 and 0.2 < second < 0.99
+    assert [row.name for row in names["found"].rows] == ["BP", "FA", "concordant"]
+    assert (names["found"].run.folder / "comparison.png").exists()
+    said = capsys.readouterr().out
+    assert "Dataset mine.npz: 1,000 training, 2,000 test samples of shape (28, 28), 10 classes" in said
+
+
+def test_python_in_the_page_of_many_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    from plastic.gait.experiments.train import train
+
+    monkeypatch.chdir(tmp_path)
+    for seed in (1, 2):
+        train(dataset=clusters(tmp_path), batch_size=30, nb_epochs=1, seed=seed, plot=False)
+    rows = names_of("docs/many_runs.md")["rows"]
+    assert len(rows) == 4 and set(rows.algorithm) == {"BP"} and "count" in capsys.readouterr().out

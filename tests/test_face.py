@@ -193,6 +193,10 @@ def test_misuse_is_told(backend, case, rule):
             called(case, rule, net, bad_x, bad_y)
             pytest.fail(f"not refused: {what}")
         assert "\n" not in str(told.value), what
+    constants = case.rules[rule](net) if callable(case.rules[rule]) else case.rules[rule]
+    for bad in (None, net.parameters):
+        with pytest.raises(PlasticError, match="net is a"):
+            case.family.RULES[rule](bad, x, y, **constants)
     if case.replicas:
         with pytest.raises(PlasticError, match="replica"):
             called(case, rule, case.make([np.random.default_rng(seed) for seed in (0, 1)]), *batch_of(case, lead=(3,)))
@@ -220,6 +224,8 @@ def test_misuse_of_the_network_is_told(backend, case):
     for bad in (None, [1.0], x.astype("int64"), x[..., :0, :], x.astype("float32")):
         with pytest.raises(PlasticError):
             case.family.predict(net, bad, **case.predict)
+    with pytest.raises(PlasticError, match="net is a"):
+        case.family.predict(net.parameters, x, **case.predict)
 
 
 @cases

@@ -1,7 +1,10 @@
 """Importing the library is light: what is slow to import, or may be absent, waits until it is needed."""
 
 import json
+import pathlib
 import pkgutil
+import pydoc
+import re
 import subprocess
 import sys
 
@@ -60,3 +63,40 @@ def test_help_and_refusals_are_light(family, words):
         f"        runpy.run_module('plastic.{family}', run_name='__main__')",
     )
     assert set(loaded_after("\n".join(lines))) <= ({"fire", "http.client"} if words == ["--help"] else set())
+
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md", "datasets/README.md", "results/README.md"]
+PAGES += sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))
+FIRST = "|".join([*plastic.FAMILIES, *plastic._ROOMS, "xp"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_names_is_there_without_an_import_of_its_own(page):
+    """`eprop.signals`, `plastic.compare.compare(..)`: after `import plastic`, in a fresh interpreter."""
+    found = re.findall(rf"`(?:plastic\.)?((?:{FIRST})(?:\.\w+)+)", (ROOT / page).read_text(encoding="utf-8"))
+    names = [name for name in dict.fromkeys(found) if not name.endswith((".md", ".h5", ".npz"))]
+    assert len(names) > 10 or page != "docs/eprop.md"
+    script = f"""
+import functools, plastic
+lacking = []
+for name in {names!r}:
+    try:
+        functools.reduce(getattr, name.split("."), plastic)
+    except AttributeError:
+        lacking.append(name)
+print(*lacking)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("family", plastic.FAMILIES)
+def test_the_modules_of_a_family_s_table_have_equations(family):
+    """What `help("plastic.pc.inference")` prints of each is more than a line."""
+    page = (ROOT / "docs" / f"{family}.md").read_text(encoding="utf-8")
+    table = page.partition("| what | equations | functions |")[2].partition("\n\n")[0]
+    names = re.findall(rf"`(plastic\.{family}\.[\w.]+)`", table)
+    assert len(names) >= 3
+    for name in names:
+        assert pydoc.locate(name).__doc__.count("\n") >= 3, name

@@ -166,3 +166,60 @@ def check(line, run, dataset):
     column = "test_accuracy" if line.family == "gait" else "test_error"
     expected = 1 - error if column == "test_accuracy" else error
     np.testing.assert_allclose(np.array(metrics[column])[last], expected, atol=1e-4)
+
+
+LOADED = {
+    "gait train": ["--nb_epochs=1", "--batch_size=10"],
+    "ep train": ["--epochs=1", "--batch_size=10", "--size_tab=10,8,64", "--T=4", "--Kmax=2"],
+    "ep train convolutional": [*"--epochs=1 --batch_size=10 --size_tab=10 --C_tab=3,1 --T=4 --Kmax=2".split()],
+    "pc depth": ["--epochs=1", "--depths=2", "--rates=0.01", "--rules=pc", "--per_class=2", "--T=4", "--seeds=1,2"],
+    "pc cnn": [
+        "--epochs=1",
+        "--grid=quick",
+        "--rates=0.001",
+        "--rules=ipc",
+        "--T=2",
+        "--channels=2,2",
+        "--batch_size=10",
+    ],
+}
+"""Experiments of which images are predicted, with options that make them small."""
+
+
+@pytest.mark.parametrize("name", LOADED)
+def test_a_loaded_network_takes_samples_that_are_scaled_as_in_training(name, tmp_path):
+    """Lists of them, too; none, and images that are not scaled, are refused in one way by all families."""
+    x = np.random.default_rng(0).random((40, 8, 8))
+    arrays = {"x_train": x, "y_train": np.arange(40) % 10, "x_test": x[:20], "y_test": np.arange(20) % 10}
+    np.savez(tmp_path / "own.npz", **arrays)
+    family, experiment, *_ = name.split()
+    command = getattr(importlib.import_module(f"plastic.{family}.experiments.{experiment}"), experiment)
+    words = [*LOADED[name], f"--dataset={tmp_path / 'own.npz'}", f"--results={tmp_path}", "--no_plot"]
+    *_, last = printed({experiment: command}, [experiment, *words], f"plastic.{family}")
+    part = runs.Run(last.removeprefix("run folder ")).config.get("parts", [None])[0]
+    predict = plastic.load(last.removeprefix("run folder "), part=part).predict
+    outputs = predict(x[:5])
+    assert outputs.shape[-2:] == (5, 10)
+    for same in (x[:5].tolist(), x[:5].astype("float32"), x[:5].reshape(5, -1)):
+        np.testing.assert_allclose(predict(same), outputs, rtol=1e-5, atol=1e-6)
+    for wrong, said in (
+        ((255 * x[:5]).astype("uint8"), "x holds uint8; float32 numbers are needed, scaled as those of training"),
+        (x[:5] > 0.5, "x holds bool"),
+        (x[:0], r"x has shape \(0, 8, 8\); \(batch, ..\) is needed, with one sample"),
+        ([], "x has shape"),
+        (x[0, 0], "x has shape"),
+        (None, "numbers"),
+    ):
+        with pytest.raises(plastic.PlasticError, match=said):
+            predict(wrong)
+
+
+def test_a_part_that_is_no_dict(tmp_path):
+    x = np.random.default_rng(0).random((40, 8, 8))
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=np.arange(40) % 10, x_test=x, y_test=np.arange(40) % 10)
+    from plastic.pc.experiments.depth import depth
+
+    words = [*LOADED["pc depth"], f"--dataset={tmp_path / 'own.npz'}", f"--results={tmp_path}", "--no_plot"]
+    *_, last = printed({"depth": depth}, ["depth", *words], "plastic.pc")
+    with pytest.raises(plastic.PlasticError, match=r"part is 'pc'; it must be a dict, as \{'rule': 'pc', 'depth': 2\}"):
+        plastic.load(last.removeprefix("run folder "), part="pc")

@@ -239,7 +239,7 @@ def test_resume_records_itself_and_warns_of_differences(run, capsys):
 def test_resume_of_nothing(tmp_path):
     with pytest.raises(PlasticError, match="no such run folder"):
         runs.Run.resume(tmp_path / "gone")
-    with pytest.raises(PlasticError, match=r"cannot read .*config.json"):
+    with pytest.raises(PlasticError, match=r"is no run folder: it has no config\.json$"):
         runs.Run.resume(tmp_path)
 
 
@@ -579,7 +579,7 @@ def test_load_gives_the_trained_network(tmp_path, monkeypatch):
 
 def test_load_says_what_to_import_where_it_does_not_know_the_experiment(tmp_path):
     with pytest.raises(
-        PlasticError, match=r"fake train, which is not known here: import the module .*'fake', restore="
+        PlasticError, match=r"fake train, which is not known here: import the module .*'fake', \.\.\.\)"
     ):
         plastic.load(a_run(tmp_path))
 
@@ -621,9 +621,15 @@ def test_load_imports_nothing_but_experiments(run, monkeypatch, key, name):
     assert "antigravity" not in sys.modules and "plastic.__main__" not in sys.modules
 
 
-def test_load_of_no_run(tmp_path):
-    with pytest.raises(PlasticError, match=r"cannot read .*config\.json"):
-        plastic.load(tmp_path)
+def test_load_of_no_run(run):
+    """The folder of a family, of results, or a file in the run folder in its place: a run that is there is named."""
+    for folder in (run.folder.parent, run.folder.parent.parent):
+        with pytest.raises(PlasticError, match=r"no run folder: it has no config\.json; a run folder is ") as told:
+            plastic.load(folder)
+        assert str(told.value).endswith(f"{run.folder}, for instance")
+    for path in (run.folder / "config.json", run.folder / "gone"):
+        with pytest.raises(PlasticError, match=r"no run folder: it has no config\.json$"):
+            plastic.load(path)
 
 
 # environment

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import types
 
 import numpy as np
 import pytest
@@ -88,6 +89,16 @@ def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
     ]
 
 
+def test_words_may_come_in_any_order_and_lists_have_blanks(capsys):
+    line = ["--dataset=glyphs", "gle", "--grid.architecture=plastic_e2e, static_lagnet", "--nb_epochs=3", "lagline"]
+    own, extra = split(line)
+    assert own == ["gle", "lagline"] and extra.words == ["--dataset=glyphs", "--nb_epochs=3"]
+    own, extra = split(["--nb_epochs", "3", "--grid.seed=1", "gait"])
+    assert own == ["gait"] and extra.words == ["--nb_epochs", "3"]
+    main(["gait", "--grid.algorithm=BP, GAIT", "--grid.seed=1 ,2", "--nb_layers=1", "--dry_run"])
+    assert "4 points of gait train" in capsys.readouterr().out
+
+
 def test_values_with_commas_are_separated_by_semicolons(tmp_path, capsys):
     main(["gait", "--grid.seeds=1,2;3,4", "--dry_run", f"--results={tmp_path}"])
     assert capsys.readouterr().out.splitlines()[-2:] == ["--seeds=1,2", "--seeds=3,4"]
@@ -104,6 +115,14 @@ def test_what_is_tried_fetches_and_makes_no_data(dataset, tmp_path, monkeypatch,
     assert capsys.readouterr().out.splitlines()[-2:] == ["--nb_layers=2", "--nb_layers=3"]
     assert "nb_layers is 0" in refused(capsys, *line, "--grid.nb_layers=2,0")
     assert not list(tmp_path.iterdir())
+
+
+def test_by_default_as_many_points_run_at_a_time_as_the_process_has_cores(tiny, tmp_path, monkeypatch, capsys):
+    """Not as many as the machine has: a job on a cluster has a part of them."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # joblib's limit, which stands for that of a container
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    swept(tmp_path, "gait", "--grid.seed=1,2", "--nb_epochs=1", "--batch_size=20", tiny)
+    assert "2 points, 1 at a time, in " in capsys.readouterr().out
 
 
 def test_random_draws_lie_in_their_range_evenly_in_the_logarithm():
@@ -190,7 +209,7 @@ def test_the_published_sweeps(path):
         (["gait", "--grid.results=a,b"], "results is no option of a point"),
         (["gait", "--grid.seed=1", "--resume=a"], "resume is no option of a point"),
         (["gait", "--grid.device=cpu,gpu"], "device is no option of a point"),
-        (["gait", "--random.learning_rate=1:0"], "must be LOW:HIGH"),
+        (["gait", "--random.learning_rate=1:0"], "must be LOW:HIGH, LOW below HIGH"),
         (["gait", "--random.learning_rate=0:1:log"], "with LOW above 0"),
         (["gait", "--random.learning_rate=1"], "must be LOW:HIGH"),
         (["gait", "--random.learning_rate=1e-3:1e-2", "--draws=0"], "draws is 0"),
@@ -299,10 +318,30 @@ IMPOSSIBLE = ["--grid.validation=0,0.6", "--grid.batch_size=20,30"]
 """With these, there are 24 training samples for a batch of 30."""
 
 
-def test_a_combination_that_an_experiment_refuses_fails_alone(tmp_path, tiny, at_home, capsys):
+def test_a_combination_that_an_experiment_refuses_is_told_at_once_and_fails_alone(tmp_path, tiny, at_home, capsys):
     _, record, _ = swept(tmp_path, "gait", *IMPOSSIBLE, "--nb_epochs=1", "--algorithm=BP", tiny)
     assert [each["status"] for each in record["points"]] == ["finished"] * 3 + ["failed"]
-    assert "failed: --validation=0.6 --batch_size=30: PlasticError: batch_size is 30" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "failed: --validation=0.6 --batch_size=30: PlasticError: batch_size is 30" in said.out
+    assert "warning: 1 of 4 points will fail; --validation=0.6 --batch_size=30: batch_size is 30" in said.err
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(60, True), (-1, False)])
+def test_combinations_are_tried_for_some_time(tmp_path, tiny, monkeypatch, capsys, seconds, told):
+    monkeypatch.setattr(rehearsal, "_SECONDS", seconds)
+    main(["gait", "--grid.seed=1,2,3", *IMPOSSIBLE, tiny, "--dry_run", f"--results={tmp_path / 'r'}"])
+    assert ("warning: 3 of 12 points will fail; --seed=1 --validation=0.6" in capsys.readouterr().err) == told
+    line = ["ep", "--grid.training_method=BPTT,EP", "--grid.cep=true,false", "--dataset=glyphs", "--size_tab=10,4,784"]
+    main([*line, "--dry_run", f"--results={tmp_path / 'r'}"])
+    known = "warning: 1 of 4 points will fail; --training_method=BPTT --cep=True: "  # it was tried for its values
+    assert known in capsys.readouterr().err
+
+
+def test_combinations_are_tried_in_an_order_at_random_one_of_all_seeds():
+    made = points("gait", "--grid.seed=3,1", "--grid.learning_rate=1e-3,1e-4,1e-5,1e-6", "--grid.algorithm=BP,TP")
+    tried = rehearsal.combinations(made)
+    assert tried == rehearsal.combinations(made) != sorted(tried)
+    assert sorted(tried) == [[k, k + 8] for k in range(8)]
 
 
 @pytest.mark.parametrize(
@@ -446,6 +485,17 @@ def test_a_point_that_is_interrupted_alone_is_sent_again(tmp_path, tiny, monkeyp
     monkeypatch.setitem(engines.ENGINES, "loky", signalled)
     _, record, _ = swept(tmp_path, *LINE, tiny)
     assert sent == [0, 1, 2, 3, 2] and [each["status"] for each in record["points"]] == ["finished"] * 4
+
+
+@pytest.mark.parametrize(("package", "connects"), [("ray", "init"), ("distributed", "Client")])
+def test_an_address_at_which_no_cluster_answers_is_told(monkeypatch, package, connects):
+    def connect(*arguments, **options):
+        raise OSError("timed out\nand more")
+
+    monkeypatch.setitem(sys.modules, package, types.SimpleNamespace(**{connects: connect}))
+    run = {"ray": engines.on_ray, "distributed": engines.on_dask}[package]
+    with pytest.raises(PlasticError, match=r"address is 10\.0\.0\.1:1; no cluster answers there: timed out$"):
+        list(run([], 1, "10.0.0.1:1"))
 
 
 # processes that die, on real engines

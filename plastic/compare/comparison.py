@@ -58,6 +58,8 @@ class Budget:
 
 def require_seeds(seeds: tuple[int, ...]) -> None:
     """Require three different seeds or more: fewer have no spread to speak of."""
+    for seed in seeds:
+        require.whole("one of seeds", seed, least=0)
     check_seeds(seeds)
     if len(seeds) < 3:
         raise PlasticError(f"seeds are {', '.join(map(str, seeds))}; a comparison takes three or more")

@@ -1,9 +1,10 @@
 """Rules that learn from sequences: e-prop beside BPTT on LSTM cells, GLE beside BPTT and the adjoint method.
 
-A sequence (T, n_0) has its target at every step, and its class is where the mean of the outputs over the steps is
-largest:
+A sequence (T, n_0) has its target y, a one-hot row, at every step, and its class is where the mean of the outputs over
+the steps is largest. The loss is one of
 
-    L = mean over t of 1/2 |output^t - y|^2
+    L = mean over t of 1/2 |output^t - y|^2                 dL/doutput^t = (output^t - y) / T             "squared"
+    L = mean over t of -log of softmax(output^t) at y       dL/doutput^t = (softmax(output^t) - y) / T    "ce"
 
 The rules need two kinds of network, each rule beside the exact gradient of its own: a layer of LSTM cells with a linear
 readout, and layers of GLE neurons, tanh, of which a third has tau_m = tau_r, a third tau_m of 3 steps and a third of 6,
@@ -11,12 +12,16 @@ without a look ahead, with a linear output. Weights move once for a batch: GLE's
 steps, which its neurons have at hand at each of them.
 """
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
 from plastic import eprop, gle, parameters, xp
 from plastic.compare.rules import Kind, Rule
+from plastic.functions import softmax
 from plastic.parameters import Affine
-from plastic.types import Array, Tree
+from plastic.types import Array
 
 DT = 0.2
 FAST, SLOW = 0.6, 1.2
@@ -38,7 +43,28 @@ def _cells(sizes: tuple[int, ...], generator: np.random.Generator) -> dict[str, 
     return {"kernel": net.kernel, "readout": net.readout}
 
 
-def _by_cells(rule):
+def squared(output: Array, y: Array) -> Array:
+    """Return the error of a step, output - y."""
+    return output - y
+
+
+def cross_entropy(output: Array, y: Array) -> Array:
+    """Return the error of a step, softmax(output) - y."""
+    return softmax(output) - y
+
+
+ERRORS: dict[str, Callable[[Array, Array], Array]] = {"squared": squared, "ce": cross_entropy}
+"""The errors T dL/doutput^t of a sample by the names of the losses on a command line."""
+
+
+def _mean_of(error):
+    """Return loss(output, y) -> (L, err), a mean over steps and batch; rules ask for err alone, and L is left out."""
+    return lambda output, y: (None, error(output, y) / (output.shape[-3] * output.shape[-2]))
+
+
+def _by_cells(rule, error):
+    rule = functools.partial(rule, loss=_mean_of(error))
+
     def gradients(net, x, y, *_):
         grads, output = rule(net, steps_first(x), held(y, x.shape[-2]))
         return {"layers": {"kernel": grads["kernel"], "readout": grads["readout"]}}, xp.mean(output, axis=-3)
@@ -50,19 +76,25 @@ def _one_layer(sizes):
     return "" if len(sizes) == 3 else f"has one layer of cells, and sizes are {', '.join(map(str, sizes[1:-1]))}"
 
 
-LSTM = Kind(
-    "LSTM cells",
-    _cells,
-    lambda weights: eprop.LSTMNetwork(**weights),
-    lambda net, x: xp.mean(eprop.predict(net, steps_first(x)), axis=-3),
-    _by_cells(eprop.bptt),
-    _one_layer,
-)
+def _lstm(error):
+    return Kind(
+        "LSTM cells",
+        _cells,
+        lambda weights: eprop.LSTMNetwork(**weights),
+        lambda net, x: xp.mean(eprop.predict(net, steps_first(x)), axis=-3),
+        _by_cells(eprop.bptt, error),
+        _one_layer,
+    )
 
 
 def _neurons(sizes: tuple[int, ...], generator: np.random.Generator) -> list[Affine]:
     net = gle.network(sizes, generator, phi="tanh", tau_m=SLOW, tau_r=SLOW, dt=DT)
-    return parameters.copy(net.layers)
+    layers = parameters.copy(net.layers)
+    if len(layers) > 2:  # U(-c, c) with c = 1 / sqrt(n) makes rates, and errors, smaller by sqrt(3) in each layer
+        for layer in layers:
+            layer.W *= 3**0.5
+            layer.b[...] = 0
+    return layers
 
 
 def dynamics(layers: list[Affine]) -> gle.Network:
@@ -76,7 +108,9 @@ def dynamics(layers: list[Affine]) -> gle.Network:
     return gle.Network.from_layers(on_the_host, phi, [*tau_m, SLOW], [*tau_r, SLOW], DT, memoryless=True)
 
 
-def _by_neurons(rule):
+def _by_neurons(rule, error):
+    rule = functools.partial(rule, loss=_mean_of(error))
+
     def gradients(layers, x, y, *_):
         grads, output = rule(dynamics(layers), steps_first(x), held(y, x.shape[-2]))
         return {"layers": grads.layers}, xp.mean(output, axis=-3)
@@ -84,32 +118,46 @@ def _by_neurons(rule):
     return gradients
 
 
-NEURONS = Kind(
-    "GLE neurons",
-    _neurons,
-    lambda layers: layers,
-    lambda layers, x: xp.mean(gle.predict(dynamics(layers), steps_first(x)), axis=-3),
-    _by_neurons(gle.bptt),
-)
+def _gle_neurons(error):
+    return Kind(
+        "GLE neurons",
+        _neurons,
+        lambda layers: layers,
+        lambda layers, x: xp.mean(gle.predict(dynamics(layers), steps_first(x)), axis=-3),
+        _by_neurons(gle.bptt, error),
+    )
 
 
-def online(net: gle.Network, x: Array, y: Array) -> tuple[Tree, Array]:
-    """Return the mean over the steps of the gradients of GLE, and the outputs (T, batch, n_L); weights are held."""
-    state, grads = gle.State(net, x.shape[-2]), parameters.zeros_like(net.parameters)
-    total, outputs = parameters.zeros_like(net.parameters), []
-    for x_t, y_t in ((x[t], y[t]) for t in range(len(x))):
-        _, output = gle.step(net, state, x_t, state.output - y_t, out=grads)
-        total.flat += grads.flat
-        outputs.append(output)
-    total.flat /= len(x)
-    return total, xp.stack(outputs)
+def _online(error):
+    """Return the rule of GLE: the mean over the steps of the gradients of each, with the weights held."""
+
+    def gradients(layers, x, y, *_):
+        net, x = dynamics(layers), steps_first(x)
+        state, grads = gle.State(net, x.shape[-2]), parameters.zeros_like(net.parameters)
+        total, outputs = parameters.zeros_like(net.parameters), []
+        for t in range(len(x)):
+            _, output = gle.step(net, state, x[t], error(state.output, y), out=grads)
+            total.flat += grads.flat
+            outputs.append(output)
+        total.flat /= len(x)
+        return {"layers": total.layers}, xp.mean(xp.stack(outputs), axis=-3)
+
+    return gradients
 
 
-RULES: dict[str, Rule] = {
-    "bptt": Rule("BPTT, LSTM", LSTM, _by_cells(eprop.bptt)),
-    "eprop": Rule("e-prop, LSTM", LSTM, _by_cells(eprop.eprop)),
-    "gle_bptt": Rule("BPTT, GLE neurons", NEURONS, _by_neurons(gle.bptt)),
-    "adjoint": Rule("adjoint, GLE neurons", NEURONS, _by_neurons(gle.adjoint)),
-    "gle": Rule("GLE", NEURONS, _by_neurons(online)),
-}
-"""The rules by their names on a command line."""
+def rules(loss: str = "squared") -> dict[str, Rule]:
+    """Return the rules by their names on a command line, for a loss of `ERRORS`."""
+    error = ERRORS[loss]
+    cells, neurons = _lstm(error), _gle_neurons(error)
+    return {
+        "bptt": Rule("BPTT, LSTM", cells, cells.bp),
+        "eprop": Rule("e-prop, LSTM", cells, _by_cells(eprop.eprop, error)),
+        "gle_bptt": Rule("BPTT, GLE neurons", neurons, neurons.bp),
+        "adjoint": Rule("adjoint, GLE neurons", neurons, _by_neurons(gle.adjoint, error)),
+        "gle": Rule("GLE", neurons, _online(error)),
+    }
+
+
+RULES = rules()
+"""Those of the squared error."""
+LSTM, NEURONS = RULES["bptt"].kind, RULES["gle"].kind

@@ -17,6 +17,8 @@ from plastic.compare.rules import chosen
 from plastic.data import npz
 from plastic.data.store import ARRAYS
 from plastic.errors import PlasticError
+from plastic.runs import of_run
+from plastic.runs.decorator import draw_figures
 from plastic.runs.folder import Run
 from plastic.runs.record import plain
 from plastic.runs.surroundings import blas_threads
@@ -27,7 +29,8 @@ class Comparison:
     """A comparison that is finished.
 
     Attributes:
-        run: its run, to be read; `run.folder` has summary.md, summary.csv, page.html and metrics.csv.
+        run: its run, to be read; `run.folder` has summary.md, summary.csv, page.html, comparison.png
+            and metrics.csv.
         rows: one `plastic.compare.summary.Row` for each rule.
         table: the table, in Markdown.
     """
@@ -123,6 +126,7 @@ def compare(
         with _begun(results, name, options, resume) as run:
             trained(run, found, of_user, given)
             write(run)
+            draw_figures(of_run(run), run)
     return Comparison(Run(run.folder), summary.of(run), summary.markdown(run))
 
 
@@ -149,6 +153,8 @@ def _known_arrays(arrays):
     for each, array in found.items():
         if array.dtype.kind not in "biuf":
             raise PlasticError(f"{each} has type {array.dtype}; real numbers are needed")
+        if np.ma.isMaskedArray(array):
+            raise PlasticError(f"{each} is masked; fill what is missing, or leave these samples out")
     return found
 
 

@@ -7,6 +7,7 @@ datasets/README.md).
 import contextlib
 import dataclasses
 import difflib
+import importlib
 import math
 import os
 import stat
@@ -23,6 +24,11 @@ from plastic.errors import PlasticError
 
 Folder: TypeAlias = str | os.PathLike[str] | None
 
+_SPEECH = {
+    "GSC": "plastic.data.speech loads it, and plastic.gle gsc learns from it",
+    "FSDD": "plastic.data.speech loads it, and plastic.gle gsc --dataset=FSDD learns from it",
+    "TIMIT": "plastic.data.utterances loads it, and plastic.eprop timit learns from it",
+}
 _SHOWN = 10  # classes that a note names
 
 
@@ -48,6 +54,12 @@ class Dataset:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
         counts = ", ".join(f"{len(part[0]):,} {name}" for name, part in parts.items() if part is not None)
         return f"Dataset {self.name}: {counts} samples of shape {self.train[0].shape[1:]}, {self.classes} classes"
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("sources", "speech", "utterances"):  # at their first use: they read data sets by functions of this file
+        return importlib.import_module(f"plastic.data.{name}")
+    raise AttributeError(f"module 'plastic.data' has no attribute {name!r}")
 
 
 def names() -> tuple[str, ...]:
@@ -77,11 +89,15 @@ def require(name: str | os.PathLike[str]) -> str:
         raise PlasticError(f"name is {name!r}; it must be the name of a data set or the path of an .npz file")
     name = os.fspath(name)
     if name.lower().endswith(".npz"):
+        if name.startswith("~"):  # shells leave it in --dataset=~/mine.npz
+            name = str(system.expanded(name, "the data file"))
         _require_file(name)
         return name
     known = {each.lower(): each for each in SOURCES}
     if name.lower() in known:
         return _at_hand(known[name.lower()])
+    if name.upper() in _SPEECH:
+        raise PlasticError(f"{name} is no data set of images, curves or points, but speech: {_SPEECH[name.upper()]}")
     near = difflib.get_close_matches(name.lower(), known, n=1)
     hint = f"; did you mean {known[near[0]]}?" if near else ""
     raise PlasticError(f"unknown data set {name!r}: take {', '.join(SOURCES)} or the path of an .npz file{hint}")
@@ -130,7 +146,7 @@ def width(name: str | os.PathLike[str]) -> int:
         784
     """
     known = sizes(name)
-    return known[1] if known else math.prod(npz.shape(name, "x_train")[1:])
+    return known[1] if known else math.prod(npz.shape(require(name), "x_train")[1:])
 
 
 def contents(name: str | os.PathLike[str]) -> str | None:
@@ -150,7 +166,8 @@ def contents(name: str | os.PathLike[str]) -> str | None:
         >>> contents("MNIST") is None
         True
     """
-    return None if require(name) in SOURCES else npz.contents(name)
+    name = require(name)
+    return None if name in SOURCES else npz.contents(name)
 
 
 def default_folder() -> Path:

@@ -290,4 +290,7 @@ def _algorithm(digest: str) -> str:
 def _reason(error: Exception) -> str:
     """Return the innermost message of an exception of requests, which wraps several layers."""
     cause = error.args[0] if error.args else error
-    return str(getattr(cause, "reason", None) or cause).rpartition("): ")[2] or type(error).__name__
+    cause = getattr(cause, "reason", None) or cause
+    behind = getattr(cause, "original_error", None)  # of a proxy that does not answer
+    text = str(behind or cause).rpartition("): ")[2] or type(error).__name__
+    return f"the proxy: {text}" if behind else text

@@ -222,7 +222,10 @@ def sign_agreement(N: Array, D: Array) -> tuple[float, float]:
 
 
 def connections(network: Network) -> list[tuple[str, str]]:
-    """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on."""
+    """Return [(label, path of the weights), ...] of a network, in the order of the paper, from the output on.
+
+    Labels name the layer that receives and then the one that sends; feedback with weights of its own comes last.
+    """
     wiring = network.wiring
     read = [] if network.readout is None else ["readout/W"]
     if isinstance(wiring, Convolutional):
@@ -233,4 +236,6 @@ def connections(network: Network) -> list[tuple[str, str]]:
     if wiring.skip is not None:
         return [("W_01", "layers/1/W"), ("W_0x", "skip/W"), ("W_1x", "layers/0/W")]
     paths = read + [f"layers/{k}/W" for k in reversed(range(len(wiring.layers)))]
-    return [(f"W_{k}{k + 1 if k + 1 < len(paths) else 'x'}", path) for k, path in enumerate(paths)]
+    up = [(f"W_{k}{k + 1 if k + 1 < len(paths) else 'x'}", path) for k, path in enumerate(paths)]
+    untied = reversed(range(len(wiring.feedback or [])))
+    return up + [(f"W_{k + 1}{k}", f"feedback/{place}/W") for k, place in enumerate(untied, len(read))]

@@ -223,6 +223,8 @@ def _require_hidden(sizes):
 
 def _wiring(sizes, generator, angle, loss):
     """Return the wiring, and its readout or None."""
+    if angle is not None and loss == "cel" and len(sizes) < 4:
+        raise PlasticError(f"sizes are {tuple(sizes)}, with one hidden layer and loss cel: there is no feedback")
     theta = None if angle is None else math.radians(require.scalar("angle", angle, least=0, most=180))
 
     def draw(generator):

@@ -15,7 +15,7 @@ of spiking neurons. Nature Communications 11, 3625, 2020.
 from collections.abc import Callable
 from typing import Any
 
-from plastic.eprop import bidirectional, convolutional, ctc, inputs, signals, transcripts
+from plastic.eprop import bidirectional, convolutional, ctc, inputs, rewards, signals, transcripts
 from plastic.eprop.gradients import (
     bptt_gradients,
     eprop_gradients,
@@ -83,6 +83,7 @@ __all__ = [
     "online",
     "online_gradients",
     "predict",
+    "rewards",
     "rnn",
     "signals",
     "simulate",

@@ -29,7 +29,7 @@ import numpy as np
 from plastic import require, xp
 from plastic.eprop import signals
 from plastic.errors import PlasticError
-from plastic.functions import softmax
+from plastic.functions import log_softmax, softmax
 from plastic.types import Array
 
 _LEAST = -1e30  # in place of the largest entry where all are -inf, so that they stay it
@@ -64,7 +64,7 @@ def loss(output: Array, labels: Sequence[Sequence[int]], lengths: Any = None) ->
     K, batch = output.shape[-1], output.shape[-2]
     places, skips, ends = _places(labels, K - 1)
     at, chosen = (xp.asarray(each) for each in (places, places[..., None] == np.arange(K)))
-    e = xp.take_along_axis(output - _log_sum(output), xp.broadcast_to(at, (*output.shape[:-1], at.shape[-1])), axis=-1)
+    e = xp.take_along_axis(log_softmax(output), xp.broadcast_to(at, (*output.shape[:-1], at.shape[-1])), axis=-1)
 
     skips, ends = (xp.asarray(each, dtype=output.dtype) for each in (skips, ends))
     alpha, a = _forwards(e, skips)

@@ -21,7 +21,7 @@ from typing import Any
 
 from plastic import require, xp
 from plastic.errors import PlasticError
-from plastic.functions import softmax
+from plastic.functions import log_softmax
 from plastic.types import Array
 
 
@@ -31,14 +31,15 @@ def returns(rewards: Array, discount: float, last: Array | float = 0.0, done: Ar
     Args:
         rewards: (..., S, batch), what followed each action.
         discount: from 0 to 1.
-        last: what is expected after the last step, (..., batch) or a number.
+        last: what is expected after the last step, a number, or one for each episode, (..., batch).
         done: 1 where an episode ended with the reward, else 0, numbers (..., S, batch); None is 0.
 
     Returns:
         (..., S, batch).
 
     Raises:
-        PlasticError: if the rewards are no array (..., S, batch), or the discount is out of range.
+        PlasticError: if the rewards are no array (..., S, batch), last or done do not fit them, or the discount is out
+            of range.
 
     Source: Bellec, Scherr et al. 2020, reward-based e-prop.
 
@@ -50,6 +51,8 @@ def returns(rewards: Array, discount: float, last: Array | float = 0.0, done: Ar
     require.number("discount", discount, least=0, most=1)
     if done is not None and getattr(done, "shape", None) != rewards.shape:
         raise PlasticError(f"done has shape {getattr(done, 'shape', None)}; that of the rewards is {rewards.shape}")
+    if (found := getattr(last, "shape", ())) not in ((), rewards[..., 0, :].shape):
+        raise PlasticError(f"last has shape {found}; a number, or {rewards[..., 0, :].shape}, is needed")
     R = xp.empty_like(rewards)
     later = last + xp.zeros_like(rewards[..., 0, :])
     for s in reversed(range(rewards.shape[-2])):
@@ -85,7 +88,7 @@ def actor_critic(
         (E, err): E of the replica axes, err of the shape of the output.
 
     Raises:
-        PlasticError: if the arguments do not fit together.
+        PlasticError: if the arguments do not fit together, or an action is none of the policy's.
 
     Source: Bellec, Scherr et al. 2020, reward-based e-prop, and the published code for games.
 
@@ -95,6 +98,7 @@ def actor_critic(
         >>> err[-1].tolist(), bool(err[:-1].any())
         ([[-0.5, 0.5, -1.0]], False)
     """
+    require.array("output", output)
     _require_numbers("R", R)
     if output.ndim < 3 or output.shape[-1] < 2:
         raise PlasticError(
@@ -106,12 +110,13 @@ def actor_critic(
         require.array(name, value)
         if value.shape[-2:] != at.shape[-3:-1] or value.ndim > at.ndim - 1:
             raise PlasticError(f"{name} has shape {value.shape}; that of the steps that act is {at.shape[:-1]}")
+    require.labels(actions, at.shape[-1] - 1, name="actions")
     for name, cost in {"baseline": baseline, "entropy": entropy}.items():
         require.number(name, cost, least=0)
     batch, n_actions = at.shape[-2], at.shape[-1] - 1
     share: Any = 1 / batch if weights is None else weights[..., None] / batch
-    pi = softmax(at[..., :-1])
-    log_pi = xp.log(pi + float(xp.finfo(pi.dtype).tiny))
+    log_pi = log_softmax(at[..., :-1])
+    pi = xp.exp(log_pi)
     chosen = (actions[..., None] == xp.arange(n_actions)).astype(pi.dtype)
     A = (R - at[..., -1])[..., None]
     H = -xp.sum(pi * log_pi, axis=-1, keepdims=True)

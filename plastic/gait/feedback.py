@@ -6,7 +6,7 @@ from typing import Any
 from plastic import initializers, require, xp
 from plastic.affine import transposed
 from plastic.errors import PlasticError
-from plastic.gait.network import InvertibleNetwork
+from plastic.gait.network import InvertibleNetwork, require_network
 from plastic.gait.sweep import require_batch, require_replicas, sweep
 from plastic.initializers import Generator
 from plastic.types import Array, Tree
@@ -46,6 +46,7 @@ def fa(
         >>> output.shape
         (1, 3)
     """
+    require_network(net)
     if feedback is None:
         feedback = [layer.W for layer in net.layers]
     leading = _require_feedback(net, feedback, _shapes(net), "gait.fa_feedback(net, generator)")
@@ -128,6 +129,7 @@ def fa_feedback(net: InvertibleNetwork, generator: Generator | list[Generator]) 
         >>> [B.shape for B in gait.fa_feedback(gait.tower((5, 4, 3), generator), generator)]
         [(4, 4), (3, 3)]
     """
+    require_network(net)
     return _drawn(net, _shapes(net), generator)
 
 
@@ -154,6 +156,7 @@ def dfa_feedback(net: InvertibleNetwork, classes: int, generator: Generator | li
         >>> [B.shape for B in gait.dfa_feedback(gait.tower((5, 4, 3), generator), 2, generator)]
         [(2, 4)]
     """
+    require_network(net)
     require.whole("classes", classes, most=net.sizes[-1])
     return _drawn(net, [(classes, s) for s in net.sizes[1:-1]], generator)
 

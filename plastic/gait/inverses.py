@@ -9,7 +9,7 @@ backend, and nothing is raised.
 from plastic import require, xp
 from plastic.affine import transposed
 from plastic.errors import PlasticError
-from plastic.gait.network import InvertibleNetwork, phi
+from plastic.gait.network import InvertibleNetwork, phi, require_network
 from plastic.types import Array
 
 
@@ -40,6 +40,7 @@ def inverse(net: InvertibleNetwork, index: int, y: Array, a_below: Array) -> Arr
         >>> inverse(net, 0, a_1, a_0).round(3).tolist()
         [[1.0, 2.0, 3.0, 4.0]]
     """
+    require_network(net)
     require.whole("index", index, least=0, most=len(net.layers) - 1)
     layer, dtype = net.layers[index], net.layers[0].W.dtype
     if layer.W.shape[-2] != layer.W.shape[-1]:
@@ -85,6 +86,7 @@ def inverse_pass(net: InvertibleNetwork, y: Array, activities: list[Array]) -> l
         >>> inverse_pass(net, activities[-1], activities)[0].round(3).tolist()
         [[1.0, 2.0, 3.0, 4.0]]
     """
+    require_network(net)
     if not isinstance(activities, list | tuple) or len(activities) != len(net.sizes):
         raise PlasticError(f"activities must be a list of {len(net.sizes)}, [a_0, .., a_L], as gait.forward gives them")
     output, dtype = activities[-1], net.layers[0].W.dtype

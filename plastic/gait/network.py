@@ -220,8 +220,15 @@ def forward(net: InvertibleNetwork, x: Array, classes: int | None = None) -> lis
     return activities_of(net, x, classes)
 
 
+def require_network(net: Any) -> None:
+    """Raise PlasticError unless `net` is a network of this family."""
+    if not isinstance(net, InvertibleNetwork):
+        raise PlasticError(f"net is a {type(net).__name__}; it must be an InvertibleNetwork, gait.square(..)")
+
+
 def require_input(net: InvertibleNetwork, x: Any) -> None:
     """Raise PlasticError unless x is an input (..., batch, n_0) of the network `net`."""
+    require_network(net)
     require.rows("x", x, net.n_inputs, net.layers[0].W.dtype)
     require.replicas(network=net.replicas, x=x.shape[:-2])
 
@@ -253,6 +260,7 @@ def require_no_growth(sizes: tuple[int, ...] | list[int]) -> None:
 
 def require_inverses(net: InvertibleNetwork, rule: str) -> None:
     """Raise PlasticError unless all layers but the first have inverses, as a rule needs that goes down by them."""
+    require_network(net)
     for place, layer in enumerate(net.layers[1:], 1):
         if layer.W.shape[-2] != layer.W.shape[-1]:
             raise PlasticError(

@@ -162,6 +162,8 @@ def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
     lead = require_sequences(net, x)
     batch = x.shape[-2]
     s = State(net, batch) if state is None else state
+    if not isinstance(s, State):
+        raise PlasticError(f"state is a {type(s).__name__}; it must be a State, gle.State(net, {batch})")
     if s.batch != batch or s.net.sizes != net.sizes or s.net.lead != net.lead:
         raise PlasticError(f"state is the {s}; one of {net}, batch {batch}, is needed")
     outputs = xp.empty((*lead, *x.shape[-3:-1], net.sizes[-1]), dtype=xp.float_dtype)
@@ -211,16 +213,9 @@ def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
     """Require a network `net`, and inputs x (..., T, batch, n_0) for it; return the replica axes, which are its own."""
     require_network(net)
     require.rows("x", x, net.sizes[0], net.parameters.flat.dtype, time=True)
-    return require_replicas(net, x=x)
-
-
-def require_replicas(net: Network, **sequences: Array) -> tuple[int, ...]:
-    """Require that replica axes of sequences (..., T, batch, n) are those of `net`, of 1 or absent; return those."""
-    lead = require.replicas(network=net.lead, **{name: array.shape[:-3] for name, array in sequences.items()})
-    if lead != net.lead:
-        found = ", ".join(f"{name} has {array.shape[:-3]}" for name, array in sequences.items())
-        raise PlasticError(f"the replica axes of the network are {net.lead}, but {found}")
-    return lead
+    if require.replicas(network=net.lead, x=x.shape[:-3]) != net.lead:
+        raise PlasticError(f"the replica axes of the network are {net.lead}, but x has {x.shape[:-3]}")
+    return net.lead
 
 
 def gradients_to_write(net: Network, out: Any) -> Parameters:

@@ -1,6 +1,6 @@
 """Gradients of a whole sequence, backwards in time: what GLE approximates forward in time and locally.
 
-Both rules are for the loss of the outputs that `predict` gives from rest, a mean over steps and batch,
+Both rules are for a loss L of the outputs that `predict` gives from rest, by default a mean over steps and batch,
 
     L = mean over t and batch of |output_t - y_t|^2 / 2
 
@@ -14,42 +14,80 @@ with r_0 = x, and output_t = r_L before the step. Backwards, with U and R the de
 step, 0 after the last, and p, c those by u~ and I within it,
 
     p = R phi'(u~),    c = (dt / tau_m) (U + (tau_r / dt) p),    U <- U + p - c
-    R_{l-1} <- c_l W_l^T,    R_L <- (output_t - y_t) / (T batch)
+    R_{l-1} <- c_l W_l^T,    R_L <- dL/doutput_t
     dL/dW_l = sum over t of r_{l-1}^T c_l,    dL/db_l = sum of c_l,    dL/dtau_m = -sum of c D / tau_m
 
 **The adjoint method** discretises the adjoint equation of the continuous dynamics instead, without the delay of a step
 in each layer (`plastic.gle.adjoint_dynamics`). Its gradient tends to that of backpropagation as dt gets small.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 from plastic import affine, require, xp
+from plastic.errors import PlasticError
 from plastic.gle import adjoint_dynamics
-from plastic.gle.dynamics import advance, gradients_to_write, require_replicas, require_sequences
+from plastic.gle.dynamics import advance, gradients_to_write, require_sequences
 from plastic.gle.networks import Network
 from plastic.gle.parameters import Parameters
 from plastic.gle.state import State
 from plastic.types import Array
 
 
+def squared_error(output: Array, y: Array) -> tuple[Array, Array]:
+    """Return L = mean over t and batch of |output_t - y_t|^2 / 2, and dL/doutput.
+
+    Args:
+        output: (..., T, batch, n).
+        y: targets (..., T, batch, n) of the output of each step.
+
+    Returns:
+        (L, err): L of the replica axes, err of the shape of the output.
+
+    Raises:
+        PlasticError: if y is of another shape or precision.
+
+    Example:
+        >>> L, err = squared_error(xp.ones((2, 1, 1)), xp.zeros((2, 1, 1)))
+        >>> float(L), err[:, 0, 0].tolist()
+        (0.5, [0.5, 0.5])
+    """
+    require.targets(y, output, output.shape[-1], output.dtype, time=True)
+    lead = output.shape[:-3]
+    if require.replicas(network=lead, y=y.shape[:-3]) != lead:
+        raise PlasticError(f"the replica axes of the network are {lead}, but y has {y.shape[:-3]}")
+    d, count = output - y, output.shape[-3] * output.shape[-2]
+    return xp.sum(d * d, axis=(-3, -2, -1)) / (2 * count), d * (1 / count)
+
+
 @xp.underflow_is_ordinary()
-def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> tuple[Parameters, Array]:
+def bptt(
+    net: Network,
+    x: Array,
+    y: Any,
+    *,
+    loss: Callable[[Array, Any], tuple[Array, Array]] = squared_error,
+    out: Parameters | None = None,
+) -> tuple[Parameters, Array]:
     """Return the exact gradient of a loss of all outputs, by backpropagation through time.
 
-        L = mean over t and batch of |output_t - y_t|^2 / 2
-
-    through the dynamics without a target: gamma and prospective errors do not enter. The equations are in
+    Through the dynamics without a target: gamma and prospective errors do not enter. The equations are in
     `plastic.gle.rules`. Of each step, four arrays of all neurons are kept.
 
     Args:
         net: the network; it is not changed.
         x: input (..., T, batch, n_0), in steps of net.dt.
-        y: targets (..., T, batch, n_L) of the output of each step, which is that before the step, as from `predict`.
+        y: what `loss` compares the outputs with: targets (..., T, batch, n_L) for `squared_error`. The output of a step
+            is that before it, as from `predict`.
+        loss: function of (outputs, y) to (L, err), err = dL/doutput of the shape of the outputs; by default half the
+            squared error, a mean over steps and batch.
         out: gradients to write into, as `plastic.parameters.zeros_like(net.parameters)` makes them; None for new ones.
 
     Returns:
         (grads, outputs): gradients of the form of `net.parameters`, to be subtracted, and outputs (..., T, batch, n_L).
 
     Raises:
-        PlasticError: if x, y or out are of another shape or precision than the network takes.
+        PlasticError: if x, y, out, or what the loss returns, is of another shape or precision than the network takes.
 
     Source: the chain rule. For the truncated form of Ellenberger et al. 2024, Fig. 5, with the errors that nudge the
     membranes, see `plastic.gle.lagline_bptt`.
@@ -62,8 +100,7 @@ def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> 
         >>> outputs.shape
         (30, 4, 2)
     """
-    grads, units, past = _begun(net, x, y, out)
-    r, slope, du, error = past
+    grads, units, (r, slope, du, error) = _begun(net, x, y, loss, out)
     one = xp.ones((1, x.shape[-2]), dtype=xp.float_dtype)
     rate, ahead = (affine.transposed(each) * one for each in (net.dt / net.tau_m, net.tau_r / net.dt))
     U, R, c = xp.zeros_like(units.u), units.E, units.e_ahead
@@ -84,27 +121,36 @@ def bptt(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> 
 
 
 @xp.underflow_is_ordinary()
-def adjoint(net: Network, x: Array, y: Array, *, out: Parameters | None = None) -> tuple[Parameters, Array]:
+def adjoint(
+    net: Network,
+    x: Array,
+    y: Any,
+    *,
+    loss: Callable[[Array, Any], tuple[Array, Array]] = squared_error,
+    out: Parameters | None = None,
+) -> tuple[Parameters, Array]:
     """Return the gradient of a loss of all outputs by the adjoint method, for dynamics in continuous time.
 
         tau_m dlambda/dt = lambda - alpha + tau_r dalpha/dt    backwards from    lambda(T) = (tau_r / tau_m) alpha(T)
-        dL/dW_l = -mean over t and batch of rho_l^T lambda_l
+        dL/dW_l = -sum over t and batch of rho_l^T lambda_l
 
-    with L = mean over t and batch of |output_t - y_t|^2 / 2, alpha_l = phi'(u~_l) (lambda_{l+1} W_{l+1}^T), and alpha =
-    phi'(u~) (y - output) at the output; discretised as in `plastic.gle.adjoint_dynamics`. The error is of the order of
-    dt. gamma and prospective errors do not enter.
+    with alpha_l = phi'(u~_l) (lambda_{l+1} W_{l+1}^T), and alpha = -phi'(u~) dL/doutput at the output; discretised as
+    in `plastic.gle.adjoint_dynamics`. The error is of the order of dt. gamma and prospective errors do not enter.
 
     Args:
         net: the network; it is not changed.
         x: input (..., T, batch, n_0), in steps of net.dt.
-        y: targets (..., T, batch, n_L) of the output of each step, which is that before the step, as from `predict`.
+        y: what `loss` compares the outputs with: targets (..., T, batch, n_L) for `squared_error`. The output of a step
+            is that before it, as from `predict`.
+        loss: function of (outputs, y) to (L, err), err = dL/doutput of the shape of the outputs; by default half the
+            squared error, a mean over steps and batch.
         out: gradients to write into, as `plastic.parameters.zeros_like(net.parameters)` makes them; None for new ones.
 
     Returns:
         (grads, outputs): gradients of the form of `net.parameters`, to be subtracted, and outputs (..., T, batch, n_L).
 
     Raises:
-        PlasticError: if x, y or out are of another shape or precision than the network takes.
+        PlasticError: if x, y, out, or what the loss returns, is of another shape or precision than the network takes.
 
     Source: Ellenberger et al. 2024, Fig. 6 and Methods; discretised as in the published code, but for the end of the
     window, see `plastic.gle.adjoint_dynamics`.
@@ -117,21 +163,19 @@ def adjoint(net: Network, x: Array, y: Array, *, out: Parameters | None = None) 
         >>> outputs.shape
         (30, 4, 2)
     """
-    grads, _, (r, slope, du, error) = _begun(net, x, y, out)
+    grads, _, (r, slope, du, error) = _begun(net, x, y, loss, out)
     m, q = (xp.moveaxis(affine.transposed(rows), -3, 0) for rows in (error * -1, slope))
     lam = xp.moveaxis(adjoint_dynamics.errors(net, m, q, textbook=True), 0, -3)
     return _written(net, x, r, affine.transposed(lam), du, grads, -1)
 
 
-def _begun(net, x, y, out):
+def _begun(net, x, y, loss, out):
     """Check a call; return the gradients to write, the `Units` of a state, and (r, slope, du, error) of all steps.
 
-    r: rates before a step; slope: phi'(u~), du: the change of u within it, None where nothing needs it; error: output -
-    y. All are rows of samples, (..., T, N, batch).
+    r: rates before a step; slope: phi'(u~), du: the change of u within it, None where nothing needs it; error:
+    dL/doutput. All are rows of samples, (..., T, N, batch).
     """
-    require_sequences(net, x)
-    require.targets(y, x, net.sizes[-1], x.dtype, time=True)
-    lead = require_replicas(net, x=x, y=y)
+    lead = require_sequences(net, x)
     grads = gradients_to_write(net, out)
     state, (T, batch) = State(net, x.shape[-2]), x.shape[-3:-1]
     units, groups = state.units, state.units.neurons(net).groups
@@ -145,12 +189,23 @@ def _begun(net, x, y, out):
         slope[..., t, :, :] = units.q
         if du is not None:
             du[..., t, :, :] = units.du
-    return grads, units, (r, slope, du, r[..., net.columns[-1], :] - affine.transposed(y))
+    output = affine.transposed(r[..., net.columns[-1], :])
+    return grads, units, (r, slope, du, affine.transposed(_errors(loss, output, y)))
+
+
+def _errors(loss, output, y):
+    """Return dL/doutput, as the loss says."""
+    if not callable(loss):
+        raise PlasticError(f"loss is a {type(loss).__name__}; it must be a function, loss(output, y) -> (L, err)")
+    found = loss(output, y)
+    err = found[1] if isinstance(found, tuple) and len(found) == 2 else None
+    if getattr(err, "shape", None) != output.shape or err.dtype != output.dtype:
+        raise PlasticError(f"loss(output, y) must return (L, err), err = dL/doutput {output.dtype} of {output.shape}")
+    return err
 
 
 def _written(net, x, r, c, du, grads, sign):
     """Write the gradients, given sign dL/dI of all steps, c; return them, and the outputs, which the rates r hold."""
-    scale = sign / (x.shape[-3] * x.shape[-2])  # makes means of sums
     for k, layer in enumerate(grads.layers):
         below = affine.transposed(x) if k == 0 else r[..., net.columns[k - 1], :]
         layer.W[...] = xp.sum(xp.matmul(below, affine.transposed(c[..., net.columns[k], :])), axis=-3)
@@ -158,7 +213,7 @@ def _written(net, x, r, c, du, grads, sign):
         grads.b[...] = affine.transposed(_sum(c))
     if grads.tau_m is not None:
         grads.tau_m[...] = affine.transposed(_sum(c * du)) * (-1 / net.dt)
-    grads.flat *= scale
+    grads.flat *= sign
     return grads, affine.transposed(r[..., net.columns[-1], :])
 
 

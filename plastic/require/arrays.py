@@ -150,22 +150,23 @@ def per_replica(name: str, value: Any, leading: tuple[int, ...]) -> None:
         raise PlasticError(f"{name} has replica axes {value.shape[:-2]}, but the network has {leading}")
 
 
-def labels(found: Any, classes: int) -> None:
+def labels(found: Any, classes: int, name: str = "labels") -> None:
     """Require labels: whole numbers from 0 to classes - 1.
 
     Args:
         found: the argument.
         classes: how many there are.
+        name: what the argument is called, in the message.
 
     Raises:
         PlasticError: if it is something else. Labels on a GPU are not read.
     """
-    array("labels", found)
+    array(name, found)
     if found.dtype.kind not in "iu":
-        raise PlasticError(f"labels are {found.dtype}; whole numbers from 0 to {classes - 1} are needed")
+        raise PlasticError(f"{name} are {found.dtype}; whole numbers from 0 to {classes - 1} are needed")
     if isinstance(found, np.ndarray) and found.size and not (0 <= found.min() and found.max() < classes):
         raise PlasticError(
-            f"labels run from {found.min()} to {found.max()}; with {classes} classes they are 0 to {classes - 1}"
+            f"{name} run from {found.min()} to {found.max()}; with {classes} classes they are 0 to {classes - 1}"
         )
 
 

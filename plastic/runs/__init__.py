@@ -110,13 +110,16 @@ def of_run(run: Run) -> Experiment:
     if key not in EXPERIMENTS:
         raise PlasticError(
             f"{run.folder} is a run of {run.family} {run.experiment}, which is not known here: import the module in "
-            f"which @experiment({run.family!r}, restore=...) describes it, and call plastic.load again"
+            f"which @experiment({run.family!r}, ...) describes it first; where there is none, "
+            "plastic.runs.Run(folder).read_checkpoint() has the arrays"
         )
     return EXPERIMENTS[key]
 
 
 def _part(run, wanted):
     every = run.config["parts"]
+    if not isinstance(wanted, dict | None):
+        raise PlasticError(f"part is {wanted!r}; it must be a dict, as {every[0]}")
     found = [k for k, part in enumerate(every) if wanted and all(part.get(n) == v for n, v in wanted.items())]
     if len(found) != 1:
         listed = "; ".join(map(str, every))

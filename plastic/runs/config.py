@@ -21,7 +21,13 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises PlasticError where the file is missing, damaged or of another format, or a value is no such one.
     """
-    found = files.read_json(path)
+    try:
+        found = files.read_json(path)
+    except PlasticError as error:
+        if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            raise
+        text = f"{path.parent} is no run folder: it has no config.json{_runs_below(path.parent)}"
+        raise PlasticError(text) from None
     if (type(found.get("format")), found.get("format")) != (int, FORMAT):
         raise PlasticError(
             f"{path.parent} has run format {found.get('format')!r}; this version of plastic reads format {FORMAT}"
@@ -37,6 +43,12 @@ def read(path: Path) -> dict[str, Any]:
     if identity_hash(found["options"] | former) != found["identity"]:
         raise PlasticError(f"{path}: the run was made of other options; its identity is {found['identity']}")
     return found
+
+
+def _runs_below(folder: Path) -> str:
+    """Return what a message says of the runs in a folder that holds some, results/gait for instance."""
+    found = next((each for pattern in ("*/config.json", "*/*/config.json") for each in folder.glob(pattern)), None)
+    return f"; a run folder is {found.parent}, for instance" if found else ""
 
 
 def require_options(folder: Path, options: dict[str, Any], kinds: Mapping[str, Any]) -> None:

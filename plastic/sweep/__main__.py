@@ -13,6 +13,7 @@ from plastic import cli, require, terminal
 from plastic.errors import PlasticError
 from plastic.runs.naming import results_folder
 from plastic.sweep import drive, engines, halving, plan, rehearsal, summary
+from plastic.sweep.plan import shown
 from plastic.sweep.record import Sweep, planned
 
 _PART = re.compile(r"--?(grid|zip|random)\.([^=]*)(=(.*))?", re.DOTALL)
@@ -54,7 +55,8 @@ def sweep(
     share: python -m plastic.sweep gait --grid.seed=1,2,3 --grid.algorithm=BP,GAIT --nb_epochs=10. Values that hold
     commas are separated by ';' (--grid.widths='64,10;32,10'). Before any work every value is read, and the first point
     with each value, of numbers with the least and the largest, is taken to where its work would begin, or data be
-    fetched: what the command refuses is told at once.
+    fetched: what the command refuses is told at once. Then combinations of values are tried for five seconds, in an
+    order at random: of those that are refused a warning tells, and their points fail alone.
 
     The folder results/sweeps/NAME-... gets sweep.json, summary.csv with means, deviations and intervals over seeds, and
     points/, the run folders. The same line again goes on where it was: points that are finished are not run again, one
@@ -69,7 +71,8 @@ def sweep(
         command: of the family; gait and ep train without one.
         draws: points drawn at random, where --random.OPTION is given, by default 10; equal ones count once.
         draw_seed: seed of the draws, by default 0.
-        jobs: points that run at one time, one BLAS thread each; by default as many as there are cores.
+        jobs: points that run at one time, one BLAS thread each; by default as many as this process has cores,
+            which on a cluster are those of the job.
         engine: loky, processes of this machine; ray or dask, a cluster (extras of these names).
         address: of the cluster; without it Ray or Dask run on this machine.
         retry: run points again that failed or diverged.
@@ -94,10 +97,14 @@ def sweep(
     folder = planned(made, results_folder(results), name)
     engines.require_at_hand(engine, address)
     if not os.path.lexists(folder / "sweep.json"):
-        rehearsal.require_possible(made, str(folder), here=address is None)
+        impossible = rehearsal.require_possible(made, str(folder), here=address is None)
+        if impossible:
+            first = min(impossible)
+            said = f"{shown(made.points[first])}: {impossible[first]}"
+            terminal.warn(f"warning: {len(impossible)} of {len(made.points)} points will fail; {said}")
     if dry_run:
         return _forecast(made, folder)
-    workers = jobs or os.cpu_count() or 1
+    workers = jobs or _cores()
     record = Sweep(made, results_folder(results), name, workers)
     try:
         terminal.say(f"{len(record.points)} points, {workers} at a time, in {record.folder}")
@@ -116,6 +123,13 @@ def sweep(
     return None
 
 
+def _cores() -> int:
+    """Return the number of cores that this process may use: the affinity and the limits of a container count."""
+    import joblib
+
+    return joblib.cpu_count()
+
+
 def _plan(extra: Extra, what: str, command: str | None, draws: int | None, seed: int | None) -> plan.Plan:
     if what.lower().endswith(".toml"):
         if extra.words or extra.parts or (command, draws, seed) != (None, None, None):
@@ -131,16 +145,16 @@ def _plan(extra: Extra, what: str, command: str | None, draws: int | None, seed:
         if part == "random":
             ranges[option] = text
         else:
-            lists[part, option] = text.split(";" if ";" in text else ",")
+            lists[part, option] = [each.strip() for each in text.split(";" if ";" in text else ",")]
     return plan.made(what, command, extra.words, lists, ranges, draws, seed)
 
 
 def _forecast(of: plan.Plan, folder: Path) -> None:
     terminal.say(f"{len(of.points)} points of {of.family} {of.command}, in {folder}")
     if of.fixed:
-        terminal.say(f"all: {plan.shown(of.fixed)}")
+        terminal.say(f"all: {shown(of.fixed)}")
     for point in of.points[:_SHOWN]:
-        terminal.say(plan.shown(point))
+        terminal.say(shown(point))
     if len(of.points) > _SHOWN:
         terminal.say("..")
 
@@ -156,9 +170,11 @@ def split(words: list[str]) -> tuple[list[str], Extra]:
             extra.parts.append((found[1], found[2], found[4]))
             taking = own
         elif word.startswith("-") and not re.match(r"-[.0-9]", word):
-            name = re.sub("^no_?", "", word.lstrip("-").partition("=")[0].replace("-", "_"))
-            taking = own if name in own_names or word in ("-h", "--help") else extra.words
-            taking.append(word)
+            typed, given, _ = word.lstrip("-").partition("=")
+            name = re.sub("^no_?", "", typed.replace("-", "_"))
+            of_word = own if name in own_names or word in ("-h", "--help") else extra.words
+            of_word.append(word)
+            taking = own if given else of_word
         else:
             taking.append(word)
     return own, extra

@@ -7,6 +7,7 @@ become of it, in the order in which they end: an `Outcome` of each job, or a mes
 import collections
 import concurrent.futures
 import concurrent.futures.process
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -77,7 +78,8 @@ def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Itera
 
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     where = {"num_cpus": workers, "include_dashboard": False} if address is None else {"address": address}
-    ray.init(**where, **quiet, runtime_env={"env_vars": _ONE_THREAD})
+    with _reached(address):
+        ray.init(**where, **quiet, runtime_env={"env_vars": _ONE_THREAD})
     try:
         remote = ray.remote(num_cpus=1, max_retries=0)(together.run)
         waiting = {remote.remote(job): job for job in jobs}
@@ -101,18 +103,31 @@ def on_dask(jobs: list[Batch], workers: int, address: str | None = None) -> Iter
     if address is None:
         quiet = {"dashboard_address": None, "silence_logs": 50}
         cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, **quiet)
-    client = distributed.Client(cluster or address)
+    with _reached(address):
+        client = distributed.Client(cluster or address)
     try:
         waiting = {client.submit(together.run, job, pure=False, retries=0): job for job in jobs}
         for future in distributed.as_completed(list(waiting)):
             try:
                 yield waiting[future], future.result()
-            except distributed.scheduler.KilledWorker as error:
+            except (distributed.scheduler.KilledWorker, concurrent.futures.CancelledError) as error:
                 yield waiting[future], f"its worker died: {type(error).__name__}"
     finally:
         client.close()
         if cluster is not None:
             cluster.close()
+
+
+@contextlib.contextmanager
+def _reached(address):
+    """Turn whatever a package says of an address where it finds no cluster into a PlasticError."""
+    try:
+        yield
+    except Exception as error:
+        if address is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise PlasticError(f"address is {address}; no cluster answers there: {reason}") from None
 
 
 ENGINES: dict[str, Callable[[list[Batch], int, str | None], Iterator[Ended]]] = {

@@ -214,7 +214,9 @@ def _range(option: str, text: str) -> tuple[float, float, str]:
     except (ValueError, IndexError):
         good = False
     if not good or scale not in ("", "log") or (scale == "log" and low <= 0):
-        raise PlasticError(f"random {option} is {text!r}; it must be LOW:HIGH, or LOW:HIGH:log with LOW above 0")
+        raise PlasticError(
+            f"random {option} is {text!r}; it must be LOW:HIGH, LOW below HIGH, or LOW:HIGH:log with LOW above 0"
+        )
     return low, high, scale
 
 

@@ -29,14 +29,27 @@ def _slopes_of_loss(kind):
     return slopes(net, lambda: xp.sum((ep.predict(net, x, T=_T) - y) ** 2) / (2 * _BATCH))
 
 
-def _at_rest(rule):
-    """Return the update of a rule after a free phase that has come to rest, in a network that has an energy."""
+def _conservative(kind):
+    """Return a network whose dynamics have an energy: an activation whose slope they leave out is linear."""
     rng = np.random.default_rng(4)
-    net = ep.energy((5, 4, 3), rng, phi="tanh", dt=0.5, clamp=False, consistent=True)
-    x, y = array(rng, _BATCH, 5), one_hot(rng, _BATCH, 3)
+    if kind == "energy":
+        return ep.energy((5, 4, 3), rng, phi="tanh", dt=0.5, clamp=False, consistent=True)
+    if kind == "convolutional":
+        net = ep.convolutional((1, 2, 3), (4, 3), rng, size=6, F=3, padding=1, phi="linear")
+    else:
+        net = ep.prototypical((5, 4, 4, 3), rng, phi="linear", dt=0.5, loss="cel" if kind == "readout" else "mse")
+    for _, leaf in parameters.leaves(net.parameters):
+        leaf *= 0.4  # that it comes to rest
+    return net
+
+
+def _at_rest(rule, kind):
+    """Return the update of a rule after a free phase that has come to rest, in a network that has an energy."""
+    net, rng = _conservative(kind), np.random.default_rng(5)
+    x, y = array(rng, _BATCH, net.wiring.inputs), one_hot(rng, _BATCH, 3)
     if rule == "bptt":
         return ep.bptt(net, x, y, T=500, steps=12)[0]
-    return ep.eqprop(net, x, y, T=500, K=12, beta=0.03, centered=True)[0]
+    return ep.eqprop(net, x, y, T=500, K=12, beta=0.01, centered=True)[0]
 
 
 def _by_steps():
@@ -65,12 +78,15 @@ CHECKS = (
         )
         for kind in ep.NETWORKS
     ),
-    Check(
-        "EP, centered, is BPTT at rest up to beta^2",
-        ("eqprop", "bptt"),
-        lambda: _at_rest("eqprop"),
-        lambda: _at_rest("bptt"),
-        limit(1e-2),
+    *(
+        Check(
+            f"EP, centered, is BPTT at rest up to beta^2, {kind}",
+            ("eqprop", "bptt"),
+            functools.partial(_at_rest, "eqprop", kind),
+            functools.partial(_at_rest, "bptt", kind),
+            limit(1e-2),
+        )
+        for kind in ("energy", "prototypical", "convolutional", "readout")
     ),
     Check(
         "Steps of continual EP with weights that stand still are EP", ("step", "eqprop"), _by_steps, _in_one, ROUNDING

@@ -3,7 +3,7 @@
 import numpy as np
 
 from plastic import gle, parameters, xp
-from plastic.verify.checks import DIFFERENCES, Check, array, limit, replicas, slopes
+from plastic.verify.checks import DIFFERENCES, ROUNDING, Check, array, limit, replicas, slopes
 
 _BATCH = 2
 
@@ -45,11 +45,24 @@ def _slow(rule):
     x, y = _waves(0.1, 0.05, 63.0)
     if rule == "bptt":
         return gle.bptt(net, x, y)[0]
+    return _by_steps(net, x, y)
+
+
+def _by_steps(net, x, y):
+    """Return the mean over the steps of the updates of GLE, with the weights held."""
     state, total = gle.State(net, _BATCH), parameters.zeros_like(net.parameters)
     for t in range(len(x)):
         grads, _ = gle.step(net, state, x[t], state.output - y[t])
         total.flat += grads.flat / len(x)
     return total
+
+
+def _remembering(memoryless):
+    """Return the update of neurons that are instantaneous, or leaky ones whose look ahead is a step."""
+    rng = np.random.default_rng(13)
+    constants = {"tau_m": [[0.3, 0.5, 0.8], 0.4], "tau_r": [[0.3, 0.1, 0.1], 0.1], "dt": 0.1, "gamma": 0.3}
+    net = gle.network((3, 3, 2), rng, phi=["tanh", "linear"], memoryless=memoryless, **constants)
+    return _by_steps(net, array(rng, 12, _BATCH, 3), array(rng, 12, _BATCH, 2))
 
 
 def _at_rest(net, x, y):
@@ -94,6 +107,13 @@ CHECKS = (
         lambda: _slow("step"),
         lambda: _slow("bptt"),
         limit(0.1),
+    ),
+    Check(
+        "GLE without what neurons need not remember is GLE",
+        ("step",),
+        lambda: _remembering(memoryless=True),
+        lambda: _remembering(memoryless=False),
+        ROUNDING,
     ),
     Check(
         "the adjoint method is BPTT as steps get small",

@@ -78,6 +78,7 @@ NETWORK = {
     "--learning_rule=vf --angle=181": "angle",
     "--learning_rule=vf --angle=nan": "angle",
     f"{CONV} --learning_rule=vf": "fully connected",
+    "--learning_rule=vf --loss=cel": "needs two",
     "--loss=ce": "cel",
     "--bta=1": "beta",
     "--discrete --no-clamp": "clamp is False, but it is an option of energy-based networks",

@@ -56,6 +56,7 @@ LINES = [
             "--validation=0.01": "hold out 0 of the 30 training samples of class 0",
             "--validation=0.5 --batch_size=151": "150",
             "--gamma=1.5": "gamma",
+            "--algorithm=TP --gamma=0.01": "gamma is 0.01, but it is a constant of GAIT, not of TP",
             "--gamma=nan": "gamma",
             "--learning_rate=-0.1": "learning_rate",
             "--learning_rate=0": "learning_rate",

@@ -357,3 +357,11 @@ def test_a_mirror_of_a_user_without_a_home(into, monkeypatch):
     monkeypatch.setenv("PLASTIC_MIRROR", "~/mirror")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert "PLASTIC_MIRROR is '~/mirror', but no home folder is known" in failure(into)
+
+
+def test_a_proxy_that_does_not_answer_is_named(into, monkeypatch):
+    """On a cluster the proxy is what is wrong, and not the mirror; nothing is left of the words of urllib3."""
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(PlasticError, match=r"\(the proxy: Failed to establish a new connection: [^()\"']*\)\. Put the"):
+        download.fetch("set", FILE, "0" * 64, ["https://a.example/set"], into)

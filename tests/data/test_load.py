@@ -315,3 +315,24 @@ def test_a_damaged_head_has_no_shape(tmp_path):
         archive.writestr("x_train.npy", b"no array")
     with pytest.raises(PlasticError, match="x_train is no array, or its header is damaged"):
         data.width(tmp_path / "own.npz")
+
+
+@pytest.mark.parametrize(
+    "name, package", [("GSC", "plastic.gle gsc"), ("fsdd", "FSDD"), ("Timit", "plastic.eprop timit")]
+)
+def test_speech_is_not_unknown(name, package):
+    """`plastic.data list` shows it; who asks for it elsewhere is told where it is."""
+    with pytest.raises(PlasticError, match=f"^{name} is no data set of images.* but speech: .*{package}"):
+        data.require(name)
+
+
+def test_a_file_in_the_home_folder(tmp_path, monkeypatch):
+    """A shell leaves the ~ of --dataset=~/mine.npz as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arrays = {"x_train": np.eye(4), "y_train": np.arange(4), "x_test": np.eye(4), "y_test": np.arange(4)}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    assert data.require("~/mine.npz") == str(tmp_path / "mine.npz")
+    assert data.load("~/mine.npz").classes == data.width("~/mine.npz") == 4
+    assert data.contents("~/mine.npz") == data.contents(tmp_path / "mine.npz")
+    with pytest.raises(PlasticError, match=r"the data file .*gone\.npz does not exist"):
+        data.require("~/gone.npz")

@@ -39,6 +39,10 @@ CURVES = "--action=plotcurves --T=30 --Kmax=6 --beta=0.01 --batch_size=5"
 SHAPES = {
     "--size_tab 4 8 100": ([4, 8], {"W_01": (8, 4), "W_1x": (100, 8)}),
     "--size_tab 4 7 6 100 --discrete": ([4, 7, 6], {"W_01": (7, 4), "W_12": (6, 7), "W_2x": (100, 6)}),
+    "--size_tab 4 7 6 100 --learning-rule vf --angle 20": (
+        [4, 7, 6],
+        {"W_01": (7, 4), "W_12": (6, 7), "W_2x": (100, 6), "W_10": (4, 7), "W_21": (7, 6)},
+    ),
     "--size_tab 10 9 5 --toymodel": ([10, 9], {"W_01": (9, 10), "W_0x": (5, 10), "W_1x": (5, 9)}),
     "--C_tab 3 1 --size_tab 4 --Fconv 3": ([4, (4, 4, 3)], {"W^fc": (48, 4), "W^conv_0": (3, 3, 1, 3)}),
     "--C_tab 3 2 1 --size_tab 4 6 --Fconv 3 --activation-function hardsigm": (
@@ -88,7 +92,12 @@ def test_the_folder_of_curves(toy, words):
 
 
 @pytest.mark.parametrize(
-    "words", ["--size_tab 4 5 3 --toymodel", "--size_tab 4 7 6 100 --discrete", "--size_tab 4 --C_tab 3 2 1 --Fconv 3"]
+    "words",
+    [
+        "--size_tab 4 5 3 --toymodel",
+        "--size_tab 4 7 6 100 --discrete --learning-rule vf",
+        "--size_tab 4 --C_tab 3 2 1 --Fconv 3",
+    ],
 )
 def test_whole_tensors_are_saved_on_request(toy, words):
     """Their entries are those that are drawn, and their distances those of metrics.csv."""
@@ -355,4 +364,4 @@ def test_shares_of_signs_are_stacked_bars(toy):
         texts = [text.get_text() for text in axis.get_legend().get_texts()]
         assert len(set(texts)) == 2 * len(some)
     ends = [run.folder.name.rpartition("-")[2] for run in found]
-    assert texts[0] == f"cont-1hidden {ends[0]}, same sign" and ends[1] in texts[2]
+    assert texts[0] == f"cont-1hidden ({ends[0]}), same sign" and ends[1] in texts[2]

@@ -480,6 +480,7 @@ def test_memory_does_not_grow_with_the_free_phase(kind, rule):
         (lambda rng: ep.toy((7, 5, 4, 3), rng), "toy model"),
         (lambda rng: ep.convolutional((1,), (3,), rng), "channels"),
         (lambda rng: ep.convolutional((1, 2), (), rng), "sizes"),
+        (lambda rng: ep.convolutional((1, 2), (3,), rng, size=(9, 9, 1)), r"size is \(9, 9, 1\); .*rows, columns"),
         (lambda rng: ep.convolutional((1, 2, 3), (3,), rng, size=8), "nothing is left after convolution 2"),
         (lambda rng: ep.convolutional((1, 2), (3,), rng, size=5, F=5), "nothing is left after convolution 1"),
     ],

@@ -56,6 +56,12 @@ def test_at_rest_each_of_them_is_the_gradient_in_its_own_weights():
         assert np.linalg.norm(found[path] - gradient) < 1e-5 * np.linalg.norm(gradient), path
 
 
+def test_a_readout_alone_sends_no_feedback():
+    for make_network in (ep.energy, ep.prototypical):
+        with pytest.raises(PlasticError, match="there is no feedback"):
+            make_network((7, 5, 3), np.random.default_rng(0), loss="cel", angle=0.0)
+
+
 @pytest.mark.parametrize("angle", [0.0, 45.0, 90.0, 180.0])
 def test_feedback_begins_at_the_angle_and_the_way_up_is_that_of_the_tied_network(angle):
     sizes = (9, 300, 200, 100)

@@ -86,6 +86,16 @@ def test_long_sequences_keep_their_precision():
     assert_allclose(err, exact, atol=1e-4)
 
 
+def test_what_all_logits_of_a_frame_have_in_common_does_not_matter():
+    xp.use(dtype="float32")
+    output = xp.asarray(np.random.default_rng(0).integers(-3, 4, (6, 1, 3)), dtype=xp.float_dtype)
+    expected, err = ctc.loss(output, [[0, 1]])
+    for common in (1e6, -1e6):  # whole numbers, so that the sum is exact
+        found = ctc.loss(output + common, [[0, 1]])
+        assert_allclose(found[0], expected, rtol=1e-6)
+        assert_allclose(found[1], err, atol=1e-6)
+
+
 def test_nothing_is_converted_unseen():
     xp.use(strict.backend)
     loss, err = ctc.loss(logits(5, 2, 4), [[0, 1], [2]], [5, 3])

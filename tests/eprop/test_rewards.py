@@ -96,6 +96,10 @@ def test_signals_of_replicas_and_backends(backend):
     ("change", "message"),
     [
         ({"actions": np.zeros((2, 3), int)}, "actions has shape"),
+        ({"actions": np.full((3, 3), 3)}, "actions run from 3 to 3; with 3 classes they are 0 to 2"),
+        ({"actions": np.full((3, 3), -1)}, "actions run from -1"),
+        ({"actions": np.zeros((3, 3))}, "actions are float64; whole numbers from 0 to 2"),
+        ({"output": [[0.0]]}, "output is a list"),
         ({"R": np.zeros((3, 2))}, "R has shape"),
         ({"R": np.zeros((3, 3), int)}, "R is int64"),
         ({"weights": np.zeros((3, 1))}, "weights has shape"),
@@ -111,6 +115,19 @@ def test_signals_want_arguments_that_fit(change, message):
         rewards.actor_critic(**({"output": output, "steps": STEPS, "actions": actions, "R": R} | change))
     with pytest.raises(PlasticError, match="discount"):
         rewards.returns(R, 1.5)
+    for last in (np.zeros(2), np.zeros((5, 3))):
+        with pytest.raises(PlasticError, match=r"last has shape .* a number, or \(3,\), is needed"):
+            rewards.returns(R, 0.5, last=last)
+
+
+def test_a_sure_policy_has_a_finite_loss_of_its_own():
+    """-log pi of an action whose logit is 1000 below the other's is 1000, in float32 too."""
+    xp.use(dtype="float32")
+    output = xp.asarray([[[1000.0, 0.0, 0.0]]], dtype=xp.float_dtype)
+    given = slice(0, 1), xp.asarray([[1]]), xp.asarray([[1.0]], dtype=xp.float_dtype)
+    loss, err = rewards.actor_critic(output, *given, baseline=0.0, entropy=0.5)
+    assert float(loss) == pytest.approx(1000)
+    np.testing.assert_allclose(err[0, 0], [1, -1, 0], atol=1e-6)
 
 
 def test_the_gradient_is_that_of_reward_prediction_errors_and_filtered_traces():

@@ -168,7 +168,7 @@ CASES = [
     _case("prototypical", (6, 5, 3), 6, {"phi": "tanh"}, PHI | DT | ANGLE),
     _case("prototypical", (6, 5, 3), 6, {"phi": "tanh", "angle": 60.0}, {}),
     _case("prototypical", (6, 5, 4, 3), 6, {"loss": "cel"}, {"loss": ("ce", None, 1, ["mse"])}, steps={}),
-    _case("energy", (6, 5, 3), 6, {"loss": "cel", "dt": 0.5, "angle": 30.0}, {}, refused=LAYERWISE, steps={}),
+    _case("energy", (6, 5, 4, 3), 6, {"loss": "cel", "dt": 0.5, "angle": 30.0}, {}, refused=LAYERWISE, steps={}),
     _case(
         "convolutional",
         (4, 3),

@@ -166,7 +166,30 @@ def test_published_layers_draw_from_consecutive_seeds():
         assert affine.b.shape == (1, s) and not affine.b.any()
 
 
+def test_published_layers_of_the_last_seeds_go_on_from_the_first():
+    """Legacy generators take 32 bits."""
+    layers = published_layers((4,) * 4, 2**32 - 2, square=True, orthogonal=True)
+    expected = published_layers((4,) * 4, 0, square=True, orthogonal=True)
+    assert_array_equal(layers[2].W, expected[0].W)
+    assert_array_equal(layers[3].W, expected[0].W)
+
+
 # misuse
+
+
+def test_what_is_not_a_network_is_told():
+    net, rng = gait.square((3, 3, 3), np.random.default_rng(0)), np.random.default_rng(0)
+    a = gait.forward(net, np.ones((2, 3), np.float32))
+    for call in (
+        lambda other: gait.forward(other, a[0]),
+        lambda other: gait.inverse(other, 0, a[1], a[0]),
+        lambda other: gait.inverse_pass(other, a[2], a),
+        lambda other: gait.fa_feedback(other, rng),
+        lambda other: gait.dfa_feedback(other, 2, rng),
+    ):
+        for other in (None, net.parameters):
+            with pytest.raises(PlasticError, match=r"net is a .*; it must be an InvertibleNetwork"):
+                call(other)
 
 
 @pytest.mark.parametrize(

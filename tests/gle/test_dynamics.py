@@ -722,6 +722,8 @@ def test_misuse_of_states_and_steps_is_told():
         with pytest.raises(PlasticError, match="out is "):
             step(net, state, x, out=out)
     sequence = xp.zeros((4, 3, 2), "float32")
+    with pytest.raises(PlasticError, match=r"state is a str; it must be a State, gle.State\(net, 3\)"):
+        predict(net, sequence, state="rest")
     for other in (State(net, 2), State(create((2, 4, 1)), 3)):
         with pytest.raises(PlasticError, match="state is the State of"):
             predict(net, sequence, state=other)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from plastic import check, functions, parameters, xp
+from plastic.errors import PlasticError
 from plastic.gle.dynamics import predict, step
 from plastic.gle.networks import Network, network
-from plastic.gle.rules import adjoint, bptt
+from plastic.gle.rules import adjoint, bptt, squared_error
 from plastic.gle.state import State
 
 SOFTSIGN = functions.Activation("softsign", lambda v: v / (1 + xp.abs(v)), lambda v, rho: (1 - xp.abs(rho)) ** 2)
@@ -74,6 +75,67 @@ def test_bptt_with_each_activation(phi):
     xp.use(dtype="float64")
     net, x, y = draw(np.random.default_rng(1), T=20, phi=phi, learn_tau=True)
     check.gradient(lambda _: loss(net, x, y), net.parameters, bptt(net, x, y)[0])
+
+
+def cross_entropy_of_late_steps(output, labels):
+    """Summed over the last steps and the batch, and its gradient."""
+    each, gradient = functions.softmax_cross_entropy(output, labels[..., None, :])
+    late = xp.asarray(np.arange(output.shape[-3]) >= 4, dtype=output.dtype)[:, None]
+    return xp.sum(each * late, axis=(-2, -1)), gradient * late[..., None]
+
+
+@pytest.mark.parametrize("learn_tau", [False, True])
+def test_bptt_of_a_loss_of_ones_own(learn_tau):
+    xp.use(dtype="float64")
+    net, x, _ = draw(np.random.default_rng(7), (2, 3, 3), T=12, learn_tau=learn_tau)
+    labels = xp.asarray([0, 2, 1])
+    grads, output = bptt(net, x, labels, loss=cross_entropy_of_late_steps)
+    check.gradient(
+        lambda _: cross_entropy_of_late_steps(predict(net, x), labels)[0], net.parameters, grads, tolerance=1e-5
+    )
+    assert output.shape == (12, 3, 3)
+
+
+@RULES
+def test_gradients_are_linear_in_the_error_of_the_loss(backend, rule):
+    """Targets that make the same error give the same gradient; the sum over steps and batch is as many means."""
+    net, x, _ = draw(np.random.default_rng(8), (2, 3, 3))
+    labels = xp.asarray([0, 2, 1])
+    output = predict(net, x)
+    err = cross_entropy_of_late_steps(output, labels)[1]
+    found, _ = rule(net, x, labels, loss=cross_entropy_of_late_steps)
+    expected, _ = rule(net, x, output - err)
+    atol = 1e-5 * float(abs(xp.asnumpy(found.flat)).max())
+    assert_allclose(xp.asnumpy(found.flat), 6 * 3 * xp.asnumpy(expected.flat), rtol=0, atol=atol)
+
+
+def test_the_squared_error_is_what_it_says():
+    xp.use(dtype="float64")
+    rng = np.random.default_rng(9)
+    output, y = rng.standard_normal((2, 2, 5, 3, 4))
+    L, err = squared_error(output, y)
+    assert_allclose(L, [np.mean(np.sum((output[k] - y[k]) ** 2, axis=-1)) / 2 for k in range(2)])
+    check.gradient(lambda moved: squared_error(moved, y)[0].sum(), output, err)
+    shared, _ = squared_error(output, y[0])
+    assert_allclose(shared[0], L[0])
+
+
+@RULES
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (0.5, "loss is a float; it must be a function"),
+        (lambda output, y: output - y, r"must return \(L, err\)"),
+        (lambda output, y: (0.0, (output - y)[-1]), r"err = dL/doutput float64 of \(6, 3, 2\)"),
+        (lambda output, y: (0.0, (output - y).astype("float32")), "float64"),
+    ],
+    ids=str,
+)
+def test_a_loss_must_return_what_it_is_for(rule, loss, message):
+    xp.use(dtype="float64")
+    net, x, y = draw(np.random.default_rng(10))
+    with pytest.raises(PlasticError, match=message):
+        rule(net, x, y, loss=loss)
 
 
 @pytest.mark.parametrize("equal", [True, "leaky"])

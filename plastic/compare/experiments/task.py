@@ -9,9 +9,9 @@ from plastic.compare.rules import chosen
 from plastic.compare.samples import taken
 
 
-def readable(*, dataset, **_):
+def readable(*, dataset, loss="squared", **_):
     """Return what the name of a run folder says."""
-    return pathlib.Path(dataset).stem
+    return pathlib.Path(dataset).stem + ("" if loss == "squared" else f"-{loss}")
 
 
 def compared(run, known, dataset, rules, budget, per_class, validation, prepare):

@@ -1,7 +1,5 @@
 """The figures, from what run folders hold; those of several runs have curves, bars or a column of panels for each."""
 
-import re
-
 import numpy as np
 
 from plastic import plotting
@@ -106,9 +104,8 @@ def signs(runs):
             )
             bottom += values
     axis.set_xticks(range(len(labels)), [_math(label) for label in labels])
-    axis.set(xlabel="connection", ylabel="synapses that agree (%)", title="Signs of EP and BPTT")
-    axis.set(ylim=(0, 100 + 20 * len(runs)), yticks=range(0, 101, 20))
-    axis.legend(loc="upper center", ncols=2, fontsize="small", frameon=False)
+    axis.set(xlabel="connection", ylabel="synapses that agree (%)", title="Signs of EP and BPTT", ylim=(0, 100))
+    plotting.legend(axis, "beside")
     return fig
 
 
@@ -116,11 +113,8 @@ def _names(runs, mark=""):
     """Return what each run is called in its labels, before a mark: nothing where there is one run."""
     if len(runs) == 1:
         return [""]
-    names = [NetworkOptions.of(run.options).kind for run in runs]
-    if len(set(names)) < len(names):  # the end of the folder's name, its hash and number, tells equal networks apart
-        ends = [re.search(r"[^-]*(-[0-9]+)?$", run.folder.name)[0] for run in runs]
-        names = [f"{name} {end}" for name, end in zip(names, ends, strict=True)]
-    return [f"{label}{mark}" for label in plotting.labels(runs, names)]
+    kinds = [NetworkOptions.of(run.options).kind for run in runs]
+    return [f"{label}{mark}" for label in plotting.labels(runs, kinds)]
 
 
 def _beside(places, number, count, width):

@@ -18,9 +18,9 @@ class Images:
     """A data set, and how it is taken apart.
 
     Args:
-        dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), or an .npz file with x_train, y_train, x_test,
-            y_test; images (samples, rows, columns) or, in colour, (samples, rows, columns, channels), which
-            are divided by the largest number, and labels 0, 1, 2, ..
+        dataset: MNIST, FMNIST, KMNIST, glyphs (needs no download), another name that `plastic.data list` shows, speech
+            apart, or an .npz file with x_train, y_train, x_test, y_test: images (samples, rows, columns) or, in colour,
+            (samples, rows, columns, channels), which are divided by the largest number, and labels 0, 1, 2, ..
         batch_size: samples per batch.
     """
 

@@ -135,8 +135,10 @@ class NetworkOptions:
     def rates(self, lr_tab: tuple[float, ...]) -> Tree:
         """Return learning rates, one for each connection from the output backwards, as a tree like the parameters."""
         if len(lr_tab) != self.connections:
-            found = f"lr_tab has {len(lr_tab)} rates, {lr_tab}, but the network has {self.connections} connections"
-            raise PlasticError(f"{found}: give one rate each, the output's first")
+            raise PlasticError(
+                f"lr_tab is {lr_tab}, but the network has {self.connections} connections: give one rate each, the "
+                "output's first"
+            )
         for rate in lr_tab:
             require.number("lr_tab", rate, least=0)
         if self.toymodel:
@@ -177,6 +179,11 @@ class NetworkOptions:
             self._require_maps()
         elif len(self.sizes) < 3:
             raise PlasticError(f"size_tab {self.sizes} has no hidden layer; give at least three numbers, as 10 512 784")
+        elif self.learning_rule == "vf" and self.loss == "cel" and len(self.sizes) < 4:
+            raise PlasticError(
+                f"size_tab {self.sizes} has one hidden layer, and no feedback from the readout of loss cel: "
+                "learning_rule vf needs two, as 10 512 512 784"
+            )
         elif self.toymodel and len(self.sizes) != 3:
             raise PlasticError(f"size_tab {self.sizes} does not fit the toy model of one hidden layer: as 10 50 5")
 

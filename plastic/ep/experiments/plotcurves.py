@@ -27,11 +27,12 @@ def plotcurves(
     Nudging is one-sided, and BPTT goes back Kmax steps. Sizes and channels are given from the output backwards, as in
     the paper. The run folder, results/ep/plotcurves-..., gets config.json, metrics.csv, arrays.h5 and three figures.
     metrics.csv has the mean distance (RMSE) of the curves for each layer and connection, and the residual of the free
-    phase beside it. float64 is the default, since differences are divided by a small beta.
+    phase beside it. W_01 leads from layer 1 to layer 0, the output; W_10 is the way back with learning_rule=vf. float64
+    is the default, since differences are divided by a small beta.
 
     Args:
         save: drawn: of NT and DT, the synapses that are drawn, and all at t = Kmax - 1; or all: whole tensors too, as
-            NT_all/W_01, DT_all/W_01, .. of arrays.h5, each (Kmax, units below, units).
+            NT_all/W_01, DT_all/W_01, .. of arrays.h5, each (Kmax, units that send, units that receive).
     """
     network = network.complete(toy_inputs=5)
     if network.loss != "mse":

@@ -28,10 +28,10 @@ def recipe(
 ):
     """Count how often the updates of EP and the gradients of BPTT agree in sign, over 20 batches (also spelt receipe).
 
-    All is before training. BPTT goes back Kmax + 1 steps, in convolutional nets Kmax, as in training. Sizes and
-    channels are given from the output backwards, as in the paper. The run folder, results/ep/recipe-..., gets
-    config.json, metrics.csv, arrays.h5 and a figure. float64 is the default, since differences are divided by a small
-    beta.
+    All is before training. BPTT goes back Kmax + 1 steps, in convolutional nets and the toy model Kmax, as in training.
+    Sizes and channels are given from the output backwards, as in the paper. The run folder, results/ep/recipe-...,
+    gets config.json, metrics.csv, arrays.h5 and a figure. float64 is the default, since differences are divided by a
+    small beta.
 
     Args:
         nudging: one-sided as published; random-sign (the sign of beta is drawn for each batch); or centered (two

@@ -36,9 +36,10 @@ def restore(arrays, *, T, tolerance, solver, input_shape, **options):
     network = network.with_parameters(parameters.map(lambda _: held[next(paths)], network.parameters))
 
     def outputs(x):
-        if not np.ndim(x) or not len(x) or np.size(x[0]) != np.prod(input_shape):
-            raise PlasticError(f"x has shape {np.shape(x)}; samples of shape {input_shape} are needed")
-        x = xp.asarray(np.reshape(x, (len(x), *input_shape)))
+        x = classifier.given(x)
+        if x[0].size != np.prod(input_shape):
+            raise PlasticError(f"x has shape {x.shape}; samples of shape {input_shape} are needed")
+        x = x.reshape(len(x), *input_shape)
         return xp.asnumpy(relaxed(network, x, T, tolerance=tolerance, solver=solver)[0])
 
     return network, outputs
@@ -87,16 +88,17 @@ def train(
     change of a state in one more free step, over the test set.
 
     Quirks of the published code that are kept: the output of the energy-based net has no rho' in its dynamics
-    (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets Kmax. Dropped: there, --discrete
-    without --dt runs the leaky map with dt 0.2, with which EP stays above 4.4 % test error in 30 epochs of the
-    documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after five. With --benchmark both
-    methods see the same batches, not each its own. Samples that do not fill a batch are left out.
+    (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets and the toy model Kmax. Dropped:
+    there, --discrete without --dt runs the leaky map with dt 0.2, with which EP stays above 4.4 % test error in 30
+    epochs of the documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after five. With
+    --benchmark both methods see the same batches, not each its own. Samples that do not fill a batch are left out.
 
     Args:
         training_method: EP (also spelt eqprop) or BPTT.
         nudging: one-sided as published; random-sign (the sign of beta is drawn for each batch); or centered (two
             nudged phases, with beta and -beta).
-        cep: continual EP: the weights move in every nudged step, by what it has changed (Ernoult et al. 2020).
+        cep: continual EP: the weights move in every nudged step, by what it has changed (Ernoult et al. 2020). Nudged
+            steps are then plain ones, Kmax of them, whatever tolerance and solver say.
         benchmark: train by BPTT and by EP, from the same initial weights.
         optim: sgd, as published; or adam (Kingma and Ba 2015).
         lr_tab: learning rates from the output backwards, one per connection; with C_tab the classifier's first. By

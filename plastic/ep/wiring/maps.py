@@ -40,7 +40,9 @@ def map_sizes(size: int, convolutions: int, F: int, padding: int, pooling: int) 
 
 def rows_and_columns(size: Any) -> tuple[int, int]:
     """Return (rows, columns) of a size that may be one number for both; raises PlasticError if it is something else."""
-    both = tuple(size) if isinstance(size, list | tuple) and len(size) == 2 else (size, size)
+    if isinstance(size, list | tuple) and len(size) != 2:
+        raise PlasticError(f"size is {size}; it must be (rows, columns), or one number for both")
+    both = tuple(size) if isinstance(size, list | tuple) else (size, size)
     for each in both:
         require.whole("size", each)
     return both

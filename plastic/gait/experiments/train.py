@@ -19,7 +19,7 @@ from plastic.initializers import legacy_generator
 from plastic.optimizers import Adam
 from plastic.parameters import Affine
 
-_TOWER = (784, 500, 200, 10)
+_TOWER, _GAMMA = (784, 500, 200, 10), 1e-3
 _SMALL = 100  # units of a layer, whose products take about the time of the calls that make them
 
 
@@ -33,7 +33,7 @@ def restore(arrays, *, n_inputs, linear, classes, **_):
     places = range(sum(path.startswith("layers/") and path.endswith("/W") for path in arrays))
     layers = [Affine(*(xp.asarray(arrays[f"layers/{place}/{name}"]) for name in ("W", "b"))) for place in places]
     net = InvertibleNetwork(layers, n_inputs, linear)
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(x.reshape(len(x), -1)), classes=classes))
+    return net, lambda x: xp.asnumpy(predict(net, classifier.given(x).reshape(len(x), -1), classes=classes))
 
 
 def _readable(*, algorithm, dataset, tower, nb_layers, orthogonal_reg, seeds, **_):
@@ -69,7 +69,7 @@ def train(
     linear: bool = False,
     tower: bool = False,
     widths: tuple[int, ...] | None = None,
-    gamma: float = 1e-3,
+    gamma: float = _GAMMA,
     batch_size: int | None = None,
     shuffle: bool = False,
     eval_every: int | None = None,
@@ -105,7 +105,7 @@ def train(
         linear: no leaky rectifier.
         tower: layers that narrow (784, 500, 200, 10) rather than square ones.
         widths: other widths for the tower, input side first, not growing.
-        gamma: how far a GAIT target moves from the activity.
+        gamma: of GAIT: how far a target moves from the activity.
         batch_size: samples per batch; by default a thousandth of the training set, as published. What does not fill a
             batch is left out of an epoch.
         shuffle: a new order of the samples in every epoch; by default the file's order, as published, in which the
@@ -119,6 +119,8 @@ def train(
     """
     require.counts(nb_epochs=nb_epochs, nb_layers=nb_layers, batch_size=batch_size, eval_every=eval_every)
     _require_constants(learning_rate, orthogonal_reg, gamma, validation)
+    if algorithm != "GAIT" and gamma != _GAMMA:
+        raise PlasticError(f"gamma is {gamma:g}, but it is a constant of GAIT, not of {algorithm}; leave it out")
     _require_widths(widths, tower)
     if isinstance(load, str) and not run.resuming:
         require_run(load)
@@ -284,15 +286,15 @@ def _rule(algorithm, net, classes, generators, gamma):
 def published_layers(widths, seed, square, orthogonal):
     """Return the layers of one network as the published code draws them; biases are 0.
 
-    Layer l = 0, 1, .. draws from the legacy NumPy generator of seed + l. The output layer of a square network takes the
-    seed of the last hidden layer again, so that these two start equal.
+    Layer l = 0, 1, .. draws from the legacy NumPy generator of seed + l, modulo 2^32. The output layer of a square
+    network takes the seed of the last hidden layer again, so that these two start equal.
 
     widths: the widths (s_1, .., s_L) of the layers, at least two in a square network.
     seed: the seed of the first layer.
     square: whether the network is square, rather than a tower.
     orthogonal: random orthogonal matrices; otherwise Xavier's.
     """
-    seeds = [seed + place for place in range(len(widths))]
+    seeds = [(seed + place) % 2**32 for place in range(len(widths))]
     if square:
         seeds[-1] = seeds[-2]
     return [random_layer(s, legacy_generator(each), orthogonal) for s, each in zip(widths, seeds, strict=True)]
@@ -305,7 +307,7 @@ def _singular_values(net):
 
 
 def _report(run, tested):
-    """Return the line on a run: what `Best.test` has found, or else the last rows of metrics.csv."""
+    """Return the line on a run: what `Evaluations.test` has found, or else the last rows of metrics.csv."""
     metrics = run.metrics()
     last = [step == metrics["step"][-1] for step in metrics["step"]]  # the rows of the replicas that have not diverged
     train = 100 * np.mean(np.compress(last, metrics["train_accuracy"]))

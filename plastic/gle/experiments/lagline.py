@@ -144,10 +144,10 @@ class Records:
         return xp.sum(loss, axis=0)
 
     def means(self):
-        """Return the loss, a mean over the steps since it began anew, and what is learned."""
+        """Return what is learned, and the loss: a mean over the steps since it began anew, none before the first."""
         vector = self.student.student.parameters.flat
         values = {name: vector[..., k].copy() for k, name in enumerate(_LEARNED)}
-        return {"loss": (self.sum / xp.maximum(self.count, 1))[..., 0]} | values
+        return {"loss": (self.sum / self.count)[..., 0]} | values
 
     def arrays(self):
         """Return the records: trace/<name> (..., rows), w (..., rows, 2), tau_m (..., rows, 2), loss, time."""

@@ -32,7 +32,7 @@ class Records:
         learned = self.goal.shape[-1:]
         shapes = {"output": (3,), "e": (self.n,), "w_gle": learned, "w_am": learned}
         self.kept, self._by_time = histories(students.am, len(x), shapes)
-        self._span = slice(0, 1)  # since the last evaluation
+        self._span = slice(0, 0)  # since the last evaluation
 
     @property
     def tree(self):
@@ -50,14 +50,14 @@ class Records:
         return xp.sum(kept["output"][steps.start : steps.stop], axis=(0, -1))
 
     def means(self):
-        """Return the loss of both students, means since the last evaluation, and what they learn.
+        """Return the loss of both students, means since the last evaluation, not a number before the first step.
 
-        That is two weights, or else its distance from the teacher.
+        And what they learn: two weights, or else its distance from the teacher.
         """
         metrics, output = {}, self.kept["output"][..., self._span, :]
         for name, student in STUDENTS.items():
             d = output[..., 0] - output[..., student]
-            metrics[f"loss_{name}"] = xp.mean(d * d, axis=-1)
+            metrics[f"loss_{name}"] = xp.sum(d * d, axis=-1) / d.shape[-1]
             w = self._vector(student)
             if self.few:
                 metrics |= {f"w{k}_{name}": w[..., k].copy() for k in range(2)}

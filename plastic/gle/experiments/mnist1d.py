@@ -39,7 +39,9 @@ def restore(arrays, *, architecture, loss, **_):
     """
     net = network(architecture, sequence_classifier.layers_of(best_of(arrays)))
     more = {"read": _READ[loss]} if _READ[loss] else {}
-    return net, lambda x: sequence_classifier.summed(net, steps_first(features(architecture, x)), **more)
+    return net, lambda x: sequence_classifier.summed(
+        net, steps_first(features(architecture, classifier.given(x))), **more
+    )
 
 
 def _readable(*, architecture, dataset, seeds, **_):

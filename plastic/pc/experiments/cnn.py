@@ -40,7 +40,7 @@ def restore(arrays, *, rule="", channels=CHANNELS, **_):
     ]
     shape = tuple(int(n) for n in arrays["shape"])
     net = ConvolutionalNetwork(layers, "relu", shape=shape)
-    return net, lambda x: xp.asnumpy(output_of(net, rule, xp.asarray(np.reshape(x, (len(x), -1)), dtype=net.dtype)))
+    return net, lambda x: xp.asnumpy(output_of(net, rule, classifier.given(x).reshape(len(x), -1)))
 
 
 @images.experiment(

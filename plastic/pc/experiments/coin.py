@@ -91,13 +91,18 @@ def coin(
 def _fit(part, net, trials, rule, configurations, columns, full):
     """Go through the sessions of all replicas by one rule."""
     adaptation = xp.asarray(np.zeros((len(columns), len(GROUPS))))
+
+    def evaluate():
+        found = adaptation if trials.taken else xp.full_like(adaptation, float("nan"))  # before the first there is none
+        return {group: found[:, k] for k, group in enumerate(GROUPS)}
+
     training.fit(
         part,
         net.parameters | {"adaptation": adaptation},
         trials,
         step_of(net, adaptation, rule, configurations, len(part.seeds), full),
         steps=trials.per_epoch,
-        evaluate=lambda: {group: adaptation[:, k] for k, group in enumerate(GROUPS)},
+        evaluate=evaluate,
         checkpoint_every=100,
         replicas=columns,
         when_diverged=dict.fromkeys(GROUPS, float("nan")),

@@ -7,7 +7,7 @@ import itertools
 
 import numpy as np
 
-from plastic import functions, parameters, training, xp
+from plastic import classifier, functions, parameters, training, xp
 from plastic.evaluations import best_of
 from plastic.optimizers import SGD
 from plastic.parameters import Affine
@@ -82,11 +82,11 @@ def restore(arrays, *, phi=functions.sigmoid, counted=None, **_):
     arrays = best_of(arrays)
     count = sum(name.startswith("layers/") for name in arrays)
     net = Network([Affine(xp.asarray(arrays[f"layers/{k}/W"])) for k in range(count)], phi, counted=counted)
-    return net, lambda x: xp.asnumpy(predict(net, xp.asarray(flat(np.asarray(x, dtype=net.dtype)))))
+    return net, lambda x: xp.asnumpy(predict(net, flat(classifier.given(x))))
 
 
 def flat(x):
     """Return images (n, ...) as rows; those in three colours (n, rows, columns, 3) in grey, as published."""
     if x.ndim == 4 and x.shape[-1] == len(LUMA):
-        x = x @ np.array(LUMA, dtype=x.dtype)
+        x = x @ xp.asarray(LUMA, dtype=x.dtype)
     return x.reshape(len(x), -1)
