@@ -286,6 +286,17 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path):
     assert len(list((tmp_path / "results" / "toy").iterdir())) == 1
 
 
+def test_a_folder_at_home_is_found(tmp_path, monkeypatch):
+    """Shells leave the ~ of --resume=~/run and --out=~/figure.png as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = run("descent", "--steps=5")[0].folder.resolve()
+    there = f"~/{folder.relative_to(tmp_path)}"
+    assert run("descent", f"--resume={there}")[0].folder == folder
+    assert f"folder {folder} goes on" in printed(COMMANDS, ["descent", f"--resume={there}", "--dry_run"], "toy")
+    assert plastic.load(there).config["options"]["steps"] == 5
+    assert printed(COMMANDS, ["figure", there, "--out=~/figure.png"], "toy") == [str(tmp_path / "figure.png")]
+
+
 def test_a_dry_run_of_a_resumption_says_what_is_left():
     short, grid = run("descent", "--steps=7")[0], run("grid", "--steps=5")[0]
     for words, said in (

@@ -164,7 +164,7 @@ class NewRun(Run):
     def _place(self) -> str:
         """Return the folder of the run, and what would become of it."""
         if self.options.get("resume"):
-            return f"{self.options['resume']} goes on"
+            return f"{Run(self.options['resume']).folder} goes on"
         results = results_folder(self.options["results"])
         folder = planned(results, self.family, self.experiment, self.options, self._readable())
         return f"{folder} exists: a number would be appended" if os.path.lexists(folder) else str(folder)
