@@ -286,6 +286,32 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path):
     assert len(list((tmp_path / "results" / "toy").iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step": 5}, r"unknown option step; did you mean steps\?"),
+        ({"steps": "5"}, "steps is '5'; it must be int"),
+        ({"steps": 5.0}, "steps is 5.0; it must be int"),
+        ({"rate": "0.1"}, "rate is '0.1'; it must be float"),
+        ({"seeds": 3}, r"seeds is 3; it must be tuple\[int, ...\]"),
+        ({"plot": "no"}, "plot is 'no'; it must be bool"),
+        ({"dtype": "f32"}, r"dtype is 'f32'; it must be Literal\['float32', 'float64'\]"),
+    ],
+)
+def test_a_call_in_python_is_checked_as_a_command_line_is(tmp_path, options, message):
+    with pytest.raises(PlasticError, match=message):
+        descent(**options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_call_in_python_takes_what_python_has(tmp_path):
+    folder = descent(steps=np.int64(5), rate=np.float32(0.5), seeds=range(2), results=tmp_path / "there", device="cpu")
+    assert folder.parent == tmp_path / "there" / "toy"
+    line = ["--steps=5", "--rate=0.5", "--seeds=0,1", "--results=there"]
+    assert run("descent", *line)[0].config["identity"] == runs.Run(folder).config["identity"]
+    assert descent(steps=7, resume=folder, seeds=[0, 1]) == folder
+
+
 def test_a_folder_at_home_is_found(tmp_path, monkeypatch):
     """Shells leave the ~ of --resume=~/run and --out=~/figure.png as it is."""
     monkeypatch.setenv("HOME", str(tmp_path))

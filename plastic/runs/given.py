@@ -1,6 +1,8 @@
 """The options that a command line gives, against the experiment and the run that it resumes."""
 
+import inspect
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from plastic.runs import config
 from plastic.runs.folder import Run
 from plastic.runs.naming import results_folder
 from plastic.runs.record import MOST, Experiment, plain, tuples
+from plastic.words import suggestion
 
 NOT_KEPT = ("device", "threads", "results", "name", "resume", "plot", "dry_run")  # none changes what is computed
 
@@ -26,6 +29,25 @@ def require_numbers_in_range(record: Experiment, options: dict[str, Any]) -> Non
                 raise PlasticError(f"{name} is {value:g}; {dtype} holds numbers up to {largest:.3g}")
             if isinstance(value, float) and value != 0 == dtype.type(value):
                 raise PlasticError(f"{name} is {value:g}, which is 0 in {dtype}")
+
+
+def typed(parameters: Mapping[str, inspect.Parameter], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a call in Python as the command line gives them; what is of another kind is refused."""
+    found = {}
+    for name, value in given.items():
+        if name not in parameters:
+            raise PlasticError(f"unknown option {name}{suggestion(name, parameters)}")
+        if isinstance(value, np.generic):
+            value = value.item()
+        if isinstance(value, os.PathLike) or (name == "device" and type(value) is int):
+            value = str(value)
+        if isinstance(value, list | range):
+            value = tuple(value)
+        kind = parameters[name].annotation
+        if not config.fits(value, kind):
+            raise PlasticError(f"{name} is {value!r}; it must be {config.in_words(kind)}")
+        found[name] = value
+    return found
 
 
 def canonical(record: Experiment, given: dict[str, Any]) -> dict[str, Any]:
