@@ -262,7 +262,7 @@ def test_what_is_wrong_is_refused_before_anything_is_written(tmp_path):
         (["--device=toaster"], "device is 'toaster'"),
         (["--threads=0"], "threads is 0"),
         (["--device=0", "--device_label=-1"], "say different things"),
-        (["--resume=nowhere"], "cannot read nowhere"),
+        (["--resume=nowhere"], "nowhere is no run folder"),
         (["--unit=mm"], "--unit takes"),
         (["--rate=1e39"], "rate is 1e+39; float32 holds numbers up to 3.4e+38"),
         (["--rate=-1e300"], "rate is -1e+300; float32"),
