@@ -434,6 +434,8 @@ def test_a_grid_goes_on_where_a_part_diverges_and_logs_the_published_error():
     assert [row["seed"] for row in rows[:4]] == ["1", "1", "2", "2"]
     assert found.config["status"] == "finished" and found.config["parts"] == [{"rate": r} for r in (0.1, 3e8, 0.5)]
     network = plastic.load(found.folder, part={"rate": 0.5}).network
+    with pytest.raises(PlasticError, match="part is 'rate'; it must be a dict"):
+        plastic.load(found.folder, part="rate")
     np.testing.assert_array_equal(network, np.float32([[1, 2], [3, 4]]) * 0.5**20)
     assert np.all(np.isfinite(plastic.load(found.folder, part={"rate": 3e8}).network))
 
