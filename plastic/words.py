@@ -202,7 +202,16 @@ def _items(text):
 
 
 def suggestion(wrong: str, known: Iterable[str], dashes: str = "") -> str:
-    """Return what a message asks at its end, "; did you mean --seed?", or "" where nothing is near."""
+    """Return what a message asks at its end, "; did you mean --seed?", or "" where nothing is near.
+
+    Args:
+        wrong: the name that is unknown.
+        known: those that there are.
+        dashes: what stands before the name.
+
+    Returns:
+        The text.
+    """
     lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(wrong.lower(), lower, n=1)
     return f"; did you mean {dashes}{lower[near[0]]}?" if near else ""
