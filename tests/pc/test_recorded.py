@@ -136,3 +136,26 @@ def test_reversal(rule, seeds):
         each.startswith("|") and f"| {shown(sse)} |" in each and all(shown(v, 2) in each for v in values)
         for each in TEXT.splitlines()
     )
+
+
+@pytest.mark.parametrize(("rule", "first"), [("pc", 2), ("bp", 5)])
+@pytest.mark.parametrize("rate", ["0.005", "0.001", "0.0005", "0.0001"])
+def test_cartpole(rule, first, rate):
+    """After 2,000 and 10,000 episodes, with the range of the seeds, and over the curve."""
+    found = [row for row in rows("rl_CartPole-v1") if (row["rule"], row["rate"]) == (rule, rate) and row["step"] != "0"]
+    returns = {step: [float(row["mean_return"]) for row in found if row["step"] == step] for step in ("2000", "10000")}
+    over = np.mean([float(row["mean_return"]) for row in found])
+    name = {"0.005": ".005", "0.001": ".001", "0.0005": "5e-4", "0.0001": "1e-4"}[rate]
+    table = TEXT.partition("## Reinforcement learning")[2].splitlines()
+    told = next(each for each in table if each.startswith(f"| {name} | ")).replace("*", "")
+    cells = [each.strip() for each in told.split("|")][first : first + 3]
+    if np.isnan(over):
+        assert sum(map(np.isnan, returns["2000"])) == 2
+        assert cells == ["two of three diverged", "", ""]
+        return
+    last = returns["10000"]
+    assert cells == [
+        f"{np.mean(returns['2000']):.0f}",
+        f"{np.mean(last):.0f} ({min(last):.0f} to {max(last):.0f})",
+        f"{over:.0f}",
+    ]
