@@ -253,6 +253,15 @@ def test_the_neurons_of_gle_come_in_thirds():
     assert_allclose(tau_r, [1.2] * 4 + [0.2] * 4 + [1.2] * 10)
 
 
+def test_deep_nets_of_gle_are_as_published_but_for_their_first_weights():
+    """The first layer is linear; the variance of weights is 1 / n, so that rates neither grow nor vanish."""
+    layers = learners("gle", sizes=(3, 60, 60, 60, 10)).nets[0]
+    assert [phi.name for phi in in_time.dynamics(layers).phi] == ["linear", "tanh", "tanh", "linear"]
+    for layer in layers[1:]:
+        assert float(xp.var(layer.W)) == pytest.approx(1 / 60, rel=0.15) and not xp.any(layer.b)
+    assert float(xp.var(learners("gle", sizes=(3, 60, 10)).nets[0][1].W)) == pytest.approx(1 / 180, rel=0.15)
+
+
 def curves(folder):
     """Sequences of three classes: bumps that come early, in the middle, or late."""
     rng, arrays = np.random.default_rng(0), {}

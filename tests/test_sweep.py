@@ -37,12 +37,18 @@ def small(tmp_path):
     return images(tmp_path / "small.npz", 4)
 
 
-def images(path, side):
-    """Write a file of sixty images of three classes; return the option that names it."""
+@pytest.fixture
+def ten(tmp_path):
+    """Images of ten classes, as the grids of pc want them."""
+    return images(tmp_path / "ten.npz", 4, classes=10)
+
+
+def images(path, side, classes=3):
+    """Write a file of sixty images; return the option that names it."""
     rng = np.random.default_rng(0)
-    labels = np.arange(80) % 3
+    labels = np.arange(80) % classes
     x = 0.3 * rng.random((80, side, side), dtype=np.float32)
-    x[np.arange(80), labels] += 0.7
+    x.reshape(80, -1)[np.arange(80), labels] += 0.7
     np.savez(path, x_train=x[:60], y_train=labels[:60], x_test=x[60:], y_test=labels[60:])
     return f"--dataset={path}"
 
@@ -89,13 +95,13 @@ def test_grids_are_multiplied_and_zipped_lists_go_side_by_side():
     ]
 
 
-def test_words_may_come_in_any_order_and_lists_have_blanks(capsys):
+def test_words_may_come_in_any_order_and_lists_have_blanks(tiny, capsys):
     line = ["--dataset=glyphs", "gle", "--grid.architecture=plastic_e2e, static_lagnet", "--nb_epochs=3", "lagline"]
     own, extra = split(line)
     assert own == ["gle", "lagline"] and extra.words == ["--dataset=glyphs", "--nb_epochs=3"]
     own, extra = split(["--nb_epochs", "3", "--grid.seed=1", "gait"])
     assert own == ["gait"] and extra.words == ["--nb_epochs", "3"]
-    main(["gait", "--grid.algorithm=BP, GAIT", "--grid.seed=1 ,2", "--nb_layers=1", "--dry_run"])
+    main(["gait", "--grid.algorithm=BP, GAIT", "--grid.seed=1 ,2", tiny, "--dry_run"])
     assert "4 points of gait train" in capsys.readouterr().out
 
 
@@ -103,6 +109,13 @@ def test_values_with_commas_are_separated_by_semicolons(tmp_path, capsys):
     main(["gait", "--grid.seeds=1,2;3,4", "--dry_run", f"--results={tmp_path}"])
     assert capsys.readouterr().out.splitlines()[-2:] == ["--seeds=1,2", "--seeds=3,4"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_a_dry_run_shows_ten_points(capsys, count):
+    main(["gle", "lagline", f"--grid.seed={','.join(map(str, range(count)))}", "--dry_run"])
+    shown = [f"--seed={seed}" for seed in range(10)] + [".."] * (count > 10)
+    assert capsys.readouterr().out.splitlines()[1:] == shown
 
 
 @pytest.mark.parametrize("dataset", ["MNIST", "glyphs"])
@@ -153,6 +166,13 @@ def test_whole_numbers_are_drawn_with_their_shares(scale):
     shares = [math.log(1 + 1 / k) / math.log(4) for k in (1, 2, 3)] if scale else [1 / 3] * 3
     assert sum(counts) == 3000
     assert all(abs(n - 3000 * p) < 5 * math.sqrt(3000 * p * (1 - p)) for n, p in zip(counts, shares, strict=True))
+
+
+def test_a_sweep_of_a_million_points_and_more_is_refused_before_they_are_made():
+    numbers = [str(k) for k in range(1, 102)]
+    lists = {("grid", "seed"): numbers, ("zip", "batch_size"): numbers[:100], ("zip", "nb_epochs"): numbers[:100]}
+    with pytest.raises(PlasticError, match="has 1,010,000 points; at most 1,000,000 are taken"):
+        plan.made("gait", None, [], lists, {"learning_rate": "0.1:0.2"}, 100)
 
 
 def test_a_file_says_the_same_as_a_line(tmp_path):
@@ -247,7 +267,7 @@ def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, wo
         ("family = 'gait'\n[random]\ndraws = 3\n[grid]\nseed = [1]", "nothing is drawn at random"),
         ("family = 'gait'\nseeds = [1]", "'seeds' is unknown"),
         ("family = 'gait'\ngrid = 3", "tables"),
-        ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list"),
+        ("family = 'gait'\n[grid]\nseed = 1", "grid.seed is 1; it must be a list of one value or more"),
         ("family = 'gait'\n[grid]\nseed = [1.5]", "--seed takes an integer, not '1.5'"),
         ("family = 'gait'\n[random]\ndraws = true\nnb_layers = '1:2'", "draws is True"),
         ("family = 'gait'\n[random]\nseed = -1\nnb_layers = '1:2'", "seed of the draws is -1"),
@@ -498,6 +518,23 @@ def test_an_address_at_which_no_cluster_answers_is_told(monkeypatch, package, co
         list(run([], 1, "10.0.0.1:1"))
 
 
+def test_ray_leaves_sigterm_as_it_is(monkeypatch):
+    def init(**options):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    ray = types.SimpleNamespace(init=init, remote=lambda **options: lambda function: None, shutdown=lambda: None)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+
+    def mine(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        assert list(engines.on_ray([], 1)) == [] and signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 # processes that die, on real engines
 
 
@@ -630,18 +667,24 @@ def like_alone(folder, record, tmp_path):
         assert one.config["identity"] == alone.config["identity"]
         assert {**one.options, "results": None} == {**alone.options, "results": None}
         tables, files = (one.metrics(), alone.metrics()), (one.arrays(), alone.arrays())
-        states, counters = zip(one.read_checkpoint(), alone.read_checkpoint(), strict=True)
-        for found, wanted in (tables, files, states):
+        assert one.config.get("parts") == alone.config.get("parts")
+        parts = [list(each.parts(each.config["parts"])) if "parts" in each.config else [each] for each in (one, alone)]
+        checkpoints = [[each.read_checkpoint() for each in pair] for pair in zip(*parts, strict=True)]
+        for found, wanted in (tables, files, *([arrays for arrays, _ in pair] for pair in checkpoints)):
             assert list(found) == list(wanted)
             for key, value in found.items():
                 assert np.shape(value) == np.shape(wanted[key])
-                if key == "method":
+                if key in ("method", "rule"):
                     assert value == wanted[key]
                     continue
                 exact = record["fixed"].get("dtype") == "float64"
                 how = {"rtol": 1e-8, "atol": 1e-10} if exact else {"rtol": 1e-3, "atol": 1e-5}
                 np.testing.assert_allclose(value, wanted[key], **how, err_msg=key)
-        assert {**counters[0], "metrics": 0} == {**counters[1], "metrics": 0}
+        for (_, found), (_, wanted) in checkpoints:
+            assert {**found, "metrics": 0} == {**wanted, "metrics": 0}
+            assert {name: np.shape(value) for name, value in found["metrics"].items()} == {
+                name: np.shape(value) for name, value in wanted["metrics"].items()
+            }
 
 
 @pytest.mark.parametrize("words", SMALL.values(), ids=SMALL)
@@ -812,6 +855,45 @@ def test_no_seed_is_lost_or_run_twice_where_a_worker_and_the_driver_die(tmp_path
     folder, record, _ = found(tmp_path)
     assert record["batches"] == [[0, 1], [2, 3]] and len(list(folder.glob("points/*/gle/*/config.json"))) == 4
     like_alone(folder, record, tmp_path)
+
+
+GRIDS = {
+    "seeds": ("online", "--grid.seeds=3;1;2", "--batch_sizes=1,8", "--batches=6"),
+    "seeds and rates": ("online", "--grid.seeds=3;1;2", "--grid.rates=0.1;0.2", "--batch_sizes=4", "--batches=6"),
+    "rates of several seeds": ("online", "--grid.rates=0.1,0.2;0.3,0.1", "--batch_sizes=4", "--batches=6"),
+    "lists that overlap": ("online", "--grid.seeds=1,2;2,3", "--batch_sizes=1", "--batches=6"),
+    "draws of their own": ("smalldata", "--grid.seeds=3;1;2", "--rates=0.1,0.2", "--per_class=2,3"),
+    "validated": ("smalldata", "--grid.seeds=3;1;2", "--rates=0.1", "--per_class=4", "--validation=0.2"),
+}
+
+
+@pytest.mark.parametrize("words", GRIDS.values(), ids=GRIDS)
+def test_a_grid_among_others_is_the_run_that_it_would_be_alone(tmp_path, ten, at_home, monkeypatch, words):
+    trained = []
+    begun = point.begun
+    monkeypatch.setattr(point, "begun", lambda job, *rest: trained.append(job.options) or begun(job, *rest))
+    folder, record, _ = swept(tmp_path, "pc", *words, "--epochs=2", "--T=8", "--dtype=float64", "--jobs=1", ten)
+    count = len(record["points"])
+    assert record["batches"] == [list(range(count))] and len(trained) == 1 + count
+    like_alone(folder, record, tmp_path)
+    assert all(runs.Run(folder / each["folder"]).config["beside"] for each in record["points"])
+
+
+def test_a_grid_of_which_a_rate_diverges_runs_alone(tmp_path, ten, at_home):
+    line = ["pc", "online", "--grid.rates=0.1,0.2;0.1,1e30;0.2,0.3", "--batch_sizes=4", "--batches=6", "--epochs=2"]
+    folder, record, _ = swept(tmp_path, *line, "--T=8", "--seeds=1,2", "--jobs=1", "--dtype=float64", ten)
+    beside = ["beside" in runs.Run(folder / each["folder"]).config for each in record["points"]]
+    assert beside == [True, False, True]
+    like_alone(folder, record, tmp_path)
+
+
+def test_grids_of_other_sizes_are_not_trained_together():
+    """Lists of one length are; so are no points that leave their seeds to the experiment."""
+    made = points("pc", "--grid.seeds=1", "--grid.rates=0.1", command="online")
+    made.points[:] = [{"seeds": s, "rates": r} for s, r in (((1,), (0.1,)), ((1, 2), (0.1,)), ((2,), (0.1, 0.2)))]
+    assert together.batches(made, 1) == [[0], [1], [2]]
+    made.points[:] = [{"seeds": (1,), "rates": None}, {"seeds": (2,), "rates": (0.1,)}, {"seeds": (3,), "rates": None}]
+    assert together.batches(made, 1) == [[0, 2], [1]]
 
 
 # successive halving

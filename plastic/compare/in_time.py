@@ -8,8 +8,8 @@ the steps is largest. The loss is one of
 
 The rules need two kinds of network, each rule beside the exact gradient of its own: a layer of LSTM cells with a linear
 readout, and layers of GLE neurons, tanh, of which a third has tau_m = tau_r, a third tau_m of 3 steps and a third of 6,
-without a look ahead, with a linear output. Weights move once for a batch: GLE's gradient is the mean of those of all
-steps, which its neurons have at hand at each of them.
+without a look ahead, with a linear output; of several hidden layers the first is linear, as published. Weights move
+once for a batch: GLE's gradient is the mean of those of all steps, which its neurons have at hand at each of them.
 """
 
 import functools
@@ -103,7 +103,8 @@ def dynamics(layers: list[Affine]) -> gle.Network:
     thirds = [np.repeat(np.arange(3), [n - 2 * (n // 3), n // 3, n // 3]) for n in widths]
     tau_m = [np.array([SLOW, FAST, SLOW])[third] for third in thirds]
     tau_r = [np.array([SLOW, DT, DT])[third] for third in thirds]
-    phi = [*["tanh"] * len(widths), "linear"]
+    first = "linear" if len(widths) > 1 else "tanh"
+    phi = [first, *["tanh"] * (len(widths) - 1), "linear"]
     on_the_host = parameters.map(xp.asnumpy, layers)
     return gle.Network.from_layers(on_the_host, phi, [*tau_m, SLOW], [*tau_r, SLOW], DT, memoryless=True)
 

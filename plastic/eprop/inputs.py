@@ -15,12 +15,12 @@ The two tasks of one decision per trial share their input code: n_in neurons in 
 
 import dataclasses
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from plastic import require
 from plastic.errors import PlasticError
 
 _HZ = 1e-3  # spikes per step
@@ -89,7 +89,7 @@ def pattern(
         ((1000, 1, 100), (1000, 1, 1), 1.0)
     """
     _check_generator(generator)
-    _check_positive(T=T, batch=batch, n_in=n_in, n_out=n_out)
+    require.counts(T=T, batch=batch, n_in=n_in, n_out=n_out)
     _check_rates(rate=rate)
     x = np.zeros((T, batch, n_in), bool)
     x[_spikes(generator, x.shape, rate)] = True
@@ -158,11 +158,11 @@ def evidence(
     _check_rates(f0=f0)
     noise = f0 / 4 if noise is None else noise
     _check_trial(batch, n_in, delay, recall_length, noise=noise)
-    _check_positive(n_cues=n_cues, cue_length=cue_length, cue_spacing=cue_spacing)
+    require.counts(n_cues=n_cues, cue_length=cue_length, cue_spacing=cue_spacing)
     if n_cues % 2 == 0:
-        raise PlasticError(f"n_cues={n_cues} is even, so that a trial may have no answer; take an odd number")
+        raise PlasticError(f"n_cues is {n_cues}, which is even, so that a trial may have no answer; take an odd number")
     if cue_length > cue_spacing:
-        raise PlasticError(f"more cues than time: cue_length={cue_length} does not fit in cue_spacing={cue_spacing}")
+        raise PlasticError(f"cue_length is {cue_length}, which does not fit into cue_spacing, {cue_spacing}")
 
     p_left = generator.choice(_P_LEFT, size=(batch, 1))
     cues = (generator.random((batch, n_cues)) >= p_left).astype(np.int64)
@@ -226,7 +226,7 @@ def store_recall(
     """
     _check_generator(generator)
     _check_trial(batch, n_in, delay, recall_length, f0=f0, noise=noise)
-    _check_positive(cue_length=cue_length)
+    require.counts(cue_length=cue_length)
     values = generator.integers(2, size=batch)
 
     n = n_in // 4
@@ -291,32 +291,13 @@ def _check_generator(generator: Any) -> None:
 
 
 def _check_trial(batch: Any, n_in: Any, delay: Any, recall_length: Any, **rates: Any) -> None:
-    _check_positive(batch=batch, n_in=n_in, recall_length=recall_length)
+    require.counts(batch=batch, n_in=n_in, recall_length=recall_length)
     if n_in % 4:
-        raise PlasticError(f"n_in={n_in} does not divide into four populations; take a multiple of 4")
-    _check_whole("delay", delay)
-    if delay < 0:
-        raise PlasticError(f"more cues than time: delay={delay} between the last cue and the recall is negative")
+        raise PlasticError(f"n_in is {n_in}, which does not divide into four populations; take a multiple of 4")
+    require.whole("delay", delay, 0)
     _check_rates(**rates)
-
-
-def _check_positive(**sizes: Any) -> None:
-    for name, value in sizes.items():
-        _check_whole(name, value)
-        if value < 1:
-            raise PlasticError(f"{name}={value} is not possible; it must be at least 1")
-
-
-def _check_whole(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise PlasticError(f"{name}={value!r} is not possible; it must be a whole number")
 
 
 def _check_rates(**rates: Any) -> None:
     for name, rate in rates.items():
-        if isinstance(rate, bool) or not isinstance(rate, numbers.Real):
-            raise PlasticError(f"{name}={rate!r} is not possible; it must be a rate in Hz")
-        if not 0 <= float(rate) <= 1000:
-            raise PlasticError(
-                f"{name}={rate} Hz is not in [0, 1000] Hz: with steps of 1 ms a neuron cannot fire faster"
-            )
+        require.scalar(name, rate, least=0, most=1000)

@@ -5,7 +5,6 @@ regulariser returns (penalty, R): R_j^t = dE_reg/dz_j^t, (..., 1, 1, n) where it
 (..., T, batch, n); rates belong to the batch as a whole. Both keep replica axes.
 """
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -336,8 +335,4 @@ def _require_spikes(z: Any) -> None:
 def _require_regulariser(z: Any, target: Any, strength: Any) -> tuple[float, float]:
     """Return the two numbers as Python's: a NumPy scalar would turn float32 into float64."""
     _require_spikes(z)
-    for name, value, most in (("target", target, 1), ("strength", strength, None)):
-        if not isinstance(value, numbers.Real):
-            raise PlasticError(f"{name} is a {type(value).__name__}; one number is needed")
-        require.number(name, value, least=0, most=most)
-    return float(target), float(strength)
+    return require.scalar("target", target, least=0, most=1), require.scalar("strength", strength, least=0)

@@ -9,7 +9,8 @@ function x -> (E, dE/dx), E a sum over units and batch, of the replica shape; tw
         return xp.sum(xp.log1p(x * x), axis=(-2, -1)), 2 * x / (1 + x * x)
 
 One that has a kink may offer `prox(x, gamma)` too, the point of least E(z) + |z - x|^2 / (2 gamma); inference then goes
-down the rest of the energy, and x <- prox(x, gamma) after each step.
+down the rest of the energy, and x <- prox(x, gamma) after each step. (Where an optimizer moves the states, and in
+`plastic.pc.langevin`, the way is that of dE/dx.)
 """
 
 import dataclasses

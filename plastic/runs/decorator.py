@@ -73,7 +73,8 @@ def experiment(
             sweep trains its seeds so; or a function of the options that says when. All that differs between seeds must
             be in their state and in the generators of their batches, and none may end early.
         rate: the option that is a learning rate, where replicas may have each its own: `run.rate` gives it to the body.
-            A sweep then trains points together that differ in it, too.
+            A sweep then trains points together that differ in it, too. In a grid, whose replicas have the shape (seeds,
+            rates), it is the option with a list of them, and `run.rates` has a list for each of the seeds.
         spellings: published names of shared options.
         aliases: {option: {published value: ours}}, of options of the body, which gets ours.
         name: of the experiment; by default that of the function.
@@ -162,13 +163,13 @@ def rehearse(record: Experiment, given: dict[str, Any]) -> None:
         _run(record, canonical(record, given) | {"device": "cpu"}, Rehearsal)
 
 
-def side_by_side(record: Experiment, given: dict[str, Any], rates: tuple[float, ...]) -> Path | None:
-    """Run a command whose replicas have learning rates of their own.
+def side_by_side(record: Experiment, given: dict[str, Any], rates: tuple[Any, ...]) -> Path | None:
+    """Run a command whose seeds have learning rates of their own, and may be the same.
 
     Args:
         record: the experiment, which has a `rate`.
         given: options of the command, with `seeds`.
-        rates: one for each of the seeds.
+        rates: one for each of the seeds, or in a grid a list for each; empty where all have what `given` says.
 
     Returns:
         The run folder.

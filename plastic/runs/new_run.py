@@ -23,7 +23,10 @@ class NewRun(Run):
     Attributes:
         options: all options of the command.
         seeds: of the replicas, a tuple.
+        rates: the learning rates of the seeds, where each has its own; see `SideBySide`.
     """
+
+    rates: tuple[Any, ...] = ()
 
     def __init__(self, record: Experiment, options: dict[str, Any], extension: bool, dry_run: bool) -> None:
         self.record, self.options, self.extension, self.dry_run = record, options, extension, dry_run
@@ -179,13 +182,13 @@ class NewRun(Run):
 
 
 class SideBySide(NewRun):
-    """The run of points of a sweep whose replicas have each a seed and a learning rate of its own.
+    """The run of points of a sweep whose seeds have each a learning rate of its own, or a list of them in a grid.
 
-    rates: of the replicas, of which `options` have that of the first.
+    rates: of the seeds, of which `options` have that of the first; empty where all have what `options` say.
     """
 
     def __init__(
-        self, record: Experiment, options: dict[str, Any], extension: bool, dry_run: bool, rates: tuple[float, ...]
+        self, record: Experiment, options: dict[str, Any], extension: bool, dry_run: bool, rates: tuple[Any, ...]
     ) -> None:
         super().__init__(record, options, extension, dry_run)
         self.rates = rates

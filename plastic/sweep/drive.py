@@ -48,8 +48,8 @@ def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, ret
                     sweep.points[index]["status"] = "stopped"
             alive = sweep.rungs[rung - 1]["points"]
             sweep.write()
-        again = {"failed", "diverged"} if not retry else set()
-        todo = [index for index in alive if sweep.points[index]["status"] not in again]
+        done = set() if retry else {"failed", "diverged"}
+        todo = [index for index in alive if sweep.points[index]["status"] not in done]
         _run(sweep, sweep.jobs(todo, {name: length}), engine, workers, address)
 
 

@@ -11,6 +11,8 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,8 +80,11 @@ def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Itera
 
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     where = {"num_cpus": workers, "include_dashboard": False} if address is None else {"address": address}
+    before = signal.getsignal(signal.SIGTERM)
     with _reached(address):
         ray.init(**where, **quiet, runtime_env={"env_vars": _ONE_THREAD})
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)  # at Ray's own the process aborts
     try:
         remote = ray.remote(num_cpus=1, max_retries=0)(together.run)
         waiting = {remote.remote(job): job for job in jobs}

@@ -19,8 +19,8 @@ import numpy as np
 import plastic
 from plastic import files
 from plastic.errors import PlasticError
-from plastic.runs.decorator import Experiment
 from plastic.runs.given import canonical
+from plastic.runs.record import Experiment
 from plastic.words import parse
 
 DEFAULT = {"gait": "train", "ep": "train"}
@@ -107,7 +107,7 @@ def of_file(path: Path) -> Plan:
     for part in ("grid", "zip"):
         for name, values in tables[part].items():
             if not isinstance(values, list) or not values:
-                raise PlasticError(f"{path}: {part}.{name} is {values!r}; it must be a list of values")
+                raise PlasticError(f"{path}: {part}.{name} is {values!r}; it must be a list of one value or more")
             lists[part, name] = [_text(value) for value in values]
     ranges = {name: str(value) for name, value in tables["random"].items()}
     words = [f"--{name}={_text(value)}" for name, value in tables["options"].items()]

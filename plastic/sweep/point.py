@@ -105,10 +105,10 @@ def taken(place: Path, job: Job) -> Iterator[str | None]:
         yield device
 
 
-def begun(job: Job, place: Path, device: str | None, rates: tuple[float, ...] | None = None) -> Path:
+def begun(job: Job, place: Path, device: str | None, rates: tuple[Any, ...] | None = None) -> Path:
     """Run the command of a job to its end in a folder of runs: what is there goes on; return the run folder.
 
-    device: the number of the GPU, or None. rates: of the replicas, where they differ.
+    device: the number of the GPU, or None. rates: of the seeds, where they differ; see `side_by_side`.
     """
     function: Any = command_of(job.family, job.command)[1]
 

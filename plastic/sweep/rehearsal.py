@@ -14,8 +14,9 @@ import numpy as np
 
 from plastic.data import store
 from plastic.errors import PlasticError
-from plastic.runs.decorator import Experiment, rehearse
+from plastic.runs.decorator import rehearse
 from plastic.runs.given import canonical
+from plastic.runs.record import Experiment
 from plastic.runs.surroundings import environment
 from plastic.sweep.plan import Plan, record_of, shown
 

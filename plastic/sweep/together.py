@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from plastic import parameters
 from plastic.errors import PlasticError
 from plastic.runs.folder import Run
@@ -57,14 +59,15 @@ def batches(plan: Plan, workers: int) -> list[list[int]]:
 
 
 def _gain(plan: Plan, index: int) -> bool:
-    """Whether points like this one are trained in one run, as their experiment declares; not where they have seeds."""
-    record, options = record_of(plan.family, plan.command), plan.fixed | plan.points[index]
-    if options.get("seeds") is not None:
+    """Whether points like this one are trained in one run, as their experiment declares; in a grid they have seeds."""
+    record = record_of(plan.family, plan.command)
+    options = record.defaults | plan.fixed | plan.points[index]
+    if (options.get("seeds") is not None) != _is_grid(record):
         return False
     if isinstance(record.together, bool):
         return record.together
     with contextlib.suppress(PlasticError):  # of options that do not go together, which the point itself will say
-        return record.together(**record.defaults | canonical(record, options))
+        return record.together(**canonical(record, options))
     return False
 
 
@@ -76,15 +79,23 @@ def are_batches(found: list[Any], plan: Plan) -> bool:
     return all(len({_shared(plan, index) for index in batch}) == 1 for batch in found)
 
 
+def _is_grid(record: Experiment) -> bool:
+    """Whether the replicas of an experiment have the shape (seeds, rates), both of which its options list."""
+    return "seed" not in record.shared
+
+
 def _own(plan: Plan) -> list[str]:
-    """Return the options that points trained together may differ in."""
-    rate = record_of(plan.family, plan.command).rate
-    return ["seed"] if rate is None else ["seed", rate]
+    """Return the options that points trained together may differ in; lists of them have one length."""
+    record = record_of(plan.family, plan.command)
+    seed = "seeds" if _is_grid(record) else "seed"
+    return [seed] if record.rate is None else [seed, record.rate]
 
 
 def _shared(plan: Plan, index: int) -> str:
     """Return what points have in common that may be trained together, as text."""
-    return repr(plan.points[index] | dict.fromkeys(_own(plan)))
+    point = plan.points[index]
+    own = {name: len(value) if isinstance(value := point.get(name), tuple) else None for name in _own(plan)}
+    return repr(point | own)
 
 
 def run(batch: Batch) -> list[Outcome]:
@@ -125,56 +136,89 @@ def _train(batch: Batch, place: Path, device: str | None) -> None:
     if all(point.runs_of(Path(job.place)) for job in batch):  # made by a worker that was waited for
         return
     record = record_of(batch[0].family, batch[0].command)
-    own = [_of_replica(record, job) for job in batch]
+    own = [_of_point(record, job) for job in batch]
     options = {name: value for name, value in batch[0].options.items() if name != "seed"}
-    options["seeds"] = tuple(each["seed"] for each in own)
-    rates = tuple(each[record.rate] for each in own) if record.rate else ()
+    lists = [each["seeds"] if _is_grid(record) else (each["seed"],) for each in own]
+    options["seeds"] = seeds = sum(lists, ())
+    rates = tuple(each[record.rate] for each in own for _ in lists[0]) if record.rate in own[0] else ()
+    apiece = len(set(rates)) > 1 or len(set(seeds)) < len(seeds)
     job = dataclasses.replace(batch[0], options=options)
-    whole = Run(point.begun(job, place, device, rates if len(set(rates)) > 1 else None))
-    for replica, job in enumerate(batch):
-        if replica not in whole.diverged and not point.runs_of(Path(job.place)):
-            apart(whole, replica, own[replica] | {"results": job.place})
+    whole = Run(point.begun(job, place, device, rates if apiece else None))
+    for number, job in enumerate(batch):
+        if not point.runs_of(Path(job.place)):
+            apart(whole, number, len(batch), own[number] | {"results": job.place})
 
 
-def _of_replica(record: Experiment, job: Job) -> dict[str, Any]:
-    """Return the seed of a point, and the learning rate where it may differ."""
+def _of_point(record: Experiment, job: Job) -> dict[str, Any]:
+    """Return the seed of a point, and the learning rate where it may differ; in a grid, those lists that are given."""
     known = record.defaults | job.options
-    return {name: known[name] for name in ("seed", record.rate) if name is not None}
+    names = ("seeds" if _is_grid(record) else "seed", record.rate)
+    return {name: known[name] for name in names if name is not None and known[name] is not None}
 
 
-def apart(whole: Run, replica: int, own: dict[str, Any]) -> None:
-    """Make the run that one replica of a run would be alone, as far as its last checkpoint, to be resumed.
+def apart(whole: Run, number: int, points: int, own: dict[str, Any]) -> None:
+    """Make the run that one of several points would be alone, as far as its last checkpoint, to be resumed.
+
+    Nothing is made where a replica of it has diverged.
 
     Args:
-        whole: the run, finished, of an experiment whose replicas differ in two things alone: in the state, whose arrays
-            of more than one element have the replica axis first, and in the generators of their batches.
-        replica: its number; it has not diverged.
-        own: the options of the replica: seed, learning rate, and results, the folder of the new run folder.
+        whole: the run of all, finished, of an experiment whose replicas differ in two things alone: in the state, whose
+            arrays of more than one element have the replica axes first, and in the generators of their batches.
+        number, points: the place of the point, and how many there are; each has as many replicas as the others.
+        own: the options of the point: its seed and learning rate, or lists of them, and results, the folder of the new
+            run folder.
     """
     record = record_of(whole.family, whole.experiment)
+    columns = whole.config.get("parts")
+    parts = [whole] if columns is None else list(whole.parts(columns))
+    size = len(whole.seeds) // points
+    mine: Any = slice(number * size, (number + 1) * size) if _is_grid(record) else number
+    if any(_has_diverged(part, number, points) for part in parts):
+        return
+    kept = [_of_its_own(part, number, points, mine) for part in parts]
     options = {name: tuples(value) for name, value in whole.options.items()}
     options |= {"seeds": None} | own
-    arrays, counters = whole.read_checkpoint()
-    columns = whole.metrics()
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    own = parameters.map(lambda array: array[replica] if array.size > 1 else array, arrays)
-    counters["metrics"] = {name: values[replica] for name, values in counters["metrics"].items()}
-    counters["source"] = _own_batches(counters["source"], replica)
     alone = NewRun(record, options, extension=False, dry_run=False)
     with environment(options["device"], options["dtype"], options["threads"]), contextlib.closing(alone):
-        alone.begin()
-        alone.log([row | {"replica": 0} for row in rows if row["replica"] == replica])
-        alone.save_checkpoint(own, counters | {"diverged": {}})
+        for part, (rows, arrays, counters) in zip(alone.parts(columns) if columns else [alone], kept, strict=True):
+            part.begin()
+            part.log(rows)
+            part.save_checkpoint(arrays, counters)
         alone.config["beside"] = list(whole.seeds)
         alone.status("running")
 
 
-def _own_batches(source: dict[str, Any], replica: int) -> dict[str, Any]:
-    """Return the state of a source of batches, with the generator of one replica in the place of those of all."""
-    own = {}
-    for name, value in source.items():
-        if isinstance(value, dict):
-            own[name] = _own_batches(value, replica)
-        else:
-            own[name] = value[replica : replica + 1] if name == "generators" else value
-    return own
+def _replicas_of(counters: dict[str, Any], number: int, points: int) -> range:
+    """Return the numbers of the replicas of a point."""
+    count = np.size(next(iter(counters["metrics"].values()))) // points
+    return range(number * count, (number + 1) * count)
+
+
+def _has_diverged(part: Run, number: int, points: int) -> bool:
+    """Return whether a replica of a point has diverged in the run of all, or a part of it."""
+    _, counters = part.read_checkpoint()
+    replicas = _replicas_of(counters, number, points)
+    return any(int(replica) in replicas for replica in counters["diverged"])
+
+
+def _of_its_own(part: Run, number: int, points: int, mine: Any) -> tuple[Any, ...]:
+    """Return (rows, arrays, counters) of a point in the run of all, or a part of it.
+
+    mine: what the first axis of the arrays has of it.
+    """
+    arrays, counters = part.read_checkpoint()
+    replicas, columns = _replicas_of(counters, number, points), part.metrics()
+    every = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows = [row | {"replica": row["replica"] - replicas[0]} for row in every if row["replica"] in replicas]
+    counters["metrics"] = {name: values[mine] for name, values in counters["metrics"].items()}
+    counters["source"] = _own_batches(counters["source"], mine if isinstance(mine, slice) else slice(mine, mine + 1))
+    counters["diverged"] = {}
+    return rows, parameters.map(lambda array: array[mine] if array.size > 1 else array, arrays), counters
+
+
+def _own_batches(source: dict[str, Any], mine: slice) -> dict[str, Any]:
+    """Return the state of a source of batches, with the generators of some seeds in the place of those of all."""
+    return {
+        name: _own_batches(value, mine) if isinstance(value, dict) else value[mine] if name == "generators" else value
+        for name, value in source.items()
+    }

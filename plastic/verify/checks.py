@@ -12,8 +12,8 @@ import numpy as np
 from plastic import check, parameters, xp
 from plastic.types import Tree
 
-DIFFERENCES = 1e-6
-"""Tolerance of finite differences in float64: what truncation and rounding leave of them, with room."""
+DIFFERENCES = {"float64": 1e-6, "float32": 1e-3}
+"""Tolerances of finite differences: what truncation and rounding leave of them, with room."""
 
 ROUNDING = {"float64": 1e-11, "float32": 1e-3}
 """Tolerances of equal sums in another order, a few thousand roundings; float32 with room for what cancels."""

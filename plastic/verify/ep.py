@@ -74,7 +74,7 @@ CHECKS = (
             ("bptt",),
             functools.partial(_bptt, kind),
             functools.partial(_slopes_of_loss, kind),
-            {"float64": DIFFERENCES, "float32": 1e-3},
+            DIFFERENCES,
         )
         for kind in ep.NETWORKS
     ),

@@ -93,7 +93,7 @@ CHECKS = (
             ("bptt",),
             functools.partial(_grads, "bptt", kind),
             functools.partial(_slopes_of_loss, kind),
-            {"float64": DIFFERENCES, "float32": 1e-3},
+            DIFFERENCES,
         )
         for kind, cells in (("lstm", "LSTM cells"), ("rnn", "tanh units"))
     ),
@@ -102,7 +102,7 @@ CHECKS = (
         (),
         _errors,
         _slopes_of_penalties,
-        {"float64": DIFFERENCES, "float32": 1e-3},
+        DIFFERENCES,
     ),
     *replicas(
         eprop.RULES,

@@ -7,7 +7,6 @@ from plastic.parameters import Affine
 from plastic.verify.checks import DIFFERENCES, ROUNDING, Check, array, one_hot, replicas, slopes
 
 _SIZES, _BATCH, _CLASSES, _GAMMA, _FAR = (6, 6, 5, 4), 4, 3, 1e-3, 0.3
-_TIGHT = {"float64": DIFFERENCES, "float32": 1e-3}
 
 
 def _setting(orthogonal=True):
@@ -64,7 +63,7 @@ def _penalty(slope):
 
 
 CHECKS = (
-    Check("BP is the slope of the squared error", ("bp",), lambda: _grads("bp"), _slopes_of_loss, _TIGHT),
+    Check("BP is the slope of the squared error", ("bp",), lambda: _grads("bp"), _slopes_of_loss, DIFFERENCES),
     Check(
         "GAIT-prop is BP where weights are orthogonal",
         ("gait", "bp"),
@@ -100,7 +99,9 @@ CHECKS = (
         lambda: _direct("bp"),
         ROUNDING,
     ),
-    Check("the regulariser has the slope of its penalty", (), lambda: _penalty(True), lambda: _penalty(False), _TIGHT),
+    Check(
+        "the regulariser has the slope of its penalty", (), lambda: _penalty(True), lambda: _penalty(False), DIFFERENCES
+    ),
     *replicas(
         gait.RULES,
         {"bp": {}, "tp": {}, "gait": {"gamma": _GAMMA}, "fa": {}},

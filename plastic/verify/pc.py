@@ -9,7 +9,6 @@ from plastic.parameters import Affine
 from plastic.verify.checks import DIFFERENCES, ROUNDING, Check, array, one_hot, replicas, slopes
 
 _BATCH = 4
-_TIGHT = {"float64": DIFFERENCES, "float32": 1e-3}
 
 
 def _setting(kind="network", phi="tanh"):
@@ -77,7 +76,7 @@ CHECKS = (
             ("bp",),
             functools.partial(_grads, "bp", kind),
             functools.partial(_slopes_of_loss, kind),
-            _TIGHT,
+            DIFFERENCES,
         )
         for kind in pc.NETWORKS
     ),
@@ -86,14 +85,14 @@ CHECKS = (
         ("step",),
         lambda: _inferred("step"),
         lambda: _inferred("slopes"),
-        _TIGHT,
+        DIFFERENCES,
     ),
     Check(
         "PC of linear networks ends at the equilibrium in closed form",
         ("pc",),
         lambda: _at_rest("pc"),
         lambda: _at_rest("closed form"),
-        _TIGHT,
+        DIFFERENCES,
     ),
     Check("Z-IL is BP", ("zil", "bp"), lambda: _grads("zil"), lambda: _grads("bp"), ROUNDING),
     Check(

@@ -148,8 +148,11 @@ WRONG_DECISIONS = {
     "--readout_decay=-0.1": "readout_decay", "--dampening_factor=0": "dampening_factor",
     "--surrogate=triangle": "arctan", "--sharpness=0": "sharpness",
     "--eprop_impl=hardcode": "hardcoded", "--f_regularization_type=offline": "online", "--stop_crit=never": "never",
-    "--eprop=false --feedback=adaptive": "feedback is adaptive, but the rule is BPTT",
-    "--eprop=false --eprop_impl=hardcoded": "add --eprop",
+    "--eprop=false --feedback=adaptive": "feedback is adaptive, which does nothing without --eprop",
+    "--eprop=false --eprop_impl=hardcoded": "eprop_impl is hardcoded, which does nothing without --eprop",
+    "--eprop --feedback=symmetric --readout_decay=0.1": "readout_decay is 0.1, which does nothing without --eprop --fe",
+    "--reg_f=0 --reg_rate=20 --f_regularization_type=simple": "reg_rate is 20.0, which does nothing without --reg_f",
+    "--reg_f=0 --f_regularization_type=online": "f_regularization_type is online, which does nothing without --reg_f",
     "--tau_a=none": "tau_a", "--n_iter=1.5": "n_iter", "--eprop=2": "eprop", "--learning_rat=1": "learning_rate",
 }  # fmt: skip
 
@@ -214,6 +217,9 @@ LINES = [
             "--learning_rate=0": "learning_rate", "--n_iter=0": "n_iter", "--n_batch=0": "n_batch",
             "--n_batch=999999999": "n_batch 999999999", "--reg_rate=1001": "reg_rate", "--reg_f=-1": "reg_f",
             "--validate_every=0": "validate_every", "--readout_decay=2": "readout_decay", "--seeds=1,2": "seed",
+            "--readout_decay=0.1": "readout_decay is 0.1, which does nothing without --feedback=adaptive",
+            "--reg_f=0 --reg_rate=20": "reg_rate is 20.0, which does nothing without --reg_f",
+            "--game=cartpole --n_moves=3": "which does nothing without --game=delayed",
         },
     ),
     Line(

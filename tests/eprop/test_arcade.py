@@ -225,12 +225,21 @@ def test_actions_count_until_the_end_of_the_episode(published):
     np.testing.assert_array_equal(found.T, quirk if published else last)
 
 
+@pytest.mark.parametrize(("n", "fraction", "adaptive"), [(400, 0.4, 160), (100, 0.29, 29), (5, 0.0, 0), (5, 1.0, 5)])
+def test_the_last_neurons_adapt(n, fraction, adaptive):
+    """.29 of a hundred are 29, though .29 * 100 is 28.999999999999996."""
+    beta = xp.asnumpy(Sizes(n_rec=n, fraction_adaptive=fraction).cells().beta)[0]
+    np.testing.assert_allclose(beta, [0] * (n - adaptive) + [0.1] * adaptive)
+
+
 def test_episodes_grow_by_the_published_schedule():
     play = Play()
     assert [play.longer(200, k * 7e7) for k in range(5)] == [200, 321, 483, 692, 954]
     assert play.longer(200, 7e7 - 1) == 200
     linear = Play(use_cubic_schedule=False, increase_episode_len_by=10.0)
     assert [linear.longer(200, k * 7e7) for k in range(3)] == [200, 210, 220]
+    assert [play.longer(27, k * 7e7) for k in range(4)] == [27, 64, 125, 216]  # cubes, whatever roots are rounded to
+    assert Play(increase_episode_len_by=0.0).longer(200, 7e8) == 200
     assert play.block == 12800
     assert play.blocks(1e9) == 78125
     assert play.blocks(1) == 1

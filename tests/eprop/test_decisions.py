@@ -132,7 +132,8 @@ def test_decisions_learned_by_hand(rule, kind):
     feedback = "symmetric" if rule == "BPTT" else rule.split()[1]
     folder, _ = command(
         TINY["evidence"], words, f"--f_regularization_type={kind} --reg_f=3 --reg_rate=20 --dtype=float64 --seed=6",
-        "--readout_decay=0.1 --beta=40 --thr=0.5 --tau_v=15 --tau_out=10 --n_ref=3 --dampening_factor=0.4",
+        "--readout_decay=0.1" if feedback == "adaptive" else "",
+        "--beta=40 --thr=0.5 --tau_v=15 --tau_out=10 --n_ref=3 --dampening_factor=0.4",
     )  # fmt: skip
     xp.use(dtype="float64")
     generator, draw = xp.generator(6), drawer(folder)
@@ -216,8 +217,8 @@ def test_adaptive_feedback_and_readout_weights_become_one(task):
 def test_initial_weights_as_published():
     """Scales of the draws; a random B is N(0, 1), drawn once and never changed; others share a seed's other weights."""
     still = f"{EVIDENCE} --eprop --n_iter=2 --learning_rate=1e-30 --n_regular=100 --n_adaptive=100 --n_in=40"
-    drawn = {f: parameters_of(command(still, f"--feedback={f} --readout_decay=0")[0]) for f in
-             ("symmetric", "random", "adaptive")}  # fmt: skip
+    words = {"symmetric": "", "random": "", "adaptive": "--readout_decay=0"}
+    drawn = {f: parameters_of(command(still, f"--feedback={f} {more}")[0]) for f, more in words.items()}
     for feedback, scale in (("random", 1.0), ("adaptive", 200**-0.5)):
         assert drawn[feedback]["B"].std() == pytest.approx(scale, rel=0.25)
     assert "B" not in drawn["symmetric"]

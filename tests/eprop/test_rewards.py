@@ -257,10 +257,34 @@ def test_cartpole_falls_and_is_played_to_its_end():
 
 def test_cartpole_is_a_game(monkeypatch):
     pytest.importorskip("gymnasium")
-    folder, lines = command(REWARD, "--game=cartpole --n_iter=2 --validate_every=2")
+    line = (
+        "reward --game=cartpole --n_regular=3 --n_adaptive=3 --n_batch=4 --t_action=5 --validate_every=2 --stop_crit=2"
+    )
+    folder, lines = command(line, "--n_iter=2")
     assert runs.Run(folder).metrics()["step"] == [0, 2] and "of at most 1" in lines[0]
     monkeypatch.setitem(sys.modules, "gymnasium", None)
-    assert "plastic-learning[rl]" in refused(REWARD, "--game=cartpole --n_iter=3")
+    assert "plastic-learning[rl]" in refused(line, "--n_iter=3")
+
+
+class Countdown:
+    """Episodes of one, two and three actions, each of which is rewarded, also after the end."""
+
+    n_in, n_actions, steps, first, move = 2, 2, 10, 1, 1
+
+    def begin(self, generator):
+        self.left = np.array([1, 2, 3])
+        return np.ones((1, 3, 2))
+
+    def act(self, actions):
+        self.left = self.left - 1
+        return np.ones((1, 3, 2)), np.ones(3), self.left > 0
+
+
+def test_nothing_counts_after_the_end_of_an_episode():
+    net = eprop.lif((2, 3, 3), np.random.default_rng(0))
+    episodes = agents.play(net, Countdown(), np.random.default_rng(1))
+    np.testing.assert_array_equal(episodes.weights, [[1, 1, 1], [0, 1, 1], [0, 0, 1]])
+    assert agents.total_reward(episodes) == 2
 
 
 def test_options_of_a_walk_are_told_from_one_another():

@@ -120,6 +120,26 @@ def test_several_models_of_the_lag_line_in_one_figure():
             np.testing.assert_array_equal(first, arrays[0][label][part])
 
 
+def test_lag_lines_that_begin_to_learn_at_other_times_are_not_drawn_together():
+    """What one shows before it learns, another would show after."""
+    folders = [command(LINE, f"--t_init={t}")[0] for t in (2, 3)]
+    assert "these runs have t_init 2.0, 3.0; those of one" in refused(
+        f"figure {','.join(map(str, folders))}", "--out=a.png"
+    )
+
+
+def test_lag_nets_with_other_inputs_have_teachers_of_their_own():
+    folders = [command(NET, f"--input={name}")[0] for name in ("sines", "steps", "sines")]
+    traces = drawn(*folders)["traces"]
+    lines = curves_of(traces.axes[0])
+    teachers = [label for label in lines if label.endswith("teacher")]
+    assert len(teachers) == 2
+    for label, folder in zip(teachers, folders, strict=False):
+        arrays = runs.Run(folder).arrays()
+        time, values = lines[label]
+        np.testing.assert_array_equal(values, arrays["teacher"][np.isin(arrays["time"], time)])
+
+
 COMMON = ("time", "input", "loss/time", "spectrum/omega")
 
 

@@ -139,7 +139,7 @@ def test_every_option_of_the_lag_net_takes_effect(word):
     if "_gle" in word or "_am" in word:  # and the other student does not feel it
         other = "am" if "_gle" in word else "gle"
         for name in (f"w0_{other}", f"w1_{other}", f"loss_{other}"):
-            assert column(first, name) == column(second, name)
+            np.testing.assert_array_equal(column(first, name), column(second, name))
 
 
 @pytest.mark.parametrize("seeds", ["", "--seeds=5,6"])

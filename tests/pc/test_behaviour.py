@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from plastic import xp
+from plastic import runs, xp
 from plastic.pc import bp, pc
-from plastic.pc.experiments import coin_session, fear, fits, reversal
+from plastic.pc.experiments import coin, coin_session, fear, fits, reversal
 from plastic.pc.experiments.options import Inference
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "pc_toys.npz")
@@ -94,6 +94,74 @@ def test_adaptation_is_the_signed_change_over_a_triplet():
     )  # before each trial; that before the second is not used
     found = force @ coin_session.weights_of_probes(starts, 12)
     assert_allclose(found, [2, 0.5, 3, -0.25])
+
+
+def told(folder, **where):
+    """Return the rows of metrics.csv with these values."""
+    columns = runs.Run(folder).metrics()
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return [row for row in rows if all(row[key] == value for key, value in where.items())]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_motor_learning_is_that_of_its_description_trial_by_trial(tmp_path, full):
+    """BP of a linear net 2-2-2, W_1 diagonal: a session written out for each seed and configuration alone.
+
+    y^ = x W_1 W_2,  W_2 -= memory_rate (x W_1)^T (y^ - y),  W_1 -= rate x^T (y^ - y) W_2^T  on the diagonal (or all)
+    """
+    options = {"spreads": (1.0, 0.5), "rates": (0.2, 0.1), "memory_rates": (0.05,), "seeds": (3, 4, 5)}
+    folder = coin.coin(**options, blocks=1, tests=2, T=2, full=full, plot=False, results=str(tmp_path))
+    lengths = set()
+    for seed in options["seeds"]:
+        trials, starts = coin_session.session(xp.generator(seed).task, 1, 2)
+        normal = xp.generator(seed).init.standard_normal((2, 2, 2))
+        lengths.add(len(trials))
+        for spread in options["spreads"]:
+            for rate in options["rates"]:
+                first, second = spread * normal
+                mask = np.ones((2, 2)) if full else np.eye(2)
+                first, net_force = first * mask, []
+                for x, y in zip(*coin_session.inputs(trials), strict=True):
+                    hidden = x @ first
+                    error = hidden @ second - y
+                    net_force.append((hidden @ second)[0] - (hidden @ second)[1])
+                    first, second = (
+                        first - rate * mask * np.outer(x, second @ error),
+                        second - 0.05 * np.outer(hidden, error),
+                    )
+                where = {"seed": seed, "rule": "bp", "spread": spread, "rate": rate, "memory_rate": 0.05}
+                *_, last = told(folder, **where)
+                for group, places in starts.items():
+                    change = np.mean([net_force[place + 2] - net_force[place] for place in places])
+                    assert last[group] == pytest.approx(change if group[1] == "+" else -change, rel=1e-9, abs=1e-12)
+    assert len(lengths) > 1  # so that a session ends before the longest
+
+
+def test_fear_is_what_is_left_at_the_end_of_each_configuration_and_group(tmp_path):
+    folder = fear.fear(
+        rates=(0.5, 0.1), spreads=(0.1, 0.2), seeds=(3, 5), iterations=3, T=20, plot=False, results=str(tmp_path)
+    )
+    arrays = runs.Run(folder).arrays()
+    moving = arrays["responses/pc"][:, :, list(fear.GROUPS).index("LN+,L-")]
+    assert (moving[..., -1] != moving[..., -2]).any()  # so that the last update can be told from the one before
+    for rule in ("pc", "bp"):
+        rows = iter(told(folder, rule=rule))
+        for of_seed, seed in zip(arrays[f"responses/{rule}"], (3, 5), strict=True):
+            for options, of_groups in zip(arrays["configurations"], of_seed, strict=True):
+                for group, course in zip(fear.GROUPS, of_groups, strict=True):
+                    row, names = next(rows), ("spread", "rate_first", "rate_light", "rate_noise")
+                    assert [row[name] for name in names] == options.tolist()
+                    assert (row["seed"], row["group"], row["fear"]) == (seed, group, course[-1])
+
+
+def test_what_is_printed_of_a_fit_is_the_fitted_mean_of_the_seeds():
+    """Means of two seeds times k = 10, in `fear` plus b = 1."""
+    fears = np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.5]])
+    options = {"spread": 0.1, "rate_first": 1.0, "rate_light": 0.5, "rate_noise": 0.25}
+    assert fear._line("pc", options, fears, 10.0, 1.0, 5.0).startswith("PC: N+ 21.0 %, LN+ 21.0 %, LN+,L- 23.5 % (")
+    adaptation = np.array([[0.1, 0.2, 0.3, 0.4], [0.3, 0.2, 0.1, 0.2]])
+    said = coin._line("bp", {"spread": 0.1, "rate": 1.0, "memory_rate": 0.5}, adaptation, 10.0, 0.5)
+    assert said.startswith("BP: 1+ 2.000, 2+ 2.000, 1- 2.000, 2- 3.000 (")
 
 
 def test_fear_begins_with_weights_of_one_sign():

@@ -140,7 +140,7 @@ def test_published_rates_are_of_sums_over_the_batch(rule, batch):
             assert_allclose(layer.W[s, r], before[k][s, r] - rate * total, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["depth", "forgetting", "drift"])
+@pytest.mark.parametrize("name", ["depth", "smalldata", "forgetting", "drift"])
 def test_rates_and_seeds_side_by_side_are_those_one_by_one(name):
     together = metrics(command(LINES[name])[0])
     line = LINES[name].replace("--seeds=3,5", "--seeds=5").replace("0.05,0.01", "0.01")

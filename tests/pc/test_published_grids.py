@@ -5,9 +5,12 @@ import pytest
 from plastic.pc.__main__ import COMMANDS
 from plastic.pc.experiments import (
     alignment,
+    cnn,
+    coin,
     depth,
     drift,
     erratic,
+    fear,
     forgetting,
     images,
     interference,
@@ -15,6 +18,8 @@ from plastic.pc.experiments import (
     pairs,
     prospective_index,
     replicas,
+    reversal,
+    rl,
     smalldata,
     teacher,
     trajectory,
@@ -22,13 +27,17 @@ from plastic.pc.experiments import (
 
 MODULES = {
     "alignment": alignment,
+    "cnn": cnn,
+    "coin": coin,
     "depth": depth,
     "drift": drift,
     "erratic": erratic,
+    "fear": fear,
     "forgetting": forgetting,
     "interference": interference,
     "online": online,
     "prospective_index": prospective_index,
+    "rl": rl,
     "smalldata": smalldata,
     "teacher": teacher,
     "trajectory": trajectory,
@@ -48,8 +57,17 @@ GRIDS = {
     "online": {"batch_sizes": (1, 8, 16, 32, 64)},
     "forgetting": {"rates": (0.005, 0.001, 7.5e-4, 5e-4, 2.5e-4, 1e-4), "iterations": 84},
     "drift": {"rates": (0.1, 0.05, 0.01, 0.005, 0.001), "iterations": 3000},
+    "cnn": {"rates": (2.5e-4, 1e-4, 7.5e-5, 5e-5, 2.5e-5, 1e-5), "epochs": 80},
+    "rl": {"rates": (0.05, 0.01, 0.005, 0.001, 5e-4, 1e-4), "episodes": 10_000},
+    "coin": {
+        "spreads": (1.0, 0.1, 0.01, 0.001, 1e-4, 1e-5),
+        "rates": (0.5, 0.1, 0.05, 0.01, 0.005, 0.001, 5e-4, 1e-4, 5e-5, 1e-5, 5e-6, 1e-6),
+        "memory_rates": (0.1, 0.05, 0.01, 0.005, 0.001, 5e-4),
+    },
+    "fear": {"rates": (1.0, 0.1, 0.01, 0.001)},
 }
 SEEDS = {"alignment": 27, "prospective_index": 5, "teacher": 6, "erratic": 99, "forgetting": 21, "drift": 3}
+SEEDS |= {"coin": 24, "fear": 8}
 DEFAULTS = {
     "interference": {"T": 128, "gamma": 0.1, "discount": 0.5},
     "alignment": {"T": 512, "width": 64, "rate": 0.001, "gamma": 0.1, "discount": 0.5, "init": "xavier-uniform"},
@@ -93,6 +111,12 @@ DEFAULTS = {
         "pretraining_rate": 0.01,
         "signed_targets": True,
     },
+    "cnn": {"batch_size": 200, "channels": (64, 128), "hidden": 512, "T": 16, "gamma": 0.5, "discount": 0.5}
+    | {"dataset": "CIFAR-10", "seeds": (1, 2, 3)},
+    "rl": {"hidden": (128, 128), "batch_size": 60, "updates": 10, "memory": 50_000, "start": 2000}
+    | {"reward_discount": 0.98, "T": 32, "gamma": 0.05, "discount": 1.0, "seeds": (1, 2, 3)},
+    "coin": {"blocks": 24, "tests": 8, "full": False, "T": 256, "gamma": 0.1, "discount": 0.9},
+    "fear": {"iterations": 32, "spreads": (0.01,), "T": 200, "gamma": 0.5, "discount": 0.5},
 }
 
 
@@ -107,6 +131,16 @@ def test_the_published_grids(name):
         assert all(defaults[option] is None for option in GRIDS[name])
     if name in SEEDS:
         assert MODULES[name].GRIDS["paper"]["seeds"] == SEEDS[name] and defaults["seeds"] is None
+
+
+def test_the_published_reversal():
+    """It has no grid of ours: each rule has a spread and a number of seeds of its own."""
+    published = {"seeds_pc": 22, "seeds_bp": 40, "spreads_pc": (0.05,), "spreads_bp": (0.1,), "rates": (0.1,)}
+    published |= {"trials": 128, "T": 256, "gamma": 0.1, "discount": 0.9}
+    defaults = COMMANDS["reversal"].experiment.defaults
+    assert {key: defaults[key] for key in published} == published
+    assert (reversal.LATE, reversal.IN_A_ROW, reversal.P_REVERSAL) == (64, 4, 0.25)
+    assert reversal.P_REWARD == {True: 0.7, False: 0.4}
 
 
 def test_the_rates_of_small_and_of_single_batches():

@@ -1,6 +1,7 @@
 """The tables of results against the recorded runs: what they say is what metrics.csv has."""
 
 import csv
+import itertools
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from plastic.pc.experiments import fear, reversal
+from plastic.pc.experiments.chosen import gradients
 from plastic.runs import metrics
 
 RESULTS = Path(__file__).parents[2] / "results"
@@ -136,6 +138,169 @@ def test_reversal(rule, seeds):
         each.startswith("|") and f"| {shown(sse)} |" in each and all(shown(v, 2) in each for v in values)
         for each in TEXT.splitlines()
     )
+
+
+# images: each rate and seed, by what its epochs came to
+
+
+def by_rate(name, column, **where):
+    """{rate: values of the seeds} of a column, in the rows with these values."""
+    found = {}
+    for row in rows(name):
+        if all(row[key] == value for key, value in where.items()):
+            found.setdefault(float(row["rate"]), []).append(float(row[column]))
+    return found
+
+
+def at_best(name, column, **where):
+    """The least mean over the seeds of a column, and its rate."""
+    means = {rate: np.mean(values) for rate, values in by_rate(name, column, **where).items()}
+    rate = min(means, key=means.get)
+    return shown(means[rate]), np.format_float_positional(rate, trim="-").removeprefix("0")
+
+
+def table_rows(start):
+    """The cells of the rows of a table, from the one that begins so; an empty first cell is that of the row before."""
+    lines = TEXT.splitlines()
+    first = next(place for place, each in enumerate(lines) if each.startswith(f"| {start}"))
+    found = itertools.takewhile(lambda each: each.startswith("|"), lines[first:])
+    return [[cell.strip() for cell in each.strip("|").split("|")] for each in found]
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+def test_depth(rule):
+    best = [at_best("depth_by_rate", "mean_test_error", rule=rule, depth=depth) for depth in ("2", "6", "15")]
+    _, _, said, *_ = next(row for row in table_rows("`depth --depths") if row[1].startswith(rule.upper()))
+    assert said.startswith(", ".join(error for error, _ in best) + " (")
+    for _, rate in best:
+        assert rate in said.replace("5e-4", ".0005").partition("rates")[2]
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+def test_drift_from_the_published_weights(rule):
+    for rate, *cells in table_rows(".1 |"):
+        where = {"rule": rule, "rate": f"0{rate}"}
+        means = np.array([float(row["mean_test_error"]) for row in rows("drift_published") if fits(row, where)])
+        last = [float(row["mean_of_last_300"]) for row in rows("drift_published") if fits(row, where)]
+        text = f"{shown(means.mean())} ({shown(means.min())} to {shown(means.max())})"
+        assert [text, shown(np.mean(last))] == (cells[:2] if rule == "pc" else cells[2:]), rate
+
+
+def fits(row, where):
+    return all(row[key] == value for key, value in where.items())
+
+
+@pytest.mark.parametrize(("name", "dataset"), [("Fashion-MNIST", "FMNIST"), ("CIFAR-10", "CIFAR-10-JPEG")])
+def test_convolutional_networks(name, dataset):
+    """The rows of a data set, whose name stands in the first; two seeds in one cell where there are two."""
+    table = table_rows("images | after batches")[2:]
+    names = [row[0] for row in table]
+    first = names.index(name)
+    own = [
+        row
+        for place, row in enumerate(table)
+        if place == first or (place > first and not any(names[first + 1 : place + 1]))
+    ]
+    assert len(own) >= 3
+    for _, batches, *cells in own:
+        after = batches.partition(" ")[0]
+        for rule, cell in zip(("ipc", "repeated_bp", "bp_published"), cells, strict=True):
+            where = {"dataset": dataset, "rule": rule, "batches": after}
+            found = [float(row["test_error"]) for row in rows("cnn") if fits(row, where)]
+            said = [float(each) for each in cell.split(", ") if each]
+            assert not said or said == pytest.approx(found, abs=5.1e-4), (batches, rule)
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+def test_coin(rule):
+    """The configuration that the table says is chosen: its fit, its squared error, and that none has a lesser one."""
+    (_, _, said, error, chosen), *_ = [row for row in table_rows("`coin` (24") if row[1] == rule.upper()]
+    options = [float(each) for each in re.findall(r"[\d.][\d.e-]*", chosen.partition("(")[0].replace("rates", ""))]
+    every = [row for row in rows("coin_by_configuration") if row["rule"] == rule and row["k"] != "nan"]
+    (best,) = [row for row in every if [float(row[key]) for key in ("spread", "rate", "memory_rate")] == options]
+    k, least = float(best["k"]), min(float(row["squared_error"]) for row in every)
+    assert said == ", ".join(f"{group} {shown(k * float(best[f'mean {group}']))}" for group in ("1+", "2+", "1-", "2-"))
+    assert float(best["squared_error"]) == pytest.approx(least, rel=1e-3)
+    assert float(error.split()[0]) == pytest.approx(least, rel=0.05)
+
+
+HALVES = {
+    "mean": ("mean_test_error", "mean_of_first_half", "mean_of_second_half"),
+    "least": ("least_test_error", "least_of_first_half", "second_half_at_least_of_first"),
+}
+
+
+def with_half(name, summary, **where):
+    """The least mean of a summary, with its rate, and that of the second half at the rate chosen by the first."""
+    whole, chosen_by, reported = (by_rate(name, column, **where) for column in HALVES[summary])
+    rate = min(chosen_by, key=lambda rate: np.mean(chosen_by[rate]))
+    error, best = at_best(name, HALVES[summary][0], **where)
+    assert len(set(map(len, whole.values()))) == 1
+    return f"{error} ({shown(np.mean(reported[rate]))}), rate {best}"
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize(("row", "size"), [("single samples", "1"), ("batches of 64", "64")])
+def test_online(rule, row, size):
+    table = table_rows(f"`online --grid=quick`, {row}")
+    said = next(cells[2] for cells in table if cells[1] == rule.upper())
+    where = {"rule": rule, "batch_size": size}
+    assert said == "; ".join(f"{each} {with_half('online_by_rate', each, **where)}" for each in ("mean", "least"))
+
+
+@pytest.mark.parametrize("rule", ["pc", "bp"])
+@pytest.mark.parametrize(("row", "count"), [("`smalldata --per_class", "60"), ("300 images", "300")])
+def test_little_data(rule, row, count):
+    said = next(cells[2] for cells in table_rows(row) if cells[1] == rule.upper())
+    assert said == with_half("smalldata_by_rate", "least", rule=rule, per_class=count)
+
+
+def test_more_data():
+    """The rows with 600 images, of which the halves are not recorded."""
+    for rule in ("pc", "bp"):
+        said = next(cells[2] for cells in table_rows("600 images") if cells[1] == rule.upper())
+        error, rate = at_best("smalldata_by_rate", "least_test_error", rule=rule, per_class="600")
+        assert said.startswith(f"{error} (") and said.endswith(f"), rate {rate}")
+
+
+def test_three_seeds_of_two_tasks_in_turn():
+    found = [with_half("forgetting_by_rate", "mean", rule=rule).replace(".0005", "5e-4") for rule in ("pc", "bp")]
+    pc, bp = (each.replace(".00075", "7.5e-4") for each in found)
+    assert f"PC {pc}, BP {bp}." in " ".join(TEXT.split())
+
+
+def test_the_teacher_with_sixty_seeds():
+    """How much less the loss of BP is, by rate, with its standard error."""
+    losses = {rule: by_rate("teacher_60_seeds", "loss_min", rule=rule) for rule in ("pc", "bp")}
+    less = {rate: np.subtract(losses["pc"][rate], losses["bp"][rate]) for rate in losses["pc"]}
+    said = {rate: (shown(each.mean(), 2), shown(each.std(ddof=1) / len(each) ** 0.5, 2)) for rate, each in less.items()}
+    (low, low_error), (high, high_error) = said[min(said)], said[max(said)]
+    assert all(len(each) == 60 for each in less.values())
+    assert min(said.values())[0] == low and max(said.values())[0] == high
+    words = " ".join(TEXT.split())
+    assert (
+        f"by {low} (standard error {low_error}) at the smallest rate to {high} ({high_error}) at the largest" in words
+    )
+
+
+def test_erratic_and_clean():
+    means = {
+        rule: np.array([[float(row[key]) for key in ("displacement", "path_length")] for row in found]).T
+        for rule in ("gr", "ap")
+        if (found := [row for row in rows("erratic_clean_by_rate") if row["rule"] == rule])
+    }
+    low, high = max(means[rule][0, 0] for rule in means), min(means[rule][0, -1] for rule in means)
+    paths = [shown(np.interp((low + high) / 2, *means[rule])) for rule in ("gr", "ap")]
+    said = (
+        f"at a distance of {shown((low + high) / 2, 2)} the path is {paths[0]} with GeneRec and {paths[1]} with Almeida"
+    )
+    assert said in " ".join(TEXT.split())
+
+
+def test_the_reasons_of_reversal():
+    """What the table says of the weights while the first option is always punished: deterministic, and quick."""
+    path = reversal.reasons(gradients("pc", reversal.INFERENCE))[0, -1]
+    assert f"(W_1 to {shown(path[0])}, W_2 to {path[1]:.2f})" in " ".join(TEXT.split())
 
 
 @pytest.mark.parametrize(("rule", "first"), [("pc", 2), ("bp", 5)])

@@ -165,6 +165,16 @@ def test_states_and_updates_are_of_one_size_at_every_depth(L):
     assert abs(drawn.mean()) < 5 / math.sqrt(drawn.size) and abs(drawn.var() - 1) < 5 * math.sqrt(2 / drawn.size)
 
 
+def test_new_weights_are_normal_and_there_are_biases_where_they_are_asked_for():
+    sizes, drawn = (40, 30, 30, 30, 5), np.random.default_rng(1)
+    net = residual(sizes, np.random.default_rng(1))
+    for layer, pair in zip(net.layers, itertools.pairwise(sizes), strict=True):
+        assert_allclose(layer.W, drawn.standard_normal(pair), rtol=1e-6)
+    assert [layer.b for layer in net.layers] == [None] * 4
+    biased = residual(sizes, np.random.default_rng(1), bias=True)
+    assert [(layer.b.shape, float(abs(layer.b).max())) for layer in biased.layers] == [((1, n), 0.0) for n in sizes[1:]]
+
+
 def test_misuse_of_skip_connections_is_told():
     net, x, y = make(phi="linear")
     rng = np.random.default_rng(0)

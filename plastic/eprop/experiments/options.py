@@ -74,10 +74,17 @@ class Rule:
         require.number("reg_rate", self.reg_rate, least=0, most=1000)
 
     def require_used(self, default: "Rule") -> None:
-        """Raise PlasticError where an option of e-prop is not that of the `default` rule, but BPTT would ignore it."""
-        for name in ("eprop_impl", "feedback") if not self.eprop else ():
-            if (value := getattr(self, name)) not in (getattr(default, name), getattr(Rule, name)):
-                raise PlasticError(f"{name} is {value}, but the rule is BPTT, which has no such option; add --eprop")
+        """Raise PlasticError where an option is not that of the `default` rule, but would do nothing."""
+        without = {
+            "eprop_impl": not self.eprop and "--eprop (the rule is BPTT)",
+            "feedback": not self.eprop and "--eprop (the rule is BPTT)",
+            "readout_decay": self.learning_signals != "adaptive" and "--eprop --feedback=adaptive",
+            "f_regularization_type": self.reg_f == 0 and "--reg_f",
+            "reg_rate": self.reg_f == 0 and "--reg_f",
+        }
+        for name, needed in without.items():
+            if needed and (value := getattr(self, name)) not in (getattr(default, name), getattr(Rule, name)):
+                raise PlasticError(f"{name} is {value}, which does nothing without {needed}; leave it out")
 
     @property
     def name(self):

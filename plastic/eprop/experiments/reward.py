@@ -115,6 +115,7 @@ def reward(
         t_action: from one action to the next in ms.
     """
     _require(game, rule, feedback, t_action, walk)
+    _require_used(game, feedback, learning, walk)
     table = GAMES[game](walk, t_action, learning.n_batch)
     validation = GAMES[game](walk, t_action, 256 if game == "delayed" else learning.n_batch)
     sizes = table.n_in, neurons.n, table.n_actions + 1
@@ -208,6 +209,21 @@ class Player:
 
 def _seed(generator):
     return int(generator.integers(2**63))
+
+
+def _require_used(game, feedback, learning, walk):
+    """Raise PlasticError where an option would do nothing beside the others."""
+    without = {
+        "readout_decay": feedback != "adaptive" and "--feedback=adaptive",
+        "reg_rate": learning.reg_f == 0 and "--reg_f",
+        **{field.name: game == "cartpole" and "--game=delayed" for field in dataclasses.fields(walk)},
+    }
+    defaults, given = (
+        dataclasses.asdict(a) | dataclasses.asdict(b) for a, b in ((Learning(), Walk()), (learning, walk))
+    )
+    for name, needed in without.items():
+        if needed and given[name] != defaults[name]:
+            raise PlasticError(f"{name} is {given[name]}, which does nothing without {needed}; leave it out")
 
 
 def _require(game, rule, feedback, t_action, walk):

@@ -6,6 +6,7 @@ Of a run with several seeds they show the first.
 import numpy as np
 
 from plastic import plotting
+from plastic.errors import PlasticError
 from plastic.gle.experiments.lagnet_records import EARLY
 from plastic.gle.lagnet_students import TAU_R, retarded
 
@@ -40,7 +41,10 @@ def lag_line(runs):
     """Rates and errors before and after learning; weights, time constants and loss over time (Fig. 5)."""
     named = plotting.labels(runs, [_MODELS[run.option("model")] for run in runs])
     held = dict(zip(named, map(_of_first_seed, runs), strict=True))
-    t_init = runs[0].option("t_init")
+    times = sorted({run.option("t_init") for run in runs})
+    if len(times) > 1:
+        raise PlasticError(f"these runs have t_init {', '.join(map(str, times))}; those of one are drawn together")
+    (t_init,) = times
     end = min(run.option("t_init") + run.option("t_train") for run in runs)
     alone = "" if all(run.option("model") in ("gle", "bp") for run in runs) else " (BPTT: its own)"
     spans = {
@@ -103,13 +107,17 @@ def _logarithmic(axis):
 def lag_net_traces(runs):
     """Outputs, input, and the errors of the first layer of the lag net before and after learning (Fig. 6)."""
     fig, axes = plotting.figure(4, 2, width=5.5, height=1.9)
-    for place, (run, arrays, name) in enumerate(_lag_nets(runs)):
+    nets = _lag_nets(runs)
+    for place, (run, arrays, name) in enumerate(nets):
+        own = place == 0 or not np.array_equal(arrays["teacher"], nets[0][1]["teacher"])
         for column, part in enumerate(_before_and_after(len(arrays["time"]), run.option("start_learning_step"))):
             time = arrays["time"][part]
             output, signal, *errors = axes[:, column]
-            if place == 0:
-                output.plot(time, arrays["teacher"][part], color="0.5", linewidth=3, label="teacher")
-                signal.plot(time, arrays["input"][part], color="0.3")
+            if own:
+                grey = f"{0.5 + 0.3 * place / len(nets)}"
+                teacher = f"{name}teacher" if place else "teacher"
+                output.plot(time, arrays["teacher"][part], color=grey, linewidth=3, label=teacher)
+                signal.plot(time, arrays["input"][part], color="0.3" if place == 0 else grey)
             for index, (student, label) in enumerate(_STUDENTS.items(), start=3 * place):
                 output.plot(time, arrays[f"output/{student}"][part], label=name + label, **plotting.look(index))
             for k, axis in zip(_of_both_kinds(arrays), errors, strict=True):

@@ -77,9 +77,10 @@ def lagline(
     require.number("learning_rate", learning_rate, above=0)
     require.number("beta", beta, above=0)
     require.counts(batch_size=batch_size)
-    _require_fitting(dt, t_init, t_train, start)
-
     total, window = round((t_init + t_train) / dt), round(WINDOWS.get(model, 0) / dt)
+    _require_fitting(dt, t_init, t_train, start)
+    _require_an_update(dt, t_init, t_train, model, window)
+
     of_a_step = 12 if window else 1  # numbers that are kept of a sample
     run.expect(len(run.seeds) * batch_size * of_a_step * max(window, blocks.BLOCK), batch_size=batch_size)
     shifts, starts = _drawn(run, start, dt, batch_size)
@@ -190,6 +191,14 @@ def _require_fitting(dt, t_init, t_train, start):
         raise PlasticError(f"t_init {t_init} and t_train {t_train} are too short: the input has a period of 4")
     if start is not None and (len(start) != 4 or min(start[:2]) < dt):
         raise PlasticError(f"start is {start}; it takes tau_0, tau_1 (at least dt={dt}), w_0 and w_1")
+
+
+def _require_an_update(dt, t_init, t_train, model, window):
+    """Require of BPTT the time for one update, which comes at a multiple of its window after learning has begun."""
+    if window and (first := (round(t_init / dt) // window + 1) * window) >= round((t_init + t_train) / dt):
+        raise PlasticError(
+            f"t_train is {t_train:g}: after t_init={t_init:g}, {model} makes its first update at t = {first * dt:g}"
+        )
 
 
 def _report(run, least):

@@ -103,7 +103,7 @@ def lagnet(
     blocks.require_times(dt, t=t)
     require.number("learning_rate_gle", learning_rate_gle, above=0)
     require.number("learning_rate_am", learning_rate_am, above=0)
-    require.number("momentum", momentum, least=0, most=1)
+    require.number("momentum", momentum, least=0, below=1)
     require.number("gamma", gamma, least=0)
     _require_time_to_learn(t, dt, start_learning_step, update_every)
     _require_net(widths, small_weights, learned)
@@ -145,7 +145,7 @@ def lagnet(
 def _require_time_to_learn(t, dt, start_learning_step, update_every):
     require.counts(start_learning_step=start_learning_step, update_every=update_every)
     total = round(t / dt)
-    if total < start_learning_step + update_every:
+    if total <= start_learning_step + update_every:  # the latest step of the first update of the adjoint method
         raise PlasticError(
             f"t is {t}, {total} steps of dt={dt}; the students learn after start_learning_step={start_learning_step} "
             f"and update_every={update_every} more"

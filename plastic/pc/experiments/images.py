@@ -183,7 +183,7 @@ def train(
 
 
 def sets(samples, seeds, per_class=None, test_per_class=None):
-    """Return (x, y) to learn from, of every seed, and (x, y) to test on, of all alike; see `train`."""
+    """Return (x, y) to learn from and (x, y) to test on, of every seed, or of all alike where none is drawn."""
     generators = [xp.generator(seed) for seed in seeds]
     x, labels = samples.train[0], xp.asnumpy(samples.train[1])
     if per_class is None:
@@ -192,10 +192,11 @@ def sets(samples, seeds, per_class=None, test_per_class=None):
         chosen = np.stack([some_of_each(each.data, labels, per_class) for each in generators])
         known = rows(x, chosen, labels[chosen])
     x, labels = samples.test[0], xp.asnumpy(samples.test[1])
-    chosen = np.arange(len(labels))
-    if test_per_class is not None:
-        chosen = some_of_each(generators[0].task, labels, test_per_class)
-    chosen = chosen[None, xp.generator(0).task.permutation(len(chosen))]  # so that both halves have all classes
+    if test_per_class is None:
+        chosen = np.arange(len(labels))[None]
+    else:
+        chosen = np.stack([some_of_each(each.task, labels, test_per_class) for each in generators])
+    chosen = chosen[:, xp.generator(0).task.permutation(chosen.shape[-1])]  # so that both halves have all classes
     return known, rows(x, chosen, labels[chosen])
 
 

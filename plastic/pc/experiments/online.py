@@ -19,7 +19,11 @@ INFERENCE = Inference(T=64)
 
 
 @images.experiment(
-    draw={"online": figures.online, "confusion": figures.confusion}, length="epochs", seeds=replicas.SEEDS
+    draw={"online": figures.online, "confusion": figures.confusion},
+    length="epochs",
+    seeds=replicas.SEEDS,
+    together=True,
+    rate="rates",
 )
 def online(
     run,
@@ -56,7 +60,7 @@ def online(
     images.warn_of_few_steps(search.rules, inference, len(images.HIDDEN) + 1)
     for part in run.parts([{"rule": rule, "batch_size": size} for size in batch_sizes for rule in search.rules]):
         size = part.columns["batch_size"]
-        rates = search.rates or RATES[size]
+        rates = run.rates or search.rates or RATES[size]
         net = images.small(samples, run.seeds, rates)
         images.train(part, samples, net, inference, rates=rates, epochs=epochs, batch_size=size, batches=batches)
     return best_rate.report(run, ("mean", "min"))

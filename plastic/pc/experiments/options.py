@@ -102,6 +102,7 @@ def of_grid(run, grid, **given):
     """Return the values of options, those that are None being what the grid says, and write all down with the run.
 
     A tuple must hold different numbers above 0. A grid with "seeds" says how many there are unless they are given.
+    Where each seed has rates of its own, a list for each is returned as the rates.
     """
     values = {name: grid[name] if value is None else value for name, value in given.items()}
     for name, value in values.items():
@@ -110,7 +111,7 @@ def of_grid(run, grid, **given):
     run.fill(**values)
     if "seeds" in grid:
         run.count_seeds(grid["seeds"])
-    return list(values.values())
+    return [run.rates if name == "rates" and run.rates else value for name, value in values.items()]
 
 
 def require_some_of(name, given, known):

@@ -23,23 +23,24 @@ LUMA = (0.299, 0.587, 0.114)
 def networks(sizes, phi, seeds, rates, draw, counted=None):
     """Return a network without biases with the parameters of all seeds and rates.
 
-    draw: draw(generator, n_in, n_out) -> W. phi, counted: see `Network`.
+    rates: of all seeds, or a list for each of them. draw: draw(generator, n_in, n_out) -> W. phi, counted: see
+    `Network`.
     """
     generators = [xp.generator(seed).init for seed in seeds]
     layers = []
     for n_in, n_out in itertools.pairwise(sizes):
         W = np.stack([draw(generator, n_in, n_out) for generator in generators])
-        layers.append(Affine(xp.asarray(np.repeat(W[:, None], len(rates), axis=1))))
+        layers.append(Affine(xp.asarray(np.repeat(W[:, None], np.shape(rates)[-1], axis=1))))
     return Network(layers, phi, counted=counted)
 
 
 def step_of(net, updates, rates):
     """Return step(batch, number) for `fit`: what all replicas learn from x (seeds, 1, batch, n_0), y (.., n_L).
 
-    updates: see `learning.updates_of`. rates: numbers, as published for gradients that are sums over the batch:
-    gradients being means, a rate counts as often as there are samples in the batch.
+    updates: see `learning.updates_of`. rates: of all seeds, or a list for each of them, as published for gradients that
+    are sums over the batch: gradients being means, a rate counts as often as there are samples in the batch.
     """
-    lr = xp.asarray(np.reshape(np.array(rates, dtype=float), (-1, 1, 1)))
+    lr = xp.asarray(np.array(rates, dtype=float)[..., None, None])
     grads = parameters.zeros_like(net.parameters)
 
     def step(batch, number):
@@ -54,12 +55,12 @@ def step_of(net, updates, rates):
 def train(part, net, inference, source, evaluate, *, epochs, rates, when_diverged, loss=None, kept=None):
     """Train the networks of a part of a grid by its rule, and evaluate and save them after every epoch.
 
-    part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}.
-    when_diverged: what of this a replica that has diverged has in metrics.csv from then on. loss: see
-    `learning.updates_of`. kept: a tree of what else checkpoints are to keep.
+    part: of `run.parts`. inference: the options of it. evaluate: evaluate(net) -> {name: (seeds, rates)}. rates: of all
+    seeds, or a list for each of them. when_diverged: what of this a replica that has diverged has in metrics.csv from
+    then on. loss: see `learning.updates_of`. kept: a tree of what else checkpoints are to keep.
     """
     step = step_of(net, updates_of(part.columns["rule"], inference, loss), rates)
-    pairs = enumerate(itertools.product(part.seeds, rates))
+    rates = np.broadcast_to(rates, net.replicas)
     training.fit(
         part,
         net.parameters | (kept or {}),
@@ -67,8 +68,11 @@ def train(part, net, inference, source, evaluate, *, epochs, rates, when_diverge
         step,
         steps=epochs * source.per_epoch,
         evaluate=lambda: evaluate(net),
-        replicas=[{"replica": k, "seed": seed, "rate": rate} for k, (seed, rate) in pairs],
-        shape=(len(part.seeds), len(rates)),
+        replicas=[
+            {"replica": replica, "seed": part.seeds[seed], "rate": float(rates[seed, number])}
+            for replica, (seed, number) in enumerate(np.ndindex(rates.shape))
+        ],
+        shape=rates.shape,
         when_diverged=when_diverged,
     )
 

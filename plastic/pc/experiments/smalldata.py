@@ -18,7 +18,11 @@ INFERENCE = Inference(T=64, gamma=1.0)
 
 
 @images.experiment(
-    draw={"smalldata": figures.smalldata, "confusion": figures.confusion}, length="epochs", seeds=replicas.SEEDS
+    draw={"smalldata": figures.smalldata, "confusion": figures.confusion},
+    length="epochs",
+    seeds=replicas.SEEDS,
+    together=True,
+    rate="rates",
 )
 def smalldata(
     run,
@@ -41,8 +45,8 @@ def smalldata(
 
     Args:
         per_class: training images of a class, instead of the grid's.
-        same_test: test on as many images of a class as are trained on, as published, or on as many as there are;
-            --nosame_test takes all.
+        same_test: test on as many images of a class as are trained on, as published, which each seed draws for itself,
+            or on as many as there are; --nosame_test takes all.
         width: units of each of the two hidden layers; 8, 32 and 128 are published.
         loss_coefficient: of the squared error of the output, in the energy too; 0.5 and 1 are published.
         epochs: epochs to train.

@@ -76,7 +76,8 @@ class Play:
         """Return what an episode's `length` at the beginning has become after so many frames."""
         for _ in range(int(frames // self.increase_episode_len_every)):
             by = self.increase_episode_len_by
-            length = int((length ** (1 / 3) + by) ** 3) if self.use_cubic_schedule else int(length + by)
+            grown = (length ** (1 / 3) + by) ** 3 if self.use_cubic_schedule else length + by
+            length = int(round(grown, 6))  # (64^(1/3) + 1)^3 is 124.99999999999997
         return length
 
 
