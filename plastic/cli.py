@@ -32,7 +32,7 @@ from typing import Any, TypeAlias
 
 from plastic import interruption, startup, terminal
 from plastic.errors import PlasticError
-from plastic.words import _OPTION, _options, _suggestion, parse
+from plastic.words import _OPTION, _options, parse, suggestion
 
 Commands: TypeAlias = Callable[..., Any] | Mapping[str, Any]
 _HELP = ("-h", "--help")
@@ -86,7 +86,7 @@ def _serve(commands, argv, prog, default, by, spellings):
             return print(_help_on_all(commands, prog, default))
         name, argv = _command(argv, by)
         typed = name or "".join(argv[:1])
-        wrong = f"{typed!r} is not a command{_suggestion(typed, commands)}" if typed else "no command is given"
+        wrong = f"{typed!r} is not a command{suggestion(typed, commands)}" if typed else "no command is given"
         name = spellings.get(name, name or default or "").replace("-", "_")
         if name not in commands:
             raise PlasticError(f"{wrong}; {prog} takes {' | '.join(commands)}")

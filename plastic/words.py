@@ -120,7 +120,7 @@ def _named(typed, key, text, options):
         if text is not None:
             raise PlasticError(f"{typed} takes no value; write --{denied}=true or --{denied}=false")
         return options[denied], "false"
-    near = _suggestion(name, [*options, *(f"no_{flag}" for flag in flags)], "--")
+    near = suggestion(name, [*options, *(f"no_{flag}" for flag in flags)], "--")
     raise PlasticError(f"unknown option {typed}{near or '; --help lists the options'}")
 
 
@@ -166,7 +166,7 @@ def _value(option, text):
     for kind in option.kinds:
         with contextlib.suppress(ValueError):
             return _read(kind, text)
-    near = _suggestion(text, map(str, option.choices))
+    near = suggestion(text, map(str, option.choices))
     raise PlasticError(f"{option.label} takes {option.wanted}, not {text!r}{near}")
 
 
@@ -201,7 +201,17 @@ def _items(text):
     return items
 
 
-def _suggestion(wrong, known, dashes=""):
+def suggestion(wrong: str, known: Iterable[str], dashes: str = "") -> str:
+    """Return what a message asks at its end, "; did you mean --seed?", or "" where nothing is near.
+
+    Args:
+        wrong: the name that is unknown.
+        known: those that there are.
+        dashes: what stands before the name.
+
+    Returns:
+        The text.
+    """
     lower = {name.lower(): name for name in known}
     near = difflib.get_close_matches(wrong.lower(), lower, n=1)
     return f"; did you mean {dashes}{lower[near[0]]}?" if near else ""

@@ -17,7 +17,7 @@ def alive(process):
     return False
 
 
-def ends(process, seconds=20):
+def ends(process, seconds=120):
     """Whether a process ends soon."""
     until = time.monotonic() + seconds
     while alive(process) and time.monotonic() < until:

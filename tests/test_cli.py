@@ -775,7 +775,7 @@ def program(tmp_path):
 
 
 def outcome(process):
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     return process.returncode, out.decode(), err.decode()
 
 

@@ -262,7 +262,7 @@ def test_what_is_wrong_is_refused_before_anything_is_written(tmp_path):
         (["--device=toaster"], "device is 'toaster'"),
         (["--threads=0"], "threads is 0"),
         (["--device=0", "--device_label=-1"], "say different things"),
-        (["--resume=nowhere"], "cannot read nowhere"),
+        (["--resume=nowhere"], "nowhere is no run folder"),
         (["--unit=mm"], "--unit takes"),
         (["--rate=1e39"], "rate is 1e+39; float32 holds numbers up to 3.4e+38"),
         (["--rate=-1e300"], "rate is -1e+300; float32"),
@@ -284,6 +284,57 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(tmp_path):
     assert any(line.startswith("3 parts") for line in printed(COMMANDS, ["grid", "--dry_run"], "toy"))
     assert any("scale = 3.0" in line for line in printed(COMMANDS, ["measure", "--dry_run"], "toy"))
     assert len(list((tmp_path / "results" / "toy").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"step": 5}, r"unknown option step; did you mean steps\?"),
+        ({"steps": "5"}, "steps is '5'; it must be int"),
+        ({"steps": 5.0}, "steps is 5.0; it must be int"),
+        ({"rate": "0.1"}, "rate is '0.1'; it must be float"),
+        ({"seeds": 3}, r"seeds is 3; it must be tuple\[int, ...\]"),
+        ({"plot": "no"}, "plot is 'no'; it must be bool"),
+        ({"dtype": "f32"}, r"dtype is 'f32'; it must be Literal\['float32', 'float64'\]"),
+    ],
+)
+def test_a_call_in_python_is_checked_as_a_command_line_is(tmp_path, options, message):
+    with pytest.raises(PlasticError, match=message):
+        descent(**options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_call_in_python_takes_what_python_has(tmp_path):
+    folder = descent(steps=np.int64(5), rate=np.float32(0.5), seeds=range(2), results=tmp_path / "there", device="cpu")
+    assert folder.parent == tmp_path / "there" / "toy"
+    line = ["--steps=5", "--rate=0.5", "--seeds=0,1", "--results=there"]
+    assert run("descent", *line)[0].config["identity"] == runs.Run(folder).config["identity"]
+    assert descent(steps=7, resume=folder, seeds=[0, 1]) == folder
+
+
+def test_a_folder_at_home_is_found(tmp_path, monkeypatch):
+    """Shells leave the ~ of --resume=~/run and --out=~/figure.png as it is."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = run("descent", "--steps=5")[0].folder.resolve()
+    there = f"~/{folder.relative_to(tmp_path)}"
+    assert run("descent", f"--resume={there}")[0].folder == folder
+    assert f"folder {folder} goes on" in printed(COMMANDS, ["descent", f"--resume={there}", "--dry_run"], "toy")
+    assert plastic.load(there).config["options"]["steps"] == 5
+    assert printed(COMMANDS, ["figure", there, "--out=~/figure.png"], "toy") == [str(tmp_path / "figure.png")]
+
+
+def test_a_dry_run_of_a_resumption_says_what_is_left():
+    short, grid = run("descent", "--steps=7")[0], run("grid", "--steps=5")[0]
+    for words, said in (
+        (["descent", f"--resume={short.folder}"], "7 steps, of which 7 are done, "),
+        (["descent", f"--resume={short.folder}", "--steps=10"], "10 steps, of which 7 are done, "),
+        (["grid", f"--resume={grid.folder}", "--steps=8"], "3 parts of about 8 steps, of which 15 are done, "),
+    ):
+        shown = printed(COMMANDS, [*words, "--dry_run"], "toy")
+        assert f"folder {words[1].removeprefix('--resume=')} goes on" in shown
+        assert any(line.startswith(said) for line in shown), shown
+    met, _ = run("descent", "--steps=100", "--rate=0.9")
+    assert "has met its criterion" in refused("descent", f"--resume={met.folder}", "--steps=1000", "--dry_run")
 
 
 def test_what_the_body_fills_in_belongs_to_the_identity():
@@ -345,6 +396,13 @@ def test_a_resumed_run_keeps_its_options_also_against_defaults_that_are_typed():
     assert "rate is 0.5, but the run to resume has 0.25" in refused("descent", f"--resume={found.folder}", "--rate=0.5")
     assert "steps is 4, but the run to resume has 5" in refused("descent", f"--resume={found.folder}", "--steps=4")
     assert "is a run of toy descent" in refused("grid", f"--resume={found.folder}")
+    for word in ("--name=other", "--results=elsewhere"):  # the folder stays where it is, with its name
+        assert f"{word[2:].split('=')[0]} is {word.split('=')[1]!r}, but" in refused(
+            "descent", f"--resume={found.folder}", word
+        )
+    assert run("descent", f"--resume={found.folder}", "--results=./results")[0].folder == found.folder
+    named, _ = run("descent", "--steps=3", "--name=mine")
+    assert run("descent", f"--resume={named.folder}", "--name=mine")[0].folder == named.folder
 
 
 def test_an_option_of_another_kind_in_a_sealed_config_is_refused():
@@ -376,6 +434,8 @@ def test_a_grid_goes_on_where_a_part_diverges_and_logs_the_published_error():
     assert [row["seed"] for row in rows[:4]] == ["1", "1", "2", "2"]
     assert found.config["status"] == "finished" and found.config["parts"] == [{"rate": r} for r in (0.1, 3e8, 0.5)]
     network = plastic.load(found.folder, part={"rate": 0.5}).network
+    with pytest.raises(PlasticError, match="part is 'rate'; it must be a dict"):
+        plastic.load(found.folder, part="rate")
     np.testing.assert_array_equal(network, np.float32([[1, 2], [3, 4]]) * 0.5**20)
     assert np.all(np.isfinite(plastic.load(found.folder, part={"rate": 3e8}).network))
 

@@ -61,7 +61,7 @@ def test_while_the_first_modules_are_imported(at, which):
     variables = {"PYTHONPATH": os.pathsep.join([".", str(Path(plastic.__file__).parents[1])])}
     variables |= {"SIGNAL_AT": at[1], "SIGNAL": str(int(which))}
     command = [sys.executable, "-m", f"plastic.{at[0]}"]
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, timeout=120, check=False)
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, timeout=600, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted; nothing was written\n")
     assert not Path("results").exists()
 

@@ -36,7 +36,7 @@ def port(tmp_path, monkeypatch):
 
 def asked(port, path="/", method="GET", hosts=None):
     """Return (code, headers, body) of a request; hosts: the Host headers, by default the right one."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     connection.putrequest(method, path, skip_host=True)
     for host in [f"127.0.0.1:{port}"] if hosts is None else hosts:
         connection.putheader("Host", host)
@@ -62,7 +62,7 @@ def test_it_serves_the_page_and_its_version(port, tmp_path):
 
 
 def test_several_requests_of_one_connection(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     for method in ("HEAD", "GET", "HEAD", "GET"):  # the body of the second would be that of the first
         connection.request(method, "/version")
         answer = connection.getresponse()
@@ -118,6 +118,6 @@ def test_ctrl_c_ends_it(tmp_path, number):
         said = process.stdout.readline()
         assert asked(int(re.match(r"http://127\.0\.0\.1:(\d+)/ ", said)[1]))[0] == 200
         process.send_signal(number)
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
     assert (process.returncode, output, errors) == (0, "ended\n", "")
     assert sorted(tmp_path.rglob("*")) == before

@@ -30,7 +30,7 @@ def run(more="", **variables):
     """Run a line in a shell; return (exit code, stdout, stderr) and the status of its run."""
     line = SHELL.format(python=sys.executable, more=more)
     done = subprocess.run(
-        ["sh", "-c", line], env=environment(**variables), capture_output=True, timeout=120, check=False
+        ["sh", "-c", line], env=environment(**variables), capture_output=True, timeout=600, check=False
     )
     (config,) = Path().glob("*/gait/*/config.json")
     return done.returncode, done.stdout, done.stderr, json.loads(config.read_text())["status"]
@@ -44,7 +44,7 @@ def test_a_terminal_that_is_closed_or_full(redirection):
 
 def test_a_reader_that_goes_away():
     line = SHELL.format(python=sys.executable, more="| true").replace("exec ", "")
-    done = subprocess.run(["sh", "-c", line], env=environment(), capture_output=True, timeout=120, check=False)
+    done = subprocess.run(["sh", "-c", line], env=environment(), capture_output=True, timeout=600, check=False)
     assert done.stderr == b""
     (config,) = Path().glob("*/gait/*/config.json")
     assert json.loads(config.read_text())["status"] == "finished"

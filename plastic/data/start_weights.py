@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from plastic import files
+from plastic import files, system
 from plastic.data import folder_of, npz, store
 from plastic.data.download import fetch
 from plastic.errors import PlasticError
@@ -84,7 +84,7 @@ def from_file(path: str) -> list[np.ndarray]:
     Raises:
         PlasticError: if it cannot be read, or does not hold finite matrices that follow one another.
     """
-    weights = list(npz.arrays(path, NAMES).values())
+    weights = list(npz.arrays(system.expanded(path, "start"), NAMES).values())
     shapes = [each.shape for each in weights]
     fit = all(len(shape) == 2 for shape in shapes) and all(
         below[1] == above[0] for below, above in itertools.pairwise(shapes)

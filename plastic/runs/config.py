@@ -59,20 +59,26 @@ def require_options(folder: Path, options: dict[str, Any], kinds: Mapping[str, A
     kinds: {name: annotation}; options that are not among them are not looked at.
     """
     for name, value in options.items():
-        if name in kinds and not _fits(value, kinds[name]):
-            kind = kinds[name]
-            wanted = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
+        if name in kinds and not fits(value, kinds[name]):
+            wanted = in_words(kinds[name])
             raise PlasticError(f"{folder / 'config.json'}: the option {name} is {_short(value)}; it must be {wanted}")
 
 
-def _fits(value, kind):
+def in_words(kind: Any) -> str:
+    """Return an annotation as a message names it."""
+    plain = isinstance(kind, type) and not typing.get_args(kind)
+    return kind.__name__ if plain else str(kind).replace("typing.", "")
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Return whether a value is of the kind that an annotation says, tuples as tuples."""
     members = typing.get_args(kind)
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return any(_fits(value, member) for member in members)
+        return any(fits(value, member) for member in members)
     if typing.get_origin(kind) is typing.Literal:
         return any(type(value) is type(member) and value == member for member in members)
     if typing.get_origin(kind) is tuple:
-        return isinstance(value, tuple) and all(_fits(item, members[0]) for item in value)
+        return isinstance(value, tuple) and all(fits(item, members[0]) for item in value)
     if kind in (None, types.NoneType):
         return value is None
     if kind is float:

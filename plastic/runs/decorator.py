@@ -32,7 +32,7 @@ from typing import Any, Literal
 from plastic import data, terminal
 from plastic.errors import Diverged, PlasticError, told
 from plastic.runs.folder import Run
-from plastic.runs.given import canonical, require_numbers_in_range, resumed
+from plastic.runs.given import canonical, require_numbers_in_range, resumed, typed
 from plastic.runs.new_run import DryRun, NewRun, Rehearsal, SideBySide, shown
 from plastic.runs.record import EXPERIMENTS, SHARED, Experiment, Spelling, documented, own_options, plain, signature
 from plastic.runs.surroundings import environment
@@ -113,13 +113,15 @@ def experiment(
         )
         EXPERIMENTS[family, called] = record
 
+        taken = signature(record)
+
         def command(*words: Any, **given: Any) -> Path | None:
-            return _run(record, dict(zip(own, words, strict=False)) | given)
+            return _run(record, typed(taken.parameters, taken.bind_partial(*words).arguments | given))
 
         command.__name__ = command.__qualname__ = called
         command.__module__ = body.__module__
         command.__doc__ = documented(record)
-        command.__signature__ = signature(record)  # type: ignore[attr-defined]
+        command.__signature__ = taken  # type: ignore[attr-defined]
         command.experiment = record  # type: ignore[attr-defined]
         return command
 

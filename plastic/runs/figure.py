@@ -1,9 +1,8 @@
 """The command `figure`: the figures of runs, drawn again from their folders, one run or several in one figure."""
 
 import os
-from pathlib import Path
 
-from plastic import plotting, runs, terminal
+from plastic import plotting, runs, system, terminal
 from plastic.errors import PlasticError, told
 
 
@@ -48,7 +47,7 @@ def _paths(found, names, out):
             raise PlasticError("out is not given; several runs are drawn into a file of yours: --out=FILE.png")
         return {name: found[0].folder / f"{name}.png" for name in names}
     plotting.require_name(out)
-    path = Path(out)
+    path = system.expanded(out, "out")
     paths = {name: path if len(names) == 1 else path.with_name(f"{path.stem}-{name}{path.suffix}") for name in names}
     for each in paths.values():
         if os.path.lexists(each):

@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import files, interruption, parameters, terminal
+from plastic import files, interruption, parameters, system, terminal
 from plastic.errors import PlasticError
 from plastic.runs import checkpoints, config, metrics, surroundings
 from plastic.runs.claim import Resumption, acquired, claimed
@@ -36,7 +35,7 @@ class Run:
 
     def __init__(self, folder: str | os.PathLike) -> None:
         """Open a run to read it. Raises PlasticError where config.json is missing, damaged or of another format."""
-        self.folder = pathlib.Path(folder)
+        self.folder = system.expanded(folder, "the run folder")  # shells leave the ~ in --resume=~/run
         self.config = config.read(self.folder / "config.json")
         self.family, self.experiment = self.config["family"], self.config["experiment"]
         self.options = self.config["options"]
@@ -84,9 +83,10 @@ class Run:
         config.json is written, with the status "running", as soon as the run goes on: when its checkpoint is loaded or
         something is written. A run that is refused until then, or interrupted, stays what it was.
         """
+        folder = system.expanded(folder, "the run folder")
         if not os.path.isdir(folder):
             raise PlasticError(f"cannot resume {folder}: there is no such run folder")
-        lock = acquired(pathlib.Path(folder))
+        lock = acquired(folder)
         try:
             run = cls(folder)
             run._require_checkpoints()

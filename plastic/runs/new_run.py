@@ -112,8 +112,10 @@ class NewRun(Run):
                 f"{self.record.length} {self.options[self.record.length]} makes" if self.record.length else "these are"
             )
             raise PlasticError(f"{named} {steps:,} steps, which would never end")
+        if self.extension:
+            Run(self.options["resume"]).require_extensible()
         if self.dry_run:
-            raise DryRun(self._forecast(steps, trial, len(parts) or 1))
+            raise DryRun(self._forecast(steps, trial, parts))
         with interruption.deferred():  # a folder is never without a run that knows of it
             vars(self).update(vars(self._claimed()))
         self.growing = self.extension
@@ -125,8 +127,6 @@ class NewRun(Run):
             kept = {name: value for name, value in self.options.items() if name != "dry_run"}
             results = results_folder(self.options["results"])
             return Run.create(results, self.family, self.experiment, kept, self._readable())
-        if self.extension:
-            Run(self.options["resume"]).require_extensible()
         run = Run.resume(self.options["resume"])
         if self.extension and self.record.length is not None:
             run.extend(self.record.length, self.options[self.record.length])
@@ -146,24 +146,39 @@ class NewRun(Run):
             return self.record.readable.format_map(words)
         return self.record.readable(**words)
 
-    def _forecast(self, steps: int | None, trial: Callable[[], float] | None, parts: int) -> list[str]:
+    def _forecast(
+        self, steps: int | None, trial: Callable[[], float] | None, parts: Sequence[dict[str, Any]]
+    ) -> list[str]:
         own = [
             f"{name} = {shown(self.options[name])}"
             for name in [*self.record.own, *self.record.shared]
             if name in self.options
         ]
-        folder = planned(
-            results_folder(self.options["results"]), self.family, self.experiment, self.options, self._readable()
-        )
-        taken = " exists: a number would be appended" if os.path.lexists(folder) else ""
-        lines = [*own, f"folder {folder}{taken}"]
+        lines = [*own, f"folder {self._place()}"]
         if steps is None or trial is None:
             return lines
-        seconds = trial()
-        total = f"{steps:,} steps" if parts == 1 else f"{parts} parts of about {steps:,} steps"
-        time = _duration(steps * seconds * parts)
-        lines.append(f"{total}, {1e3 * seconds:.3g} ms a step here: about {time}, evaluations apart")
+        seconds, taken = trial(), self._taken(parts)
+        total = f"{len(parts)} parts of about {steps:,} steps" if parts else f"{steps:,} steps"
+        done = f", of which {taken:,} are done" if taken else ""
+        time = _duration((steps * (len(parts) or 1) - taken) * seconds)
+        lines.append(f"{total}{done}, {1e3 * seconds:.3g} ms a step here: about {time}, evaluations apart")
         return [*lines, f"memory {_peak_memory()} MB at its peak so far"]
+
+    def _place(self) -> str:
+        """Return the folder of the run, and what would become of it."""
+        if self.options.get("resume"):
+            return f"{Run(self.options['resume']).folder} goes on"
+        results = results_folder(self.options["results"])
+        folder = planned(results, self.family, self.experiment, self.options, self._readable())
+        return f"{folder} exists: a number would be appended" if os.path.lexists(folder) else str(folder)
+
+    def _taken(self, parts: Sequence[dict[str, Any]]) -> int:
+        """Return how many steps the run to resume has taken, in all its parts."""
+        if not self.options.get("resume"):
+            return 0
+        run = Run(self.options["resume"])
+        every = list(run.parts(parts)) if parts else [run]
+        return sum(part.read_checkpoint()[1]["step"] for part in every if part.has_checkpoint())
 
 
 class SideBySide(NewRun):

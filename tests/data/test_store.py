@@ -290,7 +290,7 @@ def test_two_processes_at_once_make_one_file(site, small_set, tmp_path):
     site.files |= {f"/{name}": data for name, data in raw.items()}
     command = [sys.executable, "-c", LOADER, json.dumps(digests), site.url, str(tmp_path / "sets")]
     loaders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    printed = sorted(loader.communicate(timeout=60)[0].split() for loader in loaders)
+    printed = sorted(loader.communicate(timeout=300)[0].split() for loader in loaders)
     checksum = hashlib.sha256(b"".join(array.tobytes() for array in arrays.values())).hexdigest()
     assert printed == sorted([["making", checksum], [checksum], [checksum]])
     assert [loader.returncode for loader in loaders] == [0, 0, 0]

@@ -826,7 +826,7 @@ def test_the_command_is_named_as_published_or_first(toy, words, name):
     line = [*shlex.split(words), f"--dataset={toy}", *QUICK, "--size_tab=4,8,100", "--no_plot"]
     variables = os.environ | {"PYTHONPATH": str(pathlib.Path(plastic.__file__).parents[1]), "PYTHONWARNINGS": "error"}
     arguments = [sys.executable, "-m", "plastic.ep", *line]
-    done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(arguments, env=variables, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0 and done.stderr == ""
     run = runs.Run(done.stdout.splitlines()[-1].removeprefix("run folder "))
     assert run.experiment == name

@@ -2,7 +2,7 @@
 
 import os
 
-from plastic import parameters, runs
+from plastic import parameters, runs, system
 from plastic.errors import PlasticError
 from plastic.evaluations import best_of
 from plastic.runs.record import plain
@@ -12,7 +12,7 @@ _APART = ("load", "nb_epochs", "eval_every")  # options that two runs may differ
 
 def require_run(folder):
     """Require a run folder with a checkpoint."""
-    if not os.path.exists(os.path.join(folder, "checkpoint.h5")):
+    if not os.path.exists(system.expanded(folder, "load") / "checkpoint.h5"):
         raise PlasticError(f"load is {folder!r}, which is no run folder with a checkpoint.h5")
 
 

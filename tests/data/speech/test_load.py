@@ -153,7 +153,7 @@ def start(folder, action):
 def test_processes_at_once_make_one_file(gsc_mirror, gsc_entries, tmp_path):
     gsc_mirror(gsc_entries)
     loaders = [start(tmp_path / "sets", "race") for _ in range(3)]
-    printed = sorted(loader.communicate(timeout=60)[0].split() for loader in loaders)
+    printed = sorted(loader.communicate(timeout=300)[0].split() for loader in loaders)
     n = str(len(speech.load("GSC", folder=tmp_path / "sets").train))
     assert printed == sorted([["making", n], [n], [n]])
     assert files_in(tmp_path / "sets") == ["gsc.h5"]
