@@ -18,8 +18,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 _LINES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _FORMATS = (".png", ".pdf", ".svg")
-_INSIDE, _LONGEST = 6, 12  # entries of a legend that leaves room for curves in its axis, and of a column beside it
-_BESIDE = "legend-beside"  # what marks a legend that lies beside its axis
+_FEW, _LONGEST = 6, 12  # entries of a legend that leaves room for curves in its axis, and of a column beside it
+# what marks a legend that `save` may move, and one that it has to make room for
+_ANYWHERE, _BESIDE = "legend-anywhere", "legend-beside"
 
 
 def figure(rows: int = 1, columns: int = 1, width: float = 4.5, height: float = 3.2, **share: Any) -> tuple[Any, Any]:
@@ -80,11 +81,26 @@ def image(fig: Any, form: str = "png") -> bytes:
     Returns:
         The content of the file.
     """
+    for axis in _covered(fig):
+        legend(axis, "beside")
     legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and each.get_gid() == _BESIDE]
     fig.set_figwidth(fig.get_figwidth() + sum(each.get_window_extent().width for each in legends) / fig.dpi)
     found = io.BytesIO()
     fig.savefig(found, format=form, dpi=150, bbox_inches="tight")  # a title can be wider than its panel
     return found.getvalue()
+
+
+def _covered(fig):
+    """Return the axes whose legend lies on a curve: there was no room for it among them."""
+    inside = [axis for axis in fig.axes if axis.get_legend() and axis.get_legend().get_gid() == _ANYWHERE]
+    if inside:
+        fig.draw_without_rendering()  # it is now that matplotlib looks for the best place
+    return [axis for axis in inside if any(_cross(axis.get_legend(), line) for line in axis.lines)]
+
+
+def _cross(found, line):
+    drawn = line.get_transform().transform_path(line.get_path()).cleaned(remove_nans=True)
+    return drawn.intersects_bbox(found.get_window_extent(), filled=False)
 
 
 def require_name(path: system.Path) -> None:
@@ -267,7 +283,9 @@ def arrays_of(run: Any) -> dict[str, np.ndarray]:
 
 
 def legend(axis: Any, place: str = "best") -> None:
-    """Add the legend, as all figures have it; beside the axis, for which `save` makes room, where it is long.
+    """Add the legend, as all figures have it.
+
+    It lies beside the axis, where `save` makes room, if it is long, or if no place within leaves all curves free.
 
     Args:
         axis: a matplotlib axis.
@@ -275,8 +293,8 @@ def legend(axis: Any, place: str = "best") -> None:
     """
     look = {"fontsize": "small", "framealpha": 0.8, "edgecolor": "none"}
     entries = len(axis.get_legend_handles_labels()[1])
-    if entries <= _INSIDE and place != "beside":
-        axis.legend(loc=place, **look)
+    if entries <= _FEW and place != "beside":
+        axis.legend(loc=place, **look).set_gid(_ANYWHERE if place == "best" else None)
         return
     columns = -(-entries // _LONGEST)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, **look).set_gid(_BESIDE)

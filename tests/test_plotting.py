@@ -92,6 +92,20 @@ def test_a_legend_that_would_hide_the_curves_lies_beside_it(tmp_path, count, ins
     assert drawn.width == pytest.approx(before, rel=0.02) if inside else drawn.width > 300
 
 
+@pytest.mark.parametrize(("top", "inside"), [(1, False), (0.3, True)])
+def test_a_short_legend_lies_beside_curves_that_leave_no_room(tmp_path, top, inside):
+    fig, axis = plotting.figure()
+    x = np.linspace(0, 1, 400)
+    axis.plot(x, top * np.sin(60 * x) ** 2, label="everywhere below this height")
+    axis.plot(x, np.full(400, np.nan), label="nowhere")
+    axis.set_ylim(0, 1)
+    plotting.legend(axis)
+    plotting.save(fig, tmp_path / "legend.png")
+    drawn, legend = axis.get_window_extent(), axis.get_legend().get_window_extent()
+    assert (legend.x1 < drawn.x1 and legend.y0 > drawn.y0 + top * drawn.height) == inside
+    assert (legend.x0 > drawn.x1 - 1) == (not inside)
+
+
 def test_a_short_legend_lies_beside_the_axis_where_that_is_asked_for(tmp_path):
     fig, (left, right) = plotting.figure(1, 2)
     for axis, place in ((left, "beside"), (right, "lower left")):

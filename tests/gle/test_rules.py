@@ -129,7 +129,6 @@ def test_the_squared_error_is_what_it_says():
         (lambda output, y: (0.0, (output - y)[-1]), r"err = dL/doutput float64 of \(6, 3, 2\)"),
         (lambda output, y: (0.0, (output - y).astype("float32")), "float64"),
     ],
-    ids=str,
 )
 def test_a_loss_must_return_what_it_is_for(rule, loss, message):
     xp.use(dtype="float64")
