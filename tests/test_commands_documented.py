@@ -194,7 +194,7 @@ def tiny_pattern(values):
 def tiny_reward(values):
     """The options of delayed rewards, cut down to a few short episodes of a few neurons."""
     sizes = {"n_regular": 3, "n_adaptive": 3, "n_batch": 4, "n_iter": 2, "validate_every": 2}
-    return sizes | {"t_cue": 10, "t_delay": 10, "t_action": 5, "n_moves": 3}
+    return sizes | {"t_action": 5} | ({} if "game" in values else {"t_cue": 10, "t_delay": 10, "n_moves": 3})
 
 
 def tiny_trials(values):
