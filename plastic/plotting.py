@@ -81,13 +81,19 @@ def image(fig: Any, form: str = "png") -> bytes:
     Returns:
         The content of the file.
     """
-    for axis in _covered(fig):
+    _make_room(fig, [axis for axis in fig.axes if axis.get_legend() and axis.get_legend().get_gid() == _BESIDE])
+    covered = _covered(fig)
+    for axis in covered:
         legend(axis, "beside")
-    legends = [each for each in (axis.get_legend() for axis in fig.axes) if each and each.get_gid() == _BESIDE]
-    fig.set_figwidth(fig.get_figwidth() + sum(each.get_window_extent().width for each in legends) / fig.dpi)
+    _make_room(fig, covered)
     found = io.BytesIO()
     fig.savefig(found, format=form, dpi=150, bbox_inches="tight")  # a title can be wider than its panel
     return found.getvalue()
+
+
+def _make_room(fig, axes):
+    """Widen a figure by the legends that lie beside these axes."""
+    fig.set_figwidth(fig.get_figwidth() + sum(each.get_legend().get_window_extent().width for each in axes) / fig.dpi)
 
 
 def _covered(fig):

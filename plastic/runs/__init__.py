@@ -66,8 +66,6 @@ def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Train
     record = of_run(run)
     if record.restore is None:
         raise PlasticError(f"{run.folder} is a run of {run.family} {run.experiment}, which keeps no trained network")
-    if part is not None and not isinstance(part, dict):
-        raise PlasticError(f"part is {part!r}; it must be a dict of columns, as {{'rule': 'pc', 'depth': 2}}")
     if "parts" in run.config:
         run = _part(run, part)
     elif part is not None:

@@ -244,7 +244,7 @@ def generator(seed: int) -> types.SimpleNamespace:
         >>> generator(0).init.random() == generator(0).init.random() != generator(0).data.random()
         True
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    if seed is True or seed is False or not isinstance(seed, int | np.integer) or seed < 0:
         raise PlasticError(f"seed is {seed!r}; it must be a whole number from 0 on")
     children = np.random.default_rng(seed).spawn(len(_PURPOSES))
     return types.SimpleNamespace(**dict(zip(_PURPOSES, children, strict=True)))

@@ -294,7 +294,9 @@ def test_a_run_that_diverges_says_what_to_try(line, words):
     assert runs.Run(folder).config["status"] == "diverged"
     assert all(np.isfinite(array).all() for array in runs.Run(folder).read_checkpoint()[0].values())
     for row in table(folder):
-        before = {"train_accuracy", "loss", "loss_gle", "loss_am"} if row["step"] == "0" else set()  # nothing to measure
+        before = (
+            {"train_accuracy", "loss", "loss_gle", "loss_am"} if row["step"] == "0" else set()
+        )  # nothing to measure
         assert all(np.isfinite(float(row[name])) for name in row.keys() - before)
 
 
