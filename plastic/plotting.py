@@ -97,16 +97,17 @@ def _make_room(fig, axes):
 
 
 def _covered(fig):
-    """Return the axes whose legend lies on a curve: there was no room for it among them."""
-    inside = [axis for axis in fig.axes if axis.get_legend() and axis.get_legend().get_gid() == _ANYWHERE]
-    if inside:
+    """Return the axes whose legend finds no room: it hides a curve, or is wider than the axis."""
+    movable = [axis for axis in fig.axes if axis.get_legend() and axis.get_legend().get_gid() == _ANYWHERE]
+    if movable:
         fig.draw_without_rendering()  # it is now that matplotlib looks for the best place
-    return [axis for axis in inside if any(_cross(axis.get_legend(), line) for line in axis.lines)]
+    return [axis for axis in movable if not _has_room(axis, axis.get_legend().get_window_extent())]
 
 
-def _cross(found, line):
-    drawn = line.get_transform().transform_path(line.get_path()).cleaned(remove_nans=True)
-    return drawn.intersects_bbox(found.get_window_extent(), filled=False)
+def _has_room(axis, place):
+    paths = (line.get_transform().transform_path(line.get_path()).cleaned(remove_nans=True) for line in axis.lines)
+    hidden = any(path.intersects_bbox(place, filled=False) for path in paths)
+    return not hidden and place.width < axis.get_window_extent().width
 
 
 def require_name(path: system.Path) -> None:
@@ -300,7 +301,9 @@ def legend(axis: Any, place: str = "best") -> None:
     look = {"fontsize": "small", "framealpha": 0.8, "edgecolor": "none"}
     entries = len(axis.get_legend_handles_labels()[1])
     if entries <= _FEW and place != "beside":
-        axis.legend(loc=place, **look).set_gid(_ANYWHERE if place == "best" else None)
+        found = axis.legend(loc=place, **look)
+        if place == "best":
+            found.set(gid=_ANYWHERE, in_layout=False)  # it is not the axis that shrinks where there is no room
         return
     columns = -(-entries // _LONGEST)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, **look).set_gid(_BESIDE)

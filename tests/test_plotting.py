@@ -106,6 +106,15 @@ def test_a_short_legend_lies_beside_curves_that_leave_no_room(tmp_path, top, ins
     assert (legend.x0 > drawn.x1 - 1) == (not inside)
 
 
+def test_a_legend_wider_than_its_axis_lies_beside_it(tmp_path):
+    fig, axis = plotting.figure(width=3)
+    axis.plot([0, 1], [0, 0.1], label="a run with a name that says all of its options, " * 2)
+    axis.set_ylim(0, 1)
+    plotting.legend(axis)
+    plotting.save(fig, tmp_path / "legend.png")  # with no warning of a collapsed layout
+    assert axis.get_legend().get_window_extent().x0 > axis.get_window_extent().x1 - 1
+
+
 def test_a_short_legend_lies_beside_the_axis_where_that_is_asked_for(tmp_path):
     fig, (left, right) = plotting.figure(1, 2)
     for axis, place in ((left, "beside"), (right, "lower left")):
