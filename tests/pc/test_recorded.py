@@ -249,18 +249,12 @@ def test_online(rule, row, size):
 
 
 @pytest.mark.parametrize("rule", ["pc", "bp"])
-@pytest.mark.parametrize(("row", "count"), [("`smalldata --per_class", "60"), ("300 images", "300")])
+@pytest.mark.parametrize(
+    ("row", "count"), [("`smalldata --per_class", "60"), ("300 images", "300"), ("600 images", "600")]
+)
 def test_little_data(rule, row, count):
     said = next(cells[2] for cells in table_rows(row) if cells[1] == rule.upper())
     assert said == with_half("smalldata_by_rate", "least", rule=rule, per_class=count)
-
-
-def test_more_data():
-    """The rows with 600 images, of which the halves are not recorded."""
-    for rule in ("pc", "bp"):
-        said = next(cells[2] for cells in table_rows("600 images") if cells[1] == rule.upper())
-        error, rate = at_best("smalldata_by_rate", "least_test_error", rule=rule, per_class="600")
-        assert said.startswith(f"{error} (") and said.endswith(f"), rate {rate}")
 
 
 def test_three_seeds_of_two_tasks_in_turn():
