@@ -318,3 +318,33 @@ def test_cartpole(rule, first, rate):
         f"{np.mean(last):.0f} ({min(last):.0f} to {max(last):.0f})",
         f"{over:.0f}",
     ]
+
+
+@pytest.mark.parametrize(("rule", "first"), [("pc", 2), ("bp", 4)])
+@pytest.mark.parametrize("rate", ["0.05", "0.01", "0.005", "0.001", "0.0005", "0.0001"])
+def test_acrobot(rule, first, rate):
+    """After 2,000 episodes, with the range of the seeds, and over the curve."""
+    found = [row for row in rows("rl_Acrobot-v1") if (row["rule"], row["rate"]) == (rule, rate) and row["step"] != "0"]
+    last = [float(row["mean_return"]) for row in found if row["step"] == "2000"]
+    name = {"0.0005": "5e-4", "0.0001": "1e-4"}.get(rate, rate.removeprefix("0"))
+    table = TEXT.partition("`rl --env=Acrobot-v1")[2].splitlines()
+    told = next(each for each in table if each.startswith(f"| {name} | ")).replace("*", "")
+    cells = [each.strip() for each in told.split("|")][first : first + 2]
+    if np.isnan(last).any():
+        assert np.isnan(last).sum() == 1 and cells == ["one of three diverged", ""]
+        return
+    over = np.mean([float(row["mean_return"]) for row in found])
+    assert cells == [f"{np.mean(last):.0f} ({min(last):.0f} to {max(last):.0f})", f"{over:.0f}"]
+
+
+def test_mountain_car():
+    last = {}
+    for row in rows("rl_MountainCar-v0"):
+        if row["step"] == "2000":
+            last.setdefault((row["rule"].upper(), row["rate"]), []).append(float(row["mean_return"]))
+    best = sorted(((value, *key) for key, values in last.items() for value in values if value == value), reverse=True)
+    assert sum(map(len, last.values())) == 36
+    told = [
+        f"{value:.1f} ({rule}, {rate.replace('0.0005', '5e-4').removeprefix('0')})" for value, rule, rate in best[:3]
+    ]
+    assert f"are {told[0]}, {told[1]} and {told[2]}." in TEXT
