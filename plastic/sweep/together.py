@@ -173,9 +173,9 @@ def apart(whole: Run, number: int, points: int, own: dict[str, Any]) -> None:
     parts = [whole] if columns is None else list(whole.parts(columns))
     size = len(whole.seeds) // points
     mine: Any = slice(number * size, (number + 1) * size) if _is_grid(record) else number
-    if any(_has_diverged(part, number, points) for part in parts):
-        return
     kept = [_of_its_own(part, number, points, mine) for part in parts]
+    if None in kept:
+        return
     options = {name: tuples(value) for name, value in whole.options.items()}
     options |= {"seeds": None} | own
     alone = NewRun(record, options, extension=False, dry_run=False)
@@ -188,26 +188,17 @@ def apart(whole: Run, number: int, points: int, own: dict[str, Any]) -> None:
         alone.status("running")
 
 
-def _replicas_of(counters: dict[str, Any], number: int, points: int) -> range:
-    """Return the numbers of the replicas of a point."""
-    count = np.size(next(iter(counters["metrics"].values()))) // points
-    return range(number * count, (number + 1) * count)
-
-
-def _has_diverged(part: Run, number: int, points: int) -> bool:
-    """Return whether a replica of a point has diverged in the run of all, or a part of it."""
-    _, counters = part.read_checkpoint()
-    replicas = _replicas_of(counters, number, points)
-    return any(int(replica) in replicas for replica in counters["diverged"])
-
-
-def _of_its_own(part: Run, number: int, points: int, mine: Any) -> tuple[Any, ...]:
-    """Return (rows, arrays, counters) of a point in the run of all, or a part of it.
+def _of_its_own(part: Run, number: int, points: int, mine: Any) -> tuple[Any, ...] | None:
+    """Return (rows, arrays, counters) of a point in the run of all, or a part of it; None where a replica has diverged.
 
     mine: what the first axis of the arrays has of it.
     """
     arrays, counters = part.read_checkpoint()
-    replicas, columns = _replicas_of(counters, number, points), part.metrics()
+    count = np.size(next(iter(counters["metrics"].values()))) // points
+    replicas = range(number * count, (number + 1) * count)
+    if any(int(replica) in replicas for replica in counters["diverged"]):
+        return None
+    columns = part.metrics()
     every = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     rows = [row | {"replica": row["replica"] - replicas[0]} for row in every if row["replica"] in replicas]
     counters["metrics"] = {name: values[mine] for name, values in counters["metrics"].items()}

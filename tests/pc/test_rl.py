@@ -183,6 +183,12 @@ def test_the_best_rate_has_the_largest_mean_over_the_curve():
         rl.best(metrics, "bp")
 
 
+@pytest.mark.parametrize(("episodes", "counted"), [(3, 3), (500, 200)])
+def test_the_line_says_how_many_episodes_a_mean_is_of(episodes, counted):
+    line = rl._line("pc", 0.1, np.array([1, episodes]), np.array([[9.0, 10.0], [11.0, 12.0]]))
+    assert f"mean return of the last {counted} episodes 11.0 (10.0 to 12.0, n = 2) after {episodes}; 10.5 over" in line
+
+
 def test_without_gymnasium_a_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium", None)
     with pytest.raises(PlasticError, match=r"rl needs gymnasium: pip install 'plastic-learning\[rl\]'"):

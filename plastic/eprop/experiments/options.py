@@ -1,7 +1,7 @@
 """The options that the experiments share: those of one decision per trial, and published spellings of all."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,16 @@ PRINTED = {
         None, int, 10, "it has no effect: progress shows at every iteration, and metrics.csv has every validation."
     )
 }
+
+
+def require_used(without: dict[str, Any], given: dict[str, Any], *defaults: dict[str, Any]) -> None:
+    """Raise PlasticError where an option of those `given` is none of its `defaults`, but would do nothing.
+
+    without: {option: what it does nothing without, or False where it does something}.
+    """
+    for name, needed in without.items():
+        if needed and name in given and given[name] not in [each[name] for each in defaults if name in each]:
+            raise PlasticError(f"{name} is {given[name]}, which does nothing without {needed}; leave it out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,9 +92,7 @@ class Rule:
             "f_regularization_type": self.reg_f == 0 and "--reg_f",
             "reg_rate": self.reg_f == 0 and "--reg_f",
         }
-        for name, needed in without.items():
-            if needed and (value := getattr(self, name)) not in (getattr(default, name), getattr(Rule, name)):
-                raise PlasticError(f"{name} is {value}, which does nothing without {needed}; leave it out")
+        require_used(without, dataclasses.asdict(self), dataclasses.asdict(default), dataclasses.asdict(Rule()))
 
     @property
     def name(self):

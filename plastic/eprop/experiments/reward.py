@@ -11,7 +11,7 @@ from plastic.data.sources import Drawn, Together
 from plastic.eprop import rewards, signals
 from plastic.eprop.experiments import agents, figures, one_trial
 from plastic.eprop.experiments.games import GAMES, Walk
-from plastic.eprop.experiments.options import AdaptiveNeurons
+from plastic.eprop.experiments.options import AdaptiveNeurons, require_used
 from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, published_weights, restored
 from plastic.errors import PlasticError
 from plastic.functions import softmax
@@ -221,9 +221,7 @@ def _require_used(game, feedback, learning, walk):
     defaults, given = (
         dataclasses.asdict(a) | dataclasses.asdict(b) for a, b in ((Learning(), Walk()), (learning, walk))
     )
-    for name, needed in without.items():
-        if needed and given[name] != defaults[name]:
-            raise PlasticError(f"{name} is {given[name]}, which does nothing without {needed}; leave it out")
+    require_used(without, given, defaults)
 
 
 def _require(game, rule, feedback, t_action, walk):

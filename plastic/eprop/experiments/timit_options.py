@@ -7,6 +7,7 @@ import dataclasses
 from typing import Any, Literal
 
 from plastic import optimizers, require
+from plastic.eprop.experiments.options import require_used
 from plastic.errors import PlasticError
 
 PREPROC = Literal["mfccs", "fbank", "htk"]
@@ -302,12 +303,10 @@ def _require_used(speech: Speech, given: tuple[Any, ...]) -> None:
         "reg_rate": learning.reg == 0 and "--reg",
         **dict.fromkeys(("input_noise", "w_noise", "gd_noise"), never and "--noise_step_start"),
     }
-    left_out = DEFAULTS[speech.task, speech.model]
-    for record in given:
-        for field in dataclasses.fields(record):
-            value, needed = getattr(record, field.name), without.get(field.name, False)
-            if needed and value not in (field.default, left_out.get(field.name)):  # the latter in a run that is resumed
-                raise PlasticError(f"{field.name} is {value}, which does nothing without {needed}; leave it out")
+    fields = [(record, field) for record in given for field in dataclasses.fields(record)]
+    values = {field.name: getattr(record, field.name) for record, field in fields}
+    defaults = {field.name: field.default for _, field in fields}
+    require_used(without, values, defaults, DEFAULTS[speech.task, speech.model])  # the latter in a run that is resumed
 
 
 def _require(record: Any, counts: Any = (), whole: Any = (), above: Any = (), least: Any = (), times: Any = ()) -> None:

@@ -221,6 +221,6 @@ def _line(rule, rate, episodes, curves):
     last, over = curves[:, -1], curves.mean(axis=1)
     spread = f"{last.min():.1f} to {last.max():.1f}, n = {len(last)}"
     return (
-        f"{rule.upper()}, rate {rate:g}: mean return of the last {LAST} episodes {last.mean():.1f} ({spread}) after "
-        f"{episodes[-1]}; {over.mean():.1f} over the curve"
+        f"{rule.upper()}, rate {rate:g}: mean return of the last {min(LAST, episodes[-1])} episodes {last.mean():.1f} "
+        f"({spread}) after {episodes[-1]}; {over.mean():.1f} over the curve"
     )
