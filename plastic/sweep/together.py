@@ -173,9 +173,12 @@ def apart(whole: Run, number: int, points: int, own: dict[str, Any]) -> None:
     parts = [whole] if columns is None else list(whole.parts(columns))
     size = len(whole.seeds) // points
     mine: Any = slice(number * size, (number + 1) * size) if _is_grid(record) else number
-    kept = [_of_its_own(part, number, points, mine) for part in parts]
-    if None in kept:
-        return
+    kept = []
+    for part in parts:
+        its = _of_its_own(part, number, points, mine)
+        if its is None:
+            return
+        kept.append(its)
     options = {name: tuples(value) for name, value in whole.options.items()}
     options |= {"seeds": None} | own
     alone = NewRun(record, options, extension=False, dry_run=False)
