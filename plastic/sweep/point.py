@@ -65,10 +65,10 @@ class Outcome:
 def runs_of(place: Path) -> list[Run]:
     """Return the runs of a point, the newest last; a folder that holds none yet is left out."""
     found = []
-    for path in sorted(place.glob("*/*/config.json"), key=lambda path: path.parent.stat().st_mtime):
+    for path in place.glob("*/*/config.json"):
         with contextlib.suppress(PlasticError):
             found.append(Run(path.parent))
-    return found
+    return sorted(found, key=lambda run: (run.config["started"], run.folder.stat().st_mtime))
 
 
 def run(job: Job) -> Outcome:

@@ -743,6 +743,13 @@ def test_a_nudge_below_the_rounding_is_refused(toy, action):
     assert not pathlib.Path("results").exists()
 
 
+def test_only_bptt_needs_as_many_free_steps_as_it_goes_back(toy):
+    words = f"--dataset={toy} --size_tab=4,8,100 --batch_size=10 --T=5 --Kmax=8"
+    command(words, "--action=train --epochs=1")
+    for other in ("train --training_method=BPTT", "train --benchmark", "plotcurves", "recipe"):
+        assert "Kmax is 8, but T is 5; BPTT goes back Kmax of the T free steps" in refused(words, f"--action={other}")
+
+
 # wrong command lines
 
 

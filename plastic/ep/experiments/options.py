@@ -214,7 +214,7 @@ class Phases:
 
     Args:
         T: steps of the free phase.
-        Kmax: steps of the nudged phase.
+        Kmax: steps of the nudged phase; with BPTT at most T.
         beta: strength of the nudge.
         tolerance: a sample is left as it is when none of its states changes by more than this in a step; 0 makes all
             steps. T and Kmax are then limits, which are better long: a sample that is stopped before it has come to
@@ -229,12 +229,12 @@ class Phases:
     tolerance: float = 0.0
     solver: Literal["steps", "anderson", "layerwise"] = "steps"
 
-    def require(self, network: NetworkOptions) -> None:
-        """Raise PlasticError where the two rules cannot run on such a network."""
+    def require(self, network: NetworkOptions, bptt: bool = True) -> None:
+        """Raise PlasticError where EP, and BPTT unless it is not wanted, cannot run on such a network."""
         require.whole("T", self.T, most=10**9)
         require.whole("Kmax", self.Kmax, most=10**9)
-        if self.Kmax > self.T:
-            raise PlasticError(f"Kmax is {self.Kmax}, but T is {self.T}; BPTT needs Kmax <= T free steps")
+        if bptt and self.Kmax > self.T:
+            raise PlasticError(f"Kmax is {self.Kmax}, but T is {self.T}; BPTT goes back Kmax of the T free steps")
         require.nonzero("beta", self.beta)
         if abs(self.beta) < (rounding := np.finfo(xp.float_dtype).eps):
             raise PlasticError(

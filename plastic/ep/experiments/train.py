@@ -111,7 +111,7 @@ def train(
             (best_epoch, test_error, test_loss, test_confusion in arrays.h5); as published, it is at each evaluation.
     """
     network = network.complete()
-    phases.require(network)
+    phases.require(network, bptt=benchmark or training_method == "BPTT")
     require.counts(epochs=epochs, test_batch_size=test_batch_size, eval_every=eval_every)
     require.number("validation", validation, least=0, below=1)
     _require_method(network, training_method, nudging, cep, benchmark)
