@@ -20,6 +20,7 @@ s).
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from plastic import functions, initializers, require, xp
@@ -96,7 +97,7 @@ class InvertibleNetwork:
 
 def square(
     sizes: tuple[int, ...] | list[int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     orthogonal: bool = True,
     linear: bool = False,
@@ -134,7 +135,7 @@ def square(
 
 def tower(
     sizes: tuple[int, ...] | list[int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     orthogonal: bool = True,
     linear: bool = False,

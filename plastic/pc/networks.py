@@ -118,7 +118,7 @@ class Network:
 
 def network(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str | Sequence[Activation | str] = "sigmoid",
     after: bool = False,

@@ -74,7 +74,7 @@ class ResidualNetwork(Network):
 
 def residual(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str | Sequence[Activation | str] = "relu",
     bias: bool = False,
