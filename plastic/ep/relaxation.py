@@ -89,6 +89,12 @@ class Relaxation:
     def __repr__(self) -> str:
         return f"Relaxation of {self.net}, {self.top.shape[-2]} rows"
 
+    def __reduce__(self) -> Any:
+        raise PlasticError(
+            "a Relaxation cannot be copied, as its arrays are parts of one another; make another one of the same net "
+            "and x, and give it the states: other.restore(relaxation.state())"
+        )
+
     @property
     def output(self) -> Array:
         """The output (..., batch, n): the state of the last layer, a view, or what a readout makes of it."""
