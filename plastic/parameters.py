@@ -33,7 +33,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Affine:
     """An affine map y = x W + b of row vectors x (..., batch, n_in).
 

@@ -295,3 +295,10 @@ def test_states_that_cannot_be_copied_say_what_to_do_instead():
     for each in (state, other):
         each.run(2)
     np.testing.assert_allclose(other.output, state.output, rtol=1e-5)
+
+
+@cases
+def test_networks_are_equal_to_themselves_alone_and_may_be_keys(case):
+    """To compare their arrays is what `check` is for: == would ask an array whether it is true."""
+    net, twin = (case.make(np.random.default_rng(0)) for _ in range(2))
+    assert net == net != twin and net in [twin, net] and {net: 1}[net] == 1

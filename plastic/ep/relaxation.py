@@ -13,7 +13,7 @@ from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Trajectory:
     """Consecutive steps of a relaxation.
 

@@ -36,7 +36,7 @@ phi = functions.leaky_relu(LEAK, kink=1.0)
 """The leaky rectifier of the paper. Its slope is taken from the activity, `phi.slope(a, a)`: a has the sign of z."""
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class InvertibleNetwork:
     """A network of square layers whose widths do not grow; `square` and `tower` draw one.
 

@@ -21,7 +21,7 @@ from plastic.parameters import Affine
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Network:
     """Parameters and constants of a network; made by `network`, or by `Network.from_layers`.
 

@@ -33,7 +33,7 @@ from plastic.types import Array, Tree
 _SHOWN = 8  # widths that a repr spells out
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Network:
     """Parameters and constants of a fully connected network. `network` draws one; this takes weights as they are.
 

@@ -30,7 +30,7 @@ from plastic.pc.maps import AffineMap
 from plastic.pc.networks import Network
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class ResidualNetwork(Network):
     """Parameters and constants of a network with skip connections. `residual` draws one.
 
