@@ -20,18 +20,19 @@ from plastic import terminal, xp
 from plastic.pc.networks import Network
 
 
-def warn_of_reach(net: Network, T: int, gamma: Any, held: bool = False) -> None:
+def warn_of_reach(net: Network, T: int, gamma: Any, way: str = "steps") -> None:
     """Say on stderr, once, that T steps at the rate gamma do not carry an error to the first layers of a network.
 
     Args:
         net: a `Network`.
         T: steps, of which the last moves no weights.
         gamma: the rate of inference; of an array on the host, the largest counts.
-        held: whether predictions are.
+        way: "steps"; "held", of predictions that are; "amplified", of a rate that grows; or another of
+            `plastic.pc.solvers.SOLVERS`.
     """
     if isinstance(gamma, numbers.Real | np.ndarray):
         largest = float(gamma.max() if isinstance(gamma, np.ndarray) else gamma)
-        _warn(len(net.layers), T, largest, held, float(xp.finfo(net.dtype).eps))
+        _warn(len(net.layers), T, largest, way, float(xp.finfo(net.dtype).eps))
 
 
 def reach(layers: int, T: int, gamma: float, held: bool, eps: float) -> int:
@@ -39,7 +40,8 @@ def reach(layers: int, T: int, gamma: float, held: bool, eps: float) -> int:
 
     Args:
         layers: L.
-        T, gamma, held: as of `warn_of_reach`.
+        T, gamma: as of `warn_of_reach`.
+        held: whether predictions are.
         eps: below what an error counts as none.
     """
     gamma = min(gamma, 0.5)  # a larger rate does not last: the energy rises, and it is halved
@@ -58,13 +60,25 @@ def reach(layers: int, T: int, gamma: float, held: bool, eps: float) -> int:
 
 
 @functools.cache
-def _warn(layers, T, gamma, held, eps):
-    reached = reach(layers, T, gamma, held, eps)
-    if reached < layers:
-        further = (
-            "more steps or a larger gamma" if held else "more steps, a larger gamma or the solver 'errors' of pc.pc"
-        )
-        terminal.warn(
-            f"warning: T is {T} and gamma {gamma:g}: an error gets to the top {reached} of {layers} layers of weights, "
-            f"and those below learn nothing; {further} carry it on"
-        )
+def _warn(layers, T, gamma, way, eps):
+    if way in ("steps", "held"):
+        reached = reach(layers, T, gamma, way == "held", eps)
+    elif way in ("anderson", "amplified"):
+        reached = min(T, layers)  # a layer further in each step; how much of it arrives is not known
+    else:
+        reached = layers if T > 1 else 1  # all at once
+    if reached == layers:
+        return
+    further = ["more steps"]
+    further += ["a larger gamma"] if way in ("steps", "held") else []
+    further += ["the solver 'errors' of pc.pc"] if way not in ("held", "errors", "layerwise") else []
+    terminal.warn(
+        f"warning: T is {T} and gamma {gamma:g}: an error gets to the top {reached} of {layers} layers of weights, and "
+        f"those below learn nothing; {_either(further)} carry it on"
+    )
+
+
+def _either(words):
+    """Return words as in "a, b or c"."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last

@@ -357,7 +357,12 @@ def test_a_rate_that_does_not_last_reaches_no_further():
         ("pc", {"T": 3, "gamma": np.array([[[0.1]], [[0.2]]])}, 3),
         ("pc", {"T": 3, "solver": "errors"}, None),
         ("pc", {"T": 3, "solver": "layerwise"}, None),
-        ("pc", {"T": 3, "amplifier": 1.1}, None),
+        ("pc", {"T": 1, "solver": "errors"}, 1),
+        ("pc", {"T": 1, "solver": "layerwise"}, 1),
+        ("pc", {"T": 3, "solver": "anderson"}, 3),
+        ("pc", {"T": 5, "solver": "anderson"}, None),
+        ("pc", {"T": 3, "amplifier": 1.1}, 3),
+        ("pc", {"T": 64, "gamma": 1e-4, "amplifier": 1.1}, None),
         ("fixed_prediction", {"T": 3}, 3),
         ("fixed_prediction", {"T": 32}, None),
     ],
@@ -373,4 +378,5 @@ def test_a_reach_too_short_is_told_once(capsys, rule, options, told):
     assert not captured.out and len(lines) == (told is not None)
     if told:
         assert lines[0].startswith("warning: T is ") and f"the top {told} of 5 layers" in lines[0]
-        assert ("the solver 'errors'" in lines[0]) == (rule == "pc")
+        reaches_at_once = options.get("solver") in ("errors", "layerwise")
+        assert ("the solver 'errors'" in lines[0]) == (rule == "pc" and not reaches_at_once)
