@@ -92,6 +92,11 @@ class NewRun(Run):
             )
 
     @property
+    def to_resume(self) -> str:
+        """What goes on with the run once it is interrupted, for a message."""
+        return f"--resume={self.folder}"
+
+    @property
     def resuming(self) -> bool:
         """Whether the run goes on from a checkpoint, in which its arrays are."""
         return bool(self.options.get("resume")) and Run(self.options["resume"]).has_checkpoint()

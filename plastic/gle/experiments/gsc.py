@@ -24,7 +24,8 @@ def restore(arrays, *, tau_m, tau_r, prospective_errors, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes spectrograms (batch, frames, n_mels) of the host, as training has them, and gives the outputs
-    summed over the steps (..., batch, classes) from rest.
+    summed over the steps (..., batch, classes) from rest. In training, and in metrics.csv, a sequence begins in what
+    the one before left.
     """
     net = network(sequence_classifier.layers_of(arrays), tau_m, tau_r, prospective_errors)
     return net, lambda x: sequence_classifier.summed(net, prepare(xp.asarray(x)))

@@ -34,8 +34,8 @@ def restore(arrays, *, architecture, loss, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, T) or (batch, T, n_0) of the host, as training has them, and gives what is read
-    summed over the steps (..., batch, classes) from rest. The network is that of the best epoch where there was a
-    validation set.
+    summed over the steps (..., batch, classes) from rest. In training, and in metrics.csv, a sequence begins in what
+    the one before left. The network is that of the best epoch where there was a validation set.
     """
     net = network(architecture, sequence_classifier.layers_of(best_of(arrays)))
     more = {"read": _READ[loss]} if _READ[loss] else {}
