@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 import pytest
-from command_lines import column, ends_well_or_in_one_line, kept, table
+from command_lines import column, ends_well_or_in_one_line, kept, printed, table
 from commands.ep import images
 from ep.lines import HOW, command, parameters_of, refused
 from hypothesis import given, settings
@@ -838,6 +838,26 @@ def test_the_command_is_named_as_published_or_first(toy, words, name):
     run = runs.Run(done.stdout.splitlines()[-1].removeprefix("run folder "))
     assert run.experiment == name
     assert [each.name for each in run.folder.parent.iterdir()] == [run.folder.name]
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        ("--acton plotcurves", "unknown option --acton; did you mean --action?"),
+        ("--ACTION=train", "did you mean --action?"),
+        ("--action=plotcurve", "'plotcurve' is not a command; did you mean plotcurves?"),
+        ("recipe --action=train", "recipe and --action both name the command; give one of them"),
+        ("train --epochs=1 --action=train", "train and --action both name the command"),
+        ("--action", "--action lacks its value"),
+    ],
+)
+def test_the_command_may_be_misspelt(words, told):
+    assert told in refused(words)
+
+
+def test_the_help_tells_of_the_published_way_to_name_a_command():
+    text = "\n".join(printed(COMMANDS, ["--help"], "plastic.ep", **HOW))
+    assert "OTHER COMMANDS (also named by --action=COMMAND)" in text and "plastic.ep plotcurves" in text
 
 
 def test_without_options_it_is_the_documented_network_on_mnist(monkeypatch, tmp_path):
