@@ -90,7 +90,7 @@ def train(
     Quirks of the published code that are kept: the output of the energy-based net has no rho' in its dynamics
     (--consistent puts it there); BPTT goes back Kmax + 1 steps, in convolutional nets and the toy model Kmax. Dropped:
     there, --discrete without --dt runs the leaky map with dt 0.2, with which EP stays above 4.4 % test error in 30
-    epochs of the documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after five. With
+    epochs of the documented P-1h; here it runs the paper's map, dt 1, with which it is under 2.5 % after six. With
     --benchmark both methods see the same batches, not each its own. Samples that do not fill a batch are left out.
 
     Args:
