@@ -558,6 +558,21 @@ def drawn(folder):
     return figures.errors([runs.Run(folder)]).axes
 
 
+def test_each_method_has_a_confusion_matrix_of_its_own(toy):
+    """In the checkpoint those of BPTT come first; a panel has the mean over the seeds of its method."""
+    folder, _ = command(f"--dataset={toy}", *TINY, "--size_tab=4,8,100 --benchmark --seeds=1,2")
+    figure, matrices = (
+        figures.ERRORS["confusion"]([runs.Run(folder)]),
+        runs.Run(folder).read_checkpoint()[0]["confusion"],
+    )
+    assert len(matrices) == 4
+    for axis, method, own in zip(figure.axes[:2], ("EP", "BPTT"), (matrices[2:], matrices[:2]), strict=True):
+        mean = own.mean(axis=0, dtype=float)
+        assert axis.get_title() == f"{method}, test set, last evaluation"
+        shares = 100 * mean / mean.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(axis.get_images()[0].get_array(), shares, rtol=1e-6)
+
+
 def test_runs_without_any_error_are_drawn(toy, monkeypatch):
     """On the axis of errors: a run that ends with 0, at the foot of a logarithm, and one that has nothing but 0."""
     words = (f"--dataset={toy}", f"--size_tab 4 30 100 {DENSE} --no-clamp --consistent --nudging centered")
