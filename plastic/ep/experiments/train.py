@@ -181,7 +181,9 @@ def _results(run, columns, tested):
 
 def _require_method(network, training_method, nudging, cep, benchmark):
     """Raise PlasticError where the method has no such nudging, or weights cannot move in every nudged step."""
-    if training_method == "BPTT" and not benchmark and nudging != "one-sided":
+    if training_method == "BPTT" and benchmark:
+        raise PlasticError("training_method is BPTT, but --benchmark trains by EP too; leave one of them out")
+    if training_method == "BPTT" and nudging != "one-sided":
         raise PlasticError(f"nudging is {nudging}, but BPTT has no nudged phase; leave it out, or take --benchmark")
     if not cep:
         return
