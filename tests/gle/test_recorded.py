@@ -1,5 +1,6 @@
-"""The table of the lag net against the recorded runs: what it says is what metrics.csv has."""
+"""The tables of the lag line and the lag net against the recorded runs: what they say is what metrics.csv has."""
 
+import decimal
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,37 @@ def last(name):
     found = {key: column[table["step"] == table["step"].max()] for key, column in table.items()}
     assert found["seed"].tolist() == [1, 2, 3]
     return found
+
+
+def tells(text, value):
+    """Whether a number of the table, 1.27e-2 or .9946, is this one, rounded to its digits."""
+    told = decimal.Decimal(text.strip())
+    return abs(told - decimal.Decimal(value)) <= decimal.Decimal(5).scaleb(told.as_tuple().exponent - 1)
+
+
+@pytest.mark.parametrize("model", ["gle", "bp", "bptt_tw4", "bptt_tw2", "bptt_tw1"])
+def test_the_lag_line(model):
+    read = metrics.read(RESULTS / "metrics" / f"gle_lagline_{model}.csv")
+    _, _, loss, _, w, _, tau, *_ = row(model).split("|")
+    assert read["step"][-1] == 4050 and tells(loss, read["loss"][-1])
+    for cell, names in ((w, ("w_0", "w_1")), (tau.partition("(")[0], ("tau_0", "tau_1"))):
+        for text, name in zip(cell.split(","), names, strict=True):
+            assert tells(text, read[name][-1]), (name, text, read[name][-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("published", "| (none) |"), ("small", "| `--small_weights` |"), ("textbook", "| `--boundary=textbook` |")],
+)
+def test_the_lag_net(name, start):
+    read = metrics.read(RESULTS / "metrics" / f"gle_lagnet_{name}.csv")
+    line = next(each for each in TEXT.splitlines() if each.startswith(start))
+    for student, cell in zip(("gle", "am"), line.split("|")[2:4], strict=True):
+        if cell.strip() == "as the first":
+            cell = next(each for each in TEXT.splitlines() if each.startswith("| (none) |")).split("|")[2]
+        weights, loss = cell.split(";")
+        assert tells(loss, read[f"loss_{student}"][-1])
+        assert all(tells(text, read[f"w{k}_{student}"][-1]) for k, text in enumerate(weights.split(",")))
 
 
 def shown(value):
