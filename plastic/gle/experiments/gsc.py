@@ -103,6 +103,10 @@ def gsc(
     require.whole("lr_scheduler_patience", lr_scheduler_patience, least=0)
     require.whole("lr_scheduler_step_size", lr_scheduler_step_size)
     _require_groups(hidden, tau_m, tau_r)
+    run.require_used(
+        lr_scheduler_patience=lr_scheduler != "plateau" and "--lr_scheduler=plateau",
+        lr_scheduler_step_size=lr_scheduler != "step" and "--lr_scheduler=step",
+    )
     mel_filters(speech.info(dataset, full)[1], n_mels)  # refuses what is not possible
     run.fill(dataset=dataset.upper())
     weights = 2 * hidden**2  # with a gradient and two moments each
