@@ -121,7 +121,7 @@ def eqprop(
     tolerance = require.scalar("tolerance", tolerance, least=0)
     w = begin(net, x, y, out, work)
     require.choice("solver", solver, net.solvers)
-    beta = nudge_strength("beta", beta, w.leading, w.s.dtype)
+    beta = nudge_strength("beta", beta, w.replicas, w.s.dtype)
     w.advance(T, tolerance=tolerance, solver=solver)
     output, free = w.output.copy(), w.state()
     w.advance(K, beta, y, tolerance, solver)
@@ -246,9 +246,9 @@ def begin(net: Network, x: Array, y: Array, out: Tree = None, work: Relaxation |
         raise PlasticError(f"work must be a Relaxation of this network, {net}, but it is {found}")
     else:
         work.begin(x)
-    if work.leading != net.wiring.leading:
+    if work.replicas != net.replicas:
         raise PlasticError(
-            f"x has the replica axes {x.shape[:-2]}, but the network has {net.wiring.leading}, and so do its gradients"
+            f"x has the replica axes {x.shape[:-2]}, but the network has {net.replicas}, and so do its gradients"
         )
     work.require_targets(y)
     if out is not None and out is not work.out:

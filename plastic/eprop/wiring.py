@@ -67,7 +67,7 @@ class Wiring:
             A tree like it.
 
         Raises:
-            PlasticError: if a mask is of weights that there are not, or of another shape.
+            PlasticError: if a mask is of weights that do not exist, or of another shape.
         """
         return grads | {name: grads[name] * _fitting(name, mask, grads) for name, mask in self.masks.items()}
 
@@ -78,7 +78,7 @@ class Wiring:
             parameters: `net.parameters`, {name: (..., n, m)}, which are changed.
 
         Raises:
-            PlasticError: if a mask or signs are of weights that there are not, or of another shape.
+            PlasticError: if a mask or signs are of weights that do not exist, or of another shape.
         """
         for name, mask in self.masks.items():
             _set(parameters, name, _fitting(name, mask, parameters))

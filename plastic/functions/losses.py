@@ -40,7 +40,7 @@ def softmax_cross_entropy(a: Array, labels: Array) -> tuple[Array, Array]:
         multiply both by the weights.
 
     Raises:
-        PlasticError: if labels are not such numbers.
+        PlasticError: if labels are something else.
 
     Example:
         >>> E, err = softmax_cross_entropy(xp.asarray([[0.0, 0.0]]), xp.asarray([1]))

@@ -27,7 +27,7 @@ class State:
         units: the arrays of all these, as they lie in memory.
 
     Raises:
-        PlasticError: if net is no network, or batch no whole number of at least 1.
+        PlasticError: if net is not a `Network`, or batch not a whole number of at least 1.
 
     Example:
         >>> import numpy as np
@@ -98,8 +98,8 @@ def histories(
         steps: how many there are.
         shapes: of what is kept of each step, by name.
     """
-    kept = {name: xp.zeros((*net.lead, steps, *shape), dtype=xp.float_dtype) for name, shape in shapes.items()}
-    return kept, {name: xp.moveaxis(array, len(net.lead), 0) for name, array in kept.items()}
+    kept = {name: xp.zeros((*net.replicas, steps, *shape), dtype=xp.float_dtype) for name, shape in shapes.items()}
+    return kept, {name: xp.moveaxis(array, len(net.replicas), 0) for name, array in kept.items()}
 
 
 def require_network(net: Any) -> None:

@@ -27,12 +27,12 @@ class Units:
     """
 
     def __init__(self, net: Network, batch: int, arrays: dict[str, Array] | None = None) -> None:
-        leaky, shape = net.memory == "leaky", (*net.lead, sum(net.sizes[1:]), batch)
+        leaky, shape = net.memory == "leaky", (*net.replicas, sum(net.sizes[1:]), batch)
         if arrays is None:
             names = ("u", "v", "r", "q", "E", "e_ahead", "du", *(() if leaky else ("u_ahead",)))
             piece = xp.zeros((len(names), *shape), dtype=xp.float_dtype)  # apart, they would get in each other's way
             arrays = {name: piece[k] for k, name in enumerate(names)}
-        self.arrays, self._kind = arrays, (net.sizes, net.lead, leaky)
+        self.arrays, self._kind = arrays, (net.sizes, net.replicas, leaky)
         self.u, self.v, self.r, self.q, self.E = (arrays[name] for name in "uvrqE")
         self.e_ahead, self.du = arrays["e_ahead"], arrays["du"]
         self.u_ahead = self.u if leaky else arrays["u_ahead"]
@@ -45,7 +45,7 @@ class Units:
     def neurons(self, net: Network) -> "Neurons":
         """Return what the neurons of `net` do with these rows, which must be as those of its own units."""
         if self._neurons is None or self._neurons.net is not net:
-            if self._kind != (net.sizes, net.lead, net.memory == "leaky"):
+            if self._kind != (net.sizes, net.replicas, net.memory == "leaky"):
                 raise PlasticError(f"state belongs to another network; make one for {net} by gle.State(net, batch)")
             self._neurons = Neurons(self, net)
         self._neurons.take_learned()

@@ -17,7 +17,7 @@ def clipped(tree: Tree, largest: float) -> Tree:
         The tree, scaled where it was larger.
 
     Raises:
-        PlasticError: if `largest` is no such number.
+        PlasticError: if `largest` is not above 0.
 
     Source: Pascanu, Mikolov, Bengio 2013.
 

@@ -65,7 +65,7 @@ def infer(
 
     Raises:
         PlasticError: if `steps` is not a whole number, x has another shape than that of the state, or the tolerance or
-            the solver is none, or not for this loss or a state with an optimizer.
+            the solver is out of range, or does not go with this loss or with a state that has an optimizer.
 
     Source: Song et al. 2024, Methods.
 
