@@ -122,7 +122,7 @@ def lsnn(
     require.number("thr", thr, above=0)
     alpha, rho = decay(tau_v, "tau_v"), decay(tau_a, "tau_a")
     beta = 1.7 * (1 - rho) / (1 - alpha) if beta is None else beta
-    require.number("beta", beta, least=0)
+    require.scalar("beta", beta, least=0)
     each = np.zeros((1, n))
     each[0, n - n_adaptive :] = beta
     neurons = Neurons(alpha, thr, rho, xp.asarray(each), gamma, n_ref=n_ref, surrogate=surrogate, sharpness=sharpness)

@@ -45,6 +45,9 @@ class Wiring:
     signs: dict[str, Array] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for word, given in (("masks", self.masks), ("signs", self.signs)):
+            if not isinstance(given, dict):
+                raise PlasticError(f"{word} is a {type(given).__name__}; it must be a dict, {{'W_rec': ..}}")
         for name, mask in self.masks.items():
             require.array(f"the mask of {name}", mask)
             if mask.dtype != bool:

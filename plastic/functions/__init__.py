@@ -12,7 +12,7 @@ and what the learning rules need of it. Those with a name, as rho(v):
     sigmoid         1 / (1 + exp(-v))
     softplus        log(1 + exp(v))
 
-One of your own is two lines, and works in every family:
+One of your own is two lines, and works wherever a network takes `phi`, in ep, gle and pc:
 
     softsign = Activation("softsign", lambda v: v / (1 + xp.abs(v)), lambda v, rho: (1 - xp.abs(rho)) ** 2)
     net = pc.network((784, 64, 10), generator, phi=softsign)

@@ -69,7 +69,7 @@ class State:
             array[...] = 0
 
     def take(self, other: "State") -> None:
-        """Be as another state of the network is; as `other.resized(self.batch)` where its batch is of another size."""
+        """Become equal to another state of the network, resized (`resized`) where its batch is of another size."""
         for array, theirs in zip(self.tree.values(), other.resized(self.batch).tree.values(), strict=True):
             array[...] = theirs
 

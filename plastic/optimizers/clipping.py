@@ -25,7 +25,7 @@ def clipped(tree: Tree, largest: float) -> Tree:
         >>> clipped({"W": xp.asarray([3.0]), "b": xp.asarray([4.0])}, 1.25)["b"].tolist()
         [1.0]
     """
-    require.number("largest", largest, above=0)
+    require.scalar("largest", largest, above=0)
     norm = xp.sqrt(xp.sum(xp.stack([xp.sum(leaf * leaf) for _, leaf in parameters.leaves(tree)])))
     scale = largest / xp.maximum(norm, largest)
     return parameters.map(lambda leaf: leaf * scale, tree)

@@ -40,6 +40,19 @@ def test_returns_end_with_an_episode(backend):
         rewards.returns(xp.asarray([[1.0]]), 0.5, done=xp.asarray([1.0]))
 
 
+def test_what_rewards_and_steps_must_be():
+    output, actions, R, _ = drawn(np.random.default_rng(0))
+    told = {
+        "discount is an array": lambda: rewards.returns(R, np.ones((3, 1))),
+        "last is None; it must be a number": lambda: rewards.returns(R, 0.9, last=None),
+        "steps is 3; it must be a slice": lambda: rewards.actor_critic(output, 3, actions, R),
+        "entropy is an array": lambda: rewards.actor_critic(output, STEPS, actions, R, entropy=np.ones(3)),
+    }
+    for message, call in told.items():
+        with pytest.raises(PlasticError, match=message):
+            call()
+
+
 def drawn(rng, lead=(), T=7, batch=3, n_actions=3):
     """Output, actions, returns, and weights, of steps 1, 3, 5."""
     S = (*lead, 3, batch)
