@@ -120,7 +120,7 @@ class Stack:
     def take_input(self, x: Array) -> None:
         """Take the input x (..., batch, n_in) as what is below the first layer; of the first stack."""
         if x.shape[:-3:-1] != self._x.shape[-2:]:
-            raise PlasticError(f"x has shape {x.shape}; {self._x.shape[:-3:-1]} are needed at its end")
+            raise PlasticError(f"x has shape {x.shape}; it must end with {self._x.shape[:-3:-1]}, batch and inputs")
         self._x[...] = affine.transposed(x)
         if self._r is not None:
             self._rates[...] = self._r
