@@ -32,10 +32,10 @@ def test_returns_by_hand(backend):
 
 
 def test_returns_end_with_an_episode(backend):
-    R = rewards.returns(
-        xp.asarray([[1.0], [2.0], [4.0]]), 0.5, last=xp.asarray([8.0]), done=xp.asarray([[0.0], [1.0], [0.0]])
-    )
-    np.testing.assert_allclose(xp.asnumpy(R), [[2.0], [2.0], [8.0]])
+    """Also where it ends with the last step: nothing is expected after it."""
+    r, done = (np.transpose(each) for each in ([[1.0, 2.0, 4.0]] * 2, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
+    R = rewards.returns(xp.asarray(r), 0.5, last=xp.asarray([8.0, 8.0]), done=xp.asarray(done))
+    np.testing.assert_allclose(xp.asnumpy(R).T, [[2.0, 2.0, 8.0], [3.0, 4.0, 4.0]])
     with pytest.raises(PlasticError, match="done has shape"):
         rewards.returns(xp.asarray([[1.0]]), 0.5, done=xp.asarray([1.0]))
 
