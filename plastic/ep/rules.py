@@ -28,7 +28,7 @@ from plastic.types import Array, Tree
 
 @xp.underflow_is_ordinary()
 def predict(net: Network, x: Array, *, T: int, tolerance: float = 0.0, solver: str = "steps") -> Array:
-    """Return the outputs of a network after T free steps, s_L(T).
+    """Return the outputs of a network after T free steps, s_L(T) or what a softmax readout makes of it.
 
     Args:
         net: the network.
@@ -153,6 +153,8 @@ def bptt(
     """Backpropagation through time: the gradient of L through the last steps of T free ones.
 
         grads = dL/dtheta,    L = (1 / 2B) sum over the batch of |s_L(T) - y|^2,    s(T - steps) a constant
+
+    With a softmax readout, L is the mean of its cross-entropy.
 
     Args:
         net: the network, which does not change. An energy-based one needs an activation with a curvature.

@@ -32,8 +32,11 @@ def lif(
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF neurons with a leaky readout.
 
-    All weights are N(0, 1) / sqrt(inputs), without biases, drawn in the order W_in, W_rec, W_out; the gain of the
-    readout is 1 - exp(-1 / tau_out).
+        v^t = alpha v^{t-1} + x^t W_in + z^{t-1} W_rec - theta z^{t-1},    alpha = exp(-1 / tau_v)
+        z^t = [v^t > theta],                                               0 while refractory
+        y^t = kappa y^{t-1} + (1 - kappa) z^t W_out,                       kappa = exp(-1 / tau_out)
+
+    All weights are N(0, 1) / sqrt(inputs), without biases, drawn in the order W_in, W_rec, W_out.
 
     Args:
         sizes: numbers of inputs, neurons and readouts, (n_in, n, n_out).
@@ -84,7 +87,9 @@ def lsnn(
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF and ALIF neurons (LSNN) with a leaky readout.
 
-    LIF neurons come first, then those whose thresholds adapt. Weights are drawn as for `lif`.
+        z^t = [v^t > theta + beta a^t],    a^t = rho a^{t-1} + z^{t-1},    rho = exp(-1 / tau_a)
+
+    and else as for `lif`, weights too. LIF neurons come first, then those whose thresholds adapt.
 
     Args:
         sizes: numbers of inputs, neurons and readouts, (n_in, n, n_out).
@@ -136,7 +141,7 @@ def lstm(
     peepholes: bool = False,
     forget_bias: float = 1.0,
 ) -> LSTMNetwork:
-    """Return a layer of LSTM cells with a linear readout.
+    """Return a layer of LSTM cells with a linear readout (equations: `plastic.eprop.lstm_cells`).
 
     The weights into the gates are Glorot-uniform, biases 0, W_out ~ N(0, 1) / sqrt(n), peepholes uniform in
     +-sqrt(3 / n), the defaults of the published code. They are drawn in the order kernel, readout, w_i, w_f, w_o.
@@ -178,6 +183,8 @@ def lstm(
 
 def rnn(sizes: tuple[int, int, int], generator: Generator | list[Generator]) -> RNNNetwork:
     """Return a layer of recurrent tanh units (a vanilla RNN) with a linear readout.
+
+        h^t = tanh(x^t W_x + h^{t-1} W_h + b),    y^t = h^t W_out + b_out
 
     The weights into the units are Glorot-uniform, biases 0, W_out ~ N(0, 1) / sqrt(n), drawn in the order kernel,
     readout.

@@ -131,8 +131,10 @@ def fixed_prediction(
 ) -> tuple[Tree, Array]:
     """Return the gradients of predictive coding with predictions and slopes held at their feed-forward values.
 
-    Then the hidden errors relax to eps_l = f'(mu_l) (eps_{l+1} W_{l+1}^T): the gradients tend to those of
-    backpropagation, and are equal to them from T = L on where gamma = 1.
+        eps_l <- eps_l - gamma (eps_l - f'(mu_l) (eps_{l+1} W_{l+1}^T)),    eps_l = 0 at first
+
+    T - 1 times, then dF/dW_l = -r_{l-1}^T eps_l / batch. The errors tend to those of backpropagation, and are equal to
+    them from T = L on where gamma = 1.
 
     Args:
         net: a `Network`.
