@@ -127,7 +127,7 @@ def gsc(
     )
     drawn = [each.data for each in generators]
     source = Batches(found.train, found.rate, batch_size, n_mels, drawn, found.noise, features)
-    evaluations = Evaluations({"layers": net.layers}, net.lead, len(found.classes), "accuracy", best=False)
+    evaluations = Evaluations({"layers": net.layers}, net.replicas, len(found.classes), "accuracy", best=False)
     sequence_classifier.train(run, learner, source, ("validation", validation), evaluations, epochs=max_epochs)
     tested = {name: xp.asnumpy(value) for name, value in learner.score(*test).items()}
     run.save_arrays({f"test_{name}": value for name, value in tested.items()})

@@ -128,7 +128,7 @@ def mnist1d(
     rate, schedule = (learning_rate or _RATES[architecture]) * 72 / x.shape[1], Plateau(patience=2, factor=0.5)
     learner = SequenceClassifier(net, steps_first, schedule, rate, batch_size, chunk=_CHUNK, read=_READ[loss])
     source = Batches(x, labels, batch_size, [each.shuffle for each in generators])
-    evaluations = Evaluations({"layers": net.layers}, net.lead, samples.classes, "accuracy", best=bool(validation))
+    evaluations = Evaluations({"layers": net.layers}, net.replicas, samples.classes, "accuracy", best=bool(validation))
     sequence_classifier.train(run, learner, source, samples.judged, evaluations, epochs=max_epochs)
     tested = evaluations.test(run, learner.measure, samples.test, chunk=_CHUNK)
     raw, of_raw = (xp.asnumpy(each) for each in found.test)
