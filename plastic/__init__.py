@@ -1,8 +1,15 @@
 """Biologically plausible learning rules as hand-derived equations on NumPy or CuPy.
 
-`from plastic import xp` is the array namespace that every equation is written against; `plastic.load(folder)` gives
-back a trained network. Each family of rules is a package of its own, `plastic.gait` and so on, imported at its first
-use.
+    from plastic import ep, optimizers                        # or gait, eprop, gle, pc
+    net = ep.prototypical((784, 512, 10), numpy.random.default_rng(1))
+    output = ep.predict(net, x, T=40)
+    grads, output = ep.eqprop(net, x, y, T=40, K=15, beta=0.1)           # a rule changes nothing
+    optimizer = optimizers.SGD(0.1)
+    optimizer.step(net.parameters, grads, optimizer.init(net.parameters))
+
+Each family of rules is a package that reproduces a paper: `help("plastic.ep")`. `from plastic import xp` is the array
+namespace that every equation is written against, `plastic.load(folder)` gives back a trained network, and `python -m
+plastic` lists the commands.
 """
 
 from plastic import startup  # noqa: F401, I001  before all others

@@ -107,6 +107,18 @@ def test_gradients_are_means_over_the_batch(backend, case, rule):
 
 
 @cases_and_rules
+def test_replicas_share_inputs_or_targets(backend, case, rule):
+    if not case.replicas:
+        return
+    net = case.make([np.random.default_rng(seed) for seed in (0, 1)])
+    x, y = batch_of(case, lead=(2,))
+    x_of_both, y_of_both = (xp.stack([each[0], each[0]]) for each in (x, y))
+    for shared, own in (((x[0], y), (x_of_both, y)), ((x, y[0]), (x, y_of_both))):
+        found, expected = (host(called(case, rule, net, *each)[0]) for each in (shared, own))
+        assert_close(found, expected, 1e-9)
+
+
+@cases_and_rules
 def test_a_replica_does_not_depend_on_who_runs_beside_it(backend, case, rule):
     generators = [np.random.default_rng(seed) for seed in (0, 1)]
     if not case.replicas:
@@ -114,6 +126,7 @@ def test_a_replica_does_not_depend_on_who_runs_beside_it(backend, case, rule):
             case.make(generators)
         return
     together = case.make(generators)
+    assert together.replicas == (2,) and case.make(generators[0]).replicas == ()
     x, y = batch_of(case, lead=(2,))
     grads, output = called(case, rule, together, x, y)
     for replica in range(2):

@@ -19,6 +19,7 @@ from plastic.functions import (
     accuracy,
     activation,
     classification_error,
+    confusion,
     hard_tanh,
     hardsigm,
     leaky,
@@ -443,6 +444,17 @@ def test_losses_refuse_what_does_not_belong_together(backend):
         for loss in (mean_squared_error, classification_error):
             with pytest.raises(PlasticError, match="do not belong together"):
                 loss(a, target)
+    labels = xp.asarray([0, 1])
+    for call, second in (
+        (mean_squared_error, a),
+        (accuracy, labels),
+        (confusion, labels),
+        (softmax_cross_entropy, labels),
+    ):
+        with pytest.raises(PlasticError, match="a is a list, not an array"):
+            call([[0.0, 1.0], [1.0, 0.0]], second)
+    with pytest.raises(PlasticError, match="y is a list, not an array"):
+        classification_error(a, [[0.0, 1.0, 0.0]] * 4)
 
 
 def test_labels_out_of_range_are_refused_on_the_host():

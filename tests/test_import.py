@@ -103,6 +103,10 @@ def test_the_modules_of_a_family_s_table_have_equations(family):
     assert len(names) >= 3
     for name in names:
         assert pydoc.locate(name).__doc__.count("\n") >= 3, name
+    functions = {name for row in table.splitlines()[2:] for name in re.findall(r"`([\w.]+)`", row.rsplit("|", 2)[1])}
+    assert all(callable(pydoc.locate(f"plastic.{name}")) for name in functions)
+    its = getattr(plastic, family)
+    assert {f"{family}.{name}" for name in (*its.NETWORKS, *its.RULES, *its.STEPS)} <= functions
 
 
 @pytest.mark.parametrize("name", ROOMS)

@@ -31,7 +31,8 @@ def energy(
 ) -> EnergyNetwork:
     """Return an energy-based network.
 
-        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_k = rho(s_{k-1}) W_k + b_k + rho(s_{k+1}) W_{k+1}^T
+        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_k = rho(s_{k-1}) W_k + b_k + rho(s_{k+1}) W_{k+1}^T,    s_0 = x
+        s_L <- s_L + dt (a_L - s_L),              a_L = rho(s_{L-1}) W_L + b_L
 
     Args:
         sizes: widths (n_0, n_1, .., n_L), the input first, with one hidden layer or more.
@@ -76,7 +77,8 @@ def toy(
 ) -> EnergyNetwork:
     """Return the toy model: energy-based, consistent, its input connected to the hidden layer and to the output.
 
-        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_2 = rho(s_1) W_2 + b_2 + rho(x) W_skip + b_skip
+        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_1 = rho(x) W_1 + b_1 + rho(s_2) W_2^T
+                                                  a_2 = rho(s_1) W_2 + b_2 + rho(x) W_skip + b_skip
 
     Args:
         sizes: widths (n_0, n_1, n_2), the input first.
@@ -122,7 +124,7 @@ def prototypical(
 ) -> PrototypicalNetwork:
     """Return a prototypical network.
 
-        s_k <- s_k + dt (rho(u_k) - s_k),    u_k = s_{k-1} W_k + b_k + s_{k+1} W_{k+1}^T
+        s_k <- s_k + dt (rho(u_k) - s_k),    u_k = s_{k-1} W_k + b_k + s_{k+1} W_{k+1}^T,    s_0 = x, no last term for L
 
     Args:
         sizes: widths (n_0, n_1, .., n_L), the input first, with one hidden layer or more.

@@ -101,7 +101,7 @@ class Relaxation:
         return self.net.output(self.top)
 
     @property
-    def leading(self) -> tuple[int, ...]:
+    def replicas(self) -> tuple[int, ...]:
         """The replica axes, those of the network and of x."""
         return self.s.shape[:-2]
 
@@ -252,7 +252,7 @@ class Relaxation:
         """
         require.whole("steps", steps)
         beta = self._nudge(beta, y)
-        shape = (*self.leading, steps, *self.s.shape[-2:])
+        shape = (*self.replicas, steps, *self.s.shape[-2:])
         s, a = (xp.empty(shape, dtype=self.s.dtype) for _ in range(2))
         switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in self.switches]
         for t in range(steps):
@@ -270,12 +270,12 @@ class Relaxation:
         if y is None:
             return 0.0
         self.require_targets(y)
-        return nudge_strength("beta", beta, self.leading, self.s.dtype)
+        return nudge_strength("beta", beta, self.replicas, self.s.dtype)
 
     def require_targets(self, y: Any) -> None:
         """Raise PlasticError unless y holds a row (..., batch, n_L) for each row of the batch."""
         require.targets(y, self.top, self.net.outputs, self.s.dtype)
-        _require_no_more_axes("y", y, self.leading)
+        _require_no_more_axes("y", y, self.replicas)
 
 
 def nudge_strength(name: str, value: Any, leading: tuple[int, ...], dtype: Any) -> Any:

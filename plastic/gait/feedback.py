@@ -119,7 +119,7 @@ def fa_feedback(net: InvertibleNetwork, generator: Generator | Sequence[Generato
         The list of B_l (..., m, s_l) of the shapes of W_l, l = 1..L, in the precision of the network.
 
     Raises:
-        PlasticError: if generator is no generator.
+        PlasticError: if `generator` is something else.
 
     Source: Lillicrap, Cownden, Tweed and Akerman 2016; the variance is ours.
 
@@ -146,7 +146,7 @@ def dfa_feedback(net: InvertibleNetwork, classes: int, generator: Generator | Se
         The list of B_l (..., classes, s_l), l = 1..L-1, in the precision of the network.
 
     Raises:
-        PlasticError: if generator is no generator, or the output layer has fewer units.
+        PlasticError: if `generator` is something else, or the output layer has fewer units.
 
     Source: Nøkland 2016; the variance is ours.
 

@@ -28,7 +28,7 @@ class State:
         units: the arrays of all these, as they lie in memory.
 
     Raises:
-        PlasticError: if net is no network, or batch no whole number of at least 1.
+        PlasticError: if net is not a `Network`, or batch not a whole number of at least 1.
 
     Example:
         >>> import numpy as np
@@ -76,7 +76,7 @@ class State:
             array[...] = 0
 
     def take(self, other: "State") -> None:
-        """Be as another state of the network is; as `other.resized(self.batch)` where its batch is of another size."""
+        """Become equal to another state of the network, resized (`resized`) where its batch is of another size."""
         for array, theirs in zip(self.tree.values(), other.resized(self.batch).tree.values(), strict=True):
             array[...] = theirs
 
@@ -105,8 +105,8 @@ def histories(
         steps: how many there are.
         shapes: of what is kept of each step, by name.
     """
-    kept = {name: xp.zeros((*net.lead, steps, *shape), dtype=xp.float_dtype) for name, shape in shapes.items()}
-    return kept, {name: xp.moveaxis(array, len(net.lead), 0) for name, array in kept.items()}
+    kept = {name: xp.zeros((*net.replicas, steps, *shape), dtype=xp.float_dtype) for name, shape in shapes.items()}
+    return kept, {name: xp.moveaxis(array, len(net.replicas), 0) for name, array in kept.items()}
 
 
 def require_network(net: Any) -> None:

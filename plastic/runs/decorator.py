@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plastic import data, terminal
-from plastic.errors import Diverged, PlasticError, told
+from plastic.errors import PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed, typed
 from plastic.runs.new_run import DryRun, NewRun, Rehearsal, SideBySide, shown
@@ -215,7 +215,8 @@ def _run(record: Experiment, given: dict[str, Any], kind: Callable[..., NewRun] 
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
     except Exception as error:
-        _failed(run, error)
+        if run.begun:
+            run.failed(error)
         if _is_too_large(error):
             raise PlasticError(_too_large(record, options, str(error) or "out of memory")) from None
         raise
@@ -231,14 +232,6 @@ def _know_own_data(run: NewRun) -> None:
         found = data.contents(path)
     if found is not None and found != run.options.setdefault("data", found):
         raise PlasticError(f"dataset {path} holds other arrays than when the run to resume was begun; it cannot go on")
-
-
-def _failed(run: NewRun, error: Exception) -> None:
-    """Write down, where that is possible, that a run has ended by an error."""
-    if run.begun and run.config["status"] == "running":
-        with contextlib.suppress(PlasticError):
-            how = "diverged" if isinstance(error, Diverged) else "failed"
-            run.status(how, **run.config.get("details", {}), error=f"{type(error).__name__}: {error}")
 
 
 def _is_too_large(error: Exception) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from plastic import files, interruption, parameters, system, terminal
-from plastic.errors import PlasticError
+from plastic.errors import Diverged, PlasticError
 from plastic.runs import checkpoints, config, metrics, surroundings
 from plastic.runs.claim import Resumption, acquired, claimed
 from plastic.runs.naming import identity_hash, planned, require_names, require_plain
@@ -140,13 +140,22 @@ class Run:
     def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._lock is not None and self.config["status"] == "running":
-            if kind is None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if isinstance(error, Exception):
+            self.failed(error)
+        elif self._lock is not None and self.config["status"] == "running":
+            if error is None:
                 self.status("finished", **self.config.get("details", {}))
-            elif issubclass(kind, KeyboardInterrupt):
+            elif isinstance(error, KeyboardInterrupt):
                 self.status("interrupted", **self.config.get("details", {}))
         self.close()
+
+    def failed(self, error: Exception) -> None:
+        """Write down, where that is possible, that a run that was running has ended by an error."""
+        if self._lock is not None and self.config["status"] == "running":
+            how = "diverged" if isinstance(error, Diverged) else "failed"
+            with contextlib.suppress(PlasticError):
+                self.status(how, **self.config.get("details", {}), error=f"{type(error).__name__}: {error}")
 
     def begin(
         self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()

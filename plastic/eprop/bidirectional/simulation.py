@@ -123,7 +123,7 @@ def dropout(net: BidirectionalNetwork, frames: int, batch: int, keep: float, gen
         The `Masks`, for all replicas.
 
     Raises:
-        PlasticError: if `keep` is no such number.
+        PlasticError: if `keep` is out of range.
 
     Source: Srivastava et al. 2014.
     """

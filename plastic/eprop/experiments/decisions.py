@@ -52,6 +52,7 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
     sized_by = {"n_batch": schedule.n_batch, "n_regular": neurons.n_regular, "n_adaptive": neurons.n_adaptive} | cues
     needed = entries(sizes, steps, schedule.n_batch) * len(run.seeds)
     run.expect(needed, n_in=trials.n_in, **sized_by, t_delay=trials.t_delay, t_recall=trials.t_recall)
+    run.require_used(**rule.without())
     run.fill(rule=rule.name, learning_signals=rule.learning_signals)
     _require_extension(run, schedule)
     generators = run.generators()

@@ -44,7 +44,8 @@ class Neurons:
             A = theta + beta a (LightALIF), in place of (v - A) / theta.
 
     Raises:
-        PlasticError: if a constant is out of range or varies over the batch.
+        PlasticError: if a constant is out of range or varies over the batch, or `relative` neurons are `unmasked` or
+            have another surrogate than the published one.
 
     Source: the published code's classes of LIF and ALIF cells, in the units of gain 1 if `gain` is 1.
 
