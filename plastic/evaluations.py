@@ -93,7 +93,7 @@ class Evaluations:
         """Recall the best parameters and measure them on the test set, once; without a validation set do nothing.
 
         Args:
-            run: which has been trained. Its arrays.h5 gets what is measured, of all replicas.
+            run: which has been trained. Its arrays.h5 gets what is measured, of all replicas, and `tested` the numbers.
             measure: measure(x, labels) -> {name: mean}, and its options, as for `classifier.means`.
             test: (x, labels).
 
@@ -108,6 +108,7 @@ class Evaluations:
         for name, value in classifier.means(measure, *test, **options).items():
             found[f"test_{name}"] = xp.asnumpy(value).reshape(len(found["best_epoch"]), *value.shape[len(self.lead) :])
         run.save_arrays(found)
+        run.save_tested({name: each for name, each in found.items() if each.ndim == 1})
         return {name: np.delete(values, run.diverged, axis=0) for name, values in found.items()}
 
     def _error(self, values):

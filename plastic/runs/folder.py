@@ -121,6 +121,22 @@ class Run:
         """The replicas that have diverged, by their numbers."""
         return [int(replica) for replica in self.config.get("details", {}).get("diverged", {})]
 
+    def tested(self, replica: int = 0, columns: dict[str, Any] | None = None) -> dict[str, float]:
+        """Return what was measured once, after training, of a replica: {"test_error": .., "best_epoch": ..}.
+
+        Empty where nothing was. columns: of a row of metrics.csv, among them those of its part of a grid.
+        """
+        front = "".join(
+            f"{index}/"
+            for index, part in enumerate(self.config.get("parts", []))
+            if part.items() <= (columns or {}).items()
+        )
+        return {
+            name.removeprefix(front): values[replica]
+            for name, values in self.config.get("tested", {}).items()
+            if name.rpartition("/")[0] == front.rstrip("/") and replica < len(values)
+        }
+
     @property
     def to_resume(self) -> str:
         """What goes on with the run once it is interrupted, for a message."""
@@ -189,6 +205,7 @@ class Run:
         step = {"from": self.options[name], "to": value, "started": surroundings.now()}
         self.config["extended"] = [*self.config.get("extended", []), {"option": name} | step]
         self.options[name] = value
+        self.config.pop("tested", None)
         if self._resumption is None:
             self.status("running", **self.config.get("details", {}))
 
@@ -313,6 +330,12 @@ class Run:
     def read_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the checkpoint as (arrays by path, counters), changing nothing. Raises PlasticError as above."""
         return self._checkpoint()[:2]
+
+    def save_tested(self, found: dict[str, Any]) -> None:
+        """Keep in config.json what was measured once, after training: {name: a number of each replica}."""
+        known = self.config.get("tested", {})
+        self.config["tested"] = known | {name: np.ravel(each).astype(float).tolist() for name, each in found.items()}
+        self.status("running", **self.config.get("details", {}))
 
     def save_arrays(self, arrays: dict[str, Any]) -> None:
         """Add arrays {name: host or device array} to arrays.h5; a name that is there is replaced."""

@@ -60,6 +60,10 @@ class Part(Run):
         if not all(name in known and np.array_equal(known[name], xp.asnumpy(each)) for name, each in mine.items()):
             super().save_arrays(mine)
 
+    def save_tested(self, found: dict[str, Any]) -> None:
+        """Keep what was measured once, as `Run.save_tested` does, the number of this part in front of the names."""
+        super().save_tested({f"{self.index}/{name}": each for name, each in found.items()})
+
     def forget_rows(self) -> None:
         """Do nothing: `begin` of the whole run sees to it, for all parts at once."""
 

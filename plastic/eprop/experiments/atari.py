@@ -111,6 +111,7 @@ def atari(
         )
         seed = _seed(generators.noise)
         mean, spread = player.score(seed)
+        run.save_tested({"test_score": mean})
         run.save_arrays(player.episode(seed))
     if save_anim:
         write(run.folder / "episode.gif", animation(run.arrays(), game))

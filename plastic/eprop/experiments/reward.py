@@ -154,6 +154,7 @@ def reward(
     )
     batches = -(-TEST // learning.n_batch)
     tested = [player.reward_of(table, generators.noise) for _ in range(batches)]
+    run.save_tested({"test_reward": np.mean(tested)})
     run.save_arrays(player.trial(generators.noise) | {"goal": np.array(learning.stop_crit * table.best)})
     return [
         f"mean reward {np.mean(tested):.4g} of at most {table.best:g} in {batches * learning.n_batch} new episodes, "
