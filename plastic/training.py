@@ -166,7 +166,7 @@ class _Health:
     def __init__(self, run, state, replicas, shape, advice, when_diverged):
         if replicas is None:
             replicas = [{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)]
-        self.run, self.state, self.replicas, self.shape = run, state, replicas, shape or (len(replicas),)
+        self.run, self.state, self.replicas, self.shape = run, state, replicas, tuple(shape or (len(replicas),))
         self.advice, self.when_diverged = advice, when_diverged
         self._require_state()
         self.diverged = {}  # replica -> first bad step

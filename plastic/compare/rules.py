@@ -55,7 +55,7 @@ class Rule:
         fits: fits(sizes) -> why the rule is not for such a network of its kind, "" where it is.
 
     Raises:
-        PlasticError: if the kind is none, or the decay is out of range.
+        PlasticError: if `kind` is no `Kind`, or the decay is out of range.
     """
 
     name: str
