@@ -79,7 +79,8 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
         batches = math.ceil(TEST / schedule.n_batch)
         errors = [learning.error(replica, batches, each.noise) for replica, each in enumerate(generators)]
     trial = _trial(network, draw(generators[0].noise), trials.t_recall)
-    run.save_arrays(trial | {"n_regular": np.array(neurons.n_regular), "goal": np.array(schedule.stop_crit)})
+    told = {"n_regular": neurons.n_regular, "goal": schedule.stop_crit, "test_error": errors}
+    run.save_arrays(trial | {name: np.array(value) for name, value in told.items()})
     return _report(run, errors)
 
 

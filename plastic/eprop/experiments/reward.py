@@ -103,8 +103,8 @@ def reward(
 
     The learning signals are those of the policy's and the value's errors, known at the end of an episode. Training
     ends at the first validation of 256 new episodes (cartpole: n_batch) whose mean reward is stop_crit; 1,024 or more
-    are tested then. The run folder, results/eprop/reward-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5
-    and figures.
+    are tested then (test_reward in arrays.h5). The run folder, results/eprop/reward-..., gets config.json, metrics.csv,
+    checkpoint.h5, arrays.h5 and figures.
 
     Args:
         game: what is played.
@@ -150,7 +150,8 @@ def reward(
     )
     batches = -(-TEST // learning.n_batch)
     tested = [player.reward_of(table, generators.noise) for _ in range(batches)]
-    run.save_arrays(player.trial(generators.noise) | {"goal": np.array(learning.stop_crit * table.best)})
+    told = {"goal": learning.stop_crit * table.best, "test_reward": np.mean(tested)}
+    run.save_arrays(player.trial(generators.noise) | {name: np.array(value) for name, value in told.items()})
     return [
         f"mean reward {np.mean(tested):.4g} of at most {table.best:g} in {batches * learning.n_batch} new episodes, "
         f"after {run.metrics()['step'][-1]} batches of {learning.n_batch}"
