@@ -29,7 +29,11 @@ _READABLE = "{rule}-{learning_signals}-batch{n_batch}-{seeds}"
 
 
 def restore(arrays, **options):
-    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`."""
+    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`.
+
+    predict(x) takes spikes (T, batch, n_in) of the host to the readouts in every step, (..., T, batch, n_out), from
+    rest.
+    """
     neurons = AdaptiveNeurons(**{field.name: options[field.name] for field in dataclasses.fields(AdaptiveNeurons)})
     return restored(arrays, neurons.constants(), neurons.kappa)
 

@@ -24,7 +24,11 @@ KAPPA = decay(30.0)
 
 
 def restore(arrays, *, thr, dampening_factor, **_):
-    """Return (network, predict) from the `arrays` of a checkpoint and two options of its run; see `plastic.load`."""
+    """Return (network, predict) from the `arrays` of a checkpoint and two options of its run; see `plastic.load`.
+
+    predict(x) takes spikes (T, batch, n_in) of the host to the readouts in every step, (..., T, batch, n_out), from
+    rest.
+    """
     return restored(arrays, _neurons(thr, dampening_factor), KAPPA)
 
 

@@ -71,7 +71,11 @@ class Learning:
 
 
 def restore(arrays, **options):
-    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`."""
+    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`.
+
+    predict(x) takes spikes (T, batch, n_in) of the host to the logits of the policy and, last, the value, in every
+    step (T, batch, n_actions + 1), from rest.
+    """
     neurons = AdaptiveNeurons(**{field.name: options[field.name] for field in dataclasses.fields(AdaptiveNeurons)})
     return restored(arrays, neurons.constants(), neurons.kappa)
 

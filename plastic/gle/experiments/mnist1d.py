@@ -35,8 +35,8 @@ def restore(arrays, *, architecture, loss, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, T) or (batch, T, n_0) of the host, as training has them, and gives what is read
-    summed over the steps (..., batch, classes) from rest. The network is that of the best epoch where there was a
-    validation set.
+    summed over the steps (..., batch, classes) from rest. In training, and in metrics.csv, a sequence begins in what
+    the one before left. The network is that of the best epoch where there was a validation set.
     """
     net = network(architecture, sequence_classifier.layers_of(best_of(arrays)))
     more = {"read": _READ[loss]} if _READ[loss] else {}
@@ -128,7 +128,7 @@ def mnist1d(
     rate, schedule = (learning_rate or _RATES[architecture]) * 72 / x.shape[1], Plateau(patience=2, factor=0.5)
     learner = SequenceClassifier(net, steps_first, schedule, rate, batch_size, chunk=_CHUNK, read=_READ[loss])
     source = Batches(x, labels, batch_size, [each.shuffle for each in generators])
-    evaluations = Evaluations({"layers": net.layers}, net.lead, samples.classes, "accuracy", best=bool(validation))
+    evaluations = Evaluations({"layers": net.layers}, net.replicas, samples.classes, "accuracy", best=bool(validation))
     sequence_classifier.train(run, learner, source, samples.judged, evaluations, epochs=max_epochs)
     tested = evaluations.test(run, learner.measure, samples.test, chunk=_CHUNK)
     raw, of_raw = (xp.asnumpy(each) for each in found.test)
