@@ -28,6 +28,7 @@ class Run:
 
     checkpoint = "checkpoint.h5"
     columns: dict[str, Any] = {}  # noqa: RUF012  of metrics.csv, that set a part of a grid apart
+    front = ""  # of the names that a part of a grid saves
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
     _resumption: "Resumption | None" = None
@@ -332,9 +333,14 @@ class Run:
         return self._checkpoint()[:2]
 
     def save_tested(self, found: dict[str, Any]) -> None:
-        """Keep in config.json what was measured once, after training: {name: a number of each replica}."""
+        """Keep what was measured once, after training, {name: values of each replica}, in arrays.h5.
+
+        A name with one number for each replica is in config.json, too, where `tested` finds it.
+        """
+        self.save_arrays(found)
+        numbers = {f"{self.front}{name}": np.atleast_1d(each) for name, each in found.items() if np.ndim(each) < 2}
         known = self.config.get("tested", {})
-        self.config["tested"] = known | {name: np.ravel(each).astype(float).tolist() for name, each in found.items()}
+        self.config["tested"] = known | {name: each.astype(float).tolist() for name, each in numbers.items()}
         self.status("running", **self.config.get("details", {}))
 
     def save_arrays(self, arrays: dict[str, Any]) -> None:

@@ -122,6 +122,7 @@ def assert_predictions_give_the_errors(folder, lines, seeds, rows):
         assert float(rows[replica - len(seeds)]["validation_error"]) == pytest.approx(error(validation))
         test = 100 * np.mean([error(draw(generator.noise)) for _ in range(TESTED)])
         assert lines[replica] == f"seed {seed}: goal not reached, test error {test:.2f} %"
+        assert 100 * runs.Run(folder).arrays()["test_error"][replica] == pytest.approx(test)
 
 
 @pytest.mark.parametrize("kind", ["simple", "online"])
