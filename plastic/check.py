@@ -19,6 +19,21 @@ from plastic import parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
+__all__ = [
+    "cosine",
+    "finite_differences",
+    "gradient",
+    "prospective_index",
+    "relative_rmse",
+    "sign_agreement",
+    "target_alignment",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)  # balances truncation, h^2, against rounding, eps / h
 
 

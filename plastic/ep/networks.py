@@ -6,6 +6,7 @@ inputs of its unit in the forward direction, as in the published code.
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from plastic import functions, require, xp
 from plastic.ep.dynamics import EnergyNetwork, PrototypicalNetwork
@@ -19,7 +20,7 @@ from plastic.parameters import Affine
 
 def energy(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str = sigm,
     dt: float = 0.2,
@@ -68,7 +69,7 @@ def energy(
 
 def toy(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str = sigm,
     dt: float = 0.2,
@@ -114,7 +115,7 @@ def toy(
 
 def prototypical(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str = sigm,
     dt: float = 1.0,

@@ -13,7 +13,7 @@ from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Trajectory:
     """Consecutive steps of a relaxation.
 
@@ -88,6 +88,12 @@ class Relaxation:
 
     def __repr__(self) -> str:
         return f"Relaxation of {self.net}, {self.top.shape[-2]} rows"
+
+    def __reduce__(self) -> Any:
+        raise PlasticError(
+            "a Relaxation cannot be copied, as its arrays are parts of one another; make another one of the same net "
+            "and x, and give it the states: other.restore(relaxation.state())"
+        )
 
     @property
     def output(self) -> Array:

@@ -4,6 +4,7 @@ Their time constants are those of the paper's evidence accumulation task (Fig. 3
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from plastic.parameters import Affine
 
 def lif(
     sizes: tuple[int, int, int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     tau_v: float = 20.0,
     tau_out: float = 20.0,
@@ -71,7 +72,7 @@ def lif(
 
 def lsnn(
     sizes: tuple[int, int, int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     n_adaptive: int | None = None,
     tau_v: float = 20.0,
@@ -136,7 +137,7 @@ def lsnn(
 
 def lstm(
     sizes: tuple[int, int, int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     peepholes: bool = False,
     forget_bias: float = 1.0,
@@ -181,7 +182,7 @@ def lstm(
     return LSTMNetwork(Affine(kernel, b), Affine(readout, b_out), w_i, w_f, w_o, forget_bias)
 
 
-def rnn(sizes: tuple[int, int, int], generator: Generator | list[Generator]) -> RNNNetwork:
+def rnn(sizes: tuple[int, int, int], generator: Generator | Sequence[Generator]) -> RNNNetwork:
     """Return a layer of recurrent tanh units (a vanilla RNN) with a linear readout.
 
         h^t = tanh(x^t W_x + h^{t-1} W_h + b),    y^t = h^t W_out + b_out
@@ -217,7 +218,7 @@ def rnn(sizes: tuple[int, int, int], generator: Generator | list[Generator]) -> 
     return RNNNetwork(Affine(kernel, b), Affine(readout, b_out))
 
 
-NETWORKS = {"lif": lif, "lsnn": lsnn, "lstm": lstm, "rnn": rnn}
+NETWORKS: dict[str, Callable[..., Any]] = {"lif": lif, "lsnn": lsnn, "lstm": lstm, "rnn": rnn}
 """The constructors by name."""
 
 

@@ -157,7 +157,7 @@ def bptt(
     return bptt_gradients(net, record, err, R), record.output
 
 
-RULES = {"eprop": eprop, "online": online, "bptt": bptt}
+RULES: dict[str, Callable[..., tuple[Tree, Array]]] = {"eprop": eprop, "online": online, "bptt": bptt}
 """The learning rules by name."""
 
 

@@ -21,7 +21,7 @@ from plastic.parameters import Affine
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Network:
     """Parameters and constants of a network; made by `network`, or by `Network.from_layers`.
 
@@ -104,6 +104,11 @@ class Network:
         self.columns = columns_of(self.sizes)
         self.groups = _groups(self.phi, self.columns)
 
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        vars(self).update(fields)  # those of a copy
+        if self.parameters.tau_m is not None:
+            self.tau_m = self.parameters.tau_m
+
     def __repr__(self) -> str:
         names = [phi.name for phi in self.phi]
         runs = [(name, len(list(same))) for name, same in itertools.groupby(names)]
@@ -141,7 +146,7 @@ class Network:
 
 def network(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str | Sequence[Activation | str],
     tau_m: Any,
@@ -194,7 +199,9 @@ def network(
     return Network.from_layers(layers, phi, tau_m, tau_r, dt, gamma, prospective, learn_tau, memoryless)
 
 
-def uniform_layers(generator: Generator | list[Generator], sizes: tuple[int, ...], bias: bool = True) -> list[Affine]:
+def uniform_layers(
+    generator: Generator | Sequence[Generator], sizes: tuple[int, ...], bias: bool = True
+) -> list[Affine]:
     """Return [Affine] of host arrays, weights and biases drawn from U(-c, c) with c = 1 / sqrt(n_{l-1}).
 
     Args:
@@ -202,7 +209,7 @@ def uniform_layers(generator: Generator | list[Generator], sizes: tuple[int, ...
         sizes: the widths of the layers, the input first.
         bias: whether there are biases.
     """
-    if isinstance(generator, list | tuple):
+    if isinstance(generator, Sequence):
         drawn = [uniform_layers(each, sizes, bias) for each in generator]
         return parameters.map(lambda *arrays: np.stack(arrays), *drawn)
     return [

@@ -1,5 +1,6 @@
 """The state of a network, and arrays for what changes over time; see `plastic.gle.dynamics`."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +51,12 @@ class State:
 
     def __repr__(self) -> str:
         return f"State of {self.net}, batch {self.batch}"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "State":
+        state, net = object.__new__(State), copy.deepcopy(self.net, memo)
+        arrays = {name: array.copy() for name, array in self.units.arrays.items()}
+        state._hold(net, Units(net, self.batch, arrays), self.batch)
+        return state
 
     def replica(self, k: int | slice) -> "State":
         """Return the state of replica k, along the last replica axis, or of a slice of them: views of this one."""

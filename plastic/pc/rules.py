@@ -86,8 +86,7 @@ def pc(
         _require_call(net, y, out)
         return turns.take(pc, net, x, y, out, gamma, T=T, tolerance=tolerance, solver=solver, **constants)
     state, output = _begun(net, x, y, out, gamma=gamma, **constants)
-    if solver == "steps" and amplifier == 1:
-        warn_of_reach(net, T, gamma)
+    warn_of_reach(net, T, gamma, "amplified" if solver == "steps" and amplifier > 1 else solver)
     relax(state, T - 1, solver, tolerance)
     return state.weight_gradients(out), output
 
@@ -166,7 +165,7 @@ def fixed_prediction(
     require.whole("T", T)
     require.scalar("tolerance", tolerance, least=0)
     state, output = _begun(net, x, y, out, gamma=gamma)
-    warn_of_reach(net, T, gamma, held=True)
+    warn_of_reach(net, T, gamma, "held")
     state._take_slopes()
     state.gradient(fresh=False)
     for t in range(1, T):

@@ -27,7 +27,7 @@ from plastic.ep.dynamics.part import Part
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class EnergyNetwork(Network):
     """A network with energy-based dynamics.
 

@@ -36,7 +36,7 @@ class Recorded(Protocol):
         """Read the switches of step t into `switches`."""
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Network(abc.ABC):
     """A network without its dynamics, which `EnergyNetwork` and `PrototypicalNetwork` add.
 

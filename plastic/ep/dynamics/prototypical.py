@@ -32,7 +32,7 @@ from plastic.ep.wiring import FullyConnected
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class PrototypicalNetwork(Network):
     """A network with prototypical dynamics.
 

@@ -51,7 +51,7 @@ from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class FullyConnected:
     """Fully connected layers.
 

@@ -17,7 +17,7 @@ from plastic.errors import PlasticError
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class BidirectionalRecord:
     """What a simulation of a bidirectional network leaves for the rules.
 

@@ -11,7 +11,7 @@ from plastic.parameters import Affine
 from plastic.types import Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class LSTMNetwork(Kernelled):
     """A layer of n LSTM cells with a linear readout; `eprop.lstm` makes one.
 

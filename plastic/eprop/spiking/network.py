@@ -113,7 +113,7 @@ def decay(tau: float, name: str = "tau") -> float:
     return math.exp(-1 / tau)
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class SpikingNetwork:
     """A recurrent network of spiking neurons with a leaky readout; `eprop.lif` and `eprop.lsnn` make one.
 
