@@ -16,7 +16,7 @@ import threadpoolctl
 from command_lines import clusters, on_backend, printed, refused
 from numpy.testing import assert_allclose, assert_array_equal
 
-from plastic import check, compare, eprop, files, gait, gle, parameters, pc, runs, system, xp
+from plastic import check, compare, eprop, files, functions, gait, gle, parameters, pc, runs, system, xp
 from plastic.compare import feed_forward, figures, in_time, measures, rows, rules, summary
 from plastic.compare.__main__ import COMMANDS
 from plastic.compare.learners import Learners, require_updates
@@ -510,8 +510,7 @@ def after(steps, net, x, y, feedback):
 
 def test_a_rule_that_diverges_has_an_entry_and_stops_nobody(tmp_path):
     def never(net, x, y):
-        grads, output = pc.bp(net, x, y)
-        return parameters.map(lambda leaf: leaf * np.inf, grads), output
+        return after(1, net, x, y, [1])
 
     def of_the_seed(net, generator):
         return xp.asarray([1.0 if generator.bit_generator.seed_seq.entropy == 2 else -1.0], dtype=xp.float_dtype)
@@ -596,6 +595,12 @@ def of_bp(change):
     return [own]
 
 
+def of_kind(**changes):
+    """Return a rule of one's own, BP, for a kind of network of one's own."""
+    kind = dataclasses.replace(compare.FEED_FORWARD, **changes)
+    return [compare.Rule("own", kind, lambda net, x, y, feedback: pc.bp(net, x, y))]
+
+
 @pytest.mark.parametrize(
     "change, said",
     [
@@ -614,6 +619,29 @@ def of_bp(change):
         ({"rules": of_bp(lambda net, x, grads, output: (grads["layers"], output))}, "grads without 'layers'"),
         ({"rules": of_bp(lambda net, x, grads, output: ({"layers": grads["layers"][1:]}, output))}, "2/W.*one side"),
         ({"rules": of_bp(lambda net, x, grads, output: (transposed(grads), output))}, r"0/W has shape \(64, 6\)"),
+        ({"rules": of_bp(lambda net, x, grads, output: ({"layers": grads["layers"] * 2}, output))}, "3/W.*one side"),
+        (
+            {"rules": of_bp(lambda net, x, grads, output: (grads | {"feedback": grads["layers"]}, output))},
+            "grads with 'feedback', which does not learn; a Rule by which it learns has learns_feedback=True",
+        ),
+        (
+            {"rules": of_bp(lambda net, x, grads, output: (parameters.map(lambda leaf: leaf * np.nan, grads), output))},
+            r"grads\['layers'\] of rule own at 0/W are not finite",
+        ),
+        ({"rules": of_bp(lambda net, x, grads, output: (grads, None))}, "output of rule own is"),
+        (
+            {"rules": of_bp(lambda net, x, grads, output: (grads, output[:, 1:]))},
+            r"output of rule own has shape \(50, 2",
+        ),
+        ({"rules": of_bp(lambda net, x, grads, output: (grads, output[0]))}, r"output of rule own has shape \(3,\)"),
+        ({"rules": of_bp(lambda net, x, grads, output: (grads, output / 0))}, "output of rule own is not finite"),
+        ({"rules": of_bp(lambda net, x, grads, output: (grads, functions.softmax(output)))}, "without a softmax"),
+        ({"rules": of_bp(lambda net, x, grads, output: (grads, output * 1.02))}, "apart from that of the network"),
+        (
+            {"rules": of_kind(predict=lambda net, x: pc.predict(net, x)[:, 1:])},
+            r"output of predict of .* shape \(50, 2",
+        ),
+        ({"rules": of_kind(bp=lambda net, x, y: ({"W": 1}, None))}, "bp of .* returned grads without 'layers'"),
         (
             {"rules": of_bp(lambda net, x, grads, output: (moved(net.layers[0].b, grads), output))},
             "changed layers/0/b",
@@ -656,6 +684,35 @@ def test_ones_own_rule_learns(tmp_path):
     assert own.name == "sign_symmetry" and own.accuracy["test"].mean > 0.9 < bp.accuracy["test"].mean
     assert own.end[3].mean == pytest.approx(1, abs=1e-5) and 0 < own.end[1].mean < 0.999
     assert found.run.config["status"] == "finished"
+
+
+def test_outputs_that_are_nearly_those_of_the_network_will_do(tmp_path):
+    """A relaxation may end a step earlier, and what is computed in another order rounds."""
+    rule = of_bp(lambda net, x, grads, output: (grads, output * 1.002))
+    assert compare.compare(arrays(), rule, sizes=(8,), rates=2, epochs=1, results=tmp_path).rows[0].accuracy["test"].n
+
+
+@pytest.mark.parametrize("name", [*compare.RULES, *in_time.RULES])
+def test_the_rules_do_what_is_asked_of_ones_own(name, backend):
+    if name in compare.RULES:
+        require_updates(compare.RULES[name], SIZES, *batch(), batch_size=10)
+    else:
+        require_updates(in_time.RULES[name], IN_TIME, *sequences(), batch_size=10)
+
+
+def test_a_comparison_that_an_error_ends_says_so(tmp_path):
+    """As a command does: its run is no longer running."""
+
+    def own(net, x, y):
+        if xp.any(net.layers[0].b != 0):
+            raise ZeroDivisionError("of ones own")
+        return pc.bp(net, x, y)
+
+    with pytest.raises(ZeroDivisionError):
+        compare.compare(arrays(), [own], sizes=(8,), rates=2, epochs=1, results=tmp_path)
+    (folder,) = (tmp_path / "compare").iterdir()
+    config = runs.Run(folder).config
+    assert config["status"] == "failed" and config["details"]["error"] == "ZeroDivisionError: of ones own"
 
 
 def test_ones_own_rule_is_tried_on_every_backend(backend):

@@ -604,9 +604,7 @@ def test_a_figure_that_cannot_be_drawn_spoils_nothing(capsys):
         curve([])
     folder = descent(steps=5)
     captured = capsys.readouterr()
-    assert captured.err == (
-        f"warning: not drawn: curve (ValueError: no ink); draw later by: python -m plastic.toy figure {folder}\n"
-    )
+    assert captured.err == (f"warning: not drawn: curve (ValueError: no ink); draw later by: figure {folder}\n")
     assert captured.out.endswith(f"run folder {folder}\n") and runs.Run(folder).config["status"] == "finished"
     assert refused("figure", str(folder)) == "error: curve cannot be drawn: ValueError: no ink\n"
     BROKEN[0] = PlasticError("the run is not finished")

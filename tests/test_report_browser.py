@@ -12,7 +12,7 @@ from browsers import CHROMIUM, FLAGS
 from run_folders import PNG, learning, made
 
 from plastic import report
-from plastic.report import server
+from plastic.report import document, server
 from plastic.report.document import Report
 
 pytest.importorskip("jinja2")
@@ -142,6 +142,60 @@ def test_all_of_it_by_keyboard_on_a_phone(view):
     assert text("#title") == "2 runs side by side"
     view.reload()
     assert text("#title") == "2 runs side by side"
+
+
+def test_many_runs_side_by_side(tmp_path):
+    """Those past the first have one look, and runs are rows of the table of their options."""
+    place = tmp_path / "results"
+    for k in range(40):
+        made(place, learning([0.9, 0.3 + k / 100]), name="run", rate=k / 10, depth=k % 3, width=5)
+    out = tmp_path / "page.html"
+    out.write_text(report.page(place), encoding="utf-8")
+    with browsers.opened(out.as_uri(), width=1200) as page:
+        page.locator("#q").fill("depth=1")
+        page.locator("#all").click()
+        assert page.locator("#compare").inner_text() == "Compare the 13 chosen" and page.locator("#all").is_disabled()
+        page.locator("#q").fill("")
+        page.locator("#all").click()
+        page.locator("#compare").click()
+        assert page.locator("#title").inner_text() == "40 runs side by side"
+        assert page.locator("svg .curve").count() == 24 * 2 and page.locator("svg .other").count() == 16
+        assert "The first 24 of 40 curves" in page.locator("#detail .note").first.inner_text()
+        heads = page.locator("[aria-label='Options that differ'] thead th").all_inner_texts()
+        assert heads == ["Run", "rate", "depth"]
+        assert page.locator("[aria-label='Options that differ'] tbody tr").count() == 40
+        page.locator("summary", has_text="1 other options").click()
+        assert page.locator("[aria-label='Other options'] tbody").inner_text().split() == ["width", "5"]
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1200
+        page.keyboard.press("Escape")
+        page.locator("#clear").click()
+        assert page.locator("#compare").is_disabled() and page.locator("#all").is_enabled()
+
+
+def test_of_many_rows_some_are_shown_until_all_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(document, "_ROWS", 5)
+    place = tmp_path / "results"
+    for k in range(12):
+        made(place, learning([0.9, 0.3 + k / 100]), name="run", rate=k / 10)
+    out = tmp_path / "page.html"
+    out.write_text(report.page(place), encoding="utf-8")
+    with browsers.opened(out.as_uri(), width=1200) as page:
+        shown = page.locator("tbody tr:visible td.final")
+        page.locator("th.final .sort").click()
+        assert shown.all_inner_texts() == [f"{30 + k}.00 %\ntest_error" for k in range(5)]  # of all, not of those shown
+        assert page.locator("#count").inner_text() == "12 of 12 runs, of which the first 5 are shown"
+        page.locator("#q").fill("rate=0.1")
+        assert shown.count() == 1 and page.locator("#more").is_hidden()
+        page.locator("#q").fill("")
+        assert page.locator("#more").inner_text() == "Show the other 7"
+        page.locator("#more").click()
+        assert shown.count() == 12 and page.locator("#more").is_hidden()
+        page.reload()
+        assert shown.count() == 12
+        page.locator("#all").click()
+        assert page.locator("#compare").inner_text() == "Compare the 12 chosen"
+    with browsers.opened(out.as_uri(), javascript=False) as page:
+        assert page.locator("tbody tr:visible").count() == 12
 
 
 def test_the_word_of_a_status_is_whole(address, tmp_path):

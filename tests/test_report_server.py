@@ -1,6 +1,7 @@
 """`plastic.report --watch`: who is answered, what follows the runs, and how it ends."""
 
 import http.client
+import itertools
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ pytest.importorskip("jinja2")
 def port(tmp_path, monkeypatch):
     """The port of a server of the runs below tmp_path, which looks at them at each request."""
     monkeypatch.setattr(server, "_PAUSE", 0.0)
+    monkeypatch.setattr(server, "_SHARE", float("inf"))
     with server.server(Report(tmp_path), 0) as listening:
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -59,6 +61,27 @@ def test_it_serves_the_page_and_its_version(port, tmp_path):
     assert asked(port, "/config.json")[0] == asked(port, "/../etc/passwd")[0] == 404
     assert asked(port, "/", "POST")[0] == 501
     assert not list(tmp_path.rglob("*.html"))
+
+
+def test_a_page_that_takes_long_is_made_seldom(monkeypatch):
+    """Here three seconds; something has changed at every look, as where thousands of runs are under way."""
+    clock, made_at = [0.0], []
+
+    class Slow:
+        def look(self):
+            return str(clock[0])
+
+        def page(self, version):
+            clock[0] += 3
+            made_at.append(clock[0])
+            return version
+
+    monkeypatch.setattr(server.time, "monotonic", lambda: clock[0])
+    site = server.Site(Slow())
+    for _ in range(100):
+        assert site.page() == site.version()  # a browser that asks does not load the page again and again
+        clock[0] += 1
+    assert len(made_at) == 4 and all(later - sooner >= 30 for sooner, later in itertools.pairwise(made_at))
 
 
 def test_several_requests_of_one_connection(port):

@@ -711,6 +711,7 @@ def test_environment_on_the_gpu(tmp_path):
 
 
 def test_revision_without_git_is_none(monkeypatch):
+    surroundings._revision.cache_clear()
     monkeypatch.setattr(subprocess, "run", failing(errno.ENOENT))
     assert surroundings.describe()["revision"] is None
 
@@ -731,6 +732,9 @@ def test_revision_of_a_checkout(tmp_path, monkeypatch):
     git("add", ".")
     git("commit", "-q", "-m", "x")
     commit = git("rev-parse", "HEAD")
+    surroundings._revision.cache_clear()
     assert surroundings.describe()["revision"] == commit
     module.write_text("1")
+    assert surroundings.describe()["revision"] == commit  # which this process has imported
+    surroundings._revision.cache_clear()
     assert surroundings.describe()["revision"] == f"{commit}+changes"

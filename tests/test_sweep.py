@@ -1,6 +1,7 @@
 """Sweeps: what the points are, that each is run once and exactly, and that nothing is lost where processes die."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -15,10 +16,10 @@ import types
 import numpy as np
 import pytest
 
-from plastic import runs
+from plastic import files, runs
 from plastic.errors import PlasticError
 from plastic.gait.experiments.train import train
-from plastic.sweep import engines, halving, plan, point, rehearsal, summary, together
+from plastic.sweep import drive, engines, halving, plan, point, rehearsal, summary, together
 from plastic.sweep.__main__ import main, split
 from plastic.sweep.record import Sweep
 
@@ -78,8 +79,9 @@ def refused(capsys, *words):
 def points(*words, command=None):
     own, extra = split(list(words))
     assert own[1:] == []
-    lists = {(part, name): text.split(",") for part, name, text in extra.parts if part != "random"}
-    ranges = {name: text for part, name, text in extra.parts if part == "random"}
+    lists = {(part, name): plan.listed(text) for part, name, text in extra.parts if part != "random"}
+    ranges = {name: plan.listed(text) for part, name, text in extra.parts if part == "random"}
+    ranges = {name: values if len(values) > 1 else values[0] for name, values in ranges.items()}
     return plan.made(own[0], command, extra.words, lists, ranges, 20 if ranges else None)
 
 
@@ -168,11 +170,30 @@ def test_whole_numbers_are_drawn_with_their_shares(scale):
     assert all(abs(n - 3000 * p) < 5 * math.sqrt(3000 * p * (1 - p)) for n, p in zip(counts, shares, strict=True))
 
 
-def test_a_sweep_of_a_million_points_and_more_is_refused_before_they_are_made():
+def test_a_sweep_of_many_points_is_refused_before_they_are_made():
     numbers = [str(k) for k in range(1, 102)]
     lists = {("grid", "seed"): numbers, ("zip", "batch_size"): numbers[:100], ("zip", "nb_epochs"): numbers[:100]}
-    with pytest.raises(PlasticError, match="has 1,010,000 points; at most 1,000,000 are taken"):
+    with pytest.raises(PlasticError, match=r"has 1,010,000 points; at most 100,000 are taken.*by random in the"):
         plan.made("gait", None, [], lists, {"learning_rate": "0.1:0.2"}, 100)
+
+
+def test_some_of_a_grid_of_any_size_are_drawn_without_making_it(tmp_path):
+    """Here of 4 x 10^8 combinations. Each value has its share, and the draws of an option do not depend on others."""
+    hundred = ",".join(map(str, range(1, 101)))
+    words = [f"--random.{name}={hundred}" for name in ("seed", "nb_epochs", "batch_size", "nb_layers")]
+    drawn = points("gait", *words, "--random.algorithm=BP,GAIT,TP,BP").points
+    assert len(drawn) == 20 and all(1 <= point["batch_size"] <= 100 for point in drawn)
+    assert {point["algorithm"] for point in drawn} == {"BP", "GAIT", "TP"}
+    many = plan.made("gait", None, [], {}, {"algorithm": ["BP", "TP"], "learning_rate": "1e-5:1e-3"}, 2000).points
+    assert abs([point["algorithm"] for point in many].count("BP") - 1000) < 5 * math.sqrt(500)
+    assert [point["seed"] for point in drawn] == [point["seed"] for point in points("gait", *words).points]
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        'family = "gait"\n[random]\ndraws = 20\nalgorithm = ["BP", "GAIT", "TP", "BP"]\n'
+        + "".join(f"{name} = [{hundred}]\n" for name in ("seed", "nb_epochs", "batch_size", "nb_layers"))
+    )
+    key = sorted(drawn[0])
+    assert [[p[name] for name in key] for p in plan.of_file(path).points] == [[p[name] for name in key] for p in drawn]
 
 
 def test_a_file_says_the_same_as_a_line(tmp_path):
@@ -316,6 +337,41 @@ def here(jobs, workers, address):
 @pytest.fixture
 def at_home(monkeypatch):
     monkeypatch.setitem(engines.ENGINES, "loky", here)
+
+
+def test_of_many_points_that_failed_some_are_listed(tmp_path):
+    made = plan.made("gait", None, [], {("grid", "seed"): [str(k) for k in range(50)]}, {})
+    sweep = Sweep(made, tmp_path)
+    for index in range(50):
+        sweep.note(point.Outcome(index, "finished" if index % 2 else "failed", error=f"why {index}"))
+    first, *listed, last = drive.told(sweep)
+    assert first == "50 points: 25 finished, 25 failed" and listed[-1] == "  failed: --seed=38: why 38"
+    assert len(listed) == 20 and last == f"  and 5 more, with their errors in {sweep.folder / 'sweep.json'}"
+    sweep.close()
+
+
+def test_a_record_that_takes_long_to_write_is_written_seldom(tmp_path, monkeypatch):
+    """Here a second, which is to be a twentieth of the time at most."""
+    made = plan.made("gait", None, [], {("grid", "seed"): [str(k) for k in range(100)]}, {})
+    sweep, clock, written = Sweep(made, tmp_path), [1000.0], []
+    write_json = files.write_json
+
+    def slow(path, content):
+        clock[0] += 1
+        written.append(clock[0])
+        write_json(path, content)
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(files, "write_json", slow)
+    sweep.write()
+    for index in range(100):
+        clock[0] += 1
+        sweep.note(point.Outcome(index, "finished"))
+    assert np.diff(written).tolist() == [22] * 4  # twenty seconds, the point that comes after them, and the writing
+    monkeypatch.undo()
+    sweep.write()
+    assert json.loads((sweep.folder / "sweep.json").read_text())["points"][99]["status"] == "finished"
+    sweep.close()
 
 
 def test_failed_points_are_listed_and_retried_on_request(tmp_path, tiny, at_home, capsys):
@@ -918,7 +974,7 @@ def test_larger_or_smaller_is_better():
     assert halving.direction("+x") == ("x", 1)
 
 
-def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home):
+def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home, monkeypatch):
     rates = "1e-9,3e-3,1e-8,1e30"
     line = ["gait", f"--grid.learning_rate={rates}", "--nb_layers=1", "--nb_epochs=8", "--batch_size=20", tiny]
     line += ["--algorithm=BP", "--halve=2", "--by=-test_mse"]
@@ -947,6 +1003,7 @@ def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home):
     best = runs.Run(folder / record["points"][1]["folder"]).metrics()
     assert best["test_mse"] == runs.Run(alone).metrics()["test_mse"]  # extended, it is the run of the full length
     before = (folder / "sweep.json").read_bytes()
+    monkeypatch.setitem(engines.ENGINES, "loky", None)  # nobody is asked
     swept(tmp_path, *line)
     assert json.loads((folder / "sweep.json").read_text())["rungs"] == json.loads(before)["rungs"]
     assert len(list(folder.glob("points/*/gait/*"))) == 4
@@ -979,6 +1036,66 @@ def test_a_metric_that_is_not_there(tmp_path, tiny, at_home, capsys):
     line = ["gait", "--grid.seed=1,2", "--nb_layers=1", "--nb_epochs=2", "--batch_size=20", "--algorithm=BP", tiny]
     said = refused(capsys, *line, "--halve=2", "--by=test_error", f"--results={tmp_path / 'r'}")
     assert "by is 'test_error', which metrics.csv does not have; it has " in said and "test_accuracy" in said
+    assert len(list((tmp_path / "r").glob("sweeps/*/points/*"))) == 1  # the others are not worth running
+
+
+class FakeRun:
+    """A run that has ended with a value of a metric, for each of its seeds."""
+
+    config, diverged, options = {}, [], {}
+
+    def __init__(self, *values):
+        self.values = values
+
+    def metrics(self):
+        seeds = range(len(self.values))
+        return {"step": [9 for _ in seeds], "replica": [*seeds], "loss": [*self.values]}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_who_survives_a_rung(sign):
+    """By hand: ties go to the point that comes first, what has diverged or is no number never survives."""
+    values = [0.3, 0.1, None, 0.2, math.nan, 0.1, math.inf, 0.2, -math.inf, 0.25]
+    runs_ = {k: None if value is None else FakeRun(value) for k, value in enumerate(values)}
+    order = [1, 5, 3, 7, 9, 0] if sign < 0 else [0, 9, 3, 7, 1, 5]
+    for keep in range(1, 11):
+        assert halving.best(runs_, "-loss" if sign < 0 else "+loss", keep) == order[:keep]
+    of_seeds = {0: FakeRun(0.1, 0.4), 1: FakeRun(0.2, 0.2), 2: FakeRun(0.0, math.nan)}
+    assert halving.best(of_seeds, "loss", 2) == [1, 0]
+    assert halving.best({0: None, 1: FakeRun(math.nan)}, "loss", 1) == []
+
+
+def test_halving_by_hand(tmp_path, monkeypatch):
+    """Twenty-seven points whose ranks change from rung to rung: 27 of length 1, 9 of 3, 3 of 9, 1 of 27."""
+    score = {1: lambda k: (7 * k) % 27, 3: lambda k: -((5 * k) % 27), 9: lambda k: k, 27: lambda k: k}
+    alive, expected = list(range(27)), []
+    for length, keep in ((1, 9), (3, 3), (9, 1)):
+        alive = sorted(alive, key=lambda k: -score[length](k))[:keep]
+        expected.append(set(alive))
+    made = plan.made("gait", None, ["--nb_epochs=27"], {("grid", "seed"): [str(k) for k in range(27)]}, {})
+    sweep, sent, ran = Sweep(dataclasses.replace(made, halving=(3, "+loss")), tmp_path), [], {}
+
+    def engine(jobs, workers, address):
+        for batch in jobs:
+            for job in batch:
+                ran[job.index] = job.extend["nb_epochs"]
+            sent.append(([job.index for job in batch], batch[0].extend["nb_epochs"]))
+            yield batch, [point.Outcome(job.index, "finished") for job in batch]
+
+    def run_of(self, index):
+        run = FakeRun(score[ran[index]](index))
+        run.options = {"nb_epochs": ran[index]}
+        return run
+
+    monkeypatch.setitem(engines.ENGINES, "loky", engine)
+    monkeypatch.setattr(Sweep, "run_of", run_of)
+    drive.by_halving(sweep, "loky", 2, None, False)
+    assert [set(rung["points"]) for rung in sweep.rungs] == expected
+    assert [sum(len(p) for p, length in sent if length == each) for each in (1, 3, 9, 27)] == [27, 9, 3, 1]
+    (best,) = expected[-1]
+    assert [k for k, each in enumerate(sweep.points) if each["status"] == "finished"] == [best]
+    assert sweep.counts() == {"finished": 1, "stopped": 26}
+    sweep.close()
 
 
 # the summary of grids

@@ -72,7 +72,8 @@ def _by_inverses(rule):
     def gradients(net, x, y, W_more):
         grads, output = rule(_invertible(net, W_more), x, y)
         last, classes = grads["layers"][-1], y.shape[-1]
-        return {"layers": [*grads["layers"][:-1], Affine(last.W[..., :classes], last.b[..., :classes])]}, output
+        last = Affine(last.W[..., :classes], last.b[..., :classes])
+        return {"layers": [*grads["layers"][:-1], last]}, output[..., :classes]
 
     return gradients
 

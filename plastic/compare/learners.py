@@ -13,6 +13,7 @@ from plastic.optimizers import Adam
 from plastic.types import Array, Tree
 
 ADAM = Adam()
+_APART = 0.01  # outputs of a rule and of the network, relative to the largest: a relaxation may be at another step
 
 
 class Learners:
@@ -81,6 +82,8 @@ class Learners:
 def require_updates(rule: Rule, sizes: tuple[int, ...], x: Array, y: Array, batch_size: int) -> None:
     """Require of a rule what learners rely on, by one batch and fresh weights: it returns updates, and changes nothing.
 
+    Its output is to be that of the network: a rule that computes another one trains what accuracies do not measure.
+
     Args:
         rule: the rule.
         sizes: (n_0, .., n_L).
@@ -88,8 +91,9 @@ def require_updates(rule: Rule, sizes: tuple[int, ...], x: Array, y: Array, batc
         batch_size: samples of a batch.
 
     Raises:
-        PlasticError: if it returns something else, or changes the weights, its feedback or the batch; or if there are
-            fewer samples than a batch has.
+        PlasticError: if it returns something else, or what is not finite, or changes the weights, its feedback or the
+            batch; if `predict` or `bp` of its kind of network return something else; or if there are fewer samples
+            than a batch has.
     """
     one = Learners(rule, sizes, [(0, 0.0)])
     x, y = one.batches(x, y, batch_size).next()
@@ -103,11 +107,42 @@ def require_updates(rule: Rule, sizes: tuple[int, ...], x: Array, y: Array, batc
             f"rule {rule.name} returned a {type(found).__name__}; it must return (grads, output), or an iterator of "
             "such pairs, one at least"
         )
-    for grads, _ in moves:
-        for name in one.learned:
-            if not isinstance(grads, dict) or name not in grads:
-                raise PlasticError(f"rule {rule.name} returned grads without {name!r}; a dict that has it is needed")
-            require.tree(f"grads[{name!r}] of rule {rule.name}", grads[name], one.each[0][name])
+    for grads, output in moves:
+        _require_grads(f"rule {rule.name}", grads, {name: one.each[0][name] for name in one.learned})
+        _require_output(f"rule {rule.name}", output, y)
     for (path, leaf), (_, was) in zip(parameters.leaves(given), parameters.leaves(before), strict=True):
         if not np.array_equal(xp.asnumpy(leaf), xp.asnumpy(was)):
             raise PlasticError(f"rule {rule.name} changed {path}; a rule changes nothing, it returns gradients")
+    kind, net = f"a network of the kind {rule.kind.about!r}", one.nets[0]
+    _require_output(f"predict of {kind}", expected := rule.kind.predict(net, x), y)
+    _require_grads(f"bp of {kind}", rule.kind.bp(net, x, y)[0], {"layers": one.each[0]["layers"]})
+    apart, largest = (np.abs(xp.asnumpy(each)).max() for each in (moves[0][1] - expected, expected))
+    if apart > _APART * largest:
+        raise PlasticError(
+            f"rule {rule.name} returned an output that is {apart:.2g} apart from that of the network (at most "
+            f"{largest:.2g}); it must be the output before weights move, without a softmax or the like"
+        )
+
+
+def _require_grads(what: str, grads: Any, like: dict[str, Tree]) -> None:
+    """Require gradients, finite, of all that is learned and of nothing else."""
+    for name in like:
+        if not isinstance(grads, dict) or name not in grads:
+            raise PlasticError(f"{what} returned grads without {name!r}; a dict that has it is needed")
+    if odd := sorted(map(str, grads.keys() - like.keys())):
+        hint = "; a Rule by which it learns has learns_feedback=True" if odd == ["feedback"] else ""
+        raise PlasticError(f"{what} returned grads with {odd[0]!r}, which does not learn{hint}")
+    for name, tree in like.items():
+        require.tree(f"grads[{name!r}] of {what}", grads[name], tree)
+        for path, leaf in parameters.leaves(grads[name]):
+            if not np.isfinite(xp.asnumpy(leaf)).all():
+                raise PlasticError(f"grads[{name!r}] of {what} at {path} are not finite at the first batch")
+
+
+def _require_output(what: str, output: Any, y: Array) -> None:
+    """Require an output with a row for each sample and a column for each class, finite."""
+    require.array(f"output of {what}", output)
+    if output.shape != y.shape:
+        raise PlasticError(f"output of {what} has shape {output.shape}; it must be (batch, classes), {y.shape}")
+    if not np.isfinite(xp.asnumpy(output)).all():
+        raise PlasticError(f"output of {what} is not finite at the first batch")

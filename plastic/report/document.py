@@ -25,6 +25,7 @@ from plastic.runs.surroundings import now
 
 _LONGEST = 2000  # characters of a text
 _CHIPS = 8  # options of a run in the table
+_ROWS = 200  # that are shown at first: a browser takes seconds to lay out thousands
 _CHOICES = ("family", "experiment", "status")
 _STATUSES = ("finished", "unfinished", "failed", "diverged", "unreadable")
 _COLUMNS = {
@@ -102,6 +103,7 @@ class Report:
             choices=[(name, sorted({getattr(item, name) for item in runs} - {""})) for name in _CHOICES],
             metrics=data["metrics"],
             runs=len(runs),
+            most=_ROWS,
             columns=list(_COLUMNS.items()),
             items=[_row(item, own) for item, own in zip(found, data["items"], strict=True)],
             style=markupsafe.Markup(style),

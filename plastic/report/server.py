@@ -9,7 +9,7 @@ from plastic.errors import PlasticError, told
 from plastic.report.document import Report
 
 _HOST = "127.0.0.1"
-_PAUSE = 1.0  # seconds between two looks at the folder
+_PAUSE, _SHARE = 1.0, 0.1  # seconds between two looks at the folder at least, and the share of time that all may take
 
 
 class Site:
@@ -21,25 +21,34 @@ class Site:
 
     def __init__(self, report: Report) -> None:
         self._report, self._lock = report, threading.Lock()
-        self._version, self._page, self._looked, self._of = "", "", -float("inf"), ""
+        self._version, self._page, self._next, self._of = "", "", -float("inf"), ""
 
     def version(self) -> str:
-        """Return what is another text once something has changed, as of a second ago at most."""
+        """Return what is another text once something has changed, as of a second ago, or of longer for many runs."""
         with self._lock:
             return self._look()
 
     def page(self) -> str:
-        """Return the page as of now."""
+        """Return the page of that version."""
         with self._lock:
             version = self._look()
             if self._of != version:
+                start = time.monotonic()
                 self._page, self._of = self._report.page(version), version
+                self._rest_from(start)
             return self._page
 
     def _look(self) -> str:
-        if time.monotonic() - self._looked >= _PAUSE:
-            self._version, self._looked = self._report.look(), time.monotonic()
+        if time.monotonic() >= self._next:
+            start = time.monotonic()
+            self._version = self._report.look()
+            self._rest_from(start)
         return self._version
+
+    def _rest_from(self, start: float) -> None:
+        """Do nothing for a while, after work that was begun at a time."""
+        end = time.monotonic()
+        self._next = end + max(_PAUSE, (end - start) / _SHARE)
 
 
 def server(report: Report, port: int) -> Any:

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from plastic import data, terminal
-from plastic.errors import Diverged, PlasticError, told
+from plastic.errors import PlasticError, told
 from plastic.runs.folder import Run
 from plastic.runs.given import canonical, require_numbers_in_range, resumed, typed
 from plastic.runs.new_run import DryRun, NewRun, Rehearsal, SideBySide, shown
@@ -146,7 +146,13 @@ def draw_figures(record: Experiment, run: Run) -> None:
             failed[name] = told(error)
     if failed:
         what = f"not drawn: {', '.join(failed)} ({next(iter(failed.values()))})"
-        terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")
+        terminal.warn(f"warning: {what}; draw later by: {_redrawn(record, run)}")
+
+
+def _redrawn(record: Experiment, run: Run) -> str:
+    """Return the command that draws the figures of a run; that of a program of the user's begins with its name."""
+    program = f"python -m plastic.{run.family} " if record.body.__module__.startswith("plastic.") else ""
+    return f"{program}figure {run.folder}"
 
 
 def rehearse(record: Experiment, given: dict[str, Any]) -> None:
@@ -209,7 +215,8 @@ def _run(record: Experiment, given: dict[str, Any], kind: Callable[..., NewRun] 
     except KeyboardInterrupt as stop:
         raise KeyboardInterrupt(str(stop) or _interrupted(run)) from None
     except Exception as error:
-        _failed(run, error)
+        if run.begun:
+            run.failed(error)
         if _is_too_large(error):
             raise PlasticError(_too_large(record, options, str(error) or "out of memory")) from None
         raise
@@ -225,14 +232,6 @@ def _know_own_data(run: NewRun) -> None:
         found = data.contents(path)
     if found is not None and found != run.options.setdefault("data", found):
         raise PlasticError(f"dataset {path} holds other arrays than when the run to resume was begun; it cannot go on")
-
-
-def _failed(run: NewRun, error: Exception) -> None:
-    """Write down, where that is possible, that a run has ended by an error."""
-    if run.begun and run.config["status"] == "running":
-        with contextlib.suppress(PlasticError):
-            how = "diverged" if isinstance(error, Diverged) else "failed"
-            run.status(how, **run.config.get("details", {}), error=f"{type(error).__name__}: {error}")
 
 
 def _is_too_large(error: Exception) -> bool:
@@ -261,7 +260,7 @@ def _interrupted(run: NewRun) -> str:
     if not run.begun:
         return "interrupted; nothing was written"
     if run.config["status"] == "finished":
-        how = f"; draw its figures by: python -m plastic.{run.family} figure {run.folder}" if run.record.draw else ""
+        how = f"; draw its figures by: {_redrawn(run.record, run)}" if run.record.draw else ""
         return f"interrupted; the run is finished and saved in {run.folder}{how}"
     if run.config["status"] == "running":
         run.status("interrupted", **run.config.get("details", {}))

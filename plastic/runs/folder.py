@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from plastic import files, interruption, parameters, system, terminal
-from plastic.errors import PlasticError
+from plastic.errors import Diverged, PlasticError
 from plastic.runs import checkpoints, config, metrics, surroundings
 from plastic.runs.claim import Resumption, acquired, claimed
 from plastic.runs.naming import identity_hash, planned
@@ -119,6 +119,11 @@ class Run:
         """The replicas that have diverged, by their numbers."""
         return [int(replica) for replica in self.config.get("details", {}).get("diverged", {})]
 
+    @property
+    def to_resume(self) -> str:
+        """What goes on with the run once it is interrupted, for a message."""
+        return f"Run.resume({str(self.folder)!r})"
+
     def option(self, name: str) -> Any:
         """Return one of the options of the run, for figures and tables; a list is a tuple."""
         value = self.options[name]
@@ -133,13 +138,22 @@ class Run:
     def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._lock is not None and self.config["status"] == "running":
-            if kind is None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        if isinstance(error, Exception):
+            self.failed(error)
+        elif self._lock is not None and self.config["status"] == "running":
+            if error is None:
                 self.status("finished", **self.config.get("details", {}))
-            elif issubclass(kind, KeyboardInterrupt):
+            elif isinstance(error, KeyboardInterrupt):
                 self.status("interrupted", **self.config.get("details", {}))
         self.close()
+
+    def failed(self, error: Exception) -> None:
+        """Write down, where that is possible, that a run that was running has ended by an error."""
+        if self._lock is not None and self.config["status"] == "running":
+            how = "diverged" if isinstance(error, Diverged) else "failed"
+            with contextlib.suppress(PlasticError):
+                self.status(how, **self.config.get("details", {}), error=f"{type(error).__name__}: {error}")
 
     def begin(
         self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()

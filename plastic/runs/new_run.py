@@ -47,6 +47,20 @@ class NewRun(Run):
         if has_seeds(self):
             check_seeds(self.seeds)
 
+    def require_used(self, **without: str | bool) -> None:
+        """Refuse options that are not their defaults, but would do nothing beside the others.
+
+        Args:
+            without: {option: what it does nothing without, as it is typed, or False where it does something}.
+
+        Raises:
+            PlasticError: naming the first such option; not in a run that is resumed, which keeps its options.
+        """
+        for name, needed in without.items() if not self.options.get("resume") else ():
+            if needed and self.options[name] != self.record.defaults[name]:
+                given = f"{name} is {shown(self.options[name])}"
+                raise PlasticError(f"{given}, which does nothing without {needed}; leave it out")
+
     def fill(self, **values: Any) -> None:
         """Write down what options that were left to the experiment, or to its data, have become.
 
@@ -90,6 +104,11 @@ class NewRun(Run):
             raise PlasticError(
                 f"{named} need {needed / 1e9:,.1f} GB, but {free / 1e9:,.1f} GB are free: take smaller ones"
             )
+
+    @property
+    def to_resume(self) -> str:
+        """What goes on with the run once it is interrupted, for a message."""
+        return f"--resume={self.folder}"
 
     @property
     def resuming(self) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import importlib
 import os
 import pathlib
@@ -58,17 +59,14 @@ def environment(device: str | int | None = None, dtype: str = "float32", threads
 
 def blas_threads(threads: int) -> Any:
     """Return a context manager that limits the threads of BLAS for a `with` block."""
-    import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there to be limited
-    import threadpoolctl
-
-    return threadpoolctl.threadpool_limits(limits=threads, user_api="blas")
+    return _blas_libraries().limit(limits=threads, user_api="blas")
 
 
 def describe() -> dict[str, Any]:
     """Return what the process computes on, and how it was called, as a dict for config.json."""
     return {
         "versions": _versions(),
-        "revision": _revision(),
+        "revision": _revision(pathlib.Path(plastic.__file__)),
         "device": _device_name(),
         "dtype": xp.float_dtype.name,
         "blas": _blas(),
@@ -81,8 +79,6 @@ def describe() -> dict[str, Any]:
 
 def in_words() -> str:
     """Return what the process computes on, in a line: device, precision, versions, BLAS and its kernels."""
-    import scipy.linalg  # noqa: F401  it brings a BLAS of its own
-
     found = _versions()
     versions = ", ".join(f"{name} {found[name]}" for name in found if name not in ("h5py", "scipy"))
     blas = sorted({f"{each['library']} {each['version']}, {each['architecture']} kernels" for each in _blas()})
@@ -146,9 +142,16 @@ def _versions():
     return {"python": platform.python_version()} | {name: importlib.import_module(name).__version__ for name in names}
 
 
-def _blas():
+@functools.cache  # looking through all libraries that are loaded takes milliseconds
+def _blas_libraries() -> Any:
+    """Return the BLAS of NumPy and that of SciPy, to be limited and looked at."""
+    import scipy.linalg  # noqa: F401  it brings a BLAS of its own, which must be there
     import threadpoolctl
 
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+def _blas():
     libraries = [
         {
             "library": info["internal_api"],
@@ -156,15 +159,14 @@ def _blas():
             "architecture": info.get("architecture"),
             "threads": info["num_threads"],
         }
-        for info in threadpoolctl.threadpool_info()
-        if info["user_api"] == "blas"
+        for info in _blas_libraries().info()
     ]
     return sorted(libraries, key=str)
 
 
-def _revision():
+@functools.cache  # of a process, which runs what it has imported; git takes longer than a small run
+def _revision(package: pathlib.Path) -> str | None:
     """Return the git revision of the checkout that plastic runs from, with "+changes" where it was edited, or None."""
-    package = pathlib.Path(plastic.__file__)
 
     def git(*arguments):
         variables = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}  # looking must not write to the index

@@ -51,12 +51,12 @@ def sweep(
     """Run a command over grids, lists and random draws of its options; each point is a run folder of its own.
 
     Beside the options below, a line takes --grid.OPTION=A,B for all combinations, --zip.OPTION=A,B for lists that go
-    side by side, --random.OPTION=LOW:HIGH or LOW:HIGH:log, and the options of the command itself, which all points
-    share: python -m plastic.sweep gait --grid.seed=1,2,3 --grid.algorithm=BP,GAIT --nb_epochs=10. Values that hold
-    commas are separated by ';' (--grid.widths='64,10;32,10'). Before any work every value is read, and the first point
-    with each value, of numbers with the least and the largest, is taken to where its work would begin, or data be
-    fetched: what the command refuses is told at once. Then combinations of values are tried for five seconds, in an
-    order at random: of those that are refused a warning tells, and their points fail alone.
+    side by side, --random.OPTION=LOW:HIGH, LOW:HIGH:log or A,B to be drawn from, and the options of the command itself,
+    which all points share: python -m plastic.sweep gait --grid.seed=1,2,3 --grid.algorithm=BP,GAIT --nb_epochs=10.
+    Values that hold commas are separated by ';' (--grid.widths='64,10;32,10'). Before any work every value is read, and
+    the first point with each value, of numbers with the least and the largest, is taken to where its work would begin,
+    or data be fetched: what the command refuses is told at once. Then combinations of values are tried for five
+    seconds, in an order at random: of those that are refused a warning tells, and their points fail alone.
 
     The folder results/sweeps/NAME-... gets sweep.json, summary.csv with means, deviations and intervals over seeds, and
     points/, the run folders. The same line again goes on where it was: points that are finished are not run again, one
@@ -135,17 +135,19 @@ def _plan(extra: Extra, what: str, command: str | None, draws: int | None, seed:
         if extra.words or extra.parts or (command, draws, seed) != (None, None, None):
             raise PlasticError(f"a file says all that is run; put what the line adds into {what}")
         return plan.of_file(Path(what))
-    lists, ranges = {}, {}
+    lists: dict[tuple[str, str], list[str]] = {}
+    ranges: dict[str, str | list[str]] = {}
     for part, typed, text in extra.parts:
         option = typed.replace("-", "_")
         if not text:
             raise PlasticError(f"--{part}.{typed} lacks its values: --{part}.{typed}=A,B")
         if option in ranges or ("grid", option) in lists or ("zip", option) in lists:
             raise PlasticError(f"{option} is given twice in this sweep")
+        values = plan.listed(text)
         if part == "random":
-            ranges[option] = text
+            ranges[option] = values if len(values) > 1 else text
         else:
-            lists[part, option] = [each.strip() for each in text.split(";" if ";" in text else ",")]
+            lists[part, option] = values
     return plan.made(what, command, extra.words, lists, ranges, draws, seed)
 
 

@@ -1,7 +1,10 @@
 """Driving a sweep to its end: jobs to an engine, outcomes to the record, again where a worker died."""
 
 import collections
+import contextlib
 import math
+from collections.abc import Callable
+from typing import Any
 
 from plastic import terminal
 from plastic.errors import PlasticError
@@ -13,6 +16,7 @@ from plastic.sweep.record import Sweep
 from plastic.sweep.together import Batch
 
 _DEATHS = 3  # of workers at one point, which is then given up
+_TOLD = 20  # points that did not finish of which a line tells
 
 
 def all_points(sweep: Sweep, engine: str, workers: int, address: str | None, retry: bool) -> None:
@@ -48,9 +52,11 @@ def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, ret
                     sweep.points[index]["status"] = "stopped"
             alive = sweep.rungs[rung - 1]["points"]
             sweep.write()
-        done = set() if retry else {"failed", "diverged"}
+        done = {"stopped"} | (set() if retry else {"failed", "diverged"})
         todo = [index for index in alive if sweep.points[index]["status"] not in done]
-        _run(sweep, sweep.jobs(todo, {name: length}), engine, workers, address)
+        todo = [index for index in todo if not _has_run(sweep, index, name, length)]
+        with_metric = (lambda index: halving.best({index: sweep.run_of(index)}, by, 1)) if not sweep.rungs else None
+        _run(sweep, sweep.jobs(todo, {name: length}), engine, workers, address, with_metric)
 
 
 def lengths(plan: Plan) -> tuple[str, list[int]]:
@@ -76,46 +82,76 @@ def lengths(plan: Plan) -> tuple[str, list[int]]:
     return record.length, every
 
 
+def _has_run(sweep, index, name, length):
+    """Whether a point has run as long as it was to run on some rung."""
+    return sweep.points[index]["status"] == "finished" and sweep.run_of(index).options[name] >= length
+
+
 def _runs(sweep, points):
     return {index: sweep.run_of(index) if sweep.points[index]["status"] == "finished" else None for index in points}
 
 
-def _run(sweep: Sweep, jobs: list[Batch], engine: str, workers: int, address: str | None) -> None:
-    """Run batches of jobs; send those again whose worker died, alone or not at all where it does so again and again."""
+def _run(
+    sweep: Sweep,
+    jobs: list[Batch],
+    engine: str,
+    workers: int,
+    address: str | None,
+    first: Callable[[int], Any] | None = None,
+) -> None:
+    """Run batches of jobs; send those again whose worker died, alone or not at all where it does so again and again.
+
+    first: is called with the first point that finishes, and may raise a PlasticError: the others are not worth running.
+    """
     deaths: dict[tuple[int, ...], int] = collections.Counter()
     total, failed = sum(map(len, jobs)), 0
     with terminal.progress(total=total, unit="point", dynamic_ncols=True) as bar:
         while jobs:
             lost: list[Batch] = []
-            for batch, ended in ENGINES[engine](jobs, min(workers, len(jobs)), address):
-                outcomes = ended if isinstance(ended, list) else []
-                done = {each.index: each for each in outcomes if each.status != "interrupted"}
-                if rest := tuple(job for job in batch if job.index not in done):
-                    message = outcomes[0].error if outcomes else ended
-                    indices = tuple(job.index for job in rest)
-                    deaths[indices] += together.has_begun(rest)
-                    if deaths[indices] < _DEATHS:
-                        lost.append(rest)
-                    elif len(rest) > 1:
-                        lost += [(job,) for job in rest]
-                    else:
-                        done[indices[0]] = Outcome(indices[0], "failed", error=f"{message} ({_DEATHS} times)")
-                for each in done.values():
-                    sweep.note(each)
-                    failed += each.status != "finished"
-                bar.update(len(done))
-                bar.set_postfix(failed=failed)
+            with contextlib.closing(ENGINES[engine](jobs, min(workers, len(jobs)), address)) as running:
+                for batch, ended in running:
+                    done, rest = _sorted_out(batch, ended, deaths)
+                    lost += rest
+                    for each in done:
+                        sweep.note(each)
+                        failed += each.status != "finished"
+                        if first is not None and each.status == "finished":
+                            first(each.index)
+                            first = None
+                    bar.update(len(done))
+                    bar.set_postfix(failed=failed)
             if lost:
                 terminal.warn(f"a worker died; {sum(map(len, lost))} of {total} points are sent again")
             jobs = lost
     sweep.write()
 
 
+def _sorted_out(
+    batch: Batch, ended: list[Outcome] | str, deaths: dict[tuple[int, ...], int]
+) -> tuple[list[Outcome], list[Batch]]:
+    """Return the outcomes that count, and what is to be sent again; `deaths` counts those of workers at each batch."""
+    outcomes = ended if isinstance(ended, list) else []
+    done = {each.index: each for each in outcomes if each.status != "interrupted"}
+    rest = tuple(job for job in batch if job.index not in done)
+    if not rest:
+        return list(done.values()), []
+    message = outcomes[0].error if outcomes else ended
+    indices = tuple(job.index for job in rest)
+    deaths[indices] += together.has_begun(rest)
+    if deaths[indices] < _DEATHS:
+        return list(done.values()), [rest]
+    if len(rest) > 1:
+        return list(done.values()), [(job,) for job in rest]
+    return [*done.values(), Outcome(indices[0], "failed", error=f"{message} ({_DEATHS} times)")], []
+
+
 def told(sweep: Sweep) -> list[str]:
-    """Return lines that say what has become of the points: how many, and each that did not finish with its error."""
+    """Return lines that say what has become of the points: how many, and the first that did not finish, with errors."""
     counts = sweep.counts()
     lines = [f"{len(sweep.points)} points: " + ", ".join(f"{count} {status}" for status, count in counts.items())]
-    for point in sweep.points:
-        if point["status"] in ("failed", "diverged"):
-            lines.append(f"  {point['status']}: {shown(point['options'])}: {point.get('error', '')}")
+    lost = [point for point in sweep.points if point["status"] in ("failed", "diverged")]
+    for point in lost[:_TOLD]:
+        lines.append(f"  {point['status']}: {shown(point['options'])}: {point.get('error', '')}")
+    if len(lost) > _TOLD:
+        lines.append(f"  and {len(lost) - _TOLD} more, with their errors in {sweep.folder / 'sweep.json'}")
     return lines

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from plastic import require
@@ -23,6 +23,7 @@ from plastic.sweep.point import Outcome
 from plastic.sweep.together import Batch
 
 Ended = tuple[Batch, list[Outcome] | str]
+Running = Generator[Ended, None, None]
 _PACKAGES = {"ray": "ray", "dask": "distributed"}
 _IDLE = 10  # seconds after which a worker without work ends, also one whose driver was killed
 _ONE_THREAD = {name: "1" for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -36,7 +37,7 @@ def require_at_hand(engine: str, address: str | None) -> None:
         require.package(_PACKAGES[engine], engine, f"--engine={engine}")
 
 
-def on_loky(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
+def on_loky(jobs: list[Batch], workers: int, address: str | None = None) -> Running:
     """Run jobs in processes of this machine."""
     from joblib.externals.loky import ProcessPoolExecutor
 
@@ -74,7 +75,7 @@ def _while_it_lives(executor, left, workers):
             return
 
 
-def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
+def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Running:
     """Run jobs on Ray: on the cluster of an address, or on one of this machine."""
     import ray
 
@@ -99,7 +100,7 @@ def on_ray(jobs: list[Batch], workers: int, address: str | None = None) -> Itera
         ray.shutdown()
 
 
-def on_dask(jobs: list[Batch], workers: int, address: str | None = None) -> Iterator[Ended]:
+def on_dask(jobs: list[Batch], workers: int, address: str | None = None) -> Running:
     """Run jobs on Dask: on the scheduler of an address, or on a cluster of this machine."""
     import distributed
 
@@ -135,7 +136,7 @@ def _reached(address):
         raise PlasticError(f"address is {address}; no cluster answers there: {reason}") from None
 
 
-ENGINES: dict[str, Callable[[list[Batch], int, str | None], Iterator[Ended]]] = {
+ENGINES: dict[str, Callable[[list[Batch], int, str | None], Running]] = {
     "loky": on_loky,
     "ray": on_ray,
     "dask": on_dask,

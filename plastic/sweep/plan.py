@@ -27,7 +27,7 @@ DEFAULT = {"gait": "train", "ep": "train"}
 """The command of a family whose lines need not name one."""
 PARTS = ("grid", "zip", "random")
 _NOT_SWEPT = ("results", "resume", "name", "dry_run", "device", "threads", "plot")
-_MOST = 1_000_000  # points
+_MOST = 100_000  # points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +87,7 @@ def of_file(path: Path) -> Plan:
     draws = 20
     seed = 0
     learning_rate = "1e-5:1e-3:log"
+    batch_size = [10, 20, 50]
     """
     with files.system_errors(f"cannot read {path}"):
         data = path.read_bytes()
@@ -102,14 +103,16 @@ def of_file(path: Path) -> Plan:
     named = isinstance(said.get("family"), str) and isinstance(said.get("command", ""), str)
     if not named or not all(isinstance(table, dict) for table in tables.values()):
         raise PlasticError(f"{path}: family and command must be names, and options, grid, zip and random tables")
-    draws, seed = (tables["random"].pop(name, None) for name in ("draws", "seed"))
+    of_random = tables["random"]
+    draws = of_random.pop("draws", None)
+    seed = of_random.pop("seed") if isinstance(of_random.get("seed"), int) else None  # otherwise, seeds to draw from
     lists = {}
     for part in ("grid", "zip"):
         for name, values in tables[part].items():
             if not isinstance(values, list) or not values:
                 raise PlasticError(f"{path}: {part}.{name} is {values!r}; it must be a list of one value or more")
             lists[part, name] = [_text(value) for value in values]
-    ranges = {name: str(value) for name, value in tables["random"].items()}
+    ranges = {name: [*map(_text, v)] if isinstance(v, list) else str(v) for name, v in of_random.items()}
     words = [f"--{name}={_text(value)}" for name, value in tables["options"].items()]
     return made(said["family"], said.get("command"), words, lists, ranges, draws, seed)
 
@@ -123,12 +126,17 @@ def _text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
+def listed(text: str) -> list[str]:
+    """Return the values that a line lists: with commas between them, or ';' where they hold commas."""
+    return [each.strip() for each in text.split(";" if ";" in text else ",")]
+
+
 def made(
     family: str,
     command: str | None,
     words: list[str],
     lists: dict[tuple[str, str], list[str]],
-    ranges: dict[str, str],
+    ranges: dict[str, str | list[str]],
     draws: int | None = None,
     seed: int | None = None,
 ) -> Plan:
@@ -138,7 +146,7 @@ def made(
         family, command: what is run.
         words: the fixed options, as they are typed.
         lists: {("grid" or "zip", option): texts}.
-        ranges: {option: "low:high" or "low:high:log"}, drawn uniformly, or so in the logarithm.
+        ranges: {option: "low:high" or "low:high:log"}, drawn uniformly, or so in the logarithm; or texts to draw from.
         draws: how many, where there are ranges; 10 by default.
         seed: of the draws; 0 by default.
 
@@ -163,7 +171,10 @@ def made(
     drawn = _drawn(read, ranges, draws, seed) if ranges else [{}]
     count = math.prod(map(len, grid)) * len(rows) * len(drawn)
     if count > _MOST:
-        raise PlasticError(f"this sweep has {count:,} points; at most {_MOST:,} are taken")
+        raise PlasticError(
+            f"this sweep has {count:,} points; at most {_MOST:,} are taken. Some of them are drawn, without making "
+            "all, by random in the place of grid (--random.OPTION=A,B,C --draws=1000)"
+        )
     every = itertools.product(*grid, rows, drawn)
     plan = Plan(family, name, fixed, [_merged(point) for point in every])
     _require_good(plan)
@@ -180,29 +191,39 @@ def _merged(tables: Any) -> dict[str, Any]:
     return found
 
 
-def _drawn(read: Callable, ranges: dict[str, str], draws: int, seed: int) -> list[dict[str, Any]]:
+def _drawn(read: Callable, ranges: dict[str, str | list[str]], draws: int, seed: int) -> list[dict[str, Any]]:
     """Return points drawn at random. Each option has a generator of its own: its draws do not depend on the others."""
     if isinstance(draws, bool) or not isinstance(draws, int) or not 1 <= draws <= _MOST:
         raise PlasticError(f"draws is {draws!r}; it must be a whole number from 1 to {_MOST:,}")
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise PlasticError(f"seed of the draws is {seed!r}; it must be a whole number from 0 on")
-    columns = []
-    for option, text in ranges.items():
-        low, high, scale = _range(option, text)
-        ends = [read(option, word) for word in text.split(":")[:2]]
-        (name,) = ends[0]
-        whole = all(isinstance(end[name], int) for end in ends)
-        generator = np.random.default_rng([seed, *name.encode()])
-        if whole:  # what is drawn is cut, so that each number has its share
-            high += 1
-        if scale == "log":
-            values = np.exp(generator.uniform(math.log(low), math.log(high), draws))
-        else:
-            values = generator.uniform(low, high, draws)
-        texts = [str(math.floor(min(value, high - 0.5))) if whole else repr(float(value)) for value in values]
-        columns.append([read(option, each) for each in texts])
-    different = {repr(row): _merged(row) for row in zip(*columns, strict=True)}  # whole numbers may be drawn twice
+    columns = [_column(read, option, said, draws, seed) for option, said in ranges.items()]
+    different = {repr(row): _merged(row) for row in zip(*columns, strict=True)}  # some may be drawn twice
     return list(different.values())
+
+
+def _column(read: Callable, option: str, said: str | list[str], draws: int, seed: int) -> list[dict[str, Any]]:
+    """Return values of an option drawn at random, from a range or from a list."""
+    if isinstance(said, list):
+        values = [read(option, text) for text in said]
+        return [values[place] for place in _generator(seed, values[0]).integers(len(values), size=draws)]
+    low, high, scale = _range(option, said)
+    ends = [read(option, word) for word in said.split(":")[:2]]
+    whole = all(isinstance(value, int) for end in ends for value in end.values())
+    if whole:  # what is drawn is cut, so that each number has its share
+        high += 1
+    if scale == "log":
+        drawn = np.exp(_generator(seed, ends[0]).uniform(math.log(low), math.log(high), draws))
+    else:
+        drawn = _generator(seed, ends[0]).uniform(low, high, draws)
+    texts = [str(math.floor(min(value, high - 0.5))) if whole else repr(float(value)) for value in drawn]
+    return [read(option, text) for text in texts]
+
+
+def _generator(seed: int, option: dict[str, Any]) -> np.random.Generator:
+    """Return the generator of an option, given {its name: some value}."""
+    (name,) = option
+    return np.random.default_rng([seed, *name.encode()])
 
 
 def _range(option: str, text: str) -> tuple[float, float, str]:
@@ -215,7 +236,8 @@ def _range(option: str, text: str) -> tuple[float, float, str]:
         good = False
     if not good or scale not in ("", "log") or (scale == "log" and low <= 0):
         raise PlasticError(
-            f"random {option} is {text!r}; it must be LOW:HIGH, LOW below HIGH, or LOW:HIGH:log with LOW above 0"
+            f"random {option} is {text!r}; it must be LOW:HIGH, LOW below HIGH, or LOW:HIGH:log with LOW above 0, or a "
+            "list of values"
         )
     return low, high, scale
 

@@ -19,7 +19,7 @@ from plastic.sweep.together import Batch
 
 FORMAT = 1
 STATUSES = ("waiting", "finished", "failed", "diverged", "interrupted", "stopped")
-_EVERY = 1.0  # seconds between two writes; what is not written yet is found again in the folders of the points
+_EVERY, _SHARE = 1.0, 0.05  # seconds between two writes at least, and the share of the time that they may take
 
 
 class Sweep:
@@ -40,7 +40,7 @@ class Sweep:
         self.plan, self.folder = plan, planned(plan, results, name)
         with files.system_errors(f"cannot make {self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock, self._written = claim.acquired(self.folder), 0.0
+        self._lock, self._next = claim.acquired(self.folder), 0.0
         try:
             new = [{"options": _plain(each), "status": "waiting"} for each in plan.points]
             self._said = {"format": FORMAT, "family": plan.family, "command": plan.command}
@@ -79,12 +79,14 @@ class Sweep:
 
     def write(self) -> None:
         """Write sweep.json."""
-        self._written = time.monotonic()
+        start = time.monotonic()
         kept = {"points": self.points, "rungs": self.rungs, "batches": self.batches}
         files.write_json(self.folder / "sweep.json", self._said | kept)
+        end = time.monotonic()
+        self._next = end + max(_EVERY, (end - start) / _SHARE)
 
     def note(self, outcome: Outcome) -> None:
-        """Write down how a point has ended."""
+        """Write down how a point has ended, in sweep.json now and then: its run folder says it, too."""
         entry = self.points[outcome.index]
         for name in ("folder", "error"):
             entry.pop(name, None)
@@ -93,7 +95,7 @@ class Sweep:
             entry["folder"] = os.path.relpath(outcome.folder, self.folder)
         if outcome.error is not None:
             entry["error"] = outcome.error
-        if time.monotonic() - self._written > _EVERY:
+        if time.monotonic() > self._next:
             self.write()
 
     def place(self, index: int) -> Path:

@@ -81,10 +81,14 @@ def tried(plan: Plan) -> list[list[int]]:
         points: dict[Any, list[int]] = {}
         for index, point in enumerate(plan.points):
             points.setdefault(point[name], []).append(index)
-        numbers = [value for value in points if isinstance(value, int | float) and not isinstance(value, bool)]
+        numbers = list(filter(_is_number, points))
         ends = (min(numbers), max(numbers)) if numbers else ()
-        found += [some[:_MOST] for value, some in points.items() if value not in numbers or value in ends]
+        found += [some[:_MOST] for value, some in points.items() if value in ends or not _is_number(value)]
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def combinations(plan: Plan) -> list[list[int]]:

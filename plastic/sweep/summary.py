@@ -66,26 +66,25 @@ def _is_number(column: list[Any]) -> bool:
 def table(sweep: Sweep) -> list[dict[str, Any]]:
     """Return the rows of summary.csv, of the points that have ended."""
     groups: dict[tuple, tuple[dict[str, Any], dict[str, list[float]]]] = {}
-    record, lost = record_of(sweep.plan.family, sweep.plan.command), []
+    record = record_of(sweep.plan.family, sweep.plan.command)
+    lost: dict[str, dict[str, Any]] = {}
+    there: set[str] = set()
     lengths = [record.length] if sweep.plan.halving and record.length else []
     for index, entry in enumerate(sweep.points):
         options = {name: value for name, value in sweep.plan.points[index].items() if name not in ("seed", "seeds")}
         if entry["status"] in ("failed", "diverged"):
-            lost.append(options)
+            lost[repr(options)] = options
         run = sweep.run_of(index) if entry["status"] in ("finished", "stopped") else None
         if run is None:
             continue
-        options |= {name: run.options[name] for name in lengths}
+        there.add(repr(options))
         for parts, _, metrics in last(run):
-            key = options | parts
+            key = options | {name: run.options[name] for name in lengths} | parts
             values = groups.setdefault(tuple(map(str, key.values())), (key, {}))[1]
             for name, value in metrics.items():
                 values.setdefault(name, []).append(value)
     rows = [key | _described(values) for key, values in groups.values()]
-    for options in lost:
-        if not any(options.items() <= row.items() for row in rows):
-            rows.append(options | {"n": 0})
-    return rows
+    return rows + [options | {"n": 0} for text, options in lost.items() if text not in there]
 
 
 def _described(values: dict[str, list[float]]) -> dict[str, Any]:

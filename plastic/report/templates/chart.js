@@ -72,18 +72,19 @@ function scale([low, high], [start, end], log) {
   return (value) => start + ((by(value) - from) / span) * (end - start);
 }
 
-/* lines: [{index, curve: {x, y, low, high}}]. Returns the SVG, and cursor(x), which marks a time. */
-function chart(lines, { width, clock, label, percent, log }) {
+/* lines: [{index, curve: {x, y, low, high}}]; others: likewise, without an index, and all look alike. Returns the SVG, and cursor(x), which marks a time. */
+function chart(lines, others, { width, clock, label, percent, log }) {
   const height = Math.round(Math.min(420, Math.max(240, width * 0.5)));
   const box = { left: 62, right: width - 12, top: 12, bottom: height - 44 };
   const positive = (value) => value !== null && (!log || value > 0);
-  let [xl, xh] = extent(lines.flatMap(({ curve }) => curve.x));
-  let [yl, yh] = extent(lines.flatMap(({ curve }) => [...curve.y, ...(curve.low ?? []), ...(curve.high ?? [])].filter(positive)));
+  const all = [...lines, ...others];
+  let [xl, xh] = extent(all.flatMap(({ curve }) => curve.x));
+  let [yl, yh] = extent(all.flatMap(({ curve }) => [...curve.y, ...(curve.low ?? []), ...(curve.high ?? [])].filter(positive)));
   if (xl === xh) [xl, xh] = [xl - 0.5, xh + 0.5];
   if (!(yl < yh)) [yl, yh] = log ? [yl / 2, yh * 2] : [yl - Math.abs(yl || 1) / 10, yh + Math.abs(yh || 1) / 10];
   if (!log) [yl, yh] = [yl - (yh - yl) * 0.03, yh + (yh - yl) * 0.03];
   const x = scale([xl, xh], [box.left, box.right], false), y = scale([yl, yh], [box.bottom, box.top], log);
-  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label} over ${clock}, ${lines.length} curves` });
+  const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${label} over ${clock}, ${all.length} curves` });
 
   for (const value of ticks(yl, yh, log)) {
     svg.append(drawn("line", { class: "grid", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
@@ -100,6 +101,10 @@ function chart(lines, { width, clock, label, percent, log }) {
 
   const path = (xs, ys) => xs.map((each, k) => [each, ys[k]]).filter(([, value]) => positive(value))
     .map(([each, value]) => `${x(each).toFixed(1)} ${y(value).toFixed(1)}`);
+  for (const { curve } of others) {
+    const points = path(curve.x, curve.y);
+    svg.append(drawn("path", { class: "other", d: points.length ? `M${points.join("L")}` : "" }));
+  }
   for (const { index, curve } of lines) {
     if (!curve.low) continue;
     const around = [...path(curve.x, curve.high), ...path(curve.x, curve.low).reverse()];

@@ -7,11 +7,14 @@ for (const series of data.items.flatMap((item) => item.series)) {
 const byId = (id) => document.getElementById(id);
 const FIELDS = ["q", "view", "family", "experiment", "status", "metric"];
 const DEFAULTS = { view: "runs", sort: "started", down: "1" };
-const MOST_CURVES = 24;
+const MOST_ROWS = Number(byId("table").dataset.most); // unless all are asked for
+const MOST_CURVES = 24, MOST_LINES = 1000; // told apart by their looks, and drawn at all
+const MOST_COLUMNS = 8; // runs that are columns of a table
 const rows = [...document.querySelectorAll("#table tbody tr")];
 const words = data.items.map((item) => [item.name, item.path, item.family, item.experiment, item.status, item.note,
   ...item.options.map(([name, value]) => `${name}=${value}`)].join(" ").toLowerCase());
-let state, chosen, open;
+let listed = []; // the rows that are shown, in their order
+let state, chosen, open, differ; // the last: the options in which the open runs differ
 
 function restore() {
   const kept = new URLSearchParams(location.hash.slice(1));
@@ -90,11 +93,12 @@ function renderTable() {
     if (sorted) head.setAttribute("aria-sort", state.get("down") ? "descending" : "ascending");
     else head.removeAttribute("aria-sort");
   }
-  const listed = rows.map((_, index) => index).filter(isListed);
+  listed = rows.map((_, index) => index).filter(isListed);
   const keys = new Map(listed.map((index) => [index, value(index)]));
   listed.sort((a, b) => compared(keys.get(a), keys.get(b)) || a - b);
+  const visible = state.get("all") ? listed : listed.slice(0, MOST_ROWS);
   for (const row of rows) row.hidden = true;
-  for (const index of listed) {
+  for (const index of visible) {
     const row = rows[index], item = data.items[index], [metric, , best, , final] = summary(item);
     const named = () => (state.get("metric") ? "" : element("span", { class: "path" }, data.metrics[metric]));
     row.querySelector(".best").replaceChildren(...(best ? [best, named()] : []));
@@ -103,11 +107,16 @@ function renderTable() {
     row.classList.toggle("chosen", chosen.has(index));
     row.hidden = false;
   }
-  document.querySelector("#table tbody").append(...listed.map((index) => rows[index]));
+  document.querySelector("#table tbody").prepend(...visible.map((index) => rows[index]));
   byId("count").textContent = `${listed.length} of ${rows.filter((_, k) => !data.items[k].group).length} runs`;
   if (state.get("view") === "groups") byId("count").textContent = `${listed.length} groups and single runs`;
+  const hidden = listed.length - visible.length;
+  if (hidden) byId("count").textContent += `, of which the first ${visible.length} are shown`;
+  byId("more").hidden = !hidden;
+  byId("more").textContent = `Show the other ${hidden}`;
   byId("compare").textContent = chosen.size ? `Compare the ${chosen.size} chosen` : "Compare";
   byId("compare").disabled = chosen.size < 2;
+  byId("all").disabled = listed.every((index) => chosen.has(index));
   byId("clear").disabled = !chosen.size;
 }
 
@@ -115,13 +124,18 @@ function renderTable() {
 
 const several = () => open.length > 1;
 
+/* The options in which the open runs differ, but for the seeds. */
+function differing() {
+  const values = open.map((index) => new Map(data.items[index].options.map(([option, text]) => [option, text])));
+  const names = new Set(values.flatMap((each) => [...each.keys()]));
+  return new Set([...names].filter((name) => !["seed", "seeds"].includes(name) && values.some((each) => each.get(name) !== values[0].get(name))));
+}
+
 /* The name of a run; beside others, also the options in which they differ, where these are few. */
 function labelOf(item) {
   const name = item.group ? `${item.name} (${item.members} runs)` : item.name;
-  const others = open.map((index) => data.items[index]);
-  const valueOf = (each, option) => each.options.find(([other]) => other === option)?.[1];
-  const differ = item.options.filter(([option, text]) => !["seed", "seeds"].includes(option) && others.some((each) => valueOf(each, option) !== text));
-  return differ.length > 0 && differ.length <= 3 ? `${name}: ${differ.map(([option, text]) => `${option}=${text}`).join(", ")}` : name;
+  const own = item.options.filter(([option]) => differ.has(option));
+  return own.length > 0 && own.length <= 3 ? `${name}: ${own.map(([option, text]) => `${option}=${text}`).join(", ")}` : name;
 }
 
 const cell = (tag, text, kind = "") => element(tag, { ...(tag === "th" && { scope: "row" }), class: kind }, text);
@@ -159,10 +173,11 @@ function renderCurves() {
     element("input", { id: "log", type: "checkbox", checked: Boolean(state.get("log")), onchange: (event) => set("log", event.target.checked ? "1" : "") }),
     "logarithmic"));
   const found = seriesOf(metric);
-  const plotted = found.filter(({ numbers }) => numbers[3]).slice(0, MOST_CURVES);
+  const curves = found.filter(({ numbers }) => numbers[3]);
+  const plotted = curves.slice(0, MOST_CURVES);
   const box = element("div", {}, element("h3", {}, "Curves and values"), controls);
   const readings = new Map(found.map((each) => [each, cell("td", "", "number")]));
-  if (plotted.length) box.append(...chartOf(plotted, metric, readings));
+  if (plotted.length) box.append(...chartOf(plotted, curves, metric, readings));
   const heads = ["", "Run", "Seeds", "Best", "Final", ...(plotted.length ? ["At the mark"] : [])];
   box.append(table("Values of the curves", heads, found.map((each) => {
     const index = plotted.indexOf(each), { item, series, numbers } = each;
@@ -174,13 +189,14 @@ function renderCurves() {
   return box;
 }
 
-function chartOf(plotted, metric, readings) {
+function chartOf(plotted, curves, metric, readings) {
   const percents = plotted.map(({ item }) => item.percent.includes(metric)), percent = percents.every(Boolean);
   const clocks = [...new Set(plotted.map(({ item }) => item.clock))].join(" or ");
   const lines = plotted.map(({ numbers }, index) => ({ index, curve: numbers[3] }));
   const log = Boolean(state.get("log")) && lines.some(({ curve }) => curve.y.some((value) => value > 0));
   const width = Math.max(300, Math.min(1100, byId("detail").clientWidth || 800));
-  const { svg, cursor } = chart(lines, { width, clock: clocks, label: data.metrics[metric], percent, log });
+  const others = curves.slice(MOST_CURVES, MOST_LINES).map(({ numbers }) => ({ curve: numbers[3] }));
+  const { svg, cursor } = chart(lines, others, { width, clock: clocks, label: data.metrics[metric], percent, log });
   const times = [...new Set(lines.flatMap(({ curve }) => curve.x))].sort((a, b) => a - b);
   const said = element("output", { for: "mark" });
   const read = (place) => {
@@ -197,8 +213,8 @@ function chartOf(plotted, metric, readings) {
   read(times.length - 1);
   const notes = [];
   if (lines.some(({ curve }) => curve.low)) notes.push("Curves are means over the seeds, shaded from the least seed to the largest.");
-  const total = readings.size;
-  if (total > MOST_CURVES) notes.push(`The first ${MOST_CURVES} of ${total} curves are drawn: choose above.`);
+  if (others.length) notes.push(`The first ${MOST_CURVES} of ${curves.length} curves have looks of their own, the others are grey: choose above.`);
+  if (curves.length > MOST_LINES) notes.push(`Those from the ${MOST_LINES + 1}th on are not drawn.`);
   if (clocks.includes(" or ")) notes.push("Times of these runs are not measured in the same unit.");
   if (!percent && percents.some(Boolean)) notes.push("Some of these runs have this metric as a fraction, others not.");
   return [svg, element("label", { class: "wide" }, element("span", {}, "Mark at", said), slider), element("p", { class: "note" }, notes.join(" "))];
@@ -213,13 +229,17 @@ function renderOptions() {
     return { name, texts, first: several() ? new Set(texts).size > 1 : options[0][2] !== false };
   });
   const heads = ["Option", ...items.map(several() ? labelOf : () => "Value")];
-  const part = (first) => found.filter((each) => each.first === first).map(({ name, texts }) =>
-    element("tr", {}, cell("th", name), ...texts.map((text) => cell("td", text))));
-  const differ = part(true), same = part(false);
+  const row = ({ name, texts }) => element("tr", {}, cell("th", name), ...texts.map((text) => cell("td", text)));
+  const first = found.filter((each) => each.first), same = found.filter((each) => !each.first);
   const what = several() ? "Options that differ" : "Options that differ from the defaults";
-  const box = element("div", {}, element("h3", {}, what));
-  box.append(differ.length ? table(what, heads, differ) : element("p", { class: "note" }, "None."));
-  if (same.length) box.append(element("details", {}, element("summary", {}, `${same.length} other options`), table("Other options", heads, same)));
+  const box = element("div", {}, element("h3", {}, what)), many = items.length > MOST_COLUMNS;
+  if (!first.length) box.append(element("p", { class: "note" }, "None."));
+  else if (!many) box.append(table(what, heads, first.map(row)));
+  else box.append(table(what, ["Run", ...first.map(({ name }) => name)], items.map((item, k) =>
+    element("tr", {}, cell("th", item.name), ...first.map(({ texts }) => cell("td", texts[k]))))));
+  const others = many ? table("Other options", ["Option", "Value"], same.map(({ name, texts }) => row({ name, texts: texts.slice(0, 1) })))
+    : table("Other options", heads, same.map(row));
+  if (same.length) box.append(element("details", {}, element("summary", {}, `${same.length} other options`), others));
   return box;
 }
 
@@ -256,6 +276,7 @@ function renderFigures(item) {
 
 function renderDetail() {
   const items = open.map((index) => data.items[index]);
+  differ = differing();
   const title = several() ? `${items.length} runs side by side` : labelOf(items[0]);
   const about = items.map((item) => element("p", {}, ...(several() ? [`${labelOf(item)}: `] : []),
     element("span", { class: item.status }, item.status), item.note ? ` ${item.note}` : "", element("span", { class: "path" }, item.group ? "" : item.path)));
@@ -263,11 +284,12 @@ function renderDetail() {
     element("summary", {}, several() ? `About ${item.name}` : "About this run"),
     element("dl", {}, ...item.facts.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]))));
   const pictures = items.map(renderFigures).filter(Boolean);
+  const folded = (text, parts) => (items.length > MOST_COLUMNS ? [element("details", {}, element("summary", {}, text), ...parts)] : parts);
   byId("detail").replaceChildren(
     element("p", { class: "bar" }, element("button", { id: "back", type: "button", onclick: () => show([]) }, "Back to the table (Esc)")),
-    element("h2", { id: "title", tabindex: "-1" }, title), ...about,
+    element("h2", { id: "title", tabindex: "-1" }, title), ...folded("Status of all runs", about),
     ...(items.some((item) => item.series.length) ? [renderCurves()] : []), renderMetrics(), renderOptions(),
-    ...(pictures.length ? [element("h3", {}, "Figures"), ...pictures] : []), ...facts);
+    ...(pictures.length ? [element("h3", {}, "Figures"), ...folded("Figures of all runs", pictures)] : []), ...folded("About all runs", facts));
 }
 
 /* ---- all of it ---- */
@@ -299,6 +321,8 @@ rows.forEach((row, index) => {
   row.querySelector(".open").addEventListener("click", () => show([index]));
 });
 byId("compare").addEventListener("click", () => show([...chosen]));
+byId("more").addEventListener("click", () => { set("all", "1"); byId("table").focus(); });
+byId("all").addEventListener("click", () => { for (const index of listed) chosen.add(index); set("sort", state.get("sort")); });
 byId("clear").addEventListener("click", () => { chosen.clear(); set("sort", state.get("sort")); });
 addEventListener("keydown", (event) => { if (event.key === "Escape" && open.length) show([]); });
 addEventListener("popstate", () => { restore(); render(); });
@@ -307,6 +331,7 @@ addEventListener("resize", () => { if (innerWidth !== width && open.length) rend
 
 restore();
 render();
+for (const row of rows) row.classList.remove("later"); // from here on it is hidden or not
 
 /* ---- a page that is served asks whether there is news ---- */
 
