@@ -471,6 +471,31 @@ def test_alignment_over_what_else_is_varied():
     assert "ten times of it {} and {}".format(*ten) in text
 
 
+def test_alignment_by_gain_in_batches_of_pairs():
+    text = line("`alignment_over --over=gain --batch_size=64`")
+    for name in ("linear", "relu", "sigmoid", "tanh"):
+        pc, bp = (over("base-acf", rule, 1, name) for rule in ("pc", "bp"))
+        assert f"{name} {pc} and {bp}" in text
+        if name != "tanh":
+            assert [pc, bp] == [over("base-depth-width", rule, 1, name) for rule in ("pc", "bp")]
+    twice = [shown(float(over("base-acf", rule, 2, "linear"))) for rule in ("pc", "bp")]
+    assert "twice the gain: {} and {})".format(*twice) in text
+
+
+def test_the_consistency_of_directions():
+    text = line("`consistency --samples=1`")
+    ratios = {
+        (row["study"].removeprefix("base-path-rand-"), row["rule"], row["rate"]): float(row["ratio"])
+        for row in rows("consistency_by_rate")
+    }
+    one, four, fast = (
+        [f"{ratios[study, rule, rate]:.3f}" for rule in ("pc", "bp")]
+        for study, rate in (("one-data", "0.1"), ("data", "0.1"), ("data", "0.3"))
+    )
+    assert "one pair {} with PC, {} with BP;".format(*one) in text
+    assert "in turn {} and {}, at rate .3 {} and {} |".format(*four, *fast) in text
+
+
 def test_single_units_have_an_alignment_of_one_or_minus_one():
     where = {"study": "base-width-linear", "rule": "pc", "value": "1"}
     (found,) = [row for row in rows("alignment_over") if fits(row, where)]
