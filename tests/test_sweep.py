@@ -57,8 +57,14 @@ def images(path, side, classes=3):
 
 def swept(tmp_path, *words):
     """Run a line; return its folder, the content of sweep.json and the rows of summary.csv."""
-    main([*words, f"--results={tmp_path / 'results'}"])
-    return found(tmp_path)
+    failed = False
+    try:
+        main([*words, f"--results={tmp_path / 'results'}"])
+    except SystemExit as stop:
+        failed = stop.code == 1
+    folder, record, rows = found(tmp_path)
+    assert failed == any(each["status"] == "failed" for each in record["points"])
+    return folder, record, rows
 
 
 def found(tmp_path):
@@ -293,6 +299,7 @@ def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, wo
         ("family = 'gait'\n[grid]\nseed = [1.5]", "--seed takes an integer, not '1.5'"),
         ("family = 'gait'\n[random]\ndraws = true\nnb_layers = '1:2'", "draws is True"),
         ("family = 'gait'\n[random]\nseed = -1\nnb_layers = '1:2'", "seed of the draws is -1"),
+        ('family = "gait"\n[random]\nseed = []', "a list of random is empty"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_told(tmp_path, text, message):
@@ -345,7 +352,8 @@ def test_of_many_points_that_failed_some_are_listed(tmp_path):
     sweep = Sweep(made, tmp_path)
     for index in range(50):
         sweep.note(point.Outcome(index, "finished" if index % 2 else "failed", error=f"why {index}"))
-    first, *listed, last = drive.told(sweep)
+    first, *listed, last, how = drive.told(sweep)
+    assert how == "the same line with --retry runs them again"
     assert first == "50 points: 25 finished, 25 failed" and listed[-1] == "  failed: --seed=38: why 38"
     assert len(listed) == 20 and last == f"  and 5 more, with their errors in {sweep.folder / 'sweep.json'}"
     sweep.close()
@@ -878,7 +886,8 @@ def test_what_cannot_be_trained_together_runs_alone(tmp_path, small, at_home, ca
     _, record, _ = swept(tmp_path, *batched(*SMALL["pattern"]), "--learning_rate=1e30")
     assert [each["status"] for each in record["points"]] == ["diverged"] * 3
     line = ["gait", *IMPOSSIBLE, "--nb_epochs=1", "--algorithm=BP", small, "--grid.seed=1,2", "--jobs=1"]
-    main([*line, "--name=refused", f"--results={tmp_path / 'results'}"])
+    with pytest.raises(SystemExit):
+        main([*line, "--name=refused", f"--results={tmp_path / 'results'}"])
     out = capsys.readouterr().out
     assert "8 points: 6 finished, 2 failed" in out and out.count("PlasticError: batch_size is 30") == 2
 

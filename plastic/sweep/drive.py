@@ -154,4 +154,6 @@ def told(sweep: Sweep) -> list[str]:
         lines.append(f"  {point['status']}: {shown(point['options'])}: {point.get('error', '')}")
     if len(lost) > _TOLD:
         lines.append(f"  and {len(lost) - _TOLD} more, with their errors in {sweep.folder / 'sweep.json'}")
+    if lost:
+        lines.append("the same line with --retry runs them again")
     return lines
