@@ -19,6 +19,21 @@ from plastic import parameters, require, xp
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
+__all__ = [
+    "cosine",
+    "finite_differences",
+    "gradient",
+    "prospective_index",
+    "relative_rmse",
+    "sign_agreement",
+    "target_alignment",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 _STEP = float(np.finfo(np.float64).eps) ** (1 / 3)  # balances truncation, h^2, against rounding, eps / h
 
 
@@ -87,7 +102,7 @@ def gradient(
         >>> gradient(lambda w: xp.sum(w**2), w, 2 * w)[""] < 1e-6
         True
     """
-    require.number("tolerance", tolerance, above=0)
+    require.scalar("tolerance", tolerance, above=0)
     errors, complaints = {}, []
     for path, leaf, grad in _pairs(tree, grads):
         _require_float64(path, leaf)
@@ -213,7 +228,7 @@ def target_alignment(before: Array, after: Array, y: Array) -> Array:
         >>> float(target_alignment(o, xp.asarray([[0.5, 1.0]]), xp.asarray([[1.0, 1.0]])))
         1.0
     """
-    return _mean_cosine_of_rows(before, after, y)
+    return _mean_cosine_of_rows(before, after, y=y)
 
 
 def prospective_index(before: Array, inferred: Array, after: Array) -> Array:
@@ -236,15 +251,17 @@ def prospective_index(before: Array, inferred: Array, after: Array) -> Array:
         >>> float(prospective_index(x, xp.asarray([[1.0, 1.0]]), xp.asarray([[-1.0, 1.0]])))
         -1.0
     """
-    return _mean_cosine_of_rows(before, after, inferred)
+    return _mean_cosine_of_rows(before, after, inferred=inferred)
 
 
-def _mean_cosine_of_rows(start, end, other):
-    for array in (end, other):
-        if start.ndim < 2 or array.shape[-2:] != start.shape[-2:]:
-            raise PlasticError(f"arrays (..., batch, n) of one shape are needed, not {start.shape} and {array.shape}")
+def _mean_cosine_of_rows(before, after, **third):
+    (other,) = third.values()
+    for name, array in {"before": before, "after": after, **third}.items():
+        require.array(name, array)
+        if array.ndim < 2 or array.shape[-2:] != before.shape[-2:]:
+            raise PlasticError(f"arrays (..., batch, n) of one shape are needed, not {before.shape} and {array.shape}")
     with np.errstate(all="ignore"):  # a row that did not move has no direction: NaN
-        v, u = (way / xp.max(xp.abs(way), axis=-1, keepdims=True) for way in (end - start, other - start))
+        v, u = (way / xp.max(xp.abs(way), axis=-1, keepdims=True) for way in (after - before, other - before))
         lengths = xp.sqrt(xp.sum(v * v, axis=-1) * xp.sum(u * u, axis=-1))
         return xp.mean(xp.sum(v * u, axis=-1) / lengths, axis=-1)
 
@@ -266,7 +283,9 @@ def _sample(leaf, max_entries, seed):
 
 def _differences(loss, tree, leaf, eps, sample):
     """Return the differences at the sampled entries of a leaf (on the host, nan elsewhere) and the largest |loss|."""
-    require.number("eps", eps, above=0)
+    require.scalar("eps", eps, above=0)
+    if not callable(loss):
+        raise PlasticError(f"loss is a {type(loss).__name__}; it must be a function of the tree")
 
     def value():
         result = np.asarray(xp.asnumpy(loss(tree)))
@@ -304,6 +323,8 @@ def _pairs(a, b):
     if a.keys() != b.keys():
         raise PlasticError(f"the trees differ: {sorted(a.keys() ^ b.keys())} on one side only")
     for path in a:
+        for leaf in (a[path], b[path]):
+            require.array(path or "the update", leaf)
         if a[path].shape != b[path].shape:
             raise PlasticError(f"{path or 'the array'} has shape {a[path].shape} against {b[path].shape}")
     return [(path, a[path], b[path]) for path in a]

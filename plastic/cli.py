@@ -83,7 +83,7 @@ def run(
 def _serve(commands, argv, prog, default, by, spellings):
     if isinstance(commands, dict):
         if argv and argv[0] in _HELP:
-            return print(_help_on_all(commands, prog, default))
+            return print(_help_on_all(commands, prog, default, by))
         name, argv = _command(argv, by)
         typed = name or "".join(argv[:1])
         wrong = f"{typed!r} is not a command{suggestion(typed, commands)}" if typed else "no command is given"
@@ -93,7 +93,7 @@ def _serve(commands, argv, prog, default, by, spellings):
         commands, prog = commands[name], f"{prog} {name}"
     if any(word in _HELP for word in argv):
         return print(_help(_component(commands), prog))
-    values = parse(commands, argv)
+    values = parse(commands, argv, also=(by,) if by else ())
     import fire
 
     fire.Fire(_component(commands), command=[f"--{name}={value!r}" for name, value in values.items()], name=prog)
@@ -101,17 +101,18 @@ def _serve(commands, argv, prog, default, by, spellings):
 
 def _command(argv, by):
     """Return the name of the command in a line, or "", and the words without it."""
-    if argv and not argv[0].startswith("-"):
-        return argv[0], argv[1:]
+    first = bool(argv) and not argv[0].startswith("-")
     for place, word in enumerate(argv):
         named = _OPTION.fullmatch(word)
         if named and by and named[2].replace("-", "_") == by:
+            if first:
+                raise PlasticError(f"{argv[0]} and --{by} both name the command; give one of them")
             taken = 1 if named[3] is not None else 2
             value = named[3] if named[3] is not None else "".join(argv[place + 1 : place + 2])
             if not value:
                 raise PlasticError(f"--{by} lacks its value")
             return value, argv[:place] + argv[place + taken :]
-    return "", argv
+    return (argv[0], argv[1:]) if first else ("", argv)
 
 
 def _component(function):
@@ -132,7 +133,7 @@ def _component(function):
     return component
 
 
-def _help_on_all(commands, prog, default):
+def _help_on_all(commands, prog, default, by):
     """Return the help on a family: its commands, or the default one in full and the others after it."""
     if default is None:
         return _help({name: _component(function) for name, function in commands.items()}, prog)
@@ -141,7 +142,8 @@ def _help_on_all(commands, prog, default):
         for name, function in commands.items()
         if name != default
     ]
-    return "\n".join([_help(_component(commands[default]), prog), "", "OTHER COMMANDS", *others])
+    heading = "OTHER COMMANDS" + (f" (also named by --{by}=COMMAND)" if by else "")
+    return "\n".join([_help(_component(commands[default]), prog), "", heading, *others])
 
 
 def _help(component, prog):

@@ -144,7 +144,11 @@ def told(tested: dict[str, np.ndarray]) -> str:
     return f", tested once, at the best epoch by the validation set ({epochs})"
 
 
-def confusion(runs: list[Any], names: Callable[[Any], Any] | None = None) -> Any:
+def confusion(
+    runs: list[Any],
+    names: Callable[[Any], Any] | None = None,
+    parts: Callable[[Any], dict[str, list[int]]] | None = None,
+) -> Any:
     """Draw the confusion matrix of each run, of several replicas the mean: of each class, where the outputs put it.
 
     It is that of the test at the end where there was one by the best epoch, and else that of the last evaluation, in
@@ -153,6 +157,8 @@ def confusion(runs: list[Any], names: Callable[[Any], Any] | None = None) -> Any
     Args:
         runs: the runs.
         names: names(run) gives those of the classes; by default they are numbered.
+        parts: parts(run) gives the replicas that have a panel of their own, {its title: their numbers}; by default one
+            is of all.
 
     Returns:
         The figure.
@@ -160,8 +166,11 @@ def confusion(runs: list[Any], names: Callable[[Any], Any] | None = None) -> Any
     titles = plotting.labels(runs, [run.experiment for run in runs]) if len(runs) > 1 else [""]
     panels = []
     for run, title in zip(runs, titles, strict=True):
-        matrix, what = _matrix(run)
-        panels.append((", ".join(filter(None, [title, what])), matrix, names(run) if names else None))
+        matrices, what = _matrices(run)
+        for part, replicas in (parts(run) if parts else {"": range(len(matrices))}).items():
+            if left := [replica for replica in replicas if replica not in run.diverged]:
+                words = ", ".join(filter(None, [title, part, what]))
+                panels.append((words, matrices[left].mean(axis=0), names(run) if names else None))
     return drawn(panels)
 
 
@@ -187,8 +196,8 @@ def drawn(panels: list[tuple[str, np.ndarray, Any]]) -> Any:
     return fig
 
 
-def _matrix(run):
-    """Return the confusion matrix of a run, a mean over its replicas but those that diverged, and of what it is."""
+def _matrices(run):
+    """Return the confusion matrices of a run, (replicas, classes, classes), and of what they are."""
     arrays = run.arrays()
     if "test_confusion" in arrays:
         matrix, what = arrays["test_confusion"], "test set" + ", best epoch" * ("best_epoch" in arrays)
@@ -196,5 +205,4 @@ def _matrix(run):
         matrix = run.read_checkpoint()[0]["confusion"]
         held_out = any(name.startswith("validation") for name in run.metrics())
         what = f"{'validation' if held_out else 'test'} set, last evaluation"
-    matrix = matrix.reshape(-1, *matrix.shape[-2:]).astype(float)
-    return np.delete(matrix, run.diverged, axis=0).mean(axis=0), what
+    return matrix.reshape(-1, *matrix.shape[-2:]).astype(float), what

@@ -5,7 +5,7 @@ and returns a host array of float64: move it with `xp.asarray`, which also round
 network is drawn by one generator, or by a list of them, one for each replica; see `replicas`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -13,10 +13,25 @@ import numpy as np
 from plastic import parameters, require
 from plastic.types import Tree
 
+__all__ = [
+    "Generator",
+    "legacy_generator",
+    "orthogonal",
+    "replicas",
+    "uniform_fan_in",
+    "xavier_normal",
+    "xavier_uniform",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Generator: TypeAlias = np.random.Generator | np.random.RandomState
 
 
-def replicas(draw: Callable[[Generator], Tree], generator: Generator | list[Generator]) -> Tree:
+def replicas(draw: Callable[[Generator], Tree], generator: Generator | Sequence[Generator]) -> Tree:
     """Return what is drawn, for one network or for several replicas of it.
 
     Args:
@@ -35,7 +50,7 @@ def replicas(draw: Callable[[Generator], Tree], generator: Generator | list[Gene
         (2, 3, 3)
     """
     require.generator(generator)
-    if isinstance(generator, list | tuple):
+    if isinstance(generator, Sequence):
         return parameters.stack([draw(each) for each in generator])
     return draw(generator)
 

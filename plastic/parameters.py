@@ -14,8 +14,26 @@ from plastic import xp
 from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
+__all__ = [
+    "Affine",
+    "Flat",
+    "assign",
+    "copy",
+    "leaves",
+    "map",
+    "pairs",
+    "replica",
+    "stack",
+    "stack_replicas",
+    "zeros_like",
+]
 
-@dataclasses.dataclass(repr=False)
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+@dataclasses.dataclass(eq=False, repr=False)
 class Affine:
     """An affine map y = x W + b of row vectors x (..., batch, n_in).
 
@@ -24,7 +42,7 @@ class Affine:
         b: bias (..., 1, n_out), or None.
     """
 
-    W: Any
+    W: Array
     b: Any = None
 
     def __repr__(self) -> str:

@@ -11,6 +11,27 @@ import numpy as np
 from plastic import files, require, system
 from plastic.errors import PlasticError, printable
 
+__all__ = [
+    "COLOURS",
+    "arrays_of",
+    "curves",
+    "figure",
+    "image",
+    "labels",
+    "legend",
+    "log_scale",
+    "look",
+    "over_epochs",
+    "plain",
+    "require_name",
+    "save",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """The palette of Okabe and Ito, which colour-blind readers can tell apart, the strongest contrasts first."""
 

@@ -26,6 +26,12 @@ from plastic.progress import Progress
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree
 
+__all__ = ["fit"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 def fit(
     run: Run,
@@ -144,7 +150,7 @@ def fit(
                 save()
             if leave:
                 run.status("interrupted", step=now.step, **health.details())
-                raise KeyboardInterrupt(f"interrupted at step {now.step}; go on with --resume={run.folder}")
+                raise KeyboardInterrupt(f"interrupted at step {now.step}; go on with {run.to_resume}")
     return now.metrics
 
 

@@ -30,12 +30,13 @@ _KINDS = {
 }  # what each is called, in the order in which the members of a union are tried: text takes everything, so it is last
 
 
-def parse(function: Callable[..., Any], argv: Iterable[str]) -> dict[str, Any]:
+def parse(function: Callable[..., Any], argv: Iterable[str], also: Iterable[str] = ()) -> dict[str, Any]:
     """Return what the words of a command line give for the parameters of a function.
 
     Args:
         function: its annotations are the types, its defaults what may be left out.
         argv: the words.
+        also: options that are taken elsewhere, which a misspelt name may mean.
 
     Returns:
         {name: value}, of the annotated types; what was not given is left out.
@@ -57,7 +58,7 @@ def parse(function: Callable[..., Any], argv: Iterable[str]) -> dict[str, Any]:
         named = _OPTION.fullmatch(words[0])
         if named:
             words.popleft()
-            option, text = _named(named[1], named[2], named[3], options)
+            option, text = _named(named[1], named[2], named[3], options, also)
         else:
             option, text = _positional(words[0], options, values, previous), None
         if option.name in values:
@@ -108,7 +109,7 @@ def _options(function):
     return options
 
 
-def _named(typed, key, text, options):
+def _named(typed, key, text, options, also):
     """Return the option that is typed, and its text: "true" or "false" for a flag, None if it is yet to come."""
     name = key.replace("-", "_")
     if name in options:
@@ -120,7 +121,7 @@ def _named(typed, key, text, options):
         if text is not None:
             raise PlasticError(f"{typed} takes no value; write --{denied}=true or --{denied}=false")
         return options[denied], "false"
-    near = suggestion(name, [*options, *(f"no_{flag}" for flag in flags)], "--")
+    near = suggestion(name, [*options, *also, *(f"no_{flag}" for flag in flags)], "--")
     raise PlasticError(f"unknown option {typed}{near or '; --help lists the options'}")
 
 

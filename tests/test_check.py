@@ -219,9 +219,20 @@ def test_bad_input_is_named():
         check.finite_differences(lambda w: np.float32(1.0), np.ones(2))
     with pytest.raises(PlasticError, match="the array is float; "):
         check.finite_differences(lambda w: 0.0, 1.0)
+    with pytest.raises(PlasticError, match="loss is a float; it must be a function of the tree"):
+        check.finite_differences(0.0, np.ones(2))
+    with pytest.raises(PlasticError, match=r"eps is an array of shape \(2,\); it must be one number"):
+        check.finite_differences(lambda w: np.sum(w), np.ones(2), eps=np.ones(2))
     for measure in MEASURES:
         with pytest.raises(PlasticError, match="the array has shape"):
             measure(np.ones((2, 2)), np.ones((2, 3)))
+        with pytest.raises(PlasticError, match="W is a float, not an array"):
+            measure({"W": 1.0}, {"W": 1.0})
+    for measure, third in ((check.target_alignment, "y"), (check.prospective_index, "inferred")):
+        rows = {"before": np.ones((2, 3)), "after": np.zeros((2, 3)), third: np.zeros((2, 3))}
+        for name in rows:
+            with pytest.raises(PlasticError, match=f"{name} is a list, not an array"):
+                measure(**rows | {name: [[0.0, 1.0, 2.0]]})
 
 
 def test_measures_by_path(precision):

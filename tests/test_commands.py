@@ -396,6 +396,7 @@ def test_load_gives_the_network_back(line, paths):
             plastic.load(found.folder)
     trained = plastic.load(found.folder, part=line.part)
     assert "\n" not in repr(trained) and len(repr(trained)) < 200
+    assert "predict(" in trained.predict.__doc__
     line.network(trained, found)
 
 

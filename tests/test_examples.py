@@ -205,6 +205,8 @@ def test_python_in_the_page_of_ones_own(tmp_path, monkeypatch, capsys):
     assert last == pytest.approx(1, abs=1e-6) and 0.2 < first < 0.99 and 0.2 < second < 0.99
     assert [row.name for row in names["found"].rows] == ["BP", "FA", "concordant"]
     assert (names["found"].run.folder / "comparison.png").exists()
+    assert names["net"].replicas == (2,)
+    assert np.all(np.mean((names["output"] - names["y"]) ** 2, axis=(-2, -1)) < 0.1)  # what zeros would have
     said = capsys.readouterr().out
     assert "Dataset mine.npz: 1,000 training, 2,000 test samples of shape (28, 28), 10 classes" in said
 

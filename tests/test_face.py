@@ -3,6 +3,7 @@
 What sets the families apart is in tests/faces/<family>.py, as a list CASES.
 """
 
+import copy
 import importlib
 import inspect
 from pathlib import Path
@@ -106,6 +107,18 @@ def test_gradients_are_means_over_the_batch(backend, case, rule):
 
 
 @cases_and_rules
+def test_replicas_share_inputs_or_targets(backend, case, rule):
+    if not case.replicas:
+        return
+    net = case.make([np.random.default_rng(seed) for seed in (0, 1)])
+    x, y = batch_of(case, lead=(2,))
+    x_of_both, y_of_both = (xp.stack([each[0], each[0]]) for each in (x, y))
+    for shared, own in (((x[0], y), (x_of_both, y)), ((x, y[0]), (x, y_of_both))):
+        found, expected = (host(called(case, rule, net, *each)[0]) for each in (shared, own))
+        assert_close(found, expected, 1e-9)
+
+
+@cases_and_rules
 def test_a_replica_does_not_depend_on_who_runs_beside_it(backend, case, rule):
     generators = [np.random.default_rng(seed) for seed in (0, 1)]
     if not case.replicas:
@@ -113,6 +126,7 @@ def test_a_replica_does_not_depend_on_who_runs_beside_it(backend, case, rule):
             case.make(generators)
         return
     together = case.make(generators)
+    assert together.replicas == (2,) and case.make(generators[0]).replicas == ()
     x, y = batch_of(case, lead=(2,))
     grads, output = called(case, rule, together, x, y)
     for replica in range(2):
@@ -237,3 +251,67 @@ def test_a_step_gives_gradients_and_output(backend, case):
         require.tree("grads", grads, net.parameters)
         assert output.shape[-1] == case.outputs, name
         assert_close(host(net.parameters), before, 0)
+
+
+@cases
+def test_a_deep_copy_learns_as_the_network_does_and_leaves_it_alone(case):
+    """Where arrays of a network are views of others, those of the copy are views of its own."""
+    xp.use(dtype="float64")
+    net, again, (x, y) = (*(case.make(np.random.default_rng(0)) for _ in range(2)), batch_of(case))
+    twin, before = copy.deepcopy(net), host(parameters.copy(net.parameters))
+    assert repr(twin) == repr(net)
+    for each in (twin, again):
+        optimizer = Adam(0.01)
+        moments = optimizer.init(each.parameters)
+        for rule in case.rules:
+            optimizer.step(each.parameters, called(case, rule, each, x, y)[0], moments)
+    assert_close(host(twin.parameters), host(again.parameters), 1e-9)
+    learned = [xp.asnumpy(case.family.predict(each, x, **case.predict)) for each in (twin, again)]
+    np.testing.assert_allclose(*learned, rtol=1e-7, atol=1e-9)
+    assert_close(host(net.parameters), before, 0)
+
+
+@pytest.mark.parametrize("learn_tau", [False, True])
+def test_a_copied_state_goes_on_by_itself(learn_tau):
+    gle = plastic.gle
+    constants = {"phi": "tanh", "tau_m": 1.0, "tau_r": 0.2, "dt": 0.1, "learn_tau": learn_tau}
+    net = gle.network((3, 4, 4, 2), np.random.default_rng(0), **constants)
+    x = xp.asarray(np.random.default_rng(1).standard_normal((9, 5, 3)))
+    state = gle.State(net, 5)
+    gle.predict(net, x[:4], state=state)
+    found = copy.deepcopy({"net": net, "state": state})
+    assert found["state"].net is found["net"]
+    expected = gle.predict(net, x[4:], state=state)
+    at_rest = gle.predict(net, x[4:])
+    np.testing.assert_allclose(gle.predict(found["net"], x[4:], state=found["state"]), expected, rtol=1e-5)
+    assert not np.allclose(expected, at_rest)
+
+
+def test_states_that_cannot_be_copied_say_what_to_do_instead():
+    pc, ep, rng = plastic.pc, plastic.ep, np.random.default_rng(0)
+    x, y = xp.asarray(rng.random((4, 3))), xp.asarray(rng.random((4, 2)))
+    net = pc.network((3, 5, 2), rng, phi="tanh")
+    for kind in (pc.State, pc.FreeState):
+        state, other = kind(net, x, y), kind(net, x, y)
+        pc.infer(net, state, x, 3)
+        with pytest.raises(PlasticError, match=r"cannot be copied.*other\.moving\[\.\.\.\] = state\.moving"):
+            copy.deepcopy(state)
+        other.moving[...] = state.moving
+        expected = pc.infer(net, state, x, 2)
+        np.testing.assert_allclose(pc.infer(net, other, x, 2), expected, rtol=1e-5)
+    net = ep.prototypical((3, 5, 2), rng)
+    state, other = ep.Relaxation(net, x), ep.Relaxation(net, x)
+    state.run(3)
+    with pytest.raises(PlasticError, match=r"cannot be copied.*other\.restore\(relaxation\.state\(\)\)"):
+        copy.deepcopy(state)
+    other.restore(state.state())
+    for each in (state, other):
+        each.run(2)
+    np.testing.assert_allclose(other.output, state.output, rtol=1e-5)
+
+
+@cases
+def test_networks_are_equal_to_themselves_alone_and_may_be_keys(case):
+    """To compare their arrays is what `check` is for: == would ask an array whether it is true."""
+    net, twin = (case.make(np.random.default_rng(0)) for _ in range(2))
+    assert net == net != twin and net in [twin, net] and {net: 1}[net] == 1

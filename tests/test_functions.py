@@ -1,12 +1,15 @@
 """Activations and losses at points worked out by hand, at the kink, and against each other."""
 
+import copy
+import pickle
+
 import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from plastic import xp
+from plastic import ep, gle, pc, xp
 from plastic.errors import PlasticError
 from plastic.functions import (
     ACTIVATIONS as BY_NAME,
@@ -16,6 +19,7 @@ from plastic.functions import (
     accuracy,
     activation,
     classification_error,
+    confusion,
     hard_tanh,
     hardsigm,
     leaky,
@@ -374,6 +378,43 @@ def test_an_activation_of_ones_own_is_two_lines(backend, points):
             missing(v, rho)
 
 
+@pytest.mark.parametrize(
+    ("value", "slope", "said"),
+    [
+        (lambda v: v.sum(), lambda v, rho: v, r"value\(v\) gives float32 of 0 axes"),
+        (lambda v: np.float64(2) * v, lambda v, rho: v, r"value\(v\) gives float64 of 2 axes, of v of float32"),
+        (lambda v: v > 0, lambda v, rho: v, r"value\(v\) gives bool"),
+        (lambda v: 2 * v, lambda v, rho: 2.0, r"slope\(v, rho\) gives a float, .*xp.ones_like\(v\) times a constant"),
+        (lambda v: 2 * v, lambda v, rho: v.astype("float64"), r"slope\(v, rho\) gives float64 of 2 axes"),
+        (lambda v: 2 * v, lambda v, rho: (v > 0).astype(int), r"slope\(v, rho\) gives int64"),
+    ],
+)
+def test_an_activation_of_ones_own_gives_arrays_like_its_argument(value, slope, said):
+    own = Activation("own", value, slope)
+    for make in (
+        lambda: pc.network((3, 4, 2), np.random.default_rng(0), phi=own),
+        lambda: ep.prototypical((3, 4, 2), np.random.default_rng(0), phi=own),
+        lambda: gle.network((3, 4, 2), np.random.default_rng(0), phi=[own, "linear"], tau_m=1.0, tau_r=0.1, dt=0.1),
+    ):
+        with pytest.raises(PlasticError, match=f"the activation own: {said}"):
+            make()
+
+
+def test_activations_that_are_steps_or_unbounded_are_taken_in_both_precisions(precision):
+    """And functions of the backend as they are, which may show no signature."""
+    for value, slope in ((xp.sign, lambda v, rho: v != v), (lambda v: xp.log(v - 1), lambda v, rho: 1 / (v - 1))):
+        own = Activation("own", value, slope)
+        assert activation(own) is own
+    out = xp.zeros((1, 1), dtype=xp.float_dtype)
+    assert Activation("own", xp.sign, slope).value(out - 2, out=out) is out and xp.asnumpy(out) == -1
+
+
+def test_copies_share_activations():
+    own = Activation("own", lambda v: 2 * v, lambda v, rho: v)
+    assert copy.deepcopy([own, tanh])[0] is own and copy.copy(own) is own
+    assert pickle.loads(pickle.dumps(tanh)) is tanh
+
+
 def test_the_leaky_rectifier_refuses_slopes_that_are_none():
     for arguments in ((0,), (1,), (-0.1,), (float("nan"),), ("0.1",), (True,), (0.1, 0.5)):
         with pytest.raises(PlasticError, match=r"leak|kink"):
@@ -403,6 +444,17 @@ def test_losses_refuse_what_does_not_belong_together(backend):
         for loss in (mean_squared_error, classification_error):
             with pytest.raises(PlasticError, match="do not belong together"):
                 loss(a, target)
+    labels = xp.asarray([0, 1])
+    for call, second in (
+        (mean_squared_error, a),
+        (accuracy, labels),
+        (confusion, labels),
+        (softmax_cross_entropy, labels),
+    ):
+        with pytest.raises(PlasticError, match="a is a list, not an array"):
+            call([[0.0, 1.0], [1.0, 0.0]], second)
+    with pytest.raises(PlasticError, match="y is a list, not an array"):
+        classification_error(a, [[0.0, 1.0, 0.0]] * 4)
 
 
 def test_labels_out_of_range_are_refused_on_the_host():

@@ -1,5 +1,7 @@
 """Importing the library is light: what is slow to import, or may be absent, waits until it is needed."""
 
+import importlib
+import inspect
 import json
 import pathlib
 import pkgutil
@@ -68,6 +70,7 @@ def test_help_and_refusals_are_light(family, words):
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "datasets/README.md", "results/README.md"]
 PAGES += sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("docs/*.md"))
+ROOMS = sorted([*plastic.FAMILIES, *plastic._ROOMS])
 FIRST = "|".join([*plastic.FAMILIES, *plastic._ROOMS, "xp"])
 
 
@@ -100,3 +103,25 @@ def test_the_modules_of_a_family_s_table_have_equations(family):
     assert len(names) >= 3
     for name in names:
         assert pydoc.locate(name).__doc__.count("\n") >= 3, name
+    functions = {name for row in table.splitlines()[2:] for name in re.findall(r"`([\w.]+)`", row.rsplit("|", 2)[1])}
+    assert all(callable(pydoc.locate(f"plastic.{name}")) for name in functions)
+    its = getattr(plastic, family)
+    assert {f"{family}.{name}" for name in (*its.NETWORKS, *its.RULES, *its.STEPS)} <= functions
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_what_is_listed_of_a_room_is_for_users(name):
+    """No private name, no module of others, nothing that it has imported for itself."""
+    room = importlib.import_module(f"plastic.{name}")
+    listed = dir(room)
+    assert listed == sorted(listed) == sorted(room.__all__)
+    for each in listed:
+        value = getattr(room, each)
+        assert not each.startswith("_") and getattr(value, "__name__", "plastic") not in ("np", "numpy", "Any")
+        home = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", "plastic")
+        assert home.split(".")[0] in ("plastic", "typing", "types", "builtins"), each
+
+
+def test_editors_see_what_is_imported_at_its_first_use():
+    text = pathlib.Path(plastic.__file__).read_text(encoding="utf-8")
+    assert re.findall(r"^    from plastic import (\w+) as \1$", text, flags=re.MULTILINE) == ROOMS

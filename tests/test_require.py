@@ -86,7 +86,17 @@ def test_numbers_within_bounds():
     require.number("dt", np.array([0.2, 1.0]), above=0, most=1)
     for value in (0, -1, 1.1, float("nan"), float("inf"), np.array([0.2, 0.0]), np.array([np.nan])):
         told("dt is .* it must be above 0 and at most 1", require.number, "dt", value, above=0, most=1)
-    for value in (True, None, "1", [1]):
+    for value in (
+        True,
+        None,
+        "1",
+        [1],
+        np.zeros(0),
+        np.array(["1"]),
+        np.array([True]),
+        np.array([1j]),
+        np.array([None]),
+    ):
         told("dt is .*; it must be a number", require.number, "dt", value)
     told("beta is 0; it must not be 0", require.nonzero, "beta", 0.0)
     told("beta is from 0 to 1; it must not be 0", require.nonzero, "beta", np.array([0.0, 1.0]))
@@ -127,6 +137,14 @@ def test_sizes_and_generators():
 
 def test_choices():
     require.choice("schedule", "all", ("all", "last"))
+    for value in (np.array(["all", "last"]), np.array("all"), np.zeros(0), np.array([True])):
+        told(
+            "schedule is an array of shape .*; it must be one of all, True",
+            require.choice,
+            "schedule",
+            value,
+            ("all", True),
+        )
     told(
         r"schedule is 'lats'; it must be one of all, last; did you mean last\?",
         require.choice,

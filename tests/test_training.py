@@ -632,7 +632,7 @@ def test_an_interrupted_run_ends_its_step_saves_and_can_go_on(tmp_path, kind, nu
         table = (run.folder / "metrics.csv").read_bytes()
     with new_run(tmp_path, "interrupted") as run, pytest.raises(KeyboardInterrupt) as caught:
         interruptible(run, {number: [kind]})
-    assert str(caught.value) == f"interrupted at step {number}; go on with --resume={run.folder}"
+    assert str(caught.value) == f"interrupted at step {number}; go on with Run.resume({str(run.folder)!r})"
     assert config_of(run)["status"] == "interrupted" and config_of(run)["details"] == {"step": number}
     assert run.read_checkpoint()[1]["step"] == number
     with runs.Run.resume(run.folder) as run:

@@ -22,6 +22,27 @@ from plastic.data import cifar, npz, store
 from plastic.data.catalogue import SOURCES, Source
 from plastic.errors import PlasticError
 
+__all__ = [
+    "Dataset",
+    "assembled",
+    "contents",
+    "default_folder",
+    "folder_of",
+    "load",
+    "names",
+    "require",
+    "sizes",
+    "sources",
+    "speech",
+    "utterances",
+    "width",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Folder: TypeAlias = str | os.PathLike[str] | None
 
 _SPEECH = {

@@ -221,7 +221,7 @@ def taken_in(state: dict[str, Any]) -> int:
         The number.
 
     Raises:
-        PlasticError: if it is none.
+        PlasticError: if it says none.
     """
     require.whole("taken", state["taken"], least=0)
     return state["taken"]

@@ -33,7 +33,7 @@ def generate(n_train: int = 5000, n_test: int = 1000, seeds: tuple[int, int] = (
         {"x_train", "y_train", "x_test", "y_test"}: points x float64 (N, 4), labels y int64 (N,).
 
     Raises:
-        PlasticError: if a number of points is below 1, or the seeds are equal or no seeds.
+        PlasticError: if a number of points is below 1, or the seeds are equal or out of range.
     """
     if not isinstance(seeds, tuple | list) or len(seeds) != 2:
         raise PlasticError(f"seeds is {seeds!r}; take two, of the training and of the test set")
@@ -59,7 +59,7 @@ def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         (x, y): points float64 (n, 4) and labels int64 (n,), 0 yin, 1 yang, 2 dot.
 
     Raises:
-        PlasticError: if n is below 1, or the seed is none.
+        PlasticError: if n is below 1, or the seed is out of range.
 
     Example:
         >>> x, y = sample(1, seed=42)

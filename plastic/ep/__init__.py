@@ -14,6 +14,8 @@ Ernoult, Grollier, Querlioz, Bengio, Scellier: Updates of equilibrium prop match
 an RNN with static input. Advances in Neural Information Processing Systems 32, 2019.
 """
 
+from collections.abc import Callable
+
 from plastic.ep.continual import step
 from plastic.ep.curves import Comparison, distances
 from plastic.ep.dynamics import EnergyNetwork, Network, PrototypicalNetwork
@@ -21,10 +23,16 @@ from plastic.ep.networks import convolutional, energy, prototypical, toy
 from plastic.ep.relaxation import Relaxation, Trajectory
 from plastic.ep.rules import bptt, eqprop, predict
 from plastic.ep.wiring import Convolutional, FullyConnected
+from plastic.types import Array, Tree
 
-NETWORKS = {"toy": toy, "energy": energy, "prototypical": prototypical, "convolutional": convolutional}
-RULES: dict = {"eqprop": eqprop, "bptt": bptt}
-STEPS = {"step": step}
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "toy": toy,
+    "energy": energy,
+    "prototypical": prototypical,
+    "convolutional": convolutional,
+}
+RULES: dict[str, Callable[..., tuple[Tree, Array]]] = {"eqprop": eqprop, "bptt": bptt}
+STEPS: dict[str, Callable[..., tuple[Tree, Array]]] = {"step": step}
 
 __all__ = [
     "NETWORKS",
@@ -48,3 +56,7 @@ __all__ = [
     "step",
     "toy",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -36,7 +36,7 @@ def step(net: Network, state: Relaxation, y: Array, *, beta: Any, out: Tree = No
         output after the step (..., batch, n_L).
 
     Raises:
-        PlasticError: if an argument does not fit.
+        PlasticError: if an argument does not fit, or the network has a softmax readout.
 
     Source: Ernoult et al. 2020, Equilibrium propagation with continual weight updates.
 
@@ -58,7 +58,7 @@ def step(net: Network, state: Relaxation, y: Array, *, beta: Any, out: Tree = No
     if net.readout is not None:
         raise PlasticError("continual EP is of networks whose last layer is the output, without a softmax readout")
     state.require_targets(y)
-    beta = nudge_strength("beta", beta, state.leading, state.s.dtype)
+    beta = nudge_strength("beta", beta, state.replicas, state.s.dtype)
     if out is not None and out is not state.out:
         require.tree("out", out, net.parameters)
         state.out = out

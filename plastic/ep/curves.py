@@ -1,7 +1,8 @@
 """The comparison of Ernoult et al. 2019: updates of EP in the second phase beside gradients of BPTT, step by step.
 
-With lambda the adjoint of BPTT on the last steps of the free phase, g the change of the state in the nudged phase, and
-t = 0 .. K-1 (all summed over the batch, gradients of L as in `plastic.ep.rules`):
+With lambda the adjoint of BPTT on the last steps of the free phase, g the change of the state in a nudged step divided
+by dt (0 of a state clamped at 0 or 1), and t = 0 .. K-1, all summed over the batch, gradients of L as in
+`plastic.ep.rules`:
 
     nS(t) = lambda(T - t)                                      dS(t) = -(1 / beta B) g of the nudged step t + 1
     NT(t) = dL/dW through the last t + 1 steps                 DT(t) = -(EP update of W after t + 1 nudged steps)
@@ -50,7 +51,8 @@ class Comparison:
         residual: for each layer, the largest change in one more free step, an array of the replica shape.
 
     Raises:
-        PlasticError: if an argument does not fit, or the activation has no curvature where it is needed.
+        PlasticError: if an argument does not fit, the activation has no curvature where it is needed, or the network
+            has a softmax readout.
 
     Source: Ernoult et al. 2019.
 

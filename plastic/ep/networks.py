@@ -6,6 +6,7 @@ inputs of its unit in the forward direction, as in the published code.
 
 import itertools
 import math
+from collections.abc import Sequence
 
 from plastic import functions, require, xp
 from plastic.ep.dynamics import EnergyNetwork, PrototypicalNetwork
@@ -19,7 +20,7 @@ from plastic.parameters import Affine
 
 def energy(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str = sigm,
     dt: float = 0.2,
@@ -30,7 +31,8 @@ def energy(
 ) -> EnergyNetwork:
     """Return an energy-based network.
 
-        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_k = rho(s_{k-1}) W_k + b_k + rho(s_{k+1}) W_{k+1}^T
+        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_k = rho(s_{k-1}) W_k + b_k + rho(s_{k+1}) W_{k+1}^T,    s_0 = x
+        s_L <- s_L + dt (a_L - s_L),              a_L = rho(s_{L-1}) W_L + b_L
 
     Args:
         sizes: widths (n_0, n_1, .., n_L), the input first, with one hidden layer or more.
@@ -67,7 +69,7 @@ def energy(
 
 def toy(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str = sigm,
     dt: float = 0.2,
@@ -75,7 +77,8 @@ def toy(
 ) -> EnergyNetwork:
     """Return the toy model: energy-based, consistent, its input connected to the hidden layer and to the output.
 
-        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_2 = rho(s_1) W_2 + b_2 + rho(x) W_skip + b_skip
+        s_k <- s_k + dt (rho'(s_k) a_k - s_k),    a_1 = rho(x) W_1 + b_1 + rho(s_2) W_2^T
+                                                  a_2 = rho(s_1) W_2 + b_2 + rho(x) W_skip + b_skip
 
     Args:
         sizes: widths (n_0, n_1, n_2), the input first.
@@ -112,7 +115,7 @@ def toy(
 
 def prototypical(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str = sigm,
     dt: float = 1.0,
@@ -121,7 +124,7 @@ def prototypical(
 ) -> PrototypicalNetwork:
     """Return a prototypical network.
 
-        s_k <- s_k + dt (rho(u_k) - s_k),    u_k = s_{k-1} W_k + b_k + s_{k+1} W_{k+1}^T
+        s_k <- s_k + dt (rho(u_k) - s_k),    u_k = s_{k-1} W_k + b_k + s_{k+1} W_{k+1}^T,    s_0 = x, no last term for L
 
     Args:
         sizes: widths (n_0, n_1, .., n_L), the input first, with one hidden layer or more.

@@ -13,7 +13,7 @@ from plastic.errors import PlasticError
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Trajectory:
     """Consecutive steps of a relaxation.
 
@@ -89,13 +89,19 @@ class Relaxation:
     def __repr__(self) -> str:
         return f"Relaxation of {self.net}, {self.top.shape[-2]} rows"
 
+    def __reduce__(self) -> Any:
+        raise PlasticError(
+            "a Relaxation cannot be copied, as its arrays are parts of one another; make another one of the same net "
+            "and x, and give it the states: other.restore(relaxation.state())"
+        )
+
     @property
     def output(self) -> Array:
         """The output (..., batch, n): the state of the last layer, a view, or what a readout makes of it."""
         return self.net.output(self.top)
 
     @property
-    def leading(self) -> tuple[int, ...]:
+    def replicas(self) -> tuple[int, ...]:
         """The replica axes, those of the network and of x."""
         return self.s.shape[:-2]
 
@@ -246,7 +252,7 @@ class Relaxation:
         """
         require.whole("steps", steps)
         beta = self._nudge(beta, y)
-        shape = (*self.leading, steps, *self.s.shape[-2:])
+        shape = (*self.replicas, steps, *self.s.shape[-2:])
         s, a = (xp.empty(shape, dtype=self.s.dtype) for _ in range(2))
         switches = [xp.empty((steps, *each.shape), dtype=each.dtype) for each in self.switches]
         for t in range(steps):
@@ -264,12 +270,12 @@ class Relaxation:
         if y is None:
             return 0.0
         self.require_targets(y)
-        return nudge_strength("beta", beta, self.leading, self.s.dtype)
+        return nudge_strength("beta", beta, self.replicas, self.s.dtype)
 
     def require_targets(self, y: Any) -> None:
         """Raise PlasticError unless y holds a row (..., batch, n_L) for each row of the batch."""
         require.targets(y, self.top, self.net.outputs, self.s.dtype)
-        _require_no_more_axes("y", y, self.leading)
+        _require_no_more_axes("y", y, self.replicas)
 
 
 def nudge_strength(name: str, value: Any, leading: tuple[int, ...], dtype: Any) -> Any:

@@ -28,7 +28,7 @@ from plastic.types import Array, Tree
 
 @xp.underflow_is_ordinary()
 def predict(net: Network, x: Array, *, T: int, tolerance: float = 0.0, solver: str = "steps") -> Array:
-    """Return the outputs of a network after T free steps, s_L(T).
+    """Return the outputs of a network after T free steps, s_L(T) or what a softmax readout makes of it.
 
     Args:
         net: the network.
@@ -121,7 +121,7 @@ def eqprop(
     tolerance = require.scalar("tolerance", tolerance, least=0)
     w = begin(net, x, y, out, work)
     require.choice("solver", solver, net.solvers)
-    beta = nudge_strength("beta", beta, w.leading, w.s.dtype)
+    beta = nudge_strength("beta", beta, w.replicas, w.s.dtype)
     w.advance(T, tolerance=tolerance, solver=solver)
     output, free = w.output.copy(), w.state()
     w.advance(K, beta, y, tolerance, solver)
@@ -153,6 +153,8 @@ def bptt(
     """Backpropagation through time: the gradient of L through the last steps of T free ones.
 
         grads = dL/dtheta,    L = (1 / 2B) sum over the batch of |s_L(T) - y|^2,    s(T - steps) a constant
+
+    With a softmax readout, L is the mean of its cross-entropy.
 
     Args:
         net: the network, which does not change. An energy-based one needs an activation with a curvature.
@@ -246,9 +248,9 @@ def begin(net: Network, x: Array, y: Array, out: Tree = None, work: Relaxation |
         raise PlasticError(f"work must be a Relaxation of this network, {net}, but it is {found}")
     else:
         work.begin(x)
-    if work.leading != net.wiring.leading:
+    if work.replicas != net.replicas:
         raise PlasticError(
-            f"x has the replica axes {x.shape[:-2]}, but the network has {net.wiring.leading}, and so do its gradients"
+            f"x has the replica axes {x.shape[:-2]}, but the network has {net.replicas}, and so do its gradients"
         )
     work.require_targets(y)
     if out is not None and out is not work.out:

@@ -114,7 +114,7 @@ class _Samples:
             self.ends = self.w.state()
         self._put(rests & self.moves)
         self.moves &= ~rests
-        if not self.w.leading and 0 < self.moves.sum() < _CROWD * self.moves.size:
+        if not self.w.replicas and 0 < self.moves.sum() < _CROWD * self.moves.size:
             self._keep(xp.asarray(self.moves.nonzero()[0]))
         return not self.moves.any()
 

@@ -13,7 +13,6 @@ of spiking neurons. Nature Communications 11, 3625, 2020.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from plastic.eprop import bidirectional, convolutional, ctc, inputs, rewards, signals, transcripts
 from plastic.eprop.gradients import (
@@ -42,8 +41,9 @@ from plastic.eprop.spiking import (
     ideal_learning_signals,
 )
 from plastic.eprop.wiring import Wiring
+from plastic.types import Array, Tree
 
-STEPS: dict[str, Callable[..., Any]] = {}
+STEPS: dict[str, Callable[..., tuple[Tree, Array]]] = {}
 """No rule of this family moves weights within the dynamics."""
 
 __all__ = [
@@ -90,3 +90,7 @@ __all__ = [
     "traces_after",
     "transcripts",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

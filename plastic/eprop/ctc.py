@@ -50,8 +50,8 @@ def loss(output: Array, labels: Sequence[Sequence[int]], lengths: Any = None) ->
         (E, err): E of the replica axes, err of the shape of the output.
 
     Raises:
-        PlasticError: if the output, the labels or the lengths are not such, or a sequence is too short for its labels:
-            it needs a frame for each, and one more between two that are the same.
+        PlasticError: if an argument does not fit, or a sequence is too short for its labels: it needs a frame for each,
+            and one more between two that are the same.
 
     Source: Graves, Fernandez, Gomez, Schmidhuber 2006, eqs. 3-16.
 

@@ -48,7 +48,8 @@ def simulate(
         net: a network of `eprop.lif`, `eprop.lsnn`, `eprop.lstm` or `eprop.rnn`.
         x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
         state: where to begin, the state of a record; at rest by default. It is left unchanged.
-        done: of spiking networks, (..., T, batch) of 0 and 1; where 1, v, a, z and r are set to 0 before the step.
+        done: of spiking networks, (..., T, batch) of 0 and 1; where 1, v, a, z and r are set to 0 before the step. The
+            delay is 1 then.
         keep: of spiking networks, names of histories to keep, of "v", "a", "r" (as it was on entry) and "u".
         out: of spiking networks, a record that is needed no more: its z and psi are written over, if they fit.
 

@@ -4,6 +4,7 @@ Their time constants are those of the paper's evidence accumulation task (Fig. 3
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from plastic.parameters import Affine
 
 def lif(
     sizes: tuple[int, int, int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     tau_v: float = 20.0,
     tau_out: float = 20.0,
@@ -32,8 +33,11 @@ def lif(
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF neurons with a leaky readout.
 
-    All weights are N(0, 1) / sqrt(inputs), without biases, drawn in the order W_in, W_rec, W_out; the gain of the
-    readout is 1 - exp(-1 / tau_out).
+        v^t = alpha v^{t-1} + x^t W_in + z^{t-1} W_rec - theta z^{t-1},    alpha = exp(-1 / tau_v)
+        z^t = [v^t > theta],                                               0 while refractory
+        y^t = kappa y^{t-1} + (1 - kappa) z^t W_out,                       kappa = exp(-1 / tau_out)
+
+    All weights are N(0, 1) / sqrt(inputs), without biases, drawn in the order W_in, W_rec, W_out.
 
     Args:
         sizes: numbers of inputs, neurons and readouts, (n_in, n, n_out).
@@ -68,7 +72,7 @@ def lif(
 
 def lsnn(
     sizes: tuple[int, int, int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     n_adaptive: int | None = None,
     tau_v: float = 20.0,
@@ -84,7 +88,9 @@ def lsnn(
 ) -> SpikingNetwork:
     """Return a recurrent network of LIF and ALIF neurons (LSNN) with a leaky readout.
 
-    LIF neurons come first, then those whose thresholds adapt. Weights are drawn as for `lif`.
+        z^t = [v^t > theta + beta a^t],    a^t = rho a^{t-1} + z^{t-1},    rho = exp(-1 / tau_a)
+
+    and else as for `lif`, weights too. LIF neurons come first, then those whose thresholds adapt.
 
     Args:
         sizes: numbers of inputs, neurons and readouts, (n_in, n, n_out).
@@ -122,7 +128,7 @@ def lsnn(
     require.number("thr", thr, above=0)
     alpha, rho = decay(tau_v, "tau_v"), decay(tau_a, "tau_a")
     beta = 1.7 * (1 - rho) / (1 - alpha) if beta is None else beta
-    require.number("beta", beta, least=0)
+    require.scalar("beta", beta, least=0)
     each = np.zeros((1, n))
     each[0, n - n_adaptive :] = beta
     neurons = Neurons(alpha, thr, rho, xp.asarray(each), gamma, n_ref=n_ref, surrogate=surrogate, sharpness=sharpness)
@@ -131,12 +137,12 @@ def lsnn(
 
 def lstm(
     sizes: tuple[int, int, int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     peepholes: bool = False,
     forget_bias: float = 1.0,
 ) -> LSTMNetwork:
-    """Return a layer of LSTM cells with a linear readout.
+    """Return a layer of LSTM cells with a linear readout (equations: `plastic.eprop.lstm_cells`).
 
     The weights into the gates are Glorot-uniform, biases 0, W_out ~ N(0, 1) / sqrt(n), peepholes uniform in
     +-sqrt(3 / n), the defaults of the published code. They are drawn in the order kernel, readout, w_i, w_f, w_o.
@@ -176,8 +182,10 @@ def lstm(
     return LSTMNetwork(Affine(kernel, b), Affine(readout, b_out), w_i, w_f, w_o, forget_bias)
 
 
-def rnn(sizes: tuple[int, int, int], generator: Generator | list[Generator]) -> RNNNetwork:
+def rnn(sizes: tuple[int, int, int], generator: Generator | Sequence[Generator]) -> RNNNetwork:
     """Return a layer of recurrent tanh units (a vanilla RNN) with a linear readout.
+
+        h^t = tanh(x^t W_x + h^{t-1} W_h + b),    y^t = h^t W_out + b_out
 
     The weights into the units are Glorot-uniform, biases 0, W_out ~ N(0, 1) / sqrt(n), drawn in the order kernel,
     readout.
@@ -210,7 +218,7 @@ def rnn(sizes: tuple[int, int, int], generator: Generator | list[Generator]) -> 
     return RNNNetwork(Affine(kernel, b), Affine(readout, b_out))
 
 
-NETWORKS = {"lif": lif, "lsnn": lsnn, "lstm": lstm, "rnn": rnn}
+NETWORKS: dict[str, Callable[..., Any]] = {"lif": lif, "lsnn": lsnn, "lstm": lstm, "rnn": rnn}
 """The constructors by name."""
 
 

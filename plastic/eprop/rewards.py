@@ -48,11 +48,12 @@ def returns(rewards: Array, discount: float, last: Array | float = 0.0, done: Ar
         [[0.5], [1.0]]
     """
     _require_numbers("rewards", rewards)
-    require.number("discount", discount, least=0, most=1)
+    require.scalar("discount", discount, least=0, most=1)
     if done is not None and getattr(done, "shape", None) != rewards.shape:
         raise PlasticError(f"done has shape {getattr(done, 'shape', None)}; that of the rewards is {rewards.shape}")
     if (found := getattr(last, "shape", ())) not in ((), rewards[..., 0, :].shape):
         raise PlasticError(f"last has shape {found}; a number, or {rewards[..., 0, :].shape}, is needed")
+    require.number("last", last)
     R = xp.empty_like(rewards)
     later = last + xp.zeros_like(rewards[..., 0, :])
     for s in reversed(range(rewards.shape[-2])):
@@ -104,6 +105,8 @@ def actor_critic(
         raise PlasticError(
             f"output has shape {output.shape}; logits and a value (..., T, batch, n_actions + 1) are needed"
         )
+    if not isinstance(steps, slice):
+        raise PlasticError(f"steps is {steps!r}; it must be a slice of the T steps, slice(-5, None) for instance")
     at = output[..., steps, :, :]
     given = {"actions": actions, "R": R} | ({} if weights is None else {"weights": weights})
     for name, value in given.items():
@@ -112,7 +115,7 @@ def actor_critic(
             raise PlasticError(f"{name} has shape {value.shape}; that of the steps that act is {at.shape[:-1]}")
     require.labels(actions, at.shape[-1] - 1, name="actions")
     for name, cost in {"baseline": baseline, "entropy": entropy}.items():
-        require.number(name, cost, least=0)
+        require.scalar(name, cost, least=0)
     batch, n_actions = at.shape[-2], at.shape[-1] - 1
     share: Any = 1 / batch if weights is None else weights[..., None] / batch
     log_pi = log_softmax(at[..., :-1])

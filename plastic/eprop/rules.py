@@ -43,8 +43,8 @@ def eprop(
     Args:
         net: a network of `eprop.lif`, `eprop.lsnn`, `eprop.lstm` or `eprop.rnn`.
         x: input (..., T, batch, n_in) in the precision of the network, one step per ms; spikes may be booleans.
-        y: what `loss` compares the output with: targets (..., T, batch, n_out) for `signals.regression`, labels
-            (..., batch) for `signals.classification`.
+        y: what `loss` compares the output with, the paper's y*: targets (..., T, batch, n_out) for
+            `signals.regression`, labels (..., batch) for `signals.classification`.
         loss: function of (output, y) to (loss, err); of `signals`, or of your own. A mean over the batch makes the
             gradient one. `functools.partial(signals.classification, window=150)` takes the last 150 steps.
         regulariser: of spiking networks, a function of the spikes z (..., T, batch, n) to (penalty, R), for instance
@@ -157,7 +157,7 @@ def bptt(
     return bptt_gradients(net, record, err, R), record.output
 
 
-RULES = {"eprop": eprop, "online": online, "bptt": bptt}
+RULES: dict[str, Callable[..., tuple[Tree, Array]]] = {"eprop": eprop, "online": online, "bptt": bptt}
 """The learning rules by name."""
 
 

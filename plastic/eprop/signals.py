@@ -276,7 +276,7 @@ def sequence_lengths(lengths: Any, T: int, batch: int) -> np.ndarray:
         int64 (batch,).
 
     Raises:
-        PlasticError: if they are no such numbers.
+        PlasticError: if they are something else.
 
     Example:
         >>> sequence_lengths(None, 3, 2).tolist()

@@ -22,7 +22,7 @@ def greedy(output: Array, lengths: Any = None) -> list[list[int]]:
         The labels of each sequence.
 
     Raises:
-        PlasticError: if the output or the lengths are not such.
+        PlasticError: if an argument does not fit.
 
     Source: Graves et al. 2006, best path decoding.
 
@@ -55,7 +55,7 @@ def beam_search(output: Array, lengths: Any = None, width: int = 100) -> list[li
         The labels of each sequence.
 
     Raises:
-        PlasticError: if an argument is not such.
+        PlasticError: if an argument does not fit.
 
     Source: Graves 2012, Supervised Sequence Labelling, section 7.5, without a grammar; width 100 as in the published
     code of Bellec, Scherr et al. 2020.

@@ -45,6 +45,9 @@ class Wiring:
     signs: dict[str, Array] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for word, given in (("masks", self.masks), ("signs", self.signs)):
+            if not isinstance(given, dict):
+                raise PlasticError(f"{word} is a {type(given).__name__}; it must be a dict, {{'W_rec': ..}}")
         for name, mask in self.masks.items():
             require.array(f"the mask of {name}", mask)
             if mask.dtype != bool:
@@ -67,7 +70,7 @@ class Wiring:
             A tree like it.
 
         Raises:
-            PlasticError: if a mask is of weights that there are not, or of another shape.
+            PlasticError: if a mask is of weights that do not exist, or of another shape.
         """
         return grads | {name: grads[name] * _fitting(name, mask, grads) for name, mask in self.masks.items()}
 
@@ -78,7 +81,7 @@ class Wiring:
             parameters: `net.parameters`, {name: (..., n, m)}, which are changed.
 
         Raises:
-            PlasticError: if a mask or signs are of weights that there are not, or of another shape.
+            PlasticError: if a mask or signs are of weights that do not exist, or of another shape.
         """
         for name, mask in self.masks.items():
             _set(parameters, name, _fitting(name, mask, parameters))

@@ -1,9 +1,12 @@
 """Activations as records: the function, its derivatives and its inverse."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from plastic import require, xp
 from plastic.errors import PlasticError
@@ -72,9 +75,13 @@ class Activation:
         self.value, self.slope = _writing(value), _writing(slope)
         self.curvature = curvature or self._missing("curvature, rho''(v)")
         self.inverse = inverse or self._missing("inverse")
+        self.known: set[Any] = set()  # the precisions in which value and slope are known to give arrays like v
 
     def __repr__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> str:
+        return self.name  # a copy of a network shares its activations: layers that have the same lie side by side
 
     def _missing(self, what: str) -> Callable[..., Any]:
         def refuse(*arguments: Any) -> Any:
@@ -85,8 +92,9 @@ class Activation:
 
 def _writing(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with an argument `out`, if it has none."""
-    if "out" in inspect.signature(function).parameters:
-        return function
+    with contextlib.suppress(TypeError, ValueError):  # np.tanh shows no signature before NumPy 2.4
+        if "out" in inspect.signature(function).parameters:
+            return function
 
     @functools.wraps(function)
     def written(*arguments: Array, out: Array | None = None) -> Array:
@@ -248,13 +256,15 @@ def activation(phi: Activation | str) -> Activation:
     """Return an activation, given it or its name in `ACTIVATIONS`.
 
     Raises:
-        PlasticError: if the name is unknown, or it is a function, which has no slope.
+        PlasticError: if the name is unknown, it is a function, which has no slope, or value or slope give something
+            else than arrays like v.
 
     Example:
         >>> activation("tanh")
         tanh
     """
     if isinstance(phi, Activation):
+        _require_arrays(phi)
         return phi
     if callable(phi):
         raise PlasticError(
@@ -263,3 +273,22 @@ def activation(phi: Activation | str) -> Activation:
         )
     require.choice("the activation", phi, ACTIVATIONS)
     return ACTIVATIONS[phi]
+
+
+def _require_arrays(phi: Activation) -> None:
+    """Require value and slope that give arrays like v, in its precision; they are looked at once in each."""
+    if xp.float_dtype in phi.known:
+        return
+    v = xp.asarray([[0.25, 0.5]])
+    with np.errstate(all="ignore"):
+        rho = phi.value(v)
+        given = {"value(v)": rho, "slope(v, rho)": phi.slope(v, rho)}
+    for what, found in given.items():
+        dtype, axes = getattr(found, "dtype", None), getattr(found, "ndim", 0)
+        if axes < v.ndim or dtype not in ((v.dtype,) if found is rho else (v.dtype, np.dtype(bool))):
+            kind = f"{dtype} of {axes} axes" if dtype else f"a {type(found).__name__}"
+            raise PlasticError(
+                f"the activation {phi}: {what} gives {kind}, of v of {v.dtype} and {v.ndim} axes; it must be an array "
+                "like v: xp.ones_like(v) times a constant, and factors that are numbers of Python"
+            )
+    phi.known.add(xp.float_dtype)

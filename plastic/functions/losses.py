@@ -21,8 +21,7 @@ def mean_squared_error(a: Array, y: Array) -> Array:
         >>> float(mean_squared_error(xp.asarray([[1.0, 2.0]]), xp.asarray([[1.0, 0.0]])))
         2.0
     """
-    if a.shape[-2:] != y.shape[-2:] or a.ndim < 2:
-        raise PlasticError(f"outputs of shape {a.shape} and targets of shape {y.shape} do not belong together")
+    _require_pairs(a, y)
     return xp.mean((a - y) ** 2, axis=(-2, -1))
 
 
@@ -40,13 +39,14 @@ def softmax_cross_entropy(a: Array, labels: Array) -> tuple[Array, Array]:
         multiply both by the weights.
 
     Raises:
-        PlasticError: if labels are not such numbers.
+        PlasticError: if labels are something else.
 
     Example:
         >>> E, err = softmax_cross_entropy(xp.asarray([[0.0, 0.0]]), xp.asarray([1]))
         >>> err.tolist()
         [[0.5, -0.5]]
     """
+    require.array("a", a)
     require.labels(labels, a.shape[-1])
     if labels.ndim > a.ndim - 1 or any(
         found not in (1, wanted) for found, wanted in zip(labels.shape[::-1], a.shape[-2::-1], strict=False)
@@ -151,8 +151,7 @@ def classification_error(a: Array, y: Array) -> Array:
         >>> float(classification_error(xp.asarray([[0.1, 0.9], [0.5, 0.5]]), xp.asarray([[0.0, 1.0], [0.0, 1.0]])))
         0.5
     """
-    if a.shape[-2:] != y.shape[-2:] or a.ndim < 2:
-        raise PlasticError(f"outputs of shape {a.shape} and targets of shape {y.shape} do not belong together")
+    _require_pairs(a, y)
     largest = a == xp.max(a, axis=-1, keepdims=True)
     return xp.mean(xp.any(largest != (y == xp.max(y, axis=-1, keepdims=True)), axis=-1), axis=-1)
 
@@ -179,7 +178,15 @@ def one_hot(labels: Array, classes: int) -> Array:
     return (labels[..., None] == xp.arange(classes)).astype(xp.float_dtype)
 
 
+def _require_pairs(a, y):
+    require.array("a", a)
+    require.array("y", y)
+    if a.shape[-2:] != y.shape[-2:] or a.ndim < 2:
+        raise PlasticError(f"outputs of shape {a.shape} and targets of shape {y.shape} do not belong together")
+
+
 def _require_of_samples(labels, a):
+    require.array("a", a)
     require.labels(labels, a.shape[-1])
     if labels.ndim == 0 or labels.ndim > a.ndim - 1 or labels.shape[-1] != a.shape[-2]:
         raise PlasticError(f"labels have shape {labels.shape}; outputs {a.shape} need ({a.shape[-2]},)")

@@ -20,10 +20,11 @@ from plastic.gait.feedback import dfa, dfa_feedback, fa, fa_feedback
 from plastic.gait.inverses import divide, inverse, inverse_pass
 from plastic.gait.network import InvertibleNetwork, forward, phi, predict, square, tower
 from plastic.gait.rules import bp, gait, tp
+from plastic.types import Array, Tree
 
-NETWORKS: dict[str, Callable] = {"square": square, "tower": tower}
-RULES: dict[str, Callable] = {"bp": bp, "tp": tp, "gait": gait, "fa": fa, "dfa": dfa}
-STEPS: dict[str, Callable] = {}
+NETWORKS: dict[str, Callable[..., InvertibleNetwork]] = {"square": square, "tower": tower}
+RULES: dict[str, Callable[..., tuple[Tree, Array]]] = {"bp": bp, "tp": tp, "gait": gait, "fa": fa, "dfa": dfa}
+STEPS: dict[str, Callable[..., tuple[Tree, Array]]] = {}
 
 __all__ = [
     "NETWORKS",
@@ -47,3 +48,7 @@ __all__ = [
     "tower",
     "tp",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

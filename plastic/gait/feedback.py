@@ -1,6 +1,7 @@
 """Feedback alignment and direct feedback alignment: errors come down by fixed random matrices (equations: `rules`)."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from plastic import initializers, require, xp
@@ -107,7 +108,7 @@ def dfa(
     return sweep(net, x, y, send, out)
 
 
-def fa_feedback(net: InvertibleNetwork, generator: Generator | list[Generator]) -> list[Array]:
+def fa_feedback(net: InvertibleNetwork, generator: Generator | Sequence[Generator]) -> list[Array]:
     """Draw the feedback matrices of `fa`: B_l of the shape of W_l, with entries N(0, 1 / s_l).
 
     Args:
@@ -118,7 +119,7 @@ def fa_feedback(net: InvertibleNetwork, generator: Generator | list[Generator]) 
         The list of B_l (..., m, s_l) of the shapes of W_l, l = 1..L, in the precision of the network.
 
     Raises:
-        PlasticError: if generator is no generator.
+        PlasticError: if `generator` is something else.
 
     Source: Lillicrap, Cownden, Tweed and Akerman 2016; the variance is ours.
 
@@ -133,7 +134,7 @@ def fa_feedback(net: InvertibleNetwork, generator: Generator | list[Generator]) 
     return _drawn(net, _shapes(net), generator)
 
 
-def dfa_feedback(net: InvertibleNetwork, classes: int, generator: Generator | list[Generator]) -> list[Array]:
+def dfa_feedback(net: InvertibleNetwork, classes: int, generator: Generator | Sequence[Generator]) -> list[Array]:
     """Draw the feedback matrices of `dfa`: one for each hidden layer, with entries N(0, 1 / s_l).
 
     Args:
@@ -145,7 +146,7 @@ def dfa_feedback(net: InvertibleNetwork, classes: int, generator: Generator | li
         The list of B_l (..., classes, s_l), l = 1..L-1, in the precision of the network.
 
     Raises:
-        PlasticError: if generator is no generator, or the output layer has fewer units.
+        PlasticError: if `generator` is something else, or the output layer has fewer units.
 
     Source: Nøkland 2016; the variance is ours.
 

@@ -20,6 +20,7 @@ s).
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from plastic import functions, initializers, require, xp
@@ -35,7 +36,7 @@ phi = functions.leaky_relu(LEAK, kink=1.0)
 """The leaky rectifier of the paper. Its slope is taken from the activity, `phi.slope(a, a)`: a has the sign of z."""
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class InvertibleNetwork:
     """A network of square layers whose widths do not grow; `square` and `tower` draw one.
 
@@ -96,7 +97,7 @@ class InvertibleNetwork:
 
 def square(
     sizes: tuple[int, ...] | list[int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     orthogonal: bool = True,
     linear: bool = False,
@@ -134,7 +135,7 @@ def square(
 
 def tower(
     sizes: tuple[int, ...] | list[int],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     orthogonal: bool = True,
     linear: bool = False,

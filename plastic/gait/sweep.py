@@ -15,7 +15,7 @@ def require_batch(net: InvertibleNetwork, x: Any, y: Any, out: Tree, **leading: 
     """Require a batch that fits the network, a tree `out` if given, and replica axes that are the network's."""
     require_input(net, x)
     outputs, dtype = net.sizes[-1], net.layers[0].W.dtype
-    if isinstance(y, xp.ndarray) and outputs > 1 and (y.ndim < x.ndim or y.shape[-1:] == (1,)):
+    if isinstance(y, xp.ndarray) and outputs > 1 and (y.shape[-1:] == (1,) or _are_labels(y, x)):
         raise PlasticError(
             f"y has shape {y.shape}; for x {x.shape} it must be (..., batch, classes) with 2 to {outputs} columns: "
             "labels become rows by functions.one_hot(labels, classes)"
@@ -25,6 +25,11 @@ def require_batch(net: InvertibleNetwork, x: Any, y: Any, out: Tree, **leading: 
     require_replicas(net, x=x.shape[:-2], y=y.shape[:-2], **leading)
     if out is not None:
         require.tree("out", out, net.parameters)
+
+
+def _are_labels(y: Array, x: Array) -> bool:
+    """Whether y has an axis less than x, and no row for each sample: replicas may share targets, but not labels."""
+    return y.ndim < x.ndim and y.shape[-2:-1] != x.shape[-2:-1]
 
 
 def require_replicas(net: InvertibleNetwork, **leading: tuple[int, ...]) -> None:

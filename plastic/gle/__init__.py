@@ -14,15 +14,18 @@ PATENT NOTICE: the authors of the published code state that its procedures are r
 that unauthorized use may infringe. Before you use this family for other than research, ask them.
 """
 
+from collections.abc import Callable
+
 from plastic.gle.dynamics import evolve, predict, step
 from plastic.gle.networks import Network, network
 from plastic.gle.parameters import Parameters
 from plastic.gle.rules import adjoint, bptt
 from plastic.gle.state import State
+from plastic.types import Array, Tree
 
-NETWORKS = {"network": network}
-RULES = {"bptt": bptt, "adjoint": adjoint}
-STEPS = {"step": step}
+NETWORKS: dict[str, Callable[..., Network]] = {"network": network}
+RULES: dict[str, Callable[..., tuple[Tree, Array]]] = {"bptt": bptt, "adjoint": adjoint}
+STEPS: dict[str, Callable[..., tuple[Tree, Array]]] = {"step": step}
 
 __all__ = [
     "NETWORKS",
@@ -38,3 +41,7 @@ __all__ = [
     "predict",
     "step",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,7 +9,7 @@ which GLE's prospective errors approximate forward in time. Discretised as in th
 2024,
 
     lambda[j] = (dt / tau_m) (alpha[j+1] - tau_r (alpha[j+1] - alpha[j]) / dt) + exp(-dt / tau_m) lambda[j+1]
-    dW_l      = -dt sum over j of rho_l[j]^T lambda_l[j]
+    dL/dW_l   = -dt sum over j of rho_l[j]^T lambda_l[j]
 
 The published code begins a hidden layer, at the end of the window, from the first neuron of the layer above alone and
 without its weight, lambda = (tau_r / tau_m) lambda_{l+1, 0} phi'; `textbook` begins from (tau_r / tau_m) alpha.

@@ -164,7 +164,7 @@ def predict(net: Network, x: Array, *, state: State | None = None) -> Array:
     s = State(net, batch) if state is None else state
     if not isinstance(s, State):
         raise PlasticError(f"state is a {type(s).__name__}; it must be a State, gle.State(net, {batch})")
-    if s.batch != batch or s.net.sizes != net.sizes or s.net.lead != net.lead:
+    if s.batch != batch or s.net.sizes != net.sizes or s.net.replicas != net.replicas:
         raise PlasticError(f"state is the {s}; one of {net}, batch {batch}, is needed")
     outputs = xp.empty((*lead, *x.shape[-3:-1], net.sizes[-1]), dtype=xp.float_dtype)
     for t in range(x.shape[-3]):
@@ -213,9 +213,9 @@ def require_sequences(net: Any, x: Any) -> tuple[int, ...]:
     """Require a network `net`, and inputs x (..., T, batch, n_0) for it; return the replica axes, which are its own."""
     require_network(net)
     require.rows("x", x, net.sizes[0], net.parameters.flat.dtype, time=True)
-    if require.replicas(network=net.lead, x=x.shape[:-3]) != net.lead:
-        raise PlasticError(f"the replica axes of the network are {net.lead}, but x has {x.shape[:-3]}")
-    return net.lead
+    if require.replicas(network=net.replicas, x=x.shape[:-3]) != net.replicas:
+        raise PlasticError(f"the replica axes of the network are {net.replicas}, but x has {x.shape[:-3]}")
+    return net.replicas
 
 
 def gradients_to_write(net: Network, out: Any) -> Parameters:

@@ -67,7 +67,7 @@ class Student:
         both = np.stack([np.broadcast_to([*TAU_M, *WEIGHTS], start.shape), start], axis=-2)
         self.pair = chain(both[..., :2], both[..., 2:], dt, prospective, learn_tau=True)
         self.pair_state, self.pair_grads = State(self.pair, batch), parameters.zeros_like(self.pair.parameters)
-        self.err = xp.zeros((*self.pair.lead, batch, 1), dtype=xp.float_dtype)  # that of the teacher is 0 throughout
+        self.err = xp.zeros((*self.pair.replicas, batch, 1), dtype=xp.float_dtype)  # of the teacher 0 throughout
         self.teacher_state, self.state = (self.pair_state.replica(k) for k in (TEACHER, STUDENT))
         self.teacher, self.student = self.teacher_state.net, self.state.net
         self.start = xp.asarray(start[..., None, :2])

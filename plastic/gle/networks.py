@@ -21,7 +21,7 @@ from plastic.parameters import Affine
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Network:
     """Parameters and constants of a network; made by `network`, or by `Network.from_layers`.
 
@@ -104,6 +104,11 @@ class Network:
         self.columns = columns_of(self.sizes)
         self.groups = _groups(self.phi, self.columns)
 
+    def __setstate__(self, fields: dict[str, Any]) -> None:
+        vars(self).update(fields)  # those of a copy
+        if self.parameters.tau_m is not None:
+            self.tau_m = self.parameters.tau_m
+
     def __repr__(self) -> str:
         names = [phi.name for phi in self.phi]
         runs = [(name, len(list(same))) for name, same in itertools.groupby(names)]
@@ -111,11 +116,11 @@ class Network:
         widths = [str(n) for n in self.sizes]
         if len(widths) > 10:
             widths = [*widths[:3], "..", *widths[-2:]]
-        lead = f", replicas {self.lead}" if self.lead else ""
-        return f"Network {'-'.join(widths)}, {phi}, dt {self.dt:g}{lead}"
+        replicas = f", replicas {self.replicas}" if self.replicas else ""
+        return f"Network {'-'.join(widths)}, {phi}, dt {self.dt:g}{replicas}"
 
     @property
-    def lead(self) -> tuple[int, ...]:
+    def replicas(self) -> tuple[int, ...]:
         """The replica axes; () for one network."""
         return self.parameters.flat.shape[:-1]
 
@@ -141,7 +146,7 @@ class Network:
 
 def network(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str | Sequence[Activation | str],
     tau_m: Any,
@@ -155,7 +160,7 @@ def network(
 ) -> Network:
     """Make a layered network of GLE neurons, with weights and biases U(-c, c), c = 1 / sqrt(n_{l-1}).
 
-        u~ = u + tau_r du/dt,    tau_m du/dt = W^T rho + b + gamma e~ - u,    r = phi(u~)
+        u~ = u + tau_r du/dt,    tau_m du/dt = rho W + b + gamma e~ - u,    r = phi(u~)
 
     Args:
         sizes: the widths of the layers, the input first: (n_0, .., n_L).
@@ -171,15 +176,15 @@ def network(
             without credit through time.
         learn_tau: whether tau_m is learned too, as the leaf tau_m of the parameters.
         memoryless: whether to leave out what instantaneous neurons, tau_r = tau_m, need not remember, for networks in
-            which all others are leaky integrators, tau_r = dt: the same outputs and gradients, faster. u of the state
-            is then u~, and v is e.
+            which all others are leaky integrators, tau_r = dt, and tau_m is not learned: the same outputs and
+            gradients, faster. u of the state is then u~, and v is e.
         bias: whether there are biases.
 
     Returns:
         A `Network`.
 
     Raises:
-        PlasticError: if the sizes or the generator are none, counts do not fit, or a constant is out of range.
+        PlasticError: if an argument is of another kind, counts do not fit, or a constant is out of range.
 
     Source: Ellenberger et al. 2024, "Results", and the published code for how weights are drawn.
 
@@ -194,7 +199,9 @@ def network(
     return Network.from_layers(layers, phi, tau_m, tau_r, dt, gamma, prospective, learn_tau, memoryless)
 
 
-def uniform_layers(generator: Generator | list[Generator], sizes: tuple[int, ...], bias: bool = True) -> list[Affine]:
+def uniform_layers(
+    generator: Generator | Sequence[Generator], sizes: tuple[int, ...], bias: bool = True
+) -> list[Affine]:
     """Return [Affine] of host arrays, weights and biases drawn from U(-c, c) with c = 1 / sqrt(n_{l-1}).
 
     Args:
@@ -202,7 +209,7 @@ def uniform_layers(generator: Generator | list[Generator], sizes: tuple[int, ...
         sizes: the widths of the layers, the input first.
         bias: whether there are biases.
     """
-    if isinstance(generator, list | tuple):
+    if isinstance(generator, Sequence):
         drawn = [uniform_layers(each, sizes, bias) for each in generator]
         return parameters.map(lambda *arrays: np.stack(arrays), *drawn)
     return [

@@ -65,6 +65,9 @@ class Parameters(parameters.Flat):
         self.layers = [parameters.Affine(*each) for each in zip(W, b, strict=True)]
         self.tree: dict[str, Any] = {"layers": self.layers, "tau_m": self.tau_m}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Parameters, (self.flat, *self.form)  # a copy has a vector of its own, and views of that
+
     def like(self, flat: Array) -> "Parameters":
         """Return parameters of the same form over another vector `flat`."""
         return Parameters(flat, *self.form)

@@ -132,7 +132,8 @@ def adjoint(
     """Return the gradient of a loss of all outputs by the adjoint method, for dynamics in continuous time.
 
         tau_m dlambda/dt = lambda - alpha + tau_r dalpha/dt    backwards from    lambda(T) = (tau_r / tau_m) alpha(T)
-        dL/dW_l = -sum over t and batch of rho_l^T lambda_l
+        dL/dW_l = -sum over t and batch of rho_l^T lambda_l,    dL/db_l = -sum of lambda_l,
+        dL/dtau_m = sum of lambda du/dt
 
     with alpha_l = phi'(u~_l) (lambda_{l+1} W_{l+1}^T), and alpha = -phi'(u~) dL/doutput at the output; discretised as
     in `plastic.gle.adjoint_dynamics`. The error is of the order of dt. gamma and prospective errors do not enter.

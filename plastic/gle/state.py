@@ -1,5 +1,6 @@
 """The state of a network, and arrays for what changes over time; see `plastic.gle.dynamics`."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,7 +28,7 @@ class State:
         units: the arrays of all these, as they lie in memory.
 
     Raises:
-        PlasticError: if net is no network, or batch no whole number of at least 1.
+        PlasticError: if net is not a `Network`, or batch not a whole number of at least 1.
 
     Example:
         >>> import numpy as np
@@ -51,6 +52,12 @@ class State:
     def __repr__(self) -> str:
         return f"State of {self.net}, batch {self.batch}"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "State":
+        state, net = object.__new__(State), copy.deepcopy(self.net, memo)
+        arrays = {name: array.copy() for name, array in self.units.arrays.items()}
+        state._hold(net, Units(net, self.batch, arrays), self.batch)
+        return state
+
     def replica(self, k: int | slice) -> "State":
         """Return the state of replica k, along the last replica axis, or of a slice of them: views of this one."""
         state, net = object.__new__(State), self.net.replica(k)
@@ -69,7 +76,7 @@ class State:
             array[...] = 0
 
     def take(self, other: "State") -> None:
-        """Be as another state of the network is; as `other.resized(self.batch)` where its batch is of another size."""
+        """Become equal to another state of the network, resized (`resized`) where its batch is of another size."""
         for array, theirs in zip(self.tree.values(), other.resized(self.batch).tree.values(), strict=True):
             array[...] = theirs
 
@@ -98,8 +105,8 @@ def histories(
         steps: how many there are.
         shapes: of what is kept of each step, by name.
     """
-    kept = {name: xp.zeros((*net.lead, steps, *shape), dtype=xp.float_dtype) for name, shape in shapes.items()}
-    return kept, {name: xp.moveaxis(array, len(net.lead), 0) for name, array in kept.items()}
+    kept = {name: xp.zeros((*net.replicas, steps, *shape), dtype=xp.float_dtype) for name, shape in shapes.items()}
+    return kept, {name: xp.moveaxis(array, len(net.replicas), 0) for name, array in kept.items()}
 
 
 def require_network(net: Any) -> None:

@@ -27,12 +27,12 @@ class Units:
     """
 
     def __init__(self, net: Network, batch: int, arrays: dict[str, Array] | None = None) -> None:
-        leaky, shape = net.memory == "leaky", (*net.lead, sum(net.sizes[1:]), batch)
+        leaky, shape = net.memory == "leaky", (*net.replicas, sum(net.sizes[1:]), batch)
         if arrays is None:
             names = ("u", "v", "r", "q", "E", "e_ahead", "du", *(() if leaky else ("u_ahead",)))
             piece = xp.zeros((len(names), *shape), dtype=xp.float_dtype)  # apart, they would get in each other's way
             arrays = {name: piece[k] for k, name in enumerate(names)}
-        self.arrays, self._kind = arrays, (net.sizes, net.lead, leaky)
+        self.arrays, self._kind = arrays, (net.sizes, net.replicas, leaky)
         self.u, self.v, self.r, self.q, self.E = (arrays[name] for name in "uvrqE")
         self.e_ahead, self.du = arrays["e_ahead"], arrays["du"]
         self.u_ahead = self.u if leaky else arrays["u_ahead"]
@@ -45,7 +45,7 @@ class Units:
     def neurons(self, net: Network) -> "Neurons":
         """Return what the neurons of `net` do with these rows, which must be as those of its own units."""
         if self._neurons is None or self._neurons.net is not net:
-            if self._kind != (net.sizes, net.lead, net.memory == "leaky"):
+            if self._kind != (net.sizes, net.replicas, net.memory == "leaky"):
                 raise PlasticError(f"state belongs to another network; make one for {net} by gle.State(net, batch)")
             self._neurons = Neurons(self, net)
         self._neurons.take_learned()
@@ -120,7 +120,7 @@ class Stack:
     def take_input(self, x: Array) -> None:
         """Take the input x (..., batch, n_in) as what is below the first layer; of the first stack."""
         if x.shape[:-3:-1] != self._x.shape[-2:]:
-            raise PlasticError(f"x has shape {x.shape}; {self._x.shape[:-3:-1]} are needed at its end")
+            raise PlasticError(f"x has shape {x.shape}; it must end with {self._x.shape[:-3:-1]}, batch and inputs")
         self._x[...] = affine.transposed(x)
         if self._r is not None:
             self._rates[...] = self._r

@@ -18,3 +18,7 @@ from plastic.optimizers.descent import SGD, Adam, RMSprop
 from plastic.optimizers.schedules import Plateau, Stairs
 
 __all__ = ["SGD", "Adam", "Plateau", "RMSprop", "Stairs", "clipped"]
+
+
+def __dir__() -> list[str]:
+    return __all__

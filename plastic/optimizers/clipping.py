@@ -17,7 +17,7 @@ def clipped(tree: Tree, largest: float) -> Tree:
         The tree, scaled where it was larger.
 
     Raises:
-        PlasticError: if `largest` is no such number.
+        PlasticError: if `largest` is not above 0.
 
     Source: Pascanu, Mikolov, Bengio 2013.
 
@@ -25,7 +25,7 @@ def clipped(tree: Tree, largest: float) -> Tree:
         >>> clipped({"W": xp.asarray([3.0]), "b": xp.asarray([4.0])}, 1.25)["b"].tolist()
         [1.0]
     """
-    require.number("largest", largest, above=0)
+    require.scalar("largest", largest, above=0)
     norm = xp.sqrt(xp.sum(xp.stack([xp.sum(leaf * leaf) for _, leaf in parameters.leaves(tree)])))
     scale = largest / xp.maximum(norm, largest)
     return parameters.map(lambda leaf: leaf * scale, tree)

@@ -22,6 +22,8 @@ Song, Millidge, Salvatori, Lukasiewicz, Xu, Bogacz: Inferring neural activity be
 learning beyond backpropagation. Nature Neuroscience 27, 348-358, 2024.
 """
 
+from collections.abc import Callable
+
 from plastic.pc import handcoded
 from plastic.pc.convolutions import ConvolutionalNetwork, convolutional
 from plastic.pc.free import FreeState
@@ -33,14 +35,21 @@ from plastic.pc.priors import Gaussian, Laplace
 from plastic.pc.residual import ResidualNetwork, residual
 from plastic.pc.rules import bp, fixed_prediction, pc, repeated_bp, tp, zil
 from plastic.pc.states import State
+from plastic.types import Array, Tree
 
-NETWORKS = {"network": network, "residual": residual, "convolutional": convolutional}
+NETWORKS: dict[str, Callable[..., Network]] = {"network": network, "residual": residual, "convolutional": convolutional}
 """Constructors by name, (sizes, generator, *, constants), `convolutional` with channels first."""
 
-RULES = {"pc": pc, "bp": bp, "fixed_prediction": fixed_prediction, "zil": zil, "tp": tp}
+RULES: dict[str, Callable[..., tuple[Tree, Array]]] = {
+    "pc": pc,
+    "bp": bp,
+    "fixed_prediction": fixed_prediction,
+    "zil": zil,
+    "tp": tp,
+}
 """Learning rules by name, (net, x, y, *, constants) -> (grads, output)."""
 
-STEPS = {"step": step, "repeated_bp": repeated_bp}
+STEPS: dict[str, Callable[..., tuple[Tree, Array]]] = {"step": step, "repeated_bp": repeated_bp}
 """Single steps by name, (net, state, x, loss=None) -> (grads, output), for loops in which weights move."""
 
 __all__ = [
@@ -71,3 +80,7 @@ __all__ = [
     "tp",
     "zil",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

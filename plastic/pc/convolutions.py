@@ -24,7 +24,7 @@ from plastic.types import Array
 _TIMES = 4  # as much memory as its patches an image is to have in a turn: two products and the maps work on them too
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class ConvolutionalNetwork(Network):
     """Parameters and constants of a network whose first layers are convolutions. `convolutional` draws one.
 

@@ -43,7 +43,7 @@ class FreeState(State):
         constants: gamma, discount, amplifier and optimizer, as of a `State`.
 
     Attributes:
-        x_0: the inputs as they are, (..., batch, n_0), with all replica axes.
+        x_0: the inputs as they are, (..., batch, n_0), with all replica axes where some are free.
         free: None where none is, True where all are, or an array of booleans.
         priors: as given.
 

@@ -12,9 +12,9 @@ After the second step and each later one the rate adapts, by the energies before
 
     gamma <- amplifier gamma  where F has fallen,  gamma <- discount gamma  where it has risen, or is not a number
 
-by more than its rounding, as it is where they come to rest: there gamma stays, and the states come to rest indeed. (The
-published code takes an energy that has not fallen for one that has risen: near rest rounding decides, gamma shrinks at
-random, and the states stop short of it.)
+by more than rounding. Near rest it does neither: gamma stays, and the states do come to rest. (The published code takes
+an energy that has not fallen for one that has risen: near rest rounding decides, gamma shrinks at random, and the
+states stop short of it.)
 
 Prospective configuration: with the output at its target, the states settle first, and the weights then follow; see
 `plastic.pc.pc`. In incremental predictive coding they move at every step:
@@ -65,7 +65,7 @@ def infer(
 
     Raises:
         PlasticError: if `steps` is not a whole number, x has another shape than that of the state, or the tolerance or
-            the solver is none, or not for this loss or a state with an optimizer.
+            the solver is out of range, or does not go with this loss or with a state that has an optimizer.
 
     Source: Song et al. 2024, Methods.
 

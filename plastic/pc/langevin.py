@@ -48,7 +48,7 @@ def langevin(
         mu_L at the new states, (..., batch, n_L).
 
     Raises:
-        PlasticError: if `steps` is not a whole number, the generator is none, or the state has an optimizer.
+        PlasticError: if `steps` is not a whole number, the generator is something else, or the state has an optimizer.
 
     Source: Oliviers, Bogacz and Meulemans 2024 (Monte Carlo predictive coding).
 

@@ -9,7 +9,7 @@ each sample, with a prime for what was there in the sweep before,
 
 where alpha leads to the least energy along p if f is linear there. (With the states after the activation, J p is
 f'(a_{l+1}) (p W_{l+1}); with a skip connection to the layer above, p is added to it.) After one sweep an error at the
-top has reached all layers.
+top has reached all layers, but is about halved at each of them: of many layers the first are not told anything.
 
 Safeguard, for each sample: where a sweep has raised the energy, the states go back to what they were before, and take a
 plain step by gamma, x <- x - gamma dF/dx.

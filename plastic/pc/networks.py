@@ -33,7 +33,7 @@ from plastic.types import Array, Tree
 _SHOWN = 8  # widths that a repr spells out
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Network:
     """Parameters and constants of a fully connected network. `network` draws one; this takes weights as they are.
 
@@ -118,7 +118,7 @@ class Network:
 
 def network(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str | Sequence[Activation | str] = "sigmoid",
     after: bool = False,

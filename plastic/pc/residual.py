@@ -30,7 +30,7 @@ from plastic.pc.maps import AffineMap
 from plastic.pc.networks import Network
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class ResidualNetwork(Network):
     """Parameters and constants of a network with skip connections. `residual` draws one.
 
@@ -74,7 +74,7 @@ class ResidualNetwork(Network):
 
 def residual(
     sizes: tuple[int, ...],
-    generator: Generator | list[Generator],
+    generator: Generator | Sequence[Generator],
     *,
     phi: Activation | str | Sequence[Activation | str] = "relu",
     bias: bool = False,

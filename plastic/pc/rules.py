@@ -52,8 +52,8 @@ def pc(
         y: targets (..., batch, n_L), for classes one-hot rows.
         T: steps, at least 1; published are 64 to 512.
         gamma: the rate of inference, above 0; a number, or an array (..., 1, 1) with one for each replica.
-        discount: what gamma is multiplied by after a step before which the energy had risen, above 0, at most 1.
-        amplifier: what it is multiplied by after one before which it had fallen, at least 1.
+        discount: what gamma is multiplied by where the energy has risen, above 0, at most 1.
+        amplifier: what gamma is multiplied by where it has fallen, at least 1; see `plastic.pc.inference`.
         tolerance: the states are at rest where none changes by more than this in a step; 0 makes all steps.
         solver: how they come to rest: "steps", as published, "layerwise" (T - 1 sweeps at most, of which a few
             suffice), "errors" (T - 1 steps by the errors, for many layers) or "anderson"; see `plastic.pc.solvers`.
@@ -86,8 +86,7 @@ def pc(
         _require_call(net, y, out)
         return turns.take(pc, net, x, y, out, gamma, T=T, tolerance=tolerance, solver=solver, **constants)
     state, output = _begun(net, x, y, out, gamma=gamma, **constants)
-    if solver == "steps" and amplifier == 1:
-        warn_of_reach(net, T, gamma)
+    warn_of_reach(net, T, gamma, "amplified" if solver == "steps" and amplifier > 1 else solver)
     relax(state, T - 1, solver, tolerance)
     return state.weight_gradients(out), output
 
@@ -131,8 +130,10 @@ def fixed_prediction(
 ) -> tuple[Tree, Array]:
     """Return the gradients of predictive coding with predictions and slopes held at their feed-forward values.
 
-    Then the hidden errors relax to eps_l = f'(mu_l) (eps_{l+1} W_{l+1}^T): the gradients tend to those of
-    backpropagation, and are equal to them from T = L on where gamma = 1.
+        eps_l <- eps_l - gamma (eps_l - f'(mu_l) (eps_{l+1} W_{l+1}^T)),    eps_l = 0 at first
+
+    T - 1 times, then dF/dW_l = -r_{l-1}^T eps_l / batch. The errors tend to those of backpropagation, and are equal to
+    them from T = L on where gamma = 1.
 
     Args:
         net: a `Network`.
@@ -164,7 +165,7 @@ def fixed_prediction(
     require.whole("T", T)
     require.scalar("tolerance", tolerance, least=0)
     state, output = _begun(net, x, y, out, gamma=gamma)
-    warn_of_reach(net, T, gamma, held=True)
+    warn_of_reach(net, T, gamma, "held")
     state._take_slopes()
     state.gradient(fresh=False)
     for t in range(1, T):

@@ -93,6 +93,12 @@ class State:
         gamma = f"gamma {self.gamma:g}" if isinstance(self.gamma, numbers.Real) else "gamma of each replica"
         return f"State of {self.x.shape[-2]} samples, {self.x.shape[-1]} hidden units, {gamma}"
 
+    def __reduce__(self) -> Any:
+        raise PlasticError(
+            "a state of plastic.pc cannot be copied, as its arrays are parts of one another; make another one, and "
+            "give it the states: other.moving[...] = state.moving"
+        )
+
     def _lay_out(self, net, x, n_0=0):
         """Make the arrays, and their views of layers and of groups of layers that have one activation.
 

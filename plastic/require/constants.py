@@ -36,8 +36,8 @@ def number(
         Traceback (most recent call last):
         plastic.errors.PlasticError: beta is -1; it must be above 0
     """
-    if isinstance(value, bool) or not (_on_host(value) or isinstance(value, xp.ndarray)):
-        raise PlasticError(f"{name} is {value!r}; it must be a number")
+    if not _is_number(value):
+        raise PlasticError(f"{name} is {_described(value)}; it must be a number")
     if not _on_host(value):
         return
     bounds = (
@@ -179,14 +179,23 @@ def choice(name: str, value: Any, known: Iterable[Any]) -> None:
         plastic.errors.PlasticError: rule is 'eqpop'; it must be one of eqprop, bptt; did you mean eqprop?
     """
     known = list(known)
-    if value not in known:
+    if isinstance(value, np.ndarray | xp.ndarray) or value not in known:
         near = difflib.get_close_matches(str(value), [str(each) for each in known], n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise PlasticError(f"{name} is {value!r}; it must be one of {', '.join(map(str, known))}{hint}")
+        raise PlasticError(f"{name} is {_described(value)}; it must be one of {', '.join(map(str, known))}{hint}")
 
 
 def _described(value: Any) -> str:
-    return f"an array of shape {value.shape}" if isinstance(value, np.ndarray | xp.ndarray) else repr(value)
+    if not isinstance(value, np.ndarray | xp.ndarray):
+        return repr(value)
+    return f"an array of shape {value.shape}" + ("" if value.dtype.kind in "fiu" else f" of {value.dtype}")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a real number, or an array of one or more."""
+    if isinstance(value, np.ndarray | xp.ndarray):
+        return value.size > 0 and value.dtype.kind in "fiu"
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _on_host(value: Any) -> bool:

@@ -15,6 +15,7 @@ import importlib
 import inspect
 import os
 import re
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,16 +24,34 @@ from plastic.runs import config
 from plastic.runs.decorator import experiment
 from plastic.runs.folder import Run
 from plastic.runs.naming import identity_hash, results_folder
+from plastic.runs.new_run import NewRun
 from plastic.runs.part import Part
 from plastic.runs.record import EXPERIMENTS, SHARED, Experiment, Spelling
 from plastic.runs.surroundings import environment
 
-__all__ = ["Run", "Spelling", "Trained", "environment", "experiment", "identity_hash", "load", "results_folder"]
+__all__ = [
+    "NewRun",
+    "Run",
+    "Spelling",
+    "Trained",
+    "environment",
+    "experiment",
+    "identity_hash",
+    "load",
+    "results_folder",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Trained:
-    """A trained network: the network itself, the config of its run, and predict(x) -> output."""
+    """A trained network: the network itself, the config of its run, and predict(x) -> output.
+
+    `help(trained.predict)` says what x and the output are.
+    """
 
     network: Any
     config: dict
@@ -46,6 +65,7 @@ def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Train
     """Return the network that a run folder's checkpoint holds, as `Trained`.
 
     The experiment rebuilds it, by what its `restore` says. The network lies on the backend and in the precision in use.
+    A replica that has diverged has the weights of its last finite checkpoint.
 
     Args:
         folder: the run folder.
@@ -82,6 +102,8 @@ def load(folder: str | os.PathLike, part: dict[str, Any] | None = None) -> Train
         raise PlasticError(f"{run.folder} has other options than {run.family} {run.experiment} has: {error}") from None
     with _not_of(run):
         network, predict = record.restore(arrays, **options)
+    if isinstance(predict, types.FunctionType) and predict.__doc__ is None:
+        predict.__doc__ = inspect.getdoc(record.restore)
     return Trained(network, run.config, predict)
 
 

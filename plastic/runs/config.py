@@ -19,7 +19,7 @@ _OF_BLAS = ("library", "version", "architecture", "threads")
 def read(path: Path) -> dict[str, Any]:
     """Return the content of a config.json: with all keys that a run has, and of their kinds.
 
-    Raises PlasticError where the file is missing, damaged or of another format, or a value is no such one.
+    Raises PlasticError where the file is missing, damaged or of another format, or a value of another kind.
     """
     try:
         found = files.read_json(path)

@@ -146,7 +146,13 @@ def draw_figures(record: Experiment, run: Run) -> None:
             failed[name] = told(error)
     if failed:
         what = f"not drawn: {', '.join(failed)} ({next(iter(failed.values()))})"
-        terminal.warn(f"warning: {what}; draw later by: python -m plastic.{run.family} figure {run.folder}")
+        terminal.warn(f"warning: {what}; draw later by: {_redrawn(record, run)}")
+
+
+def _redrawn(record: Experiment, run: Run) -> str:
+    """Return the command that draws the figures of a run; that of a program of the user's begins with its name."""
+    program = f"python -m plastic.{run.family} " if record.body.__module__.startswith("plastic.") else ""
+    return f"{program}figure {run.folder}"
 
 
 def rehearse(record: Experiment, given: dict[str, Any]) -> None:
@@ -254,7 +260,7 @@ def _interrupted(run: NewRun) -> str:
     if not run.begun:
         return "interrupted; nothing was written"
     if run.config["status"] == "finished":
-        how = f"; draw its figures by: python -m plastic.{run.family} figure {run.folder}" if run.record.draw else ""
+        how = f"; draw its figures by: {_redrawn(run.record, run)}" if run.record.draw else ""
         return f"interrupted; the run is finished and saved in {run.folder}{how}"
     if run.config["status"] == "running":
         run.status("interrupted", **run.config.get("details", {}))

@@ -119,6 +119,11 @@ class Run:
         """The replicas that have diverged, by their numbers."""
         return [int(replica) for replica in self.config.get("details", {}).get("diverged", {})]
 
+    @property
+    def to_resume(self) -> str:
+        """What goes on with the run once it is interrupted, for a message."""
+        return f"Run.resume({str(self.folder)!r})"
+
     def option(self, name: str) -> Any:
         """Return one of the options of the run, for figures and tables; a list is a tuple."""
         value = self.options[name]

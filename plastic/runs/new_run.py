@@ -15,6 +15,7 @@ from plastic.runs.naming import planned, results_folder, seed_names
 from plastic.runs.record import Experiment, plain
 
 _MOST_STEPS = 10**10  # of a microsecond each they take hours, and none is as short
+_SEEDS = 2**32  # that there are
 
 
 class NewRun(Run):
@@ -46,6 +47,20 @@ class NewRun(Run):
         if has_seeds(self):
             check_seeds(self.seeds)
 
+    def require_used(self, **without: str | bool) -> None:
+        """Refuse options that are not their defaults, but would do nothing beside the others.
+
+        Args:
+            without: {option: what it does nothing without, as it is typed, or False where it does something}.
+
+        Raises:
+            PlasticError: naming the first such option; not in a run that is resumed, which keeps its options.
+        """
+        for name, needed in without.items() if not self.options.get("resume") else ():
+            if needed and self.options[name] != self.record.defaults[name]:
+                given = f"{name} is {shown(self.options[name])}"
+                raise PlasticError(f"{given}, which does nothing without {needed}; leave it out")
+
     def fill(self, **values: Any) -> None:
         """Write down what options that were left to the experiment, or to its data, have become.
 
@@ -61,9 +76,17 @@ class NewRun(Run):
     def count_seeds(self, count: int) -> None:
         """Take so many seeds, from the option `seed` on (from 1 where there is none), unless seeds were given."""
         if self.options["seeds"] is None:
-            first = self.options.get("seed", 1)
-            self.fill(seeds=tuple(range(first, first + count)))
-            check_seeds(self.seeds)
+            self.fill(seeds=self.successive_seeds(count))
+
+    def successive_seeds(self, count: int) -> tuple[int, ...]:
+        """Return so many seeds, from the option `seed` on. Raises PlasticError where generators do not take all."""
+        first = self.options.get("seed", 1)
+        if first + count > _SEEDS:
+            raise PlasticError(
+                f"seed is {first}, and {count} seeds are counted from there, but the largest is {_SEEDS - 1}: take a "
+                f"seed up to {_SEEDS - count}"
+            )
+        return tuple(range(first, first + count))
 
     def expect(self, entries: float, **options: Any) -> None:
         """Say how large the work will be, before it is begun, so that what cannot be is refused at once.
@@ -81,6 +104,11 @@ class NewRun(Run):
             raise PlasticError(
                 f"{named} need {needed / 1e9:,.1f} GB, but {free / 1e9:,.1f} GB are free: take smaller ones"
             )
+
+    @property
+    def to_resume(self) -> str:
+        """What goes on with the run once it is interrupted, for a message."""
+        return f"--resume={self.folder}"
 
     @property
     def resuming(self) -> bool:
@@ -246,5 +274,5 @@ def _peak_memory() -> str:
 
 def check_seeds(seeds: tuple[int, ...]) -> None:
     """Require different seeds that generators take, one at least."""
-    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**32:
-        raise PlasticError(f"seeds are {list(seeds)}; they must be different whole numbers from 0 to {2**32 - 1}")
+    if not seeds or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= _SEEDS:
+        raise PlasticError(f"seeds are {list(seeds)}; they must be different whole numbers from 0 to {_SEEDS - 1}")

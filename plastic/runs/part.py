@@ -33,6 +33,11 @@ class Part(Run):
         self.whole.begin(steps, trial, self.every)
         self._adopt()
 
+    @property
+    def to_resume(self) -> str:
+        """What goes on with the whole run once it is interrupted, for a message."""
+        return self.whole.to_resume
+
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Append rows with the columns of this part in front."""
         super().log([self.columns | row for row in rows])

@@ -238,7 +238,7 @@ def generator(seed: int) -> types.SimpleNamespace:
         A namespace of five `numpy.random.Generator`s.
 
     Raises:
-        PlasticError: if the seed is no such number.
+        PlasticError: if the seed is something else.
 
     Example:
         >>> generator(0).init.random() == generator(0).init.random() != generator(0).data.random()

@@ -11,7 +11,7 @@ from plastic.xp import current
 
 
 def choose(condition: Any, a: Any, b: Any, dtype: Any) -> Any:
-    """Return a where a condition holds and b elsewhere; of one condition on NumPy, which an array makes slow, a number.
+    """Return a where a condition holds and b elsewhere; of one boolean of NumPy, one of them as it is.
 
     Args:
         condition: booleans, an array of any shape, or a boolean of NumPy.

@@ -130,6 +130,7 @@ LINES = [
             "--cep --loss=cel": "mse",
             "--nudging=both": "one-sided",
             "--benchmark=false --training_method=BPTT --nudging=centered": "BPTT has no nudged phase",
+            "--benchmark --training_method=BPTT": "training_method is BPTT, but --benchmark trains by EP too",
             "--toymodel --consistent --size_tab=4,8,100": "the toy model, which is consistent",
             "--toymodel --lr_tab=0.1,0.1": "3 connections",
             "--toymodel --size_tab=4,8,7,100": "toy model",

@@ -239,7 +239,8 @@ LINES = [
         ("--values=3,5", "--activations=linear,tanh", "--layers=3", "--T=6", "--seeds=3,4"),
         {
             "--values=3,3": "values is (3.0, 3.0); it must hold different numbers above 0",
-            "--values=2.5": "values is (2.5,); a width is a whole number",
+            "--values=2.5": "values is (2.5,); each width is a whole number",
+            "--over=iteration --values=1e13": "each iteration is a whole number below 1,000,000",
             "--activations=cosine": "activations is ('cosine',); it must hold different ones of linear, sigmoid",
             "--width=32": "width is 32, but over is width: give what is tried by --values",
             "--over=rate --rate=0.5": "rate is 0.5, but over is rate: give what is tried by --values",
@@ -380,6 +381,8 @@ LINES = [
         {
             "--trials=65": "trials is 65; it must be at least 66",
             "--seeds_pc=0": "seeds_pc is 0; it must be at least 1",
+            "--seed=4294967295": "seed is 4294967295, and 2 seeds are counted from there",
+            "--solver=layerwise": "solver is layerwise, which is for half the squared error of all outputs",
             "--spreads_bp=0": "spreads_bp is (0.0,)",
             "--rates=()": "rates is ()",
         },
@@ -409,6 +412,7 @@ LINES = [
         columns=("mean_return",),
         wrong=INFERENCE
         | {
+            "--solver=layerwise": "solver is layerwise, which is for half the squared error of all outputs",
             "--env=Pong": "--env takes CartPole-v1 | Acrobot-v1 | MountainCar-v0",
             "--start=120": "start is 120, but memory is 120: learning would never begin",
             "--batch_size=41": "batch_size is 41, but start is 40",

@@ -132,6 +132,28 @@ def test_every_tree_of_a_comparison_is_its_own():
             assert_allclose(a, b, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize(("network", "scale", "seed", "late"), [("energy", 6, 2, (0, 1)), ("toy", 4, 0, (0, 0))])
+def test_dS_is_the_change_per_unit_of_time_and_0_of_a_clamped_state(network, scale, seed, late):
+    """And 0 as long as no signal of the nudge has come to a layer, but in the toy model."""
+    xp.use(dtype="float64")
+    net = ep.NETWORKS[network]((6, 5, 3), np.random.default_rng(seed), dt=0.5)
+    for layer in net.wiring.layers:
+        layer.b *= scale  # so that some states come to 0 or 1 while they are nudged
+    rng = np.random.default_rng(1)
+    x, y = rng.random((4, 6)), rng.random((4, 3))
+    dS = ep.Comparison(net, x, y, T=3, K=3, beta=1.5).neurons()[1]
+    w = ep.Relaxation(net, x)
+    w.run(3)
+    s = np.concatenate([w.record(3, beta=1.5, y=y).s, w.s[None]])
+    change, held = np.diff(s, axis=0), (s[1:] == 0) | (s[1:] == 1)
+    assert np.any(change[held])
+    g = net.wiring.split(np.where(held, 0, change / 0.5))[::-1]  # the output first
+    for found, layer, first in zip(dS, g, late, strict=True):
+        expected = -layer.sum(axis=1) / (1.5 * 4)
+        expected[:first] = 0
+        assert_allclose(found, expected, rtol=0, atol=1e-13)
+
+
 def test_one_line_says_what_an_object_is():
     rng = np.random.default_rng(0)
     energy = ep.energy((784, 512, 10), rng)

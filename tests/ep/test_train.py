@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 import pytest
-from command_lines import column, ends_well_or_in_one_line, kept, table
+from command_lines import column, ends_well_or_in_one_line, kept, printed, table
 from commands.ep import images
 from ep.lines import HOW, command, parameters_of, refused
 from hypothesis import given, settings
@@ -558,6 +558,21 @@ def drawn(folder):
     return figures.errors([runs.Run(folder)]).axes
 
 
+def test_each_method_has_a_confusion_matrix_of_its_own(toy):
+    """In the checkpoint those of BPTT come first; a panel has the mean over the seeds of its method."""
+    folder, _ = command(f"--dataset={toy}", *TINY, "--size_tab=4,8,100 --benchmark --seeds=1,2")
+    figure, matrices = (
+        figures.ERRORS["confusion"]([runs.Run(folder)]),
+        runs.Run(folder).read_checkpoint()[0]["confusion"],
+    )
+    assert len(matrices) == 4
+    for axis, method, own in zip(figure.axes[:2], ("EP", "BPTT"), (matrices[2:], matrices[:2]), strict=True):
+        mean = own.mean(axis=0, dtype=float)
+        assert axis.get_title() == f"{method}, test set, last evaluation"
+        shares = 100 * mean / mean.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(axis.get_images()[0].get_array(), shares, rtol=1e-6)
+
+
 def test_runs_without_any_error_are_drawn(toy, monkeypatch):
     """On the axis of errors: a run that ends with 0, at the foot of a logarithm, and one that has nothing but 0."""
     words = (f"--dataset={toy}", f"--size_tab 4 30 100 {DENSE} --no-clamp --consistent --nudging centered")
@@ -838,6 +853,26 @@ def test_the_command_is_named_as_published_or_first(toy, words, name):
     run = runs.Run(done.stdout.splitlines()[-1].removeprefix("run folder "))
     assert run.experiment == name
     assert [each.name for each in run.folder.parent.iterdir()] == [run.folder.name]
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        ("--acton plotcurves", "unknown option --acton; did you mean --action?"),
+        ("--ACTION=train", "did you mean --action?"),
+        ("--action=plotcurve", "'plotcurve' is not a command; did you mean plotcurves?"),
+        ("recipe --action=train", "recipe and --action both name the command; give one of them"),
+        ("train --epochs=1 --action=train", "train and --action both name the command"),
+        ("--action", "--action lacks its value"),
+    ],
+)
+def test_the_command_may_be_misspelt(words, told):
+    assert told in refused(words)
+
+
+def test_the_help_tells_of_the_published_way_to_name_a_command():
+    text = "\n".join(printed(COMMANDS, ["--help"], "plastic.ep", **HOW))
+    assert "OTHER COMMANDS (also named by --action=COMMAND)" in text and "plastic.ep plotcurves" in text
 
 
 def test_without_options_it_is_the_documented_network_on_mnist(monkeypatch, tmp_path):

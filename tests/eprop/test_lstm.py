@@ -429,6 +429,11 @@ def test_a_new_network(precision, peepholes):
         assert_array_equal(xp.asnumpy(plain.readout.W), readout)
 
 
+def test_the_forget_bias_is_one_number():
+    with pytest.raises(PlasticError, match=r"forget_bias is an array of shape \(4,\); it must be one number"):
+        lstm((3, 4, 2), np.random.default_rng(0), forget_bias=np.ones(4))
+
+
 def test_peepholes_come_together():
     net = make()[0]
     with pytest.raises(PlasticError, match="all three"):

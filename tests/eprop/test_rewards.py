@@ -32,12 +32,25 @@ def test_returns_by_hand(backend):
 
 
 def test_returns_end_with_an_episode(backend):
-    R = rewards.returns(
-        xp.asarray([[1.0], [2.0], [4.0]]), 0.5, last=xp.asarray([8.0]), done=xp.asarray([[0.0], [1.0], [0.0]])
-    )
-    np.testing.assert_allclose(xp.asnumpy(R), [[2.0], [2.0], [8.0]])
+    """Also where it ends with the last step: nothing is expected after it."""
+    r, done = (np.transpose(each) for each in ([[1.0, 2.0, 4.0]] * 2, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
+    R = rewards.returns(xp.asarray(r), 0.5, last=xp.asarray([8.0, 8.0]), done=xp.asarray(done))
+    np.testing.assert_allclose(xp.asnumpy(R).T, [[2.0, 2.0, 8.0], [3.0, 4.0, 4.0]])
     with pytest.raises(PlasticError, match="done has shape"):
         rewards.returns(xp.asarray([[1.0]]), 0.5, done=xp.asarray([1.0]))
+
+
+def test_what_rewards_and_steps_must_be():
+    output, actions, R, _ = drawn(np.random.default_rng(0))
+    told = {
+        "discount is an array": lambda: rewards.returns(R, np.ones((3, 1))),
+        "last is None; it must be a number": lambda: rewards.returns(R, 0.9, last=None),
+        "steps is 3; it must be a slice": lambda: rewards.actor_critic(output, 3, actions, R),
+        "entropy is an array": lambda: rewards.actor_critic(output, STEPS, actions, R, entropy=np.ones(3)),
+    }
+    for message, call in told.items():
+        with pytest.raises(PlasticError, match=message):
+            call()
 
 
 def drawn(rng, lead=(), T=7, batch=3, n_actions=3):

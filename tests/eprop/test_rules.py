@@ -374,6 +374,18 @@ def test_constants_go_on_from_a_state_and_need_histories():
         constant_gradients(network, record, err[5:], feedback=network.W_out, total=True)
 
 
+def test_gradients_of_constants_take_the_feedback_in_the_place_of_the_readout():
+    xp.use(dtype="float64")
+    network, x, err, R = setting()
+    record = simulate(network, x, keep=("v", "a"))
+    B = np.random.default_rng(5).standard_normal(network.W_out.shape)
+    found = constant_gradients(network, record, err, R, feedback=B)
+    expected = constant_gradients(dataclasses.replace(network, W_out=B), record, err, R)
+    for name, gradient in expected.items():
+        assert_allclose(found[name], gradient, rtol=1e-12)
+        assert gradient.any() and not np.allclose(gradient, constant_gradients(network, record, err, R)[name])
+
+
 @hypothesis.settings(max_examples=30)
 @hypothesis.given(**SMOOTH)
 def test_the_total_derivative_is_that_of_the_spikes_but_for_their_own_adaptation(seed, cell, T, batch, resets):

@@ -97,6 +97,8 @@ def test_replicas_have_wirings_of_their_own():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Wiring(np.ones((6, 6), bool)), "masks is a ndarray; it must be a dict"),
+        (lambda: Wiring(signs=[1]), "signs is a list; it must be a dict"),
         (lambda: Wiring({"W_rec": np.ones((6, 6))}), "booleans"),
         (lambda: Wiring(signs={"W_rec": np.full((6, 1), 2.0)}), "excitatory"),
         (lambda: Wiring(signs={"W_rec": "Dale"}), "signs of W_rec"),

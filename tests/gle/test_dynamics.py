@@ -270,7 +270,7 @@ def test_replicas_that_share_their_constants_are_networks_with_these(backend):
     rng = np.random.default_rng(10)
     host = draw(rng, lead=(2, 3)) | {"tau_m": [0.3, [0.4, 0.5, 0.6, 0.7], 0.8], "gamma": 0.5}
     network, given = Network.from_layers(**host), drawn(rng, (2, 2), 10, 3)
-    assert network.lead == (2, 3) and network.tau_m.shape == (1, 1, 1, 9) and network.tau_r.shape == (2, 3, 1, 9)
+    assert network.replicas == (2, 3) and network.tau_m.shape == (1, 1, 1, 9) and network.tau_r.shape == (2, 3, 1, 9)
     together = take(network, State(network, 3), given)
     for index in np.ndindex(2, 3):
         alone = Network.from_layers(**one_of(host, index))
@@ -279,7 +279,7 @@ def test_replicas_that_share_their_constants_are_networks_with_these(backend):
         one = Network.from_layers(**one_of(host, index[0])).replica(index[1])
         close(take(one, State(one, 3), given), expected)
     some = Network.from_layers(**one_of(host, 1)).replica(slice(1, 3))
-    assert some.lead == (2,)
+    assert some.replicas == (2,)
     close([[array[1, 1:] for array in arrays] for arrays in together], take(some, State(some, 3), given))
 
 
@@ -295,7 +295,7 @@ def test_a_replica_of_a_state_is_a_view_of_it(backend, equal, which):
     take(net, apart, given[:3])
     before, others = kept(apart), np.delete(np.arange(3), which)
     one = apart.replica(which)
-    assert one.net.lead == (() if isinstance(which, int) else (2,)) and one.batch == 3
+    assert one.net.replicas == (() if isinstance(which, int) else (2,)) and one.batch == 3
     together = take(net, whole, given[3:])
     close(take(one.net, one, given[3:]), [[array[which] for array in arrays] for arrays in together])
     for name, array in kept(apart).items():

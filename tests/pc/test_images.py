@@ -316,9 +316,9 @@ def test_a_set_of_other_than_ten_classes_is_refused(tmp_path):
     ("options", "told"),
     [
         ("--rules=ipc --T=1", "T is 1, but the deepest network has 2 layers"),
-        ("--rules=pc --T=2 --solver=anderson --depths=3", "T is 2, but the deepest network has 3 layers"),
+        ("--rules=pc --T=2 --solver=anderson --depths=3", "an error gets to the top 2 of 3 layers"),
         ("--rules=pc,bp --T=1", "an error gets to the top 1 of 2 layers"),
-        ("--rules=pc --T=2 --solver=layerwise --depths=3", ""),  # one sweep reaches all layers
+        ("--rules=pc --T=2 --solver=layerwise --depths=3", ""),  # one sweep reaches three layers
         ("--rules=bp,zil", ""),
     ],
 )

@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 from plastic import parameters, xp
 from plastic.errors import PlasticError
 from plastic.parameters import Affine
-from plastic.pc import RULES, Network, State, network, predict, repeated_bp, step
+from plastic.pc import RULES, Network, State, equilibrium, network, predict, reach, repeated_bp, step
+from plastic.pc.experiments import chosen as chosen_outputs
 from plastic.pc.experiments import learning
 from plastic.pc.experiments.options import Inference
 
@@ -94,6 +95,46 @@ def test_predictive_coding_weighs_a_loss_against_the_hidden_error():
     assert_allclose(grads["layers"][0].W, -(x - w), rtol=1e-6)
     assert_allclose(grads["layers"][1].W, -c * (y - v * x) * x, rtol=1e-6)
     assert_allclose(predict(found, np.array([[1.0]])), w * v)
+
+
+@pytest.mark.parametrize(
+    ("options", "atol"),
+    [({"solver": "errors", "T": 60}, 1e-9), ({"solver": "anderson", "T": 200}, 1e-7), ({"T": 4000}, 1e-7)],
+)
+def test_the_states_of_chosen_outputs_settle_as_asked(options, atol):
+    """A linear net of three outputs, of which the last is chosen: the rest of the net without the others."""
+    xp.use("numpy", dtype="float64")
+    rng = np.random.default_rng(2)
+    layers = [Affine(0.6 * rng.standard_normal(shape)) for shape in ((1, 3, 4), (1, 4, 4), (1, 4, 3))]
+    x, y, chosen = rng.standard_normal((1, 5, 3)), rng.standard_normal((1, 5, 1)), np.tile([0.0, 0.0, 1.0], (1, 5, 1))
+    grads = chosen_outputs.gradients("pc", Inference(**options))(Network(layers, "linear"), x, y, chosen)["layers"]
+    alone = Network([*layers[:2], Affine(layers[2].W[..., 2:])], "linear")
+    states, errors, _ = equilibrium(alone, x, y)
+    for grad, r, error in zip(grads, [x, *states], errors, strict=True):
+        found = grad.W[..., 2:] if grad is grads[-1] else grad.W
+        assert_allclose(found, -np.swapaxes(r, -1, -2) @ error / 5, atol=atol)
+
+
+def test_the_states_of_chosen_outputs_end_at_rest():
+    """With a tolerance that everything is within, inference ends where it first looks, after ten steps."""
+    xp.use("numpy", dtype="float64")
+    found, chosen = network((4, 5, 5, 3), [np.random.default_rng(1)]), np.tile([0.0, 0.0, 1.0], (1, 6, 1))
+    x, y = np.random.default_rng(0).random((1, 6, 4)), np.ones((1, 6, 1))
+    one, other = (
+        chosen_outputs.gradients("pc", Inference(**options))(found, x, y, chosen)["layers"]
+        for options in ({"T": 500, "tolerance": 9.0}, {"T": 11})
+    )
+    for a, b in zip(one, other, strict=True):
+        assert_allclose(a.W, b.W, rtol=1e-12)
+
+
+def test_steps_too_few_for_a_loss_are_told_too(capsys, batch):
+    reach._warn.cache_clear()
+    x, y = batch
+    grads = parameters.zeros_like(net().parameters)
+    for _ in learning.updates_of("pc", Inference(T=2), times(3.0))(net(), x, y, grads):
+        assert not grads["layers"][0].W.any() and grads["layers"][1].W.any()
+    assert "an error gets to the top 2 of 3 layers" in capsys.readouterr().err
 
 
 def test_a_squared_error_with_a_coefficient_has_the_slope_of_its_loss():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plastic.bootstrap import interval
 from plastic.pc.experiments import fear, reversal
 from plastic.pc.experiments.chosen import gradients
 from plastic.runs import metrics
@@ -348,3 +349,98 @@ def test_mountain_car():
         f"{value:.1f} ({rule}, {rate.replace('0.0005', '5e-4').removeprefix('0')})" for value, rule, rate in best[:3]
     ]
     assert f"are {told[0]}, {told[1]} and {told[2]}." in TEXT
+
+
+def seed_by_seed(name, rule, rate):
+    """The mean errors of a run of drift, by seed."""
+    found = {int(row["seed"]): float(row["mean_test_error"]) for row in rows(name) if fits(row, {"rule": rule})
+             and float(row["rate"]) == rate}  # fmt: skip
+    return np.array([found[seed] for seed in sorted(found)])
+
+
+def test_drift_from_both_starts():
+    """Mean, interval and median of ten seeds."""
+    for rate, *cells in table_rows("rate | PC, own start")[2:]:
+        for cell, (name, rule) in zip(cells, itertools.product(("own", "published"), ("pc", "bp")), strict=True):
+            values = seed_by_seed(f"drift_{name}", rule, float(rate))
+            middle, low, high = map(shown, interval(values))
+            assert len(values) == 10 and cell == f"{middle} ({low} to {high}), {shown(np.median(values))}", rate
+
+
+def test_drift_seed_by_seed():
+    words = " ".join(TEXT.split())
+    less = {
+        rate: seed_by_seed("drift_own", "bp", rate) - seed_by_seed("drift_own", "pc", rate)
+        for rate in (0.05, 0.01, 0.005, 0.001)
+    }
+    said = {rate: [shown(each) for each in interval(values)] for rate, values in less.items()}
+    (mean, low, high), ahead = said[0.01], np.sum(less[0.01] > 0)
+    assert ahead == 7 and f"is {mean} at the rate .01 (68 % interval {low} to {high}; 7 of ten above 0)" in words
+    assert "{} at .005 ({} to {})".format(*said[0.005]) in words
+    assert "{} at .05, the best rate of both ({} to {})".format(*said[0.05]) in words
+    assert "{} at .001 ({} to {})".format(*said[0.001]) in words
+    before = [float(row["error_before"]) for row in rows("drift_own")]
+    assert f"their errors go from {shown(min(before))} to {shown(max(before))}" in words
+
+
+def test_what_the_lists_say_of_alignment_and_of_the_prospective_index():
+    deep = [float(row["target_alignment"]) for row in rows("alignment") if fits(row, {"rule": "bp", "depth": "25"})]
+    assert f"Single values of BP go from {shown(min(deep), 2)} to {shown(max(deep), 2)};" in TEXT
+    tp = [mean("alignment_T128", "target_alignment", rule="tp", depth=str(k)) for k in (8, 10, 12, 14, 15)]
+    assert f"then from {min(tp):.0f} to {shown(max(tp), 2)}" in line("`alignment --T=128")
+    text, layers = line("`prospective_index`"), range(1, 6)
+    sigmoid = [
+        mean("prospective_index", "prospective_index", activation="sigmoid", rate=rate, layer=str(k))
+        for rate in ("0.1", "0.001")
+        for k in layers
+    ]
+    held = [mean("prospective_index", "prospective_index", update="w*", layer=str(k)) for k in layers]
+    assert f"sigmoid at least {shown(min(sigmoid))}" in text and f"w* {min(held):.3f}" in text
+
+
+def test_what_the_lists_say_of_cartpole_and_of_motor_learning():
+    words = " ".join(TEXT.split())
+    for rule, rate, said in (("pc", "0.005", "of {} (seeds {}, {}, {})"), ("bp", "0.0005", "of {} ({}, {}, {})")):
+        late = [row for row in rows("rl_CartPole-v1") if fits(row, {"rule": rule, "rate": rate})]
+        late = [row for row in late if int(row["step"]) > 6000]
+        each = [np.mean([float(row["mean_return"]) for row in late if row["seed"] == seed]) for seed in "123"]
+        assert said.format(*(f"{value:.0f}" for value in (np.mean(each), *each))) in words
+    (best,) = [
+        row
+        for row in rows("coin_by_configuration")
+        if fits(row, {"rule": "pc", "spread": "0.1", "rate": "0.0005", "memory_rate": "0.01"})
+    ]
+    errors = [float(best["k"]) * float(best[f"sem {group}"]) for group in ("1+", "2+", "1-", "2-")]
+    assert (
+        f"means are {', '.join(map(shown, errors))}, whose squares sum to {shown(np.sum(np.square(errors)))}" in words
+    )
+
+
+@pytest.mark.parametrize(("name", "first"), [("reversal", "`reversal` (22"), ("reversal_400_seeds", "`reversal --")])
+def test_the_fits_of_reversal(name, first):
+    table = table_rows(first)
+    for (*_, chosen), rule in zip(table, ("pc", "bp"), strict=False):
+        _, _, k, b, _ = reversal.best(metrics.read(RESULTS / "metrics" / f"pc_{name}.csv"), rule)
+        k0, b0 = re.match(r"k ([\d.]+), b (-?[\d.]+)", chosen).groups()
+        assert float(k0) == pytest.approx(k, abs=0.051) and float(b0) == pytest.approx(b, abs=0.0051)
+
+
+@pytest.mark.parametrize(("rule", "place"), [("PC", 0), ("BP", 1)])
+def test_the_rates_that_fear_chooses(rule, place):
+    options, *_ = fear.best(metrics.read(RESULTS / "metrics" / "pc_fear.csv"), rule.lower())
+    rates = ", ".join(shown(options[key], 3).rstrip("0").removesuffix(".") for key in fear._OPTIONS[1:])
+    assert table_rows("`fear` (8")[place][-1] == f"rates {rates}"
+
+
+def test_what_the_page_says_of_the_results():
+    words = " ".join((RESULTS.parent / "docs" / "pc.md").read_text(encoding="utf-8").split())
+    deep = [shown(mean("alignment", "target_alignment", rule=rule, depth="15"), 2) for rule in ("pc", "bp")]
+    few = [at_best("smalldata_by_rate", "least_test_error", rule=rule, per_class="60")[0] for rule in ("pc", "bp")]
+    drift = [
+        [shown(np.mean(seed_by_seed(f"drift_{name}", rule, rate)), digits) for rule in rules]
+        for name, rate, rules, digits in (("published", 0.01, ("bp", "pc"), 2), ("own", 0.05, ("pc", "bp"), 3))
+    ]
+    assert "15 layers is {} against {}".format(*deep) in words
+    assert "the least test error is {} against {};".format(*few) in words
+    assert "at the best rate of both ({}, {})".format(*drift[0]) in words
+    assert "({}, {} at their best rate, .05)".format(*drift[1]) in words

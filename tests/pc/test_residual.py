@@ -314,7 +314,7 @@ def test_all_of_a_hundred_layers_learn_by_the_errors():
 
     for options in ({"T": 2}, {"T": 6}):
         assert silent(solver="errors", **options) == 0
-    expected = 100 - reach.reach(100, 120, 0.1, False, 1.2e-7)
+    expected = 100 - reach.reach(100, 120, 0.1, "steps", 1.2e-7)
     assert abs(silent(T=120) - expected) < 6 and expected > 60
 
 
@@ -330,11 +330,11 @@ def test_the_reach_of_an_error_is_that_of_a_linear_chain(held):
         if held:
             errors = -rule(net, np.ones((1, 1)), y * 2, T=T, gamma=gamma)[0]["layers"][0].W  # eps_1, x_0 being 1
             seen = abs(errors.item()) >= 1e-6
-            assert seen == (reach.reach(layers, T, gamma, True, 1e-6) == layers)
+            assert seen == (reach.reach(layers, T, gamma, "held", 1e-6) == layers)
         else:
             infer(net, state, x, T - 1)
             errors = np.concatenate([state.eps, state.eps_top], axis=-1)
-            assert reach.reach(layers, T, gamma, False, 1e-6) == np.sum(np.abs(errors) >= 1e-6)
+            assert reach.reach(layers, T, gamma, "steps", 1e-6) == np.sum(np.abs(errors) >= 1e-6)
 
 
 def test_a_rate_that_does_not_last_reaches_no_further():
@@ -344,7 +344,7 @@ def test_a_rate_that_does_not_last_reaches_no_further():
     state = State(net, np.zeros((1, 1)), np.ones((1, 1)), gamma=4.0)
     infer(net, state, np.zeros((1, 1)), 29)
     assert state.gamma < 0.6 and np.all(np.isfinite(state.eps))
-    assert reach.reach(layers, 30, 4.0, False, 1e-7) == reach.reach(layers, 30, 0.5, False, 1e-7) < layers
+    assert reach.reach(layers, 30, 4.0, "steps", 1e-7) == reach.reach(layers, 30, 0.5, "steps", 1e-7) < layers
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,12 @@ def test_a_rate_that_does_not_last_reaches_no_further():
         ("pc", {"T": 3, "gamma": np.array([[[0.1]], [[0.2]]])}, 3),
         ("pc", {"T": 3, "solver": "errors"}, None),
         ("pc", {"T": 3, "solver": "layerwise"}, None),
-        ("pc", {"T": 3, "amplifier": 1.1}, None),
+        ("pc", {"T": 1, "solver": "errors"}, 1),
+        ("pc", {"T": 1, "solver": "layerwise"}, 1),
+        ("pc", {"T": 3, "solver": "anderson"}, 3),
+        ("pc", {"T": 5, "solver": "anderson"}, None),
+        ("pc", {"T": 3, "amplifier": 1.1}, 3),
+        ("pc", {"T": 64, "gamma": 1e-4, "amplifier": 1.1}, None),
         ("fixed_prediction", {"T": 3}, 3),
         ("fixed_prediction", {"T": 32}, None),
     ],
@@ -373,4 +378,19 @@ def test_a_reach_too_short_is_told_once(capsys, rule, options, told):
     assert not captured.out and len(lines) == (told is not None)
     if told:
         assert lines[0].startswith("warning: T is ") and f"the top {told} of 5 layers" in lines[0]
-        assert ("the solver 'errors'" in lines[0]) == (rule == "pc")
+        assert ("the solver 'errors'" in lines[0]) == (rule == "pc" and options.get("solver") != "errors")
+
+
+def test_sweeps_halve_an_error_at_each_layer():
+    """In a chain of a hundred units, and in networks: what is exactly 0 after few sweeps is told to be."""
+    xp.use(dtype="float64")
+    net = Network([Affine(np.ones((1, 1))) for _ in range(100)], "linear")
+    for T in (1, 2, 3, 8, 30):
+        state = State(net, np.zeros((1, 1)), np.ones((1, 1)))
+        infer(net, state, np.zeros((1, 1)), T - 1, solver="layerwise")
+        errors = np.concatenate([state.eps, state.eps_top], axis=-1)
+        assert reach.reach(100, T, 0.1, "layerwise", 1e-7) == np.sum(np.abs(errors) >= 1e-7) < 60
+    xp.use(dtype="float32")
+    deep, x, y = chain((8, *[16] * 99, 4), "tanh")
+    silent = sum(not layer.W.any() for layer in pc(deep, x, y, T=2, solver="layerwise")[0]["layers"])
+    assert silent >= 100 - reach.reach(100, 2, 0.1, "layerwise", 1.2e-7) - 6 > 60

@@ -37,7 +37,7 @@ def split(names: Sequence[str], seed: int) -> dict[str, tuple[np.ndarray, np.nda
         {"train", "validation", "test": (labels, clip numbers)}, all int64.
 
     Raises:
-        PlasticError: if a name is none of these.
+        PlasticError: if a name is not one of these.
     """
     splits: dict[str, list[tuple[int, int]]] = {"train": [], "validation": [], "test": []}
     for row, name in enumerate(names):

@@ -95,7 +95,7 @@ def split_words(names: Sequence[str], seed: int) -> dict[str, tuple[np.ndarray, 
         {"train", "validation", "test": (labels, clip numbers)}, all int64.
 
     Raises:
-        PlasticError: if a word is none of the 35.
+        PlasticError: if a word is not one of the 35.
     """
     splits: dict[str, list[tuple[int, int]]] = {split: [] for split in ("train", "validation", "test")}
     for row, name in enumerate(names):

@@ -20,7 +20,7 @@ class Shuffled(Epochs):
         window: frames of a batch, from a random place of it; None is all.
 
     Raises:
-        PlasticError: if there are fewer utterances than `size`, or a number is none from 1 on.
+        PlasticError: if there are fewer utterances than `size`, or a number is not a whole one from 1 on.
 
     Source: the batches of the published code for speech of Bellec, Scherr et al. 2020.
     """

@@ -27,7 +27,7 @@ from plastic.ep.dynamics.part import Part
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class EnergyNetwork(Network):
     """A network with energy-based dynamics.
 
@@ -37,6 +37,7 @@ class EnergyNetwork(Network):
         dt: the length of a step, above 0 and at most 1.
         clamp: keep every state in [0, 1].
         consistent: rho' in the output dynamics too, so that the network follows the gradient of its energy.
+        readout: W (..., n_L, n) and b (..., 1, n) of a softmax output, or None where the last layer is the output.
 
     Raises:
         PlasticError: if one of them is something else.

@@ -36,7 +36,7 @@ class Recorded(Protocol):
         """Read the switches of step t into `switches`."""
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Network(abc.ABC):
     """A network without its dynamics, which `EnergyNetwork` and `PrototypicalNetwork` add.
 
@@ -70,7 +70,7 @@ class Network(abc.ABC):
             raise PlasticError("a network has at least one hidden layer, and a classifier behind convolutions")
 
     def __repr__(self) -> str:
-        replicas = f", replicas {self.wiring.leading}" if self.wiring.leading else ""
+        replicas = f", replicas {self.replicas}" if self.replicas else ""
         read = "" if self.readout is None else f" and softmax {self.outputs}"
         return f"{type(self).__name__} {self.wiring.layout}{read}, {self.phi}, dt {self.dt:g}{self._more()}{replicas}"
 
@@ -91,6 +91,11 @@ class Network(abc.ABC):
         """Return the network with the parameters of `tree`, of replicas for instance, in the place of its own."""
         wired = {name: part for name, part in tree.items() if name != "readout"}
         return dataclasses.replace(self, wiring=dataclasses.replace(self.wiring, **wired), readout=tree.get("readout"))
+
+    @property
+    def replicas(self) -> tuple[int, ...]:
+        """The replica axes of the parameters."""
+        return self.wiring.replicas
 
     @property
     def outputs(self) -> int:

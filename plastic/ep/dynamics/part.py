@@ -6,7 +6,7 @@ from collections.abc import Callable
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Part:
     """Layers of some samples.
 

@@ -32,7 +32,7 @@ from plastic.ep.wiring import FullyConnected
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class PrototypicalNetwork(Network):
     """A network with prototypical dynamics.
 
@@ -40,6 +40,7 @@ class PrototypicalNetwork(Network):
         wiring: a `FullyConnected` or `Convolutional`: parameters and couplings.
         phi: the activation rho of all layers, or its name.
         dt: the length of a step, above 0 and at most 1, which is the paper's map.
+        readout: W (..., n_L, n) and b (..., 1, n) of a softmax output, or None where the last layer is the output.
 
     Raises:
         PlasticError: if one of them is something else.

@@ -1,8 +1,12 @@
 """The figures, from what run folders hold; those of several runs have curves, bars or a column of panels for each."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from plastic import plotting
+from plastic import evaluations, plotting
 from plastic.ep.experiments.options import NetworkOptions
 
 
@@ -166,6 +170,21 @@ def _math(label):
     return f"${head}{mark}{{{tail}}}$"
 
 
-ERRORS, SIGNS = {"errors": errors}, {"signs": signs}
+def _methods(run):
+    """Return the replicas of each method of a run, {its name: their numbers}; the name is "" where there is one."""
+    metrics = run.metrics()
+    methods = dict(zip(metrics["replica"], metrics["method"], strict=True))
+    known = [method for method in ("EP", "BPTT") if method in methods.values()]
+    return {
+        method if len(known) > 1 else "": [replica for replica, each in methods.items() if each == method]
+        for method in known
+    }
+
+
+ERRORS: dict[str, Callable[..., Any]] = {
+    "errors": errors,
+    "confusion": functools.partial(evaluations.confusion, parts=_methods),
+}
+SIGNS = {"signs": signs}
 CURVES = {"rmse": rmse, "neurons": neurons, "synapses": synapses}
 """The figures of the experiments by the names of their files."""

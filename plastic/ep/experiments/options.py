@@ -215,7 +215,7 @@ class Phases:
     Args:
         T: steps of the free phase.
         Kmax: steps of the nudged phase; with BPTT at most T.
-        beta: strength of the nudge.
+        beta: strength of the nudge, which EP has; BPTT alone has none.
         tolerance: a sample is left as it is when none of its states changes by more than this in a step; 0 makes all
             steps. T and Kmax are then limits, which are better long: a sample that is stopped before it has come to
             rest in the free phase gives a wrong update, and only the slowest need so many steps.

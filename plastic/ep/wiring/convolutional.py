@@ -37,7 +37,7 @@ from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Convolutional:
     """Convolutions and a classifier.
 
@@ -116,7 +116,7 @@ class Convolutional:
         return self.convolutions[0].W.dtype
 
     @property
-    def leading(self) -> tuple[int, ...]:
+    def replicas(self) -> tuple[int, ...]:
         """The replica axes of the parameters; a network that runs has none."""
         return self.convolutions[0].W.shape[:-4]
 
@@ -139,8 +139,8 @@ class Convolutional:
 
         Raises PlasticError if x is something else, or if the network has replica axes.
         """
-        if self.leading:
-            raise PlasticError(f"a convolutional network has no replica axes, but this one has {self.leading}")
+        if self.replicas:
+            raise PlasticError(f"a convolutional network has no replica axes, but this one has {self.replicas}")
         return images_of(x, self.input_shape, self.dtype)
 
     def split(self, rows: Rows) -> list[Array]:

@@ -10,9 +10,10 @@ leads from the input to the output: a_L gets r_0 W_skip + b_skip too.
 
 With `feedback`, the way down has weights U_k (n_k, n_{k-1}) of its own in the place of W_k^T, for k = 2 .. L. There is
 no Phi then: the states follow a vector field. Its learning rule (Scellier et al. 2018; Ernoult et al. 2020) is the part
-of the change of dPhi/dtheta that the layer which receives has made,
+of the change of dPhi/dtheta that the layer which receives has made, with what the other sends before and after, on
+average,
 
-    dW_k = r_{k-1}^T (change of r_k),    dU_k = r_k^T (change of r_{k-1})
+    dW_k = mean(r_{k-1})^T (change of r_k),    dU_k = mean(r_k)^T (change of r_{k-1})
 
 so that where U_k = W_k^T, dW_k + dU_k^T is the change of dPhi/dW_k.
 
@@ -50,7 +51,7 @@ from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class FullyConnected:
     """Fully connected layers.
 
@@ -131,7 +132,7 @@ class FullyConnected:
         return self.layers[0].W.dtype
 
     @property
-    def leading(self) -> tuple[int, ...]:
+    def replicas(self) -> tuple[int, ...]:
         """The replica axes of the parameters."""
         return self.layers[0].W.shape[:-2]
 
@@ -160,7 +161,7 @@ class FullyConnected:
 
     def zeros(self, r_0: Array) -> Array:
         """Return the array (..., batch, N) of zeros for inputs r_0 (..., batch, n_0), with all replica axes."""
-        leading = require.replicas(network=self.leading, x=r_0.shape[:-2])
+        leading = require.replicas(network=self.replicas, x=r_0.shape[:-2])
         return xp.zeros((*leading, r_0.shape[-2], sum(n for (n,) in self.shapes)), dtype=r_0.dtype)
 
     def switches(self, batch: int) -> list[Array]:
@@ -193,7 +194,7 @@ class FullyConnected:
         for k, layer in enumerate(self.layers):
             n, m = sum(W.shape[-2] for W in self._towards(k)), layer.W.shape[-1]
             width = block_width(batch, n, m)
-            workspace.append(xp.empty((*self.leading, m // width, n, width), dtype=self.dtype))
+            workspace.append(xp.empty((*self.replicas, m // width, n, width), dtype=self.dtype))
         self.renew(workspace)
         return workspace
 

@@ -13,7 +13,7 @@ from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class BidirectionalNetwork:
     """Layers of cells that see a sequence in both directions, with one readout (equations: the package).
 

@@ -61,7 +61,7 @@ def eprop(
         A tree like `net.parameters`, to be subtracted: sums over batch and time of what err and R ask for.
 
     Raises:
-        PlasticError: if the arguments do not belong together.
+        PlasticError: if the arguments do not belong together, or no learning signal reaches one of the layers.
 
     Source: the published code for speech of Bellec, Scherr et al. 2020.
     """

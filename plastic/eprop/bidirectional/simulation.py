@@ -17,7 +17,7 @@ from plastic.errors import PlasticError
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class BidirectionalRecord:
     """What a simulation of a bidirectional network leaves for the rules.
 
@@ -123,7 +123,7 @@ def dropout(net: BidirectionalNetwork, frames: int, batch: int, keep: float, gen
         The `Masks`, for all replicas.
 
     Raises:
-        PlasticError: if `keep` is no such number.
+        PlasticError: if `keep` is out of range.
 
     Source: Srivastava et al. 2014.
     """

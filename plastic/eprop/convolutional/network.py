@@ -12,7 +12,7 @@ from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Maps:
     """A layer of maps of LIF neurons.
 
@@ -37,7 +37,7 @@ class Maps:
         return f"Maps {F} x {F}, {n_in} to {n_out} channels, stride {self.stride}"
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class ConvolutionalNetwork:
     """Spiking maps that see screens, recurrent cells that see the last of them, and a readout (equations: the package).
 

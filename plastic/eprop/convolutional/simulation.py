@@ -13,7 +13,7 @@ from plastic.errors import PlasticError
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class ConvolutionalState:
     """Where a network stands after a screen; a simulation goes on from it.
 
@@ -31,7 +31,7 @@ class ConvolutionalState:
         return f"ConvolutionalState of {len(self.v)} layers, batch {len(self.y)}"
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class ConvolutionalRecord:
     """What a simulation leaves for the rules, of S screens and T = S K steps.
 

@@ -17,6 +17,8 @@ from plastic.errors import PlasticError
 from plastic.files import write
 from plastic.runs import Spelling
 
+_OF_THE_AVERAGES = ("avg_pool_1", "avg_pool_stride_1", "avg_pool_2", "avg_pool_stride_2", "reg_factor_cnn")
+_OF_THE_GROWTH = ("increase_episode_len_every", "use_cubic_schedule")
 _SPELLINGS = PLOT | {
     "result_dir": Spelling("results", str | None, None, "folder of the run folders."),
     "comment": Spelling("name", str | None, None, "what the name of the run folder says."),
@@ -81,6 +83,12 @@ def atari(
         workers: processes that play; 0 plays in the process that learns. The numbers do not depend on it.
     """
     require.whole("workers", workers, 0)
+    run.require_used(
+        **{name: not sizes.avg_ba_cnn and "--avg_ba_cnn" for name in _OF_THE_AVERAGES},
+        decay_every=learning.learning_rate_decay == 1 and "--learning_rate_decay",
+        **{name: play.increase_episode_len_by == 0 and "--increase_episode_len_by" for name in _OF_THE_GROWTH},
+        resume_max_episode_len=restore_from is None and "--restore_from",
+    )
     n_out = games.n_actions(game) + 1
     run.expect(agent.entries(sizes, play, n_out), n_rec=sizes.n_rec, parallel_episodes=play.parallel_episodes,
                unroll_length=play.unroll_length)  # fmt: skip

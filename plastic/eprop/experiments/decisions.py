@@ -29,7 +29,11 @@ _READABLE = "{rule}-{learning_signals}-batch{n_batch}-{seeds}"
 
 
 def restore(arrays, **options):
-    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`."""
+    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`.
+
+    predict(x) takes spikes (T, batch, n_in) of the host to the readouts in every step, (..., T, batch, n_out), from
+    rest.
+    """
     neurons = AdaptiveNeurons(**{field.name: options[field.name] for field in dataclasses.fields(AdaptiveNeurons)})
     return restored(arrays, neurons.constants(), neurons.kappa)
 
@@ -48,6 +52,7 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
     sized_by = {"n_batch": schedule.n_batch, "n_regular": neurons.n_regular, "n_adaptive": neurons.n_adaptive} | cues
     needed = entries(sizes, steps, schedule.n_batch) * len(run.seeds)
     run.expect(needed, n_in=trials.n_in, **sized_by, t_delay=trials.t_delay, t_recall=trials.t_recall)
+    run.require_used(**rule.without())
     run.fill(rule=rule.name, learning_signals=rule.learning_signals)
     _require_extension(run, schedule)
     generators = run.generators()

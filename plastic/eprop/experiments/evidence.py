@@ -33,7 +33,6 @@ def evidence(
         n_cues: cues of a trial, an odd number.
         t_cue_spacing: from one cue to the next in ms.
     """
-    rule.require_used(Rule())
     require.counts(n_cues=n_cues, t_cue_spacing=t_cue_spacing)
     if n_cues % 2 == 0:
         raise PlasticError(f"n_cues is {n_cues}: a trial of an even number may have no answer; take an odd one")

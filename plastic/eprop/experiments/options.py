@@ -1,7 +1,7 @@
 """The options that the experiments share: those of one decision per trial, and published spellings of all."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,16 +18,6 @@ PRINTED = {
         None, int, 10, "it has no effect: progress shows at every iteration, and metrics.csv has every validation."
     )
 }
-
-
-def require_used(without: dict[str, Any], given: dict[str, Any], *defaults: dict[str, Any]) -> None:
-    """Raise PlasticError where an option of those `given` is none of its `defaults`, but would do nothing.
-
-    without: {option: what it does nothing without, or False where it does something}.
-    """
-    for name, needed in without.items():
-        if needed and name in given and given[name] not in [each[name] for each in defaults if name in each]:
-            raise PlasticError(f"{name} is {given[name]}, which does nothing without {needed}; leave it out")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,16 +73,15 @@ class Rule:
         require.number("reg_f", self.reg_f, least=0)
         require.number("reg_rate", self.reg_rate, least=0, most=1000)
 
-    def require_used(self, default: "Rule") -> None:
-        """Raise PlasticError where an option is not that of the `default` rule, but would do nothing."""
-        without = {
+    def without(self) -> dict[str, str | bool]:
+        """Return what its options do nothing without, as `run.require_used` takes it."""
+        return {
             "eprop_impl": not self.eprop and "--eprop (the rule is BPTT)",
-            "feedback": not self.eprop and "--eprop (the rule is BPTT)",
+            "feedback": not self.eprop and self.feedback != "symmetric" and "--eprop (the rule is BPTT)",
             "readout_decay": self.learning_signals != "adaptive" and "--eprop --feedback=adaptive",
             "f_regularization_type": self.reg_f == 0 and "--reg_f",
             "reg_rate": self.reg_f == 0 and "--reg_f",
         }
-        require_used(without, dataclasses.asdict(self), dataclasses.asdict(default), dataclasses.asdict(Rule()))
 
     @property
     def name(self):

@@ -18,12 +18,17 @@ from plastic.errors import PlasticError
 from plastic.optimizers import SGD
 
 _READABLE = "{rule}-{learning_signals}-{seeds}"
+_CHECKED = 20  # steps of the longest sequence in which the gradient is checked
 KAPPA = decay(30.0)
 """Decay of the membrane and of the readout: both have a time constant of 30 ms."""
 
 
 def restore(arrays, *, thr, dampening_factor, **_):
-    """Return (network, predict) from the `arrays` of a checkpoint and two options of its run; see `plastic.load`."""
+    """Return (network, predict) from the `arrays` of a checkpoint and two options of its run; see `plastic.load`.
+
+    predict(x) takes spikes (T, batch, n_in) of the host to the readouts in every step, (..., T, batch, n_out), from
+    rest.
+    """
     return restored(arrays, _neurons(thr, dampening_factor), KAPPA)
 
 
@@ -98,6 +103,11 @@ def pattern(
     require.number("reg_rate", reg_rate, least=0, most=1000)
     require.number("f0", f0, least=0, most=1000)
     backprop = eprop_or_bptt == "bptt"
+    run.require_used(
+        stop_z_gradients=not backprop and "--eprop_or_bptt=bptt",
+        random_feedback=backprop and "--eprop_or_bptt=eprop",
+        gradient_check=seq_len > _CHECKED and f"--seq_len up to {_CHECKED}",
+    )
     rule = "bptt" if backprop and not stop_z_gradients else "eprop"
     signals_by = "random" if random_feedback and not backprop else "symmetric"
     run.fill(rule=rule, learning_signals=signals_by)
@@ -110,7 +120,7 @@ def pattern(
     network = PlasticNetwork(draws, neurons, KAPPA, optimizer, rule=rule, learning_signals=signals_by)
     loss = functools.partial(squared_error, target=target)
     penalty = functools.partial(signals.rate_penalty, target=reg_rate / 1000, strength=reg / 2)
-    if gradient_check and seq_len <= 20:
+    if gradient_check and seq_len <= _CHECKED:
         check_gradient(network, x, loss, penalty)
     training.fit(
         run,

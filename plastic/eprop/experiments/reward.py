@@ -11,7 +11,7 @@ from plastic.data.sources import Drawn, Together
 from plastic.eprop import rewards, signals
 from plastic.eprop.experiments import agents, figures, one_trial
 from plastic.eprop.experiments.games import GAMES, Walk
-from plastic.eprop.experiments.options import AdaptiveNeurons, require_used
+from plastic.eprop.experiments.options import AdaptiveNeurons
 from plastic.eprop.experiments.plastic_network import PlasticNetwork, entries, published_weights, restored
 from plastic.errors import PlasticError
 from plastic.functions import softmax
@@ -71,7 +71,11 @@ class Learning:
 
 
 def restore(arrays, **options):
-    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`."""
+    """Return (network, predict) from the `arrays` of a checkpoint and the `options` of its run; see `plastic.load`.
+
+    predict(x) takes spikes (T, batch, n_in) of the host to the logits of the policy and, last, the value, in every
+    step (T, batch, n_actions + 1), from rest.
+    """
     neurons = AdaptiveNeurons(**{field.name: options[field.name] for field in dataclasses.fields(AdaptiveNeurons)})
     return restored(arrays, neurons.constants(), neurons.kappa)
 
@@ -115,7 +119,11 @@ def reward(
         t_action: from one action to the next in ms.
     """
     _require(game, rule, feedback, t_action, walk)
-    _require_used(game, feedback, learning, walk)
+    run.require_used(
+        readout_decay=feedback != "adaptive" and "--feedback=adaptive",
+        reg_rate=learning.reg_f == 0 and "--reg_f",
+        **{field.name: game == "cartpole" and "--game=delayed" for field in dataclasses.fields(walk)},
+    )
     table = GAMES[game](walk, t_action, learning.n_batch)
     validation = GAMES[game](walk, t_action, 256 if game == "delayed" else learning.n_batch)
     sizes = table.n_in, neurons.n, table.n_actions + 1
@@ -209,19 +217,6 @@ class Player:
 
 def _seed(generator):
     return int(generator.integers(2**63))
-
-
-def _require_used(game, feedback, learning, walk):
-    """Raise PlasticError where an option would do nothing beside the others."""
-    without = {
-        "readout_decay": feedback != "adaptive" and "--feedback=adaptive",
-        "reg_rate": learning.reg_f == 0 and "--reg_f",
-        **{field.name: game == "cartpole" and "--game=delayed" for field in dataclasses.fields(walk)},
-    }
-    defaults, given = (
-        dataclasses.asdict(a) | dataclasses.asdict(b) for a, b in ((Learning(), Walk()), (learning, walk))
-    )
-    require_used(without, given, defaults)
 
 
 def _require(game, rule, feedback, t_action, walk):

@@ -24,5 +24,4 @@ def store_recall(
     Training and run folder, results/eprop/store_recall-..., are as for evidence; the rule is e-prop unless --no_eprop.
     The populations of the input are zero, one, store and recall; a neuron that is not active fires at 10 Hz.
     """
-    rule.require_used(_RULE)
     return decisions.train(run, inputs.store_recall, schedule, rule, neurons, trials, t_cue=trials.t_cue)

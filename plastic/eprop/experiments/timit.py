@@ -102,6 +102,7 @@ def timit(
     if dataset == "FSDD" and reduced_phns:
         raise PlasticError("reduced_phns is for --dataset=TIMIT: digits are not folded")
     told = settled(task, model, eprop, clean, cells, readout, learning)
+    run.require_used(**told.without())
     run.fill(model=model, dataset=dataset, reduced_phns=reduced_phns)
     for record in (told.cells, told.readout, told.learning):
         run.fill(**dataclasses.asdict(record))

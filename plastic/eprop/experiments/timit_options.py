@@ -7,7 +7,6 @@ import dataclasses
 from typing import Any, Literal
 
 from plastic import optimizers, require
-from plastic.eprop.experiments.options import require_used
 from plastic.errors import PlasticError
 
 PREPROC = Literal["mfccs", "fbank", "htk"]
@@ -32,8 +31,8 @@ class Cells:
         dampening_factor: gamma, the height of the pseudo-derivative; .3.
         rec: whether neurons have recurrent synapses; true.
         n_neuron: LSTM cells, or tanh units; 200, of ctc 250.
-        peephole: whether the gates of LSTM cells see the hidden states; of ctc true. The published code of e-prop and
-            ctc has peepholes in any case.
+        peephole: whether the gates of LSTM cells see the hidden states; of ctc true. By e-prop ctc has peepholes in any
+            case, as published, and none with --clean.
         init_scale: of the uniform first weights of lstm and rnn, 0 for those of Glorot; 0, of ctc .1.
     """
 
@@ -219,6 +218,29 @@ class Speech:
         """Whether padding counts in the loss and l2 shrinks random feedback, as in the published code of LSTM cells."""
         return not self.clean and self.task == "framewise" and self.model != "lsnn"
 
+    def without(self):
+        """Return what options do nothing without, as `run.require_used` takes it; of none that has its default."""
+        learning, framewise = self.learning, self.task == "framewise"
+        noises = ("input_noise", "w_noise", "gd_noise")
+        noise = not any(getattr(learning, name) for name in noises) and "--input_noise, --w_noise or --gd_noise"
+        never = framewise and learning.noise_step_start == -1 and "--noise_step_start"
+        found = {
+            "peephole": not framewise and self.eprop != "none" and "--eprop=none",
+            "readout_decay": self.eprop != "adaptive" and "--eprop=adaptive",
+            "BAglobal": self.eprop not in ("random", "adaptive") and "--eprop=random or adaptive",
+            "tau_out": self.readout.psp_out is False and "--psp_out",
+            "beam_width": framewise and "--task=ctc",
+            "momentum": learning.optimizer == "adam" and "--optimizer=sgd or rmsprop",
+            "adam_epsilon": learning.optimizer != "adam" and "--optimizer=adam",
+            "lr_decay": learning.lr_decay_every == -1 and "--lr_decay_every",
+            "reg_rate": learning.reg == 0 and "--reg",
+            **dict.fromkeys(noises, never),
+            **dict.fromkeys(("noise_step_start", "noise_epoch_start"), noise),
+        }
+        told = {name: value for each in (self.cells, self.readout, learning) for name, value in vars(each).items()}
+        defaults = DEFAULTS[self.task, self.model]
+        return {name: needed for name, needed in found.items() if told[name] != defaults.get(name)}
+
     @property
     def peephole(self):
         """Whether LSTM cells have peepholes; the published class for e-prop of ctc has them, whatever it is told."""
@@ -284,29 +306,7 @@ def settled(task: str, model: str, eprop: str, clean: bool, *records: Any) -> Sp
         if records[1].loss_from_all_layers is False and cells.n_layer > 1:
             raise PlasticError("loss_from_all_layers is False: e-prop has no learning signals for layers unread")
         readout = dataclasses.replace(readout, loss_from_all_layers=True)
-    speech = Speech(task, model, eprop, clean, cells, readout, learning)
-    _require_used(speech, records)
-    return speech
-
-
-def _require_used(speech: Speech, given: tuple[Any, ...]) -> None:
-    """Raise PlasticError where one of the records `given` has an option that would do nothing beside the others."""
-    learning = speech.learning
-    never = speech.task == "framewise" and learning.noise_step_start == -1
-    without = {
-        "readout_decay": speech.eprop != "adaptive" and "--eprop=adaptive",
-        "BAglobal": speech.eprop == "none" and "--eprop",
-        "beam_width": speech.task != "ctc" and "--task=ctc",
-        "momentum": learning.optimizer == "adam" and "--optimizer=sgd or rmsprop",
-        "adam_epsilon": learning.optimizer != "adam" and "--optimizer=adam",
-        "lr_decay": learning.lr_decay_every == -1 and "--lr_decay_every",
-        "reg_rate": learning.reg == 0 and "--reg",
-        **dict.fromkeys(("input_noise", "w_noise", "gd_noise"), never and "--noise_step_start"),
-    }
-    fields = [(record, field) for record in given for field in dataclasses.fields(record)]
-    values = {field.name: getattr(record, field.name) for record, field in fields}
-    defaults = {field.name: field.default for _, field in fields}
-    require_used(without, values, defaults, DEFAULTS[speech.task, speech.model])  # the latter in a run that is resumed
+    return Speech(task, model, eprop, clean, cells, readout, learning)
 
 
 def _require(record: Any, counts: Any = (), whole: Any = (), above: Any = (), least: Any = (), times: Any = ()) -> None:

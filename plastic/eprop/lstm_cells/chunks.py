@@ -25,7 +25,7 @@ from plastic.parameters import Affine
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class LSTMTraces:
     """The eligibility vectors of all weights into the gates i, j, f after a simulation; e-prop goes on from them.
 

@@ -11,7 +11,7 @@ from plastic.parameters import Affine
 from plastic.types import Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class LSTMNetwork(Kernelled):
     """A layer of n LSTM cells with a linear readout; `eprop.lstm` makes one.
 
@@ -47,8 +47,7 @@ class LSTMNetwork(Kernelled):
     def __post_init__(self) -> None:
         if len({peephole is None for peephole in (self.w_i, self.w_f, self.w_o)}) > 1:
             raise PlasticError("peepholes are w_i, w_f and w_o: give all three, or none")
-        require.number("forget_bias", self.forget_bias)
-        self.forget_bias = float(self.forget_bias)
+        self.forget_bias = require.scalar("forget_bias", self.forget_bias)
         self._require_parameters("w_i", "w_f", "w_o")
 
     def __repr__(self) -> str:

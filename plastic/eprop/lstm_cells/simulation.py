@@ -14,7 +14,7 @@ from plastic.parameters import Affine
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class LSTMState:
     """Where a network of LSTM cells stands after a step; a simulation goes on from it.
 
@@ -31,7 +31,7 @@ class LSTMState:
         return f"LSTMState of {n} cells, batch {batch}{checks.replicated(self.c.shape[:-2])}"
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class LSTMRecord:
     """What a simulation of LSTM cells leaves for the rules.
 

@@ -8,7 +8,7 @@ from plastic.parameters import Affine
 from plastic.types import Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class RNNNetwork(Kernelled):
     """A layer of n recurrent tanh units with a linear readout; `eprop.rnn` makes one.
 

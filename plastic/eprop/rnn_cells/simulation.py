@@ -13,7 +13,7 @@ from plastic.parameters import Affine
 from plastic.types import Array
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class RNNState:
     """Where a network of tanh units stands after a step; a simulation goes on from it.
 
@@ -28,7 +28,7 @@ class RNNState:
         return f"RNNState of {n} units, batch {batch}{checks.replicated(self.h.shape[:-2])}"
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class RNNRecord:
     """What a simulation of tanh units leaves for the rules.
 

@@ -26,7 +26,7 @@ from plastic.eprop.spiking.simulation import SpikingRecord, at_every_step
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class SpikingTraces:
     """The traces of all synapses after a simulation; e-prop goes on from them.
 

@@ -44,7 +44,8 @@ class Neurons:
             A = theta + beta a (LightALIF), in place of (v - A) / theta.
 
     Raises:
-        PlasticError: if a constant is out of range or varies over the batch.
+        PlasticError: if a constant is out of range or varies over the batch, or `relative` neurons are `unmasked` or
+            have another surrogate than the published one.
 
     Source: the published code's classes of LIF and ALIF cells, in the units of gain 1 if `gain` is 1.
 
@@ -112,7 +113,7 @@ def decay(tau: float, name: str = "tau") -> float:
     return math.exp(-1 / tau)
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class SpikingNetwork:
     """A recurrent network of spiking neurons with a leaky readout; `eprop.lif` and `eprop.lsnn` make one.
 

@@ -18,7 +18,7 @@ from plastic.types import Array
 KEPT = ("v", "a", "r", "u")
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class SpikingState:
     """Where a spiking network stands after a step; a simulation goes on from it.
 
@@ -45,7 +45,7 @@ class SpikingState:
         return f"SpikingState of {n} neurons, batch {batch}{checks.replicated(self.v.shape[:-2])}"
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class SpikingRecord:
     """What a simulation of a spiking network leaves for the rules.
 

@@ -16,7 +16,7 @@ from plastic.eprop.spiking.sweep import arriving, bias_gradient, require_record
 from plastic.types import Array, Tree
 
 
-@dataclasses.dataclass(repr=False)
+@dataclasses.dataclass(eq=False, repr=False)
 class Traces:
     """The traces of all synapses after a step: buffers that the next step changes.
 

@@ -195,7 +195,7 @@ def lag_net_phases(runs):
         for axis in column:
             if theory:
                 phases = 2 * (np.arctan(curve) - np.arctan(tau_r * curve))
-                axis.plot(curve, phases, color="0.6", zorder=0, label="theory")
+                axis.plot(curve, phases, color="0.6", zorder=1, label="theory")
             _over_frequencies(axis, runs)
             axis.set(ylim=(-np.pi, np.pi))
         column[-1].set_xlabel(OMEGA)
@@ -233,7 +233,7 @@ def lag_net_learning(runs):
     for place, (_, arrays, name) in enumerate(_lag_nets(runs)):
         goal = arrays["w/teacher"]
         for value in () if many else goal:
-            left.axhline(value, color="0.5", linewidth=3, zorder=0)
+            left.axhline(value, color="0.5", linewidth=3, zorder=1)
         for index, (student, label) in enumerate(_STUDENTS.items(), start=2 * place):
             w, look = arrays[f"w/{student}"][::20], plotting.look(index)
             for k, line in enumerate([np.sqrt(np.mean((w - goal) ** 2, axis=1))] if many else w.T):

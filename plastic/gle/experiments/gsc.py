@@ -24,7 +24,8 @@ def restore(arrays, *, tau_m, tau_r, prospective_errors, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes spectrograms (batch, frames, n_mels) of the host, as training has them, and gives the outputs
-    summed over the steps (..., batch, classes) from rest.
+    summed over the steps (..., batch, classes) from rest. In training, and in metrics.csv, a sequence begins in what
+    the one before left.
     """
     net = network(sequence_classifier.layers_of(arrays), tau_m, tau_r, prospective_errors)
     return net, lambda x: sequence_classifier.summed(net, prepare(xp.asarray(x)))
@@ -102,6 +103,10 @@ def gsc(
     require.whole("lr_scheduler_patience", lr_scheduler_patience, least=0)
     require.whole("lr_scheduler_step_size", lr_scheduler_step_size)
     _require_groups(hidden, tau_m, tau_r)
+    run.require_used(
+        lr_scheduler_patience=lr_scheduler != "plateau" and "--lr_scheduler=plateau",
+        lr_scheduler_step_size=lr_scheduler != "step" and "--lr_scheduler=step",
+    )
     mel_filters(speech.info(dataset, full)[1], n_mels)  # refuses what is not possible
     run.fill(dataset=dataset.upper())
     weights = 2 * hidden**2  # with a gradient and two moments each
@@ -122,7 +127,7 @@ def gsc(
     )
     drawn = [each.data for each in generators]
     source = Batches(found.train, found.rate, batch_size, n_mels, drawn, found.noise, features)
-    evaluations = Evaluations({"layers": net.layers}, net.lead, len(found.classes), "accuracy", best=False)
+    evaluations = Evaluations({"layers": net.layers}, net.replicas, len(found.classes), "accuracy", best=False)
     sequence_classifier.train(run, learner, source, ("validation", validation), evaluations, epochs=max_epochs)
     tested = {name: xp.asnumpy(value) for name, value in learner.score(*test).items()}
     run.save_arrays({f"test_{name}": value for name, value in tested.items()})

@@ -115,8 +115,8 @@ class Records:
         self.student, net = student, student.student
         shapes = {"trace": (len(_TRACES),), "parameters": (4,), "loss": ()}
         self.kept, self._by_time = histories(net, math.ceil(total / _ROW), shapes)
-        self.sum, self.count = xp.zeros((*net.lead, 1), dtype=xp.float_dtype), xp.zeros((), dtype=xp.float_dtype)
-        self._d = xp.zeros((blocks.BLOCK, *net.lead, student.state.batch), dtype=xp.float_dtype)
+        self.sum, self.count = xp.zeros((*net.replicas, 1), dtype=xp.float_dtype), xp.zeros((), dtype=xp.float_dtype)
+        self._d = xp.zeros((blocks.BLOCK, *net.replicas, student.state.batch), dtype=xp.float_dtype)
 
     @property
     def tree(self):

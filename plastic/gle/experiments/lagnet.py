@@ -107,6 +107,7 @@ def lagnet(
     require.number("gamma", gamma, least=0)
     _require_time_to_learn(t, dt, start_learning_step, update_every)
     _require_net(widths, small_weights, learned)
+    run.require_used(small_weights=1 not in learned and "1, the first layer, among --learned")
     total, sizes = round(t / dt), (1, *widths, 1)
     run.expect(len(run.seeds) * _entries(sizes, bias, learned) * total, t=t, widths=widths)
 

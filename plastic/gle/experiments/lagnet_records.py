@@ -24,7 +24,7 @@ class Records:
     def __init__(self, students, x, few=True):
         self.students, self.x, self.few = students, x, few
         self._inputs = x.tolist() if x.ndim == 1 else xp.asarray(x)[..., None, None, None]
-        self._leading, self.n = len(students.am.lead), students.am.sizes[1]
+        self._leading, self.n = len(students.am.replicas), students.am.sizes[1]
         teacher = parameters.map(
             lambda array: array[..., 0, :, :], [students.network.layers[k] for k in students.layers]
         )

@@ -21,6 +21,7 @@ from plastic.optimizers import Plateau
 
 _SET, _DT, _STEPS, _CLASSES = "MNIST-1D-360", 0.2, 360, 10
 _SAMPLES = 5000  # of the published data
+_OF_THE_CURVES = ("num_samples", "classes", *(field.name for field in dataclasses.fields(Deformation)))
 _RATES = {"plastic_e2e": 5e-3, "plastic_e2e_42k": 2.5e-3, "static_lagnet": 5e-3}  # for 72 steps
 _DELAY = 7  # steps from an input to the outputs of any architecture, a layer in each; of four the lag net
 _CHUNK = 1000  # samples at once, where nothing is learned
@@ -34,8 +35,8 @@ def restore(arrays, *, architecture, loss, **_):
     """Return (network, predict) from the arrays of a checkpoint; see `plastic.load`.
 
     predict(x) takes samples (batch, T) or (batch, T, n_0) of the host, as training has them, and gives what is read
-    summed over the steps (..., batch, classes) from rest. The network is that of the best epoch where there was a
-    validation set.
+    summed over the steps (..., batch, classes) from rest. In training, and in metrics.csv, a sequence begins in what
+    the one before left. The network is that of the best epoch where there was a validation set.
     """
     net = network(architecture, sequence_classifier.layers_of(best_of(arrays)))
     more = {"read": _READ[loss]} if _READ[loss] else {}
@@ -94,8 +95,9 @@ def mnist1d(
         batch_size: sequences per batch, in a new order in every epoch; what does not fill a batch is left out of it.
         learning_rate: of Adam, for 72 steps; it is divided by 5 for the 360 steps here, and likewise for sequences of
             another length. By default 5e-3, and 2.5e-3 for plastic_e2e_42k.
-        loss: ce (cross-entropy of the outputs) or nll (the outputs are log-softmax, with the negative log-likelihood:
-            errors and loss are those of ce, but log-probabilities are summed for the prediction).
+        loss: ce (cross-entropy of the outputs) or nll (negative log-likelihood of their log-softmax). Both learn and
+            predict the same, since log-softmax takes one number from all outputs of a step; what `plastic.load`
+            predicts are sums of logits or of log-probabilities.
         validation: share of the training samples, 0.1 for instance, that is held out as a validation set: of each class
             the last ones.
         dataset: MNIST-1D-360; another set of curves or of grey images, whose rows are the steps, that `plastic.data
@@ -110,15 +112,14 @@ def mnist1d(
     require.number("validation", validation, least=0, below=1)
     generated = (num_samples, classes, deformation)
     dataset = data.require(dataset)
+    run.require_used(**dict.fromkeys(_OF_THE_CURVES, dataset != _SET and f"--dataset={_SET}"))
     run.fill(dataset=dataset)
     if generated == (_SAMPLES, CLASSES, PUBLISHED):
         _require_known(architecture, dataset, batch_size)
         found = classifier.load(dataset, flat=False, validation=validation)
-    elif dataset == _SET:
+    else:
         arrays = generate(num_samples, _STEPS, classes=classes, deformation=deformation)
         found = classifier.placed(data.assembled(_SET, arrays, xp.float_dtype.name, validation), flat=False)
-    else:
-        raise PlasticError(f"num_samples, classes, padding and what follows it are for {_SET}, not for {dataset}")
 
     samples, generators = _seen(architecture, found), run.generators()
     x, labels = samples.train
@@ -127,7 +128,7 @@ def mnist1d(
     rate, schedule = (learning_rate or _RATES[architecture]) * 72 / x.shape[1], Plateau(patience=2, factor=0.5)
     learner = SequenceClassifier(net, steps_first, schedule, rate, batch_size, chunk=_CHUNK, read=_READ[loss])
     source = Batches(x, labels, batch_size, [each.shuffle for each in generators])
-    evaluations = Evaluations({"layers": net.layers}, net.lead, samples.classes, "accuracy", best=bool(validation))
+    evaluations = Evaluations({"layers": net.layers}, net.replicas, samples.classes, "accuracy", best=bool(validation))
     sequence_classifier.train(run, learner, source, samples.judged, evaluations, epochs=max_epochs)
     tested = evaluations.test(run, learner.measure, samples.test, chunk=_CHUNK)
     raw, of_raw = (xp.asnumpy(each) for each in found.test)

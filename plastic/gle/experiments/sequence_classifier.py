@@ -28,9 +28,9 @@ class SequenceClassifier:
         self.read = read or (lambda outputs: outputs)
         self.network, self.prepare, self.schedule, self.chunk = network, prepare, schedule, chunk
         self.dynamics, self.grads = State(network, batch), parameters.zeros_like(network.parameters)
-        self.optimizer, lead = optimizer(learning_rate), (*network.lead, 1)
+        self.optimizer, lead = optimizer(learning_rate), (*network.replicas, 1)
         self.moments, self.rates = self.optimizer.init(network.parameters), schedule.init(learning_rate, lead)
-        self.tally = classifier.Tally(network.lead, "accuracy")
+        self.tally = classifier.Tally(network.replicas, "accuracy")
         self.turns = [Turn(self, which) for which in self._blocks()]
 
     @property
@@ -64,7 +64,7 @@ class SequenceClassifier:
 
     def present(self, x):
         """Present sequences x (..., T, batch, n_0) without target; return the outputs (..., T, batch, n_L)."""
-        state, lead = self.dynamics.resized(x.shape[-2]), self.network.lead
+        state, lead = self.dynamics.resized(x.shape[-2]), self.network.replicas
         outputs = xp.empty((*lead, *x.shape[-3:-1], self.network.sizes[-1]), dtype=xp.float_dtype)
         for turn in self.turns:
             of_turn = state if turn.which is None else state.replica(turn.which)
@@ -87,11 +87,11 @@ class SequenceClassifier:
 
         What a replica works on are its rows, the constants of three, and parameters, gradients and two moments.
         """
-        if not self.network.lead:
+        if not self.network.replicas:
             return [None]
         rows, vector = self.dynamics.units.arrays.values(), self.network.parameters.flat
         nbytes = sum(each.nbytes for each in rows) + 4 * vector.nbytes
-        return xp.turns(*self.network.lead, nbytes // self.network.lead[0])
+        return xp.turns(*self.network.replicas, nbytes // self.network.replicas[0])
 
 
 class Turn:

@@ -11,6 +11,7 @@ from plastic.errors import PlasticError
 from plastic.pc.experiments import figures, pairs
 from plastic.pc.experiments.options import Grid, Inference, of_grid, require_different, require_some_of
 from plastic.pc.networks import predict
+from plastic.runs.record import MOST
 
 VALUES = {
     "width": (16, 32, 64, 128, 256),
@@ -77,8 +78,8 @@ def alignment_over(
     if over in fixed and fixed[over] != FIXED[over]:
         raise PlasticError(f"{over} is {fixed[over]:g}, but over is {over}: give what is tried by --values")
     if over in ("width", "batch_size", "iteration"):
-        if any(value != int(value) for value in values):
-            raise PlasticError(f"values is {values}; a {over} is a whole number")
+        if any(value != int(value) or value >= MOST for value in values):
+            raise PlasticError(f"values is {values}; each {over} is a whole number below {MOST:,}")
         values = tuple(map(int, values))
     run.fill(values=values)
     for name, given, known in (("activations", activations, pairs.GAINS), ("inits", inits, pairs.INITS)):

@@ -1,10 +1,9 @@
 """Outputs that are values of actions, of which only the chosen one is taught (Song et al. 2024, Fig. 4k and 6c)."""
 
 from plastic import xp
-from plastic.pc.inference import infer
+from plastic.pc.experiments.learning import by_loss
 from plastic.pc.networks import predict
 from plastic.pc.rules import bp
-from plastic.pc.states import State
 
 
 def gradients(rule, inference):
@@ -16,9 +15,7 @@ def gradients(rule, inference):
     """
 
     def by_pc(net, x, target, chosen):
-        state = State(net, x, gamma=inference.gamma, discount=inference.discount)
-        infer(net, state, x, inference.T - 1, lambda output: squared(output, target, chosen))
-        return state.weight_gradients()
+        return by_loss(net, x, lambda output: squared(output, target, chosen), inference)
 
     def by_bp(net, x, target, chosen):
         output = predict(net, x)

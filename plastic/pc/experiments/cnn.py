@@ -30,7 +30,11 @@ _CHUNK = 500  # images tested at once
 
 
 def restore(arrays, *, rule="", channels=CHANNELS, **_):
-    """Return (network, predict) from the arrays of a checkpoint, of the best epoch where there was a validation set."""
+    """Return (network, predict) from the arrays of a checkpoint, of the best epoch where there was a validation set.
+
+    predict(x) takes images (batch, rows, columns[, channels]) of the host, scaled as in training, to outputs (batch,
+    classes).
+    """
     arrays = best_of(arrays)
     names = [f"parameters/layers/{k}" for k in range(len(channels) + 2)]
     biases = [arrays.get(f"{name}/b") for name in names]

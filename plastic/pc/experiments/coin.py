@@ -30,7 +30,10 @@ OPTIONS = ("spread", "rate", "memory_rate")
 
 
 def restore(arrays, **_):
-    """Return (network, predict) of all replicas; see `replicas.restore`. Cues may be whole numbers, 0 and 1."""
+    """Return (network, predict) of all replicas from the arrays of a checkpoint; see `plastic.load`.
+
+    predict(x) takes cues (batch, 2) of the host, 0 and 1, to forces (replicas, batch, 2).
+    """
     net, predict = replicas.restore(arrays, phi="linear")
     return net, lambda x: predict(np.asarray(x, dtype=float))
 

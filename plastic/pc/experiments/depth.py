@@ -20,7 +20,10 @@ WIDTH, BATCH_SIZE = 64, 60
 
 
 def restore(arrays, *, activation, **_):
-    """Return (network, predict) of all seeds and rates; see `replicas.restore`."""
+    """Return (network, predict) of all seeds and rates from the arrays of a checkpoint; see `plastic.load`.
+
+    predict(x) takes images (batch, ...) of the host, scaled as in training, to outputs (seeds, rates, batch, n_L).
+    """
     return replicas.restore(arrays, phi=activation)
 
 

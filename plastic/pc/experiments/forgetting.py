@@ -23,7 +23,11 @@ ERRORS = (*images.ERRORS, *(f"task{k}_error" for k in range(TASKS)))
 
 
 def restore(arrays, *, last_output, separate_outputs, blocked_errors, **_):
-    """Return (network, predict) of all seeds and rates; see `replicas.restore`."""
+    """Return (network, predict) of all seeds and rates from the arrays of a checkpoint; see `plastic.load`.
+
+    predict(x) takes images (batch, ...) of the host, scaled as in training, to outputs (seeds, rates, batch, n_L).
+    Which classes an output stands for is drawn for each of the seeds, unless outputs are separate or not shared.
+    """
     return replicas.restore(arrays, counted=counted(separate_outputs, last_output or blocked_errors))
 
 

@@ -201,12 +201,11 @@ def sets(samples, seeds, per_class=None, test_per_class=None):
 
 
 def warn_of_few_steps(rules, inference, layers):
-    """Say on stderr that the steps of inference do not reach the first of so many layers of weights.
+    """Say on stderr that the steps of `ipc` do not reach the first of so many layers of weights.
 
-    Where `pc` itself does (see `plastic.pc.reach`), or no rule needs steps to get there, nothing is said.
+    What inference itself does not reach, it says: see `plastic.pc.reach`.
     """
-    T = inference.T
-    if T < layers and ("ipc" in rules or inference.solver == "anderson"):
+    if "ipc" in rules and (T := inference.T) < layers:
         terminal.warn(
             f"warning: T is {T}, but the deepest network has {layers} layers of weights: an error needs that many "
             f"steps to get down, and {layers - T} layers learn nothing"

@@ -9,6 +9,7 @@ from plastic.pc import RULES
 from plastic.pc.experiments.options import Inference, require_some_of
 from plastic.pc.inference import infer, step
 from plastic.pc.networks import predict
+from plastic.pc.reach import warn_of_reach
 from plastic.pc.rules import repeated_bp
 from plastic.pc.states import State
 
@@ -96,11 +97,16 @@ def _many(gradients, inference, loss, net, x, y, out):
 
 
 def _pc(inference, loss, net, x, y, out):
-    """Write the gradients of predictive coding by a loss into `out`."""
+    by_loss(net, x, lambda output: loss(output, y), inference, out)
+
+
+def by_loss(net, x, loss, inference, out=None):
+    """Return the gradients of predictive coding by a loss of the output, loss(output) -> (L, err); see `pc.pc`."""
+    warn_of_reach(net, inference.T, inference.gamma, inference.solver)
     state = State(net, x, gamma=inference.gamma, discount=inference.discount)
     how = {"tolerance": inference.tolerance, "solver": inference.solver}
-    infer(net, state, x, inference.T - 1, lambda output: loss(output, y), **how)
-    state.weight_gradients(out)
+    infer(net, state, x, inference.T - 1, loss, **how)
+    return state.weight_gradients(out)
 
 
 def _linear_in_the_error(updates, loss, net, x, y, out):

@@ -8,6 +8,7 @@ from plastic import require, xp
 from plastic.errors import PlasticError
 from plastic.pc.experiments import figures, fits, pairs
 from plastic.pc.experiments.chosen import gradients, squared
+from plastic.pc.experiments.learning import require_rules
 from plastic.pc.experiments.options import Inference, require_different
 from plastic.pc.inference import infer
 from plastic.pc.networks import predict
@@ -68,6 +69,8 @@ def reversal(
     """
     require.counts(seeds_pc=seeds_pc, seeds_bp=seeds_bp)
     require.whole("trials", trials, least=LATE + 2)
+    require_rules(("pc", "bp"), inference, loss=squared)
+    run.successive_seeds(max(seeds_pc, seeds_bp))
     given = {"spreads_pc": spreads_pc, "spreads_bp": spreads_bp, "rates": rates}
     for name, values in given.items():
         require_different(name, values)
@@ -75,7 +78,7 @@ def reversal(
     run.begin()
     arrays: dict[str, np.ndarray] = {}
     for name, count, spreads in (("pc", seeds_pc, spreads_pc), ("bp", seeds_bp, spreads_bp)):
-        configurations, seeds = list(itertools.product(spreads, rates)), [run.seeds[0] + k for k in range(count)]
+        configurations, seeds = list(itertools.product(spreads, rates)), run.successive_seeds(count)
         history = played(seeds, configurations, gradients(name, inference), trials)
         fits.require_some(name, np.isfinite(history["value"]).all(axis=(0, 2)))
         arrays |= {f"{key}/{name}": values for key, values in history.items()}

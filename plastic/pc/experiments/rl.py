@@ -12,7 +12,8 @@ from plastic.functions import sigmoid
 from plastic.initializers import uniform_fan_in
 from plastic.parameters import Affine
 from plastic.pc.experiments import figures, replicas
-from plastic.pc.experiments.chosen import gradients
+from plastic.pc.experiments.chosen import gradients, squared
+from plastic.pc.experiments.learning import require_rules
 from plastic.pc.experiments.options import Grid, Inference, Rates, of_grid
 from plastic.pc.experiments.worlds import Memory, Normalisation, Worlds
 from plastic.pc.networks import Network, predict
@@ -109,6 +110,7 @@ def rl(
     """
     rates, episodes = of_grid(run, GRIDS[grid], rates=rates, episodes=episodes)
     require.counts(episodes=episodes)
+    require_rules(replicas.RULES, inference, loss=squared)
     if not hidden or min(hidden) < 1:
         raise PlasticError(f"hidden is {hidden}; it must hold widths of at least 1")
     each = list(itertools.product(run.seeds, rates))
