@@ -256,7 +256,7 @@ def test_the_published_sweeps(path):
         (["gait", "--zip.seed=1,2", "--zip.algorithm=BP"], "seed has 2, algorithm has 1"),
         (["gait", "--grid.results=a,b"], "results is no option of a point"),
         (["gait", "--grid.seed=1", "--resume=a"], "resume is no option of a point"),
-        (["gait", "--grid.device=cpu,gpu"], "device is no option of a point"),
+        (["gait", "--grid.device=cpu,gpu"], "device is no option that varies"),
         (["gait", "--random.learning_rate=1:0"], "must be LOW:HIGH, LOW below HIGH"),
         (["gait", "--random.learning_rate=0:1:log"], "with LOW above 0"),
         (["gait", "--random.learning_rate=1"], "must be LOW:HIGH"),
