@@ -100,7 +100,7 @@ def plays(trained, run):
     screens = arrays["screens"][:1, None] / np.float32(255)
     found, expected = trained.predict(screens.astype("f4"))[0, 0], arrays["output"][run.option("n_rnn_step_factor") - 1]
     np.testing.assert_allclose(found, expected, atol=0.05)  # screens are kept in 256 steps
-    assert trained.network.shapes == [(20, 20, 2), (17, 17, 2)]
+    assert trained.network.shapes == [(20, 20, 2), (17, 17, 2)] and -5 <= arrays["test_score"] <= 5
 
 
 def decides(trained, run):

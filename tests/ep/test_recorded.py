@@ -61,3 +61,32 @@ def test_maps_with_and_without_a_tolerance(tolerance, called):
     assert of_seeds == ", ".join(f"{each:.2f}" for each in test)
     assert mean == f"{test.mean():.1f} ± {test.std(ddof=1):.1f}".replace(" 0.", " .")
     assert training == ", ".join(f"{each:.1f}" for each in train)
+
+
+@pytest.mark.parametrize("net", ["EB-2h", "P-3h", "P-conv"])
+def test_one_epoch(net):
+    table = {key: np.array(column) for key, column in metrics.read(RESULTS / "metrics" / "ep_short.csv").items()}
+    rows = [each for each in TEXT.splitlines() if each.startswith(f"| {net} | ") and "--epochs 1 --benchmark" in each]
+    cells = [each.strip() for each in rows[0].split("|")]
+    for method, cell in zip(("EP", "BPTT"), cells[4:6], strict=True):
+        own = (table["net"] == net) & (table["method"] == method) & (table["epoch"] == 1)
+        ((test, train),) = np.stack([table["test_error"][own], table["train_error"][own].astype(float)], axis=1)
+        assert cell == f"{100 * test:.2f} ({100 * train:.1f})"
+
+
+RULES = ("ep", "ep-rs", "adam", "adam-c", "cel", "cel-adam", "cep", "cep-rs", "vf", "vf22", "vf90", "cvf")
+"""The runs of the rules that followed, in the order of the page."""
+
+
+def test_the_rules_that_followed():
+    """The last test errors of the three seeds, their mean and standard deviation."""
+    table = {key: np.array(column) for key, column in metrics.read(RESULTS / "metrics" / "ep_rules.csv").items()}
+    text = TEXT.partition("### Rules of the papers that followed")[2]
+    rows = [each.split("|")[3:5] for each in text.splitlines() if each.startswith("| ")][1 : 1 + len(RULES)]
+    assert set(table["run"]) == set(RULES)
+    for name, (of_seeds, mean) in zip(RULES, rows, strict=True):
+        own = (table["run"] == name) & (table["epoch"] == 5)
+        errors = 100 * table["test_error"][own]
+        assert table["seed"][own].tolist() == [1, 2, 3]
+        assert of_seeds.strip() == ", ".join(f"{each:.2f}" for each in errors)
+        assert mean.strip() == f"{errors.mean():.1f} ± {errors.std(ddof=1):.1f}"

@@ -72,7 +72,7 @@ def atari(
     goes beyond an unroll. The defaults are published; 1e9 frames take days.
 
     The run folder, results/eprop/atari-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5, which has an
-    episode, and figures, with --save_anim episode.gif too.
+    episode and the test_score of new ones, and figures, with --save_anim episode.gif too.
 
     Args:
         game: pong, or another of the Arcade Learning Environment, or catch.
@@ -111,6 +111,7 @@ def atari(
         )
         seed = _seed(generators.noise)
         mean, spread = player.score(seed)
+        run.save_tested({"test_score": np.array(mean)})
         run.save_arrays(player.episode(seed))
     if save_anim:
         write(run.folder / "episode.gif", animation(run.arrays(), game))

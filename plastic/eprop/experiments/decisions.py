@@ -82,6 +82,7 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
     with np.errstate(all="ignore"):  # a diverged seed
         batches = math.ceil(TEST / schedule.n_batch)
         errors = [learning.error(replica, batches, each.noise) for replica, each in enumerate(generators)]
+    run.save_tested({"test_error": np.array(errors)})
     trial = _trial(network, draw(generators[0].noise), trials.t_recall)
     run.save_arrays(trial | {"n_regular": np.array(neurons.n_regular), "goal": np.array(schedule.stop_crit)})
     return _report(run, errors)

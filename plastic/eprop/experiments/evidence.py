@@ -24,10 +24,10 @@ def evidence(
 
     Without --eprop the rule is BPTT, as published. As long as the last validated batch was decided with an error under
     stop_crit, eight new batches are tried in every iteration, and training ends where their mean error is under it too;
-    1,024 or more trials are tested. The populations of the input are left, right, recall, and noise, at a quarter of
-    input_f0. The run folder, results/eprop/evidence-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5 and
-    figures. Seeds govern everything, the input spikes too. A run that has not reached the goal can be extended by a
-    larger n_iter.
+    1,024 or more trials are tested (test_error in arrays.h5, one for each seed). The populations of the input are left,
+    right, recall, and noise, at a quarter of input_f0. The run folder, results/eprop/evidence-..., gets config.json,
+    metrics.csv, checkpoint.h5, arrays.h5 and figures. Seeds govern everything, the input spikes too. A run that has not
+    reached the goal can be extended by a larger n_iter.
 
     Args:
         n_cues: cues of a trial, an odd number.

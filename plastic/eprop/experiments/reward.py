@@ -107,8 +107,8 @@ def reward(
 
     The learning signals are those of the policy's and the value's errors, known at the end of an episode. Training
     ends at the first validation of 256 new episodes (cartpole: n_batch) whose mean reward is stop_crit; 1,024 or more
-    are tested then. The run folder, results/eprop/reward-..., gets config.json, metrics.csv, checkpoint.h5, arrays.h5
-    and figures.
+    are tested then (test_reward in arrays.h5). The run folder, results/eprop/reward-..., gets config.json, metrics.csv,
+    checkpoint.h5, arrays.h5 and figures.
 
     Args:
         game: what is played.
@@ -154,6 +154,7 @@ def reward(
     )
     batches = -(-TEST // learning.n_batch)
     tested = [player.reward_of(table, generators.noise) for _ in range(batches)]
+    run.save_tested({"test_reward": np.mean(tested)})
     run.save_arrays(player.trial(generators.noise) | {"goal": np.array(learning.stop_crit * table.best)})
     return [
         f"mean reward {np.mean(tested):.4g} of at most {table.best:g} in {batches * learning.n_batch} new episodes, "
