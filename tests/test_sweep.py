@@ -1047,6 +1047,10 @@ def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home, monkeypat
     swept(tmp_path, *line)
     assert json.loads((folder / "sweep.json").read_text())["rungs"] == json.loads(before)["rungs"]
     assert len(list(folder.glob("points/*/gait/*"))) == 4
+    shutil.rmtree(folder / "points" / "0001")  # what has gone is run again
+    monkeypatch.setitem(engines.ENGINES, "loky", here)
+    _, record, again = swept(tmp_path, *line)
+    assert again == rows and runs.Run(folder / record["points"][1]["folder"]).options["nb_epochs"] == 8
 
 
 @pytest.mark.parametrize(
@@ -1079,13 +1083,11 @@ def test_a_metric_that_is_not_there(tmp_path, tiny, at_home, capsys):
     assert len(list((tmp_path / "r").glob("sweeps/*/points/*"))) == 1  # the others are not worth running
 
 
-class FakeRun:
+class FakeRun(runs.Run):
     """A run that has ended with a value of a metric, for each of its seeds."""
 
-    config, diverged, options = {}, [], {}
-
     def __init__(self, *values):
-        self.values = values
+        self.values, self.config, self.options = values, {}, {}
 
     def metrics(self):
         seeds = range(len(self.values))
