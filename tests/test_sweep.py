@@ -1144,9 +1144,12 @@ def test_halving_by_hand(tmp_path, monkeypatch):
 
 
 def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
-    class Fake:
+    class Fake(runs.Run):
         config = {"parts": [{"rule": "pc"}, {"rule": "bp"}]}  # noqa: RUF012
         options = {"rates": [0.1, 0.2], "seeds": [1]}  # noqa: RUF012
+
+        def __init__(self):
+            """Read nothing."""
 
         def metrics(self):
             rows = [
@@ -1167,10 +1170,12 @@ def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
 def test_replicas_that_diverged_do_not_count():
     """They have rows up to then; one seed of a point, or all of a combination, may be left."""
 
-    class Fake:
-        config = {}  # noqa: RUF012
+    class Fake(runs.Run):
+        config = {"details": {"diverged": {"1": 5}}}  # noqa: RUF012
         options = {"seeds": [1, 2]}  # noqa: RUF012
-        diverged = [1]  # noqa: RUF012
+
+        def __init__(self):
+            """Read nothing."""
 
         def metrics(self):
             return {"step": [0, 0, 5], "replica": [0, 1, 0], "seed": [1, 2, 1], "loss": [4.0, 4.0, 3.0]}
