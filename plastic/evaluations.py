@@ -93,7 +93,7 @@ class Evaluations:
         """Recall the best parameters and measure them on the test set, once; without a validation set do nothing.
 
         Args:
-            run: which has been trained. Its arrays.h5 gets what is measured, of all replicas.
+            run: which has been trained. It keeps what is measured, of all replicas, by `Run.save_tested`.
             measure: measure(x, labels) -> {name: mean}, and its options, as for `classifier.means`.
             test: (x, labels).
 
@@ -107,7 +107,7 @@ class Evaluations:
         found = {"best_epoch": epochs[np.nanargmin(self._error(values[self.column]), axis=1)]}
         for name, value in classifier.means(measure, *test, **options).items():
             found[f"test_{name}"] = xp.asnumpy(value).reshape(len(found["best_epoch"]), *value.shape[len(self.lead) :])
-        run.save_arrays(found)
+        run.save_tested(found)
         return {name: np.delete(values, run.diverged, axis=0) for name, values in found.items()}
 
     def _error(self, values):

@@ -124,6 +124,18 @@ def test_columns_that_tell_rows_apart_and_metrics():
             assert_allclose(of_seed["loss"].y, [0 + float(each.where[1][1]) + seed, 5 + float(each.where[1][1]) + seed])
 
 
+def test_what_is_measured_once_is_a_point_at_the_end():
+    table = {"step": [0, 0, 5, 5], "replica": [0, 1] * 2, "seed": [7, 8] * 2, "rule": ["pc"] * 4, "loss": [1.0] * 4}
+
+    def tested(replica, columns):
+        assert columns == {"rule": "pc"}
+        return {"test_error": (0.5, 0.25)[replica]}
+
+    _, (series,) = split(table, [{"rule": "pc"}], {}, tested)
+    points = [of_seed["test_error"] for of_seed in series.replicas.values()]
+    assert [(*each.x, *each.y) for each in points] == [(5, 0.5), (5, 0.25)]
+
+
 def test_a_rate_that_changes_is_a_metric():
     table = {"step": [0, 1], "learning_rate": [0.1, 0.05], "loss": [1.0, 2.0]}
     _, (series,) = split(table, [], {})

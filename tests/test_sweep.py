@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -318,6 +319,28 @@ def test_each_point_is_the_run_that_its_command_makes(tmp_path, tiny, capsys):
     assert float(rows[0]["test_mse_mean"]) == pytest.approx(np.mean(values))
     assert float(rows[0]["test_mse_sd"]) == pytest.approx(abs(values[0] - values[1]) / math.sqrt(2))
     assert min(values) <= float(rows[0]["test_mse_low"]) <= float(rows[0]["test_mse_high"]) <= max(values)
+
+
+def test_what_is_measured_once_after_training_is_in_the_summary(tmp_path, tiny, ten):
+    """Of each point and each replica; in a grid, of each part and rate."""
+    folder, record, (row,) = swept(tmp_path, "gait", "--grid.seed=1,2", "--tower", "--widths=5,3", "--nb_epochs=2",
+                                   "--batch_size=10", "--validation=0.2", tiny)  # fmt: skip
+    arrays = [run.arrays() for run in map(runs.Run, (folder / point["folder"] for point in record["points"]))]
+    for name in ("best_epoch", "test_accuracy", "test_mse"):
+        values = [float(each[name][0]) for each in arrays]
+        np.testing.assert_allclose(
+            [float(row[f"{name}_{of}"]) for of in ("mean", "sd")], [np.mean(values), np.std(values, ddof=1)]
+        )
+    shutil.rmtree(folder)
+    folder, record, rows = swept(tmp_path, "pc", "smalldata", "--grid.T=2,4", "--seeds=1,2", "--rates=0.1,0.2", ten,
+                                 "--rules=bp,pc", "--epochs=1", "--validation=0.2", "--per_class=2")  # fmt: skip
+    assert len(rows) == 8 and {row["n"] for row in rows} == {"2"}
+    for row in rows:
+        (point,) = (each for each in record["points"] if str(each["options"]["T"]) == row["T"])
+        run = runs.Run(folder / point["folder"])
+        number = run.config["parts"].index({"rule": row["rule"], "per_class": 2})
+        errors = run.arrays()[f"{number}/test_error"].reshape(2, 2)[:, (0.1, 0.2).index(float(row["rate"]))]
+        np.testing.assert_allclose(float(row["test_error_mean"]), errors.mean())
 
 
 def test_what_is_finished_is_not_run_again(tmp_path, tiny, monkeypatch):

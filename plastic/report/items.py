@@ -95,7 +95,7 @@ def _read(item, place):
     item.same = run.family, run.experiment, _identity(run)
     if error := config.get("details", {}).get("error"):
         item.note = str(error)
-    item.clock, item.series = split(run.metrics(), config.get("parts", []), run.options)
+    item.clock, item.series = split(run.metrics(), config.get("parts", []), run.options, run.tested)
     if len(item.series) > _MOST_SERIES:
         item.note += f" (the first {_MOST_SERIES} of {len(item.series)} combinations)"
         del item.series[_MOST_SERIES:]

@@ -10,7 +10,7 @@ import numpy as np
 from plastic.bootstrap import interval
 from plastic.report.series import Series
 
-_MORE = re.compile(r"(^|_)(accuracy|return|returns|reward|rewards|cosine|alignment|correct)(_|$)")
+_MORE = re.compile(r"(^|_)(accuracy|return|returns|reward|rewards|score|scores|cosine|alignment|correct)(_|$)")
 _LESS = re.compile(r"(^|_)(error|errors|loss|mse|rmse|residual|penalty)(_|$)")
 _FRACTION = re.compile(r"(^|_)(accuracy|error)(_|$)")
 _FIRST = (

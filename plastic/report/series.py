@@ -7,6 +7,7 @@ part of a grid. The others are metrics. Nothing in the file says which is which,
 import dataclasses
 import math
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,13 +40,19 @@ class Series:
         return list(dict.fromkeys(name for each in self.replicas.values() for name in each))
 
 
-def split(table: dict[str, list[Any]], parts: list[dict], options: dict[str, Any]) -> tuple[str, list[Series]]:
+def split(
+    table: dict[str, list[Any]],
+    parts: list[dict],
+    options: dict[str, Any],
+    tested: Callable[[int, dict[str, Any]], dict[str, float]] = lambda replica, columns: {},
+) -> tuple[str, list[Series]]:
     """Return what time is measured in (epoch, step, or "" where nothing is), and the series of a run.
 
     Args:
         table: metrics.csv, as `Run.metrics` gives it.
         parts: of a grid, as config.json lists them.
         options: of the run.
+        tested: tested(replica, columns) -> what was measured once, after training: a curve of one point, at the end.
     """
     rows = len(next(iter(table.values()), []))
     swept = keys(table, parts, options)
@@ -60,6 +67,9 @@ def split(table: dict[str, list[Any]], parts: list[dict], options: dict[str, Any
     series = []
     for where, replicas in found.items():
         curves = {who: {m: _curve(times, y, own) for m, y in metrics.items()} for who, own in replicas.items()}
+        for who, own in replicas.items():
+            once = tested(who[1] or 0, {name: table[name][own[-1]] for name in swept})
+            curves[who] |= {name: _curve(times, np.full(rows, value), own[-1:]) for name, value in once.items()}
         series.append(Series(where, {w: {m: c for m, c in each.items() if len(c.x)} for w, each in curves.items()}))
     return clock, series
 

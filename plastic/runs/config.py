@@ -92,6 +92,10 @@ def _is_list(kind, each=lambda item: True):
     return lambda value: isinstance(value, list) and all(isinstance(item, kind) and each(item) for item in value)
 
 
+def _is_table(value):
+    return isinstance(value, dict) and all(map(_is_list(int | float), value.values()))
+
+
 def _is_mark(value):
     return len(value) == 2 and min(value) >= 0 if _is_list(int)(value) else False
 
@@ -118,6 +122,7 @@ _KEYS = {
     "identity": ("text", lambda value: isinstance(value, str)),
     "status": (f"one of {', '.join(_STATUSES)}", lambda value: value in _STATUSES),
     "details": _DICT,
+    "tested": ("an object of lists of numbers", _is_table),
     "versions": _DICT,
     "resumed": ("a list of objects", _is_list(dict)),
     "extended": ("a list of objects with option, from", _is_list(dict, _is_extension)),

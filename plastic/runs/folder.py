@@ -28,6 +28,7 @@ class Run:
 
     checkpoint = "checkpoint.h5"
     columns: dict[str, Any] = {}  # noqa: RUF012  of metrics.csv, that set a part of a grid apart
+    front = ""  # of the names that a part of a grid saves
     growing = False  # whether a run that is extended has records that grow with it
     _counted = False  # whether the parts of a grid are written down
     _resumption: "Resumption | None" = None
@@ -119,6 +120,22 @@ class Run:
         """The replicas that have diverged, by their numbers."""
         return [int(replica) for replica in self.config.get("details", {}).get("diverged", {})]
 
+    def tested(self, replica: int = 0, columns: dict[str, Any] | None = None) -> dict[str, float]:
+        """Return what was measured once, after training, of a replica: {"test_error": .., "best_epoch": ..}.
+
+        Empty where nothing was. columns: of a row of metrics.csv, among them those of its part of a grid.
+        """
+        front = "".join(
+            f"{index}/"
+            for index, part in enumerate(self.config.get("parts", []))
+            if part.items() <= (columns or {}).items()
+        )
+        return {
+            name.removeprefix(front): values[replica]
+            for name, values in self.config.get("tested", {}).items()
+            if name.rpartition("/")[0] == front.rstrip("/") and replica < len(values)
+        }
+
     @property
     def to_resume(self) -> str:
         """What goes on with the run once it is interrupted, for a message."""
@@ -187,6 +204,7 @@ class Run:
         step = {"from": self.options[name], "to": value, "started": surroundings.now()}
         self.config["extended"] = [*self.config.get("extended", []), {"option": name} | step]
         self.options[name] = value
+        self.config.pop("tested", None)
         if self._resumption is None:
             self.status("running", **self.config.get("details", {}))
 
@@ -311,6 +329,17 @@ class Run:
     def read_checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the checkpoint as (arrays by path, counters), changing nothing. Raises PlasticError as above."""
         return self._checkpoint()[:2]
+
+    def save_tested(self, found: dict[str, Any]) -> None:
+        """Keep what was measured once, after training, {name: values of each replica}, in arrays.h5.
+
+        A name with one number for each replica is in config.json, too, where `tested` finds it.
+        """
+        self.save_arrays(found)
+        numbers = {f"{self.front}{name}": np.atleast_1d(each) for name, each in found.items() if np.ndim(each) < 2}
+        known = self.config.get("tested", {})
+        self.config["tested"] = known | {name: each.astype(float).tolist() for name, each in numbers.items()}
+        self.status("running", **self.config.get("details", {}))
 
     def save_arrays(self, arrays: dict[str, Any]) -> None:
         """Add arrays {name: host or device array} to arrays.h5; a name that is there is replaced."""

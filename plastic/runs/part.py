@@ -24,7 +24,7 @@ class Part(Run):
 
     def _adopt(self):
         vars(self).update(vars(self.whole))
-        self.checkpoint = f"checkpoint-{self.index}.h5"
+        self.checkpoint, self.front = f"checkpoint-{self.index}.h5", f"{self.index}/"
 
     def begin(
         self, steps: int | None = None, trial: Callable[[], float] | None = None, parts: Sequence[dict[str, Any]] = ()
@@ -56,7 +56,7 @@ class Part(Run):
 
         Where they are there already, as of a part that was trained to its end before, nothing is written.
         """
-        known, mine = self.arrays(), {f"{self.index}/{name}": each for name, each in arrays.items()}
+        known, mine = self.arrays(), {f"{self.front}{name}": each for name, each in arrays.items()}
         if not all(name in known and np.array_equal(known[name], xp.asnumpy(each)) for name, each in mine.items()):
             super().save_arrays(mine)
 

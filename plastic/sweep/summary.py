@@ -44,11 +44,16 @@ def last(run: Run) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, float
         rows = {key: places[-1:] for key, places in rows.items()}
     numbered = any(len(places) > 1 for places in rows.values())
     metrics = [name for name in table if name not in (*_CLOCK, *keys) and _is_number(table[name])]
+
+    def tested(place):
+        columns = {name: table[name][place] for name in keys}
+        return run.tested(columns.get("replica", 0), columns)
+
     return [
         (
             {name: table[name][place] for name in within} | ({"row": number} if numbered else {}),
             {name: table[name][place] for name in keys if name in _REPLICA},
-            {name: float(table[name][place]) for name in metrics if table[name][place] is not None},
+            {name: float(table[name][place]) for name in metrics if table[name][place] is not None} | tested(place),
         )
         for places in rows.values()
         for number, place in enumerate(places, 1)

@@ -452,10 +452,17 @@ def test_the_folder_of_decisions(task, words):
         expected.append(np.exp(-1 / 20) * expected[-1] + spike)
     np.testing.assert_allclose(arrays["synapse/eps_v"], expected, rtol=1e-4, atol=1e-6)
     # the trial is a new one: the batch after those of the test, whose readout the network gives again
-    generator = xp.generator(1).noise
-    x = [drawer(folder)(generator).x[:, :1] for _ in range(TESTED + 1)][-1]
+    generator, predict = xp.generator(1).noise, plastic.load(folder).predict
+    *tested, shown = [drawer(folder)(generator) for _ in range(TESTED + 1)]
+    wrong = []
+    for each in tested:
+        y = predict(each.x)
+        recalled = (y[0] if "seeds" in words else y)[-options["t_recall"] :].mean(axis=0)
+        wrong += (recalled.argmax(axis=-1) != each.labels).tolist()
+    assert runs.Run(folder).tested(0)["test_error"] == pytest.approx(np.mean(wrong), abs=2 / len(wrong))
+    x = shown.x[:, :1]
     np.testing.assert_array_equal(arrays["x"], x[:, 0])
-    y = plastic.load(folder).predict(x)
+    y = predict(x)
     np.testing.assert_allclose(arrays["y"], (y[0] if "seeds" in words else y)[:, 0], rtol=1e-4, atol=1e-6)
 
 

@@ -111,7 +111,8 @@ def atari(
         )
         seed = _seed(generators.noise)
         mean, spread = player.score(seed)
-        run.save_arrays(player.episode(seed) | {"test_score": np.array(mean)})
+        run.save_tested({"test_score": np.array(mean)})
+        run.save_arrays(player.episode(seed))
     if save_anim:
         write(run.folder / "episode.gif", animation(run.arrays(), game))
     return _report(player, mean, spread)

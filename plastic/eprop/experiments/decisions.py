@@ -82,9 +82,9 @@ def train(run, stimuli, schedule, rule, neurons, trials, **cues):
     with np.errstate(all="ignore"):  # a diverged seed
         batches = math.ceil(TEST / schedule.n_batch)
         errors = [learning.error(replica, batches, each.noise) for replica, each in enumerate(generators)]
+    run.save_tested({"test_error": np.array(errors)})
     trial = _trial(network, draw(generators[0].noise), trials.t_recall)
-    told = {"n_regular": neurons.n_regular, "goal": schedule.stop_crit, "test_error": errors}
-    run.save_arrays(trial | {name: np.array(value) for name, value in told.items()})
+    run.save_arrays(trial | {"n_regular": np.array(neurons.n_regular), "goal": np.array(schedule.stop_crit)})
     return _report(run, errors)
 
 

@@ -154,8 +154,8 @@ def reward(
     )
     batches = -(-TEST // learning.n_batch)
     tested = [player.reward_of(table, generators.noise) for _ in range(batches)]
-    told = {"goal": learning.stop_crit * table.best, "test_reward": np.mean(tested)}
-    run.save_arrays(player.trial(generators.noise) | {name: np.array(value) for name, value in told.items()})
+    run.save_tested({"test_reward": np.mean(tested)})
+    run.save_arrays(player.trial(generators.noise) | {"goal": np.array(learning.stop_crit * table.best)})
     return [
         f"mean reward {np.mean(tested):.4g} of at most {table.best:g} in {batches * learning.n_batch} new episodes, "
         f"after {run.metrics()['step'][-1]} batches of {learning.n_batch}"
