@@ -72,6 +72,11 @@ def test_one_epoch(net):
         own = (table["net"] == net) & (table["method"] == method) & (table["epoch"] == 1)
         ((test, train),) = np.stack([table["test_error"][own], table["train_error"][own].astype(float)], axis=1)
         assert cell == f"{100 * test:.2f} ({100 * train:.1f})"
+    guide = (RESULTS.parent / "docs" / "ep.md").read_text(encoding="utf-8")
+    assert any(
+        each.startswith(f"| {net}, 1 ") and each.endswith(f" | {' | '.join(cells[4:6])} |")
+        for each in guide.splitlines()
+    )
 
 
 def test_eight_epochs():
