@@ -72,6 +72,22 @@ def test_one_epoch(net):
         own = (table["net"] == net) & (table["method"] == method) & (table["epoch"] == 1)
         ((test, train),) = np.stack([table["test_error"][own], table["train_error"][own].astype(float)], axis=1)
         assert cell == f"{100 * test:.2f} ({100 * train:.1f})"
+    guide = (RESULTS.parent / "docs" / "ep.md").read_text(encoding="utf-8")
+    assert any(
+        each.startswith(f"| {net}, 1 ") and each.endswith(f" | {' | '.join(cells[4:6])} |")
+        for each in guide.splitlines()
+    )
+
+
+def test_eight_epochs():
+    table = {key: np.array(column) for key, column in metrics.read(RESULTS / "metrics" / "ep_short.csv").items()}
+    (row,) = (each for each in TEXT.splitlines() if each.startswith("| P-2h | ") and "--epochs 8 --benchmark" in each)
+    cells = [each.strip() for each in row.split("|")]
+    for method, cell in zip(("EP", "BPTT"), cells[4:6], strict=True):
+        own = (table["net"] == "P-2h") & (table["method"] == method) & (table["epoch"] > 0)
+        assert table["epoch"][own].tolist() == list(range(1, 9))
+        test, train = (100 * table[name][own].astype(float) for name in ("test_error", "train_error"))
+        assert cell == f"{test.min():.2f} ({1 + test.argmin()}), {test[-1]:.2f} ({train[-1]:.2f})"
 
 
 RULES = ("ep", "ep-rs", "adam", "adam-c", "cel", "cel-adam", "cep", "cep-rs", "vf", "vf22", "vf90", "cvf")

@@ -33,3 +33,14 @@ def test_the_cosine_with_backpropagation():
     assert f"to {least:.2f}".replace("0.", ".") + " in the first layer" in TEXT and least == min(found["cosine_1"])
     assert float(re.search(r"stays above (0\.\d+) in every layer", TEXT)[1]) < least
     assert all(abs(each - 1) < 1e-6 for name, column in table("bp").items() if "cosine" in name for each in column)
+
+
+@pytest.mark.parametrize("rule", ["BP", "GAIT-prop", "GAIT-prop, tower"])
+def test_accuracy_after_one_epoch(rule):
+    """Of the seeds 1, 2, 3."""
+    found = metrics.read(RESULTS / "metrics" / "gait_one_epoch.csv")
+    rows = zip(found["rule"], found["seed"], found["test_accuracy"], strict=True)
+    own = [(seed, f"{100 * accuracy:.2f}") for name, seed, accuracy in rows if name == rule]
+    assert [seed for seed, _ in own] == [1, 2, 3]
+    number = {"BP": 1, "GAIT-prop": 2, "GAIT-prop, tower": 4}[rule]
+    assert f"| {rule} | {number} | {', '.join(told for _, told in own)} |" in TEXT

@@ -82,3 +82,21 @@ def test_all_layers():
     for student, cell in zip(("gle", "am"), cells[1:], strict=True):
         both = [", ".join(map(shown, found[f"{what}_{student}"])) for what in ("loss", "distance")]
         assert cell.strip() == "; ".join(both)
+
+
+def test_spoken_digits():
+    """Validation accuracy at the end, mean and standard deviation of the seeds, as `gsc` tells them."""
+    read = metrics.read(RESULTS / "metrics" / "gle_fsdd.csv")
+    accuracy = 100 * np.array(read["validation_accuracy"])[np.array(read["epoch"]) == 50]
+    spread = f"{accuracy.std():.1f}".removeprefix("0")
+    assert read["seed"][-3:] == [1, 2, 3]
+    assert f"validation accuracy is {accuracy.mean():.1f} % (standard deviation {spread}" in " ".join(TEXT.split())
+
+
+def test_sequences_of_digits():
+    """Test accuracy after 150 epochs, mean and standard deviation of the five seeds."""
+    read = metrics.read(RESULTS / "metrics" / "gle_mnist1d_static.csv")
+    accuracy = 100 * np.array(read["test_accuracy"])[np.array(read["epoch"]) == 150]
+    assert read["seed"][-5:] == [0, 1, 2, 3, 4]
+    told = row("static_lagnet").split("|")[3].strip()
+    assert told == f"{accuracy.mean():.2f}, {accuracy.std():.2f}"
