@@ -182,9 +182,16 @@ def means(
 
     Returns:
         {name: mean over the samples}.
+
+    Raises:
+        PlasticError: if the arrays have different numbers of samples, or none.
     """
     axes, chunk = axes or (0,) * len(arrays), chunk or CHUNK
-    count = arrays[0].shape[axes[0]]
+    count, *others = (array.shape[axis] for array, axis in zip(arrays, axes, strict=True))
+    if not count or any(other != count for other in others):
+        raise PlasticError(
+            f"arrays have {', '.join(map(str, (count, *others)))} samples; as many of each, not 0, are needed"
+        )
     totals: dict[str, Array] = {}
     for start in range(0, count, chunk):
         some = [_part(array, axis, start, start + chunk) for array, axis in zip(arrays, axes, strict=True)]

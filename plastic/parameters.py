@@ -169,7 +169,7 @@ def map(function: Callable[..., Any], tree: Tree, *others: Tree) -> Tree:
         return dict(zip(tree, mapped, strict=True))
     if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
         return dataclasses.replace(tree, **dict(zip(names, mapped, strict=True)))
-    return type(tree)(mapped)
+    return type(tree)(*mapped) if hasattr(tree, "_fields") else type(tree)(mapped)  # a named tuple
 
 
 def copy(tree: Tree) -> Tree:

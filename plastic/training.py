@@ -13,15 +13,16 @@ The clock is the number of steps taken. What is special to an experiment comes i
 
 import functools
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from plastic import interruption, parameters, terminal, xp
+from plastic import interruption, parameters, require, terminal, xp
 from plastic.data.sources import Source
-from plastic.errors import Diverged
+from plastic.errors import Diverged, PlasticError
 from plastic.progress import Progress
 from plastic.runs.folder import Run
 from plastic.types import Array, Tree
@@ -81,6 +82,7 @@ def fit(
         The last metrics, as host arrays.
 
     Raises:
+        PlasticError: if an argument does not fit, or what a step or an evaluation returns.
         Diverged: when no replica is left, unless `when_diverged` is given.
         KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGHUP, which end the step in progress and save; it says how to go
             on.
@@ -100,15 +102,19 @@ def fit(
         >>> float(metrics["loss"])
         0.3125
     """
+    require.whole("steps", steps, least=0)
+    require.counts(evaluate_every=evaluate_every, checkpoint_every=checkpoint_every)
+    if not all(hasattr(source, name) for name in ("next", "state", "restore", "per_epoch")):
+        raise PlasticError(f"source is a {type(source).__name__}; it must be one of plastic.data.sources, or like them")
     evaluate_every = evaluate_every or source.per_epoch
-    run.begin(steps=steps, trial=lambda: _seconds_a_step(step, source))
     health = _Health(run, state, replicas, shape, advice, when_diverged)
+    run.begin(steps=steps, trial=lambda: _seconds_a_step(step, source))
     now = Progress(step=0, stopped=False, metrics={}, diverged=health.diverged, source={})
 
     def measure():
         health.check(now.step)
         with _quiet():
-            now.metrics = {name: np.array(xp.asnumpy(value)) for name, value in evaluate().items()}  # no views of state
+            now.metrics = health.measured(evaluate())
         health.check_metrics(now.metrics, now.step)
         clock = {"step": now.step, "epoch": now.step / source.per_epoch}
         run.log([clock | row for row in health.rows(now.metrics, health.logged())])
@@ -160,8 +166,9 @@ class _Health:
     def __init__(self, run, state, replicas, shape, advice, when_diverged):
         if replicas is None:
             replicas = [{"replica": replica, "seed": seed} for replica, seed in enumerate(run.seeds)]
-        self.run, self.state, self.replicas, self.shape = run, state, replicas, shape or (len(replicas),)
+        self.run, self.state, self.replicas, self.shape = run, state, replicas, tuple(shape or (len(replicas),))
         self.advice, self.when_diverged = advice, when_diverged
+        self._require_state()
         self.diverged = {}  # replica -> first bad step
         self._first_bad = None  # on the device, of the replica shape: 0 while all is well
 
@@ -188,6 +195,8 @@ class _Health:
 
     def watch(self, number, vital):
         """Note, without waiting for the device, which replicas have a vital sign that is not finite."""
+        if self._first_bad is None:
+            self._require_of_replicas("what step returns, a vital sign,", vital)
         bad = xp.where(xp.isfinite(vital), 0, number)
         self._first_bad = bad if self._first_bad is None else xp.where(self._first_bad > 0, self._first_bad, bad)
 
@@ -197,6 +206,40 @@ class _Health:
             self._record(xp.asnumpy(self._first_bad))
         finite = functools.reduce(xp.logical_and, (self._finite(leaf) for _, leaf in parameters.leaves(self.state)))
         self._record(np.where(xp.asnumpy(finite), 0, max(number, 1)))
+
+    def measured(self, values):
+        """Return metrics on the host, no views of the state; they are a number for each replica, under a new name."""
+        if not isinstance(values, dict):
+            raise PlasticError(f"evaluate returns a {type(values).__name__}; it must be a dict, {{name: array}}")
+        taken = {"step", "epoch", *self.replicas[0], *self.run.columns}
+        for name, value in values.items():
+            if name in taken:
+                raise PlasticError(f"evaluate returns a metric called {name}, as a column of metrics.csv is; rename it")
+            self._require_of_replicas(f"the metric {name}", value)
+        return {name: np.array(xp.asnumpy(value)) for name, value in values.items()}
+
+    def _require_state(self):
+        """Require replicas that are told apart, and a state of arrays that have their axes."""
+        count = math.prod(self.shape)
+        if not all(isinstance(each, dict) for each in self.replicas) or len(self.replicas) != count:
+            raise PlasticError(f"replicas is {self.replicas}; it must have a dict for each of {count} replicas")
+        leaves = parameters.leaves(self.state)
+        if not leaves:
+            raise PlasticError("state has no arrays; it must be the tree of all that step changes")
+        for path, leaf in leaves:
+            if not isinstance(leaf, xp.ndarray):
+                raise PlasticError(f"{path or 'state'} is a {type(leaf).__name__}; a state has arrays and nothing else")
+            if count > 1 and leaf.size > 1 and leaf.shape[: len(self.shape)] != self.shape:
+                raise PlasticError(
+                    f"{path or 'state'} has shape {leaf.shape}; of {count} replicas it must begin with {self.shape}"
+                )
+
+    def _require_of_replicas(self, what, value):
+        """Require a number for each replica."""
+        kind = getattr(value, "dtype", np.dtype(type(value)) if isinstance(value, int | float) else None)
+        if kind is None or kind.kind not in "biuf" or getattr(value, "size", 1) != len(self.replicas):
+            found = f"{kind} of shape {value.shape}" if hasattr(value, "shape") else f"a {type(value).__name__}"
+            raise PlasticError(f"{what} is {found}; it must be an array of the replica shape, {self.shape}")
 
     def check_metrics(self, values, number):
         """Record who has an infinite metric."""

@@ -700,6 +700,31 @@ def test_the_rules_do_what_is_asked_of_ones_own(name, backend):
         require_updates(in_time.RULES[name], IN_TIME, *sequences(), batch_size=10)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"make": lambda layers: pc.Network(parameters.copy(layers), "tanh")}, "make must hold the arrays given"),
+        ({"bp": lambda net, x, y: pc.bp(net, x, y)[0]}, r"bp of .* returned a dict; it must return \(grads, output\)"),
+        ({"predict": lambda net, x: pc.predict(net, x)[:1]}, "predict of a network of the kind"),
+    ],
+)
+def test_a_kind_of_ones_own_that_is_wrong_is_told(wrong, said):
+    kind = dataclasses.replace(compare.FEED_FORWARD, make=lambda layers: pc.Network(layers, "tanh"))
+    rule = compare.Rule("own", kind, lambda net, x, y, _: pc.bp(net, x, y))
+    require_updates(rule, SIZES, *batch(), batch_size=10)
+    with pytest.raises(PlasticError, match=said):
+        require_updates(
+            dataclasses.replace(rule, kind=dataclasses.replace(kind, **wrong)), SIZES, *batch(), batch_size=10
+        )
+
+
+def test_a_rule_has_a_kind_and_a_share_that_goes():
+    with pytest.raises(PlasticError, match=r"kind of rule own is .*it must be a Kind"):
+        compare.Rule("own", pc.network, sign_symmetry)
+    with pytest.raises(PlasticError, match="decay is 2"):
+        compare.Rule("own", compare.FEED_FORWARD, sign_symmetry, decay=2)
+
+
 def test_a_comparison_that_an_error_ends_says_so(tmp_path):
     """As a command does: its run is no longer running."""
 

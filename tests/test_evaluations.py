@@ -5,8 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from plastic import functions, xp
+from plastic import classifier, functions, xp
 from plastic.classifier import Samples
+from plastic.errors import PlasticError
 from plastic.evaluations import Evaluations, best_of, confusion, told
 from plastic.parameters import Affine
 
@@ -103,3 +104,12 @@ def test_what_the_figure_of_the_confusion_shows():
 def test_the_arrays_of_a_checkpoint():
     arrays = {"layers/0/W": 1, "best/layers/0/W": 2, "best_error": 0.5}
     assert best_of(arrays)["layers/0/W"] == 2 and best_of({"layers/0/W": 1}) == {"layers/0/W": 1}
+
+
+def test_means_are_over_as_many_samples_of_each_array():
+    x = np.arange(7.0)[:, None]
+    found = classifier.means(lambda x, y: {"x": x.mean(), "y": y.mean()}, x, x.T, axes=(0, 1), chunk=3)
+    assert found == {"x": 3.0, "y": 3.0}
+    for arrays, said in (((x, x[:5]), "arrays have 7, 5 samples"), ((x[:0],), "arrays have 0 samples")):
+        with pytest.raises(PlasticError, match=said):
+            classifier.means(lambda *some: {"x": some[0].mean()}, *arrays)

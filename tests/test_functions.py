@@ -409,6 +409,20 @@ def test_activations_that_are_steps_or_unbounded_are_taken_in_both_precisions(pr
     assert Activation("own", xp.sign, slope).value(out - 2, out=out) is out and xp.asnumpy(out) == -1
 
 
+def test_an_activation_that_cannot_be_called_is_told():
+    for value, slope, said in (
+        (None, np.tanh, "the value of the activation 'own' is None; it must be a function"),
+        (np.tanh, 2.0, r"the slope of the activation 'own' is 2.0"),
+    ):
+        with pytest.raises(PlasticError, match=said):
+            Activation("own", value, slope)
+    with pytest.raises(PlasticError, match="the name of an activation is 3"):
+        Activation(3, np.tanh, np.tanh)
+    for value, slope in ((np.tanh, lambda v: v), (lambda v: v.reshape(3), lambda v, rho: v)):
+        with pytest.raises(PlasticError, match=r"the activation own fails on v of shape \(1, 2\): (Type|Value)Error"):
+            pc.network((3, 4, 2), np.random.default_rng(0), phi=Activation("own", value, slope))
+
+
 def test_copies_share_activations():
     own = Activation("own", lambda v: 2 * v, lambda v, rho: v)
     assert copy.deepcopy([own, tanh])[0] is own and copy.copy(own) is own

@@ -1,5 +1,6 @@
 """Trees of arrays: paths, maps, copies, assignment."""
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -64,6 +65,12 @@ def test_map_keeps_the_shape_of_the_tree(precision):
     assert doubled.layers[1].b is None and doubled.extra["mask"][1] is None
     assert_equal(host(doubled), {path: 2 * leaf for path, leaf in host(tree).items()})
     assert all(leaf.dtype == precision for _, leaf in parameters.leaves(doubled))
+
+
+def test_named_tuples_are_trees():
+    Pair = collections.namedtuple("Pair", "W b")
+    found = parameters.map(lambda a, b: a - b, Pair(3.0, [1.0]), Pair(1.0, [1.0]))
+    assert found == Pair(2.0, [0.0]) and isinstance(found, Pair)
 
 
 def test_map_over_several_trees_meets_leaves_of_the_same_path(backend):

@@ -77,6 +77,18 @@ def test_the_same_options_never_overwrite(tmp_path):
     assert [folder.name for folder in folders] == [name, f"{name}-2", f"{name}-3"]
 
 
+def test_what_a_run_is_called_is_a_word_and_its_options_are_plain(tmp_path):
+    for family, experiment in (("a/b", "x"), ("", "x"), (None, "x"), ("a", "x y"), ("a", "..")):
+        with pytest.raises(PlasticError, match=r"(family|experiment) is .*it must be a word"):
+            runs.Run.create(tmp_path, family, experiment, {})
+    for value in (pathlib.Path("a"), np.ones(2), np.tanh, {"a": {1, 2}}):
+        with pytest.raises(
+            PlasticError, match=r"the option rate is a .*a run keeps numbers, text, None, lists and dicts"
+        ):
+            runs.Run.create(tmp_path, "a", "x", {"seed": 1, "rate": value})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_readable_text_becomes_a_safe_name(tmp_path):
     with runs.Run.create(tmp_path, "gait", "train", {}, "../../my data/é.npz" + "x" * 500) as run:
         assert run.folder.parent == tmp_path / "gait"

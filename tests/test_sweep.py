@@ -1,5 +1,6 @@
 """Sweeps: what the points are, that each is run once and exactly, and that nothing is lost where processes die."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -57,8 +58,14 @@ def images(path, side, classes=3):
 
 def swept(tmp_path, *words):
     """Run a line; return its folder, the content of sweep.json and the rows of summary.csv."""
-    main([*words, f"--results={tmp_path / 'results'}"])
-    return found(tmp_path)
+    failed = False
+    try:
+        main([*words, f"--results={tmp_path / 'results'}"])
+    except SystemExit as stop:
+        failed = stop.code == 1
+    folder, record, rows = found(tmp_path)
+    assert failed == any(each["status"] == "failed" for each in record["points"])
+    return folder, record, rows
 
 
 def found(tmp_path):
@@ -250,7 +257,7 @@ def test_the_published_sweeps(path):
         (["gait", "--zip.seed=1,2", "--zip.algorithm=BP"], "seed has 2, algorithm has 1"),
         (["gait", "--grid.results=a,b"], "results is no option of a point"),
         (["gait", "--grid.seed=1", "--resume=a"], "resume is no option of a point"),
-        (["gait", "--grid.device=cpu,gpu"], "device is no option of a point"),
+        (["gait", "--grid.device=cpu,gpu"], "device is no option that varies"),
         (["gait", "--random.learning_rate=1:0"], "must be LOW:HIGH, LOW below HIGH"),
         (["gait", "--random.learning_rate=0:1:log"], "with LOW above 0"),
         (["gait", "--random.learning_rate=1"], "must be LOW:HIGH"),
@@ -293,6 +300,7 @@ def test_what_is_wrong_is_told_before_any_work(tmp_path, monkeypatch, capsys, wo
         ("family = 'gait'\n[grid]\nseed = [1.5]", "--seed takes an integer, not '1.5'"),
         ("family = 'gait'\n[random]\ndraws = true\nnb_layers = '1:2'", "draws is True"),
         ("family = 'gait'\n[random]\nseed = -1\nnb_layers = '1:2'", "seed of the draws is -1"),
+        ('family = "gait"\n[random]\nseed = []', "a list of random is empty"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_told(tmp_path, text, message):
@@ -367,7 +375,8 @@ def test_of_many_points_that_failed_some_are_listed(tmp_path):
     sweep = Sweep(made, tmp_path)
     for index in range(50):
         sweep.note(point.Outcome(index, "finished" if index % 2 else "failed", error=f"why {index}"))
-    first, *listed, last = drive.told(sweep)
+    first, *listed, last, how = drive.told(sweep)
+    assert how == "the same line with --retry runs them again"
     assert first == "50 points: 25 finished, 25 failed" and listed[-1] == "  failed: --seed=38: why 38"
     assert len(listed) == 20 and last == f"  and 5 more, with their errors in {sweep.folder / 'sweep.json'}"
     sweep.close()
@@ -701,14 +710,21 @@ def test_no_point_is_lost_or_run_twice_where_a_worker_and_the_driver_die(tmp_pat
     assert (folder / record["points"][0]["folder"] / "metrics.csv").read_bytes() == (alone / "metrics.csv").read_bytes()
 
 
-def test_ctrl_c_says_that_the_line_goes_on(tmp_path, tiny):
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="a terminal sends Ctrl-C to a group of processes")
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_ctrl_c_says_that_the_line_goes_on(tmp_path, tiny, times):
+    """As a terminal sends it, to the workers, too; those who press it again wait for nobody."""
     line = many(tmp_path, tiny, "loky")
-    driver = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    driver = subprocess.Popen(line, **pipes, start_new_session=True)
     wait_for(1, "checkpoint.h5", tmp_path)
-    driver.send_signal(signal.SIGINT)
+    for _ in range(times):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(driver.pid, signal.SIGINT)
+        time.sleep(0.1)
     _, said = driver.communicate(timeout=600)
-    assert driver.returncode == 130 and "interrupted; the same line goes on where it was" in said
-    assert "Traceback" not in said
+    assert driver.returncode == 130 and "interrupted" in said
+    assert "Traceback" not in said and (times > 2 or "; the same line goes on where it was" in said)
 
 
 # seeds that are trained together
@@ -893,7 +909,8 @@ def test_what_cannot_be_trained_together_runs_alone(tmp_path, small, at_home, ca
     _, record, _ = swept(tmp_path, *batched(*SMALL["pattern"]), "--learning_rate=1e30")
     assert [each["status"] for each in record["points"]] == ["diverged"] * 3
     line = ["gait", *IMPOSSIBLE, "--nb_epochs=1", "--algorithm=BP", small, "--grid.seed=1,2", "--jobs=1"]
-    main([*line, "--name=refused", f"--results={tmp_path / 'results'}"])
+    with pytest.raises(SystemExit):
+        main([*line, "--name=refused", f"--results={tmp_path / 'results'}"])
     out = capsys.readouterr().out
     assert "8 points: 6 finished, 2 failed" in out and out.count("PlasticError: batch_size is 30") == 2
 
@@ -1030,6 +1047,10 @@ def test_the_best_are_kept_and_run_to_the_end(tmp_path, tiny, at_home, monkeypat
     swept(tmp_path, *line)
     assert json.loads((folder / "sweep.json").read_text())["rungs"] == json.loads(before)["rungs"]
     assert len(list(folder.glob("points/*/gait/*"))) == 4
+    shutil.rmtree(folder / "points" / "0001")  # what has gone is run again
+    monkeypatch.setitem(engines.ENGINES, "loky", here)
+    _, record, again = swept(tmp_path, *line)
+    assert again == rows and runs.Run(folder / record["points"][1]["folder"]).options["nb_epochs"] == 8
 
 
 @pytest.mark.parametrize(
@@ -1062,13 +1083,11 @@ def test_a_metric_that_is_not_there(tmp_path, tiny, at_home, capsys):
     assert len(list((tmp_path / "r").glob("sweeps/*/points/*"))) == 1  # the others are not worth running
 
 
-class FakeRun:
+class FakeRun(runs.Run):
     """A run that has ended with a value of a metric, for each of its seeds."""
 
-    config, diverged, options = {}, [], {}
-
     def __init__(self, *values):
-        self.values = values
+        self.values, self.config, self.options = values, {}, {}
 
     def metrics(self):
         seeds = range(len(self.values))
@@ -1125,9 +1144,12 @@ def test_halving_by_hand(tmp_path, monkeypatch):
 
 
 def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
-    class Fake:
+    class Fake(runs.Run):
         config = {"parts": [{"rule": "pc"}, {"rule": "bp"}]}  # noqa: RUF012
         options = {"rates": [0.1, 0.2], "seeds": [1]}  # noqa: RUF012
+
+        def __init__(self):
+            """Read nothing."""
 
         def metrics(self):
             rows = [
@@ -1148,10 +1170,12 @@ def test_parts_of_a_grid_and_rates_are_rows_of_their_own():
 def test_replicas_that_diverged_do_not_count():
     """They have rows up to then; one seed of a point, or all of a combination, may be left."""
 
-    class Fake:
-        config = {}  # noqa: RUF012
+    class Fake(runs.Run):
+        config = {"details": {"diverged": {"1": 5}}}  # noqa: RUF012
         options = {"seeds": [1, 2]}  # noqa: RUF012
-        diverged = [1]  # noqa: RUF012
+
+        def __init__(self):
+            """Read nothing."""
 
         def metrics(self):
             return {"step": [0, 0, 5], "replica": [0, 1, 0], "seed": [1, 2, 1], "loss": [4.0, 4.0, 3.0]}

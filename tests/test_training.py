@@ -112,11 +112,23 @@ def test_restored_batches_go_on_as_they_would_have(replicas, samples, batch_size
         np.testing.assert_array_equal(samples_of(batches.next()), samples_of(other.next()))
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 11])
+@pytest.mark.parametrize("batch_size", [0, -1, 11, 1.5])
 def test_an_impossible_batch_size_is_refused(batch_size):
     with pytest.raises(PlasticError, match=rf"batch_size {batch_size} .* 10 samples"):
         numbered(10, batch_size)
     assert numbered(10, 10).per_epoch == 1
+
+
+def test_sources_say_what_they_take():
+    x = xp.zeros((4, 2))
+    for make, said in (
+        (lambda: sources.Batches([1, 2], x, 1), "x is a list; it must be an array of the backend"),
+        (lambda: sources.Batches(x, None, 1), "y is a NoneType"),
+        (lambda: sources.Batches(x, x, 2, np.random.default_rng(0)), r"generators is .* list of them, .*\[generator\]"),
+        (lambda: sources.Drawn(lambda each: 1, 3), "generators is 3; it must be a list of them"),
+    ):
+        with pytest.raises(PlasticError, match=said):
+            make()
 
 
 def test_a_frozen_source_gives_the_same_batch_again_and_each_step_is_an_epoch():
@@ -690,3 +702,47 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path, monkeypa
     with runs.Run.resume(run.folder) as run:
         counting(run)
         assert [row["step"] for row in rows(run)] == [0, 4, 8, 10]
+
+
+ONE, TWO = {"replica": 0, "seed": 0}, [{"replica": 0, "seed": 0}, {"replica": 1, "seed": 1}]
+MISUSE = {
+    "steps is -1; it must be at least 0": {"steps": -1},
+    "steps is 2.5; it must be a whole number": {"steps": 2.5},
+    "evaluate_every is 0; it must be at least 1": {"evaluate_every": 0},
+    "checkpoint_every is 2.5; it must be a whole number": {"checkpoint_every": 2.5},
+    "source is a list; it must be one of plastic.data.sources": {"source": [1, 2]},
+    "state has no arrays": {"state": {}},
+    "lr is a float; a state has arrays and nothing else": {"state": {"w": np.ones((1, 2)), "lr": 0.1}},
+    r"w has shape \(1, 2\); of 2 replicas it must begin with \(2,\)": {"replicas": TWO},
+    r"replicas is \[0.1\]; it must have a dict for each of 1 replicas": {"replicas": [0.1]},
+    "it must have a dict for each of 4 replicas": {"shape": (2, 2)},
+    "what step returns, a vital sign, is a NoneType; it must be an array of the replica shape": {"vital": None},
+    r"what step returns, a vital sign, is float64 of shape \(5,\)": {"vital": np.ones(5)},
+    "what step returns, a vital sign, is a dict": {"vital": {"W": 1.0}},
+    "evaluate returns a float; it must be a dict": {"metrics": 0.5},
+    r"the metric loss is float64 of shape \(4,\); it must be an array of the replica shape": {
+        "metrics": {"loss": np.ones(4)}
+    },
+    "the metric loss is a str": {"metrics": {"loss": "low"}},
+    "evaluate returns a metric called step, as a column of metrics.csv is": {"metrics": {"step": 0.5}},
+    "evaluate returns a metric called seed": {"metrics": {"seed": 0.5}},
+}
+
+
+@pytest.mark.parametrize("said", MISUSE)
+def test_what_fit_is_given_wrongly_is_told(said, tmp_path):
+    given = {"state": {"w": np.ones((1, 2))}, "source": sources.Repeated(), "steps": 3, "replicas": [ONE]}
+    given |= {"metrics": {}, "vital": 1.0} | MISUSE[said]
+    state, source, vital, metrics = (given.pop(name) for name in ("state", "source", "vital", "metrics"))
+    with new_run(tmp_path) as run, pytest.raises(PlasticError, match=said):
+        training.fit(run, state, source, lambda batch, number: vital, evaluate=lambda: metrics, **given)
+    assert run.metrics() == {} or "vital" in said
+
+
+def test_numbers_of_python_are_metrics_and_vital_signs(tmp_path):
+    with new_run(tmp_path) as run:
+        training.fit(
+            run, {"w": np.ones(2)}, sources.Repeated(), lambda *_: 1, steps=1, evaluate=lambda: {"loss": 0.5, "n": 3},
+            replicas=[ONE],
+        )  # fmt: skip
+    assert run.metrics()["loss"] == [0.5, 0.5] and run.metrics()["n"] == [3, 3]

@@ -92,8 +92,8 @@ def require_updates(rule: Rule, sizes: tuple[int, ...], x: Array, y: Array, batc
 
     Raises:
         PlasticError: if it returns something else, or what is not finite, or changes the weights, its feedback or the
-            batch; if `predict` or `bp` of its kind of network return something else; or if there are fewer samples
-            than a batch has.
+            batch; if `predict` or `bp` of its kind of network return something else, or `make` copies the weights; or
+            if there are fewer samples than a batch has.
     """
     one = Learners(rule, sizes, [(0, 0.0)])
     x, y = one.batches(x, y, batch_size).next()
@@ -115,13 +115,19 @@ def require_updates(rule: Rule, sizes: tuple[int, ...], x: Array, y: Array, batc
             raise PlasticError(f"rule {rule.name} changed {path}; a rule changes nothing, it returns gradients")
     kind, net = f"a network of the kind {rule.kind.about!r}", one.nets[0]
     _require_output(f"predict of {kind}", expected := rule.kind.predict(net, x), y)
-    _require_grads(f"bp of {kind}", rule.kind.bp(net, x, y)[0], {"layers": one.each[0]["layers"]})
+    if not isinstance(exact := rule.kind.bp(net, x, y), tuple) or len(exact) != 2:
+        raise PlasticError(f"bp of {kind} returned a {type(exact).__name__}; it must return (grads, output)")
+    _require_grads(f"bp of {kind}", exact[0], {"layers": one.each[0]["layers"]})
     apart, largest = (np.abs(xp.asnumpy(each)).max() for each in (moves[0][1] - expected, expected))
     if apart > _APART * largest:
         raise PlasticError(
             f"rule {rule.name} returned an output that is {apart:.2g} apart from that of the network (at most "
             f"{largest:.2g}); it must be the output before weights move, without a softmax or the like"
         )
+    for _, leaf in parameters.leaves(one.each[0]["layers"]):
+        leaf += 0.1
+    if np.array_equal(xp.asnumpy(rule.kind.predict(net, x)), xp.asnumpy(expected)):
+        raise PlasticError(f"the output of {kind} stays when weights move: make must hold the arrays given, no copies")
 
 
 def _require_grads(what: str, grads: Any, like: dict[str, Tree]) -> None:

@@ -53,6 +53,9 @@ class Rule:
         learns_feedback: whether grads hold "feedback" too, a tree like it, by which it learns.
         decay: the share of all that learns which goes after each step.
         fits: fits(sizes) -> why the rule is not for such a network of its kind, "" where it is.
+
+    Raises:
+        PlasticError: if `kind` is no `Kind`, or the decay is out of range.
     """
 
     name: str
@@ -62,6 +65,11 @@ class Rule:
     learns_feedback: bool = False
     decay: float = 0.0
     fits: Callable[[tuple[int, ...]], str] = lambda sizes: ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kind, Kind):
+            raise PlasticError(f"kind of rule {self.name} is {self.kind!r}; it must be a Kind, compare.FEED_FORWARD")
+        require.number("decay", self.decay, least=0, below=1)
 
     def misfit(self, sizes: tuple[int, ...]) -> str:
         """Return why the rule, or its kind of network, is not for these sizes, "" where it is."""

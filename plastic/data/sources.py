@@ -97,11 +97,16 @@ class Batches(Epochs):
         generators: Iterable[np.random.Generator] = (),
         most: int | None = None,
     ) -> None:
+        for name, each in (("x", x), ("y", y)):
+            if not isinstance(each, xp.ndarray):
+                raise PlasticError(
+                    f"{name} is a {type(each).__name__}; it must be an array of the backend, by xp.asarray"
+                )
         if len(x) != len(y):
             raise PlasticError(f"x has {len(x)} samples, but y has {len(y)}")
-        if not 1 <= batch_size <= len(x):
+        if not isinstance(batch_size, int | np.integer) or not 1 <= batch_size <= len(x):
             raise PlasticError(f"batch_size {batch_size} is not possible with a training set of {len(x)} samples")
-        self.x, self.y, self.batch_size, self.generators = x, y, batch_size, list(generators)
+        self.x, self.y, self.batch_size, self.generators = x, y, batch_size, _listed(generators)
         self.per_epoch = min(len(x) // batch_size, most or len(x))
         self._begin_epoch()
 
@@ -161,7 +166,7 @@ class Drawn:
         combine: Callable[[list[Any]], Any] | None = None,
         per_epoch: int = 1,
     ) -> None:
-        self.draw, self.generators, self.combine, self.per_epoch = draw, list(generators), combine, per_epoch
+        self.draw, self.generators, self.combine, self.per_epoch = draw, _listed(generators), combine, per_epoch
         self.taken = 0
 
     def next(self) -> Any:
@@ -209,6 +214,15 @@ class Together:
         """Go back there."""
         for name, source in self.sources.items():
             source.restore(state[name])
+
+
+def _listed(generators):
+    """Return generators as a list; of one alone, that is told."""
+    if not isinstance(generators, Iterable):
+        raise PlasticError(
+            f"generators is {generators!r}; it must be a list of them, one for each replica: [generator]"
+        )
+    return list(generators)
 
 
 def taken_in(state: dict[str, Any]) -> int:

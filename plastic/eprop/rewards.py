@@ -76,6 +76,10 @@ def actor_critic(
 ) -> tuple[Array, Array]:
     """Return the loss of an actor and a critic, averaged over the batch, and its gradient at the output.
 
+        err_k = A (pi_k - [k = action]) + entropy pi_k (log pi_k + H),    err_V = -baseline A,    A = R - V
+
+    at the steps that act, times weights / batch; 0 at all others.
+
     Args:
         output: logits of the policy and, last, the value (..., T, batch, n_actions + 1).
         steps: the S steps of the T in which the agent acts, a slice.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from plastic import require, xp
-from plastic.errors import PlasticError
+from plastic.errors import PlasticError, told
 from plastic.types import Array
 
 
@@ -52,6 +52,9 @@ class Activation:
             GLE's truncated BPTT ask for it.
         inverse: inverse(rho) -> v.
 
+    Raises:
+        PlasticError: if the name is no text, or value or slope no function.
+
     Without a curvature or an inverse, a rule that needs it raises a PlasticError that says so.
 
     Source: the activations of this module are those of the published codes.
@@ -71,6 +74,11 @@ class Activation:
         curvature: Callable[..., Any] | None = None,
         inverse: Callable[..., Any] | None = None,
     ) -> None:
+        for what, given in (("value", value), ("slope", slope)):
+            if not callable(given):
+                raise PlasticError(f"the {what} of the activation {name!r} is {given!r}; it must be a function")
+        if not isinstance(name, str):
+            raise PlasticError(f"the name of an activation is {name!r}; it must be text")
         self.name = name
         self.value, self.slope = _writing(value), _writing(slope)
         self.curvature = curvature or self._missing("curvature, rho''(v)")
@@ -280,9 +288,12 @@ def _require_arrays(phi: Activation) -> None:
     if xp.float_dtype in phi.known:
         return
     v = xp.asarray([[0.25, 0.5]])
-    with np.errstate(all="ignore"):
-        rho = phi.value(v)
-        given = {"value(v)": rho, "slope(v, rho)": phi.slope(v, rho)}
+    try:
+        with np.errstate(all="ignore"):
+            rho = phi.value(v)
+            given = {"value(v)": rho, "slope(v, rho)": phi.slope(v, rho)}
+    except (TypeError, ValueError) as error:
+        raise PlasticError(f"the activation {phi} fails on v of shape {v.shape}: {told(error)}") from error
     for what, found in given.items():
         dtype, axes = getattr(found, "dtype", None), getattr(found, "ndim", 0)
         if axes < v.ndim or dtype not in ((v.dtype,) if found is rho else (v.dtype, np.dtype(bool))):

@@ -27,7 +27,8 @@ def array(name: str, value: Any) -> None:
         raise PlasticError(
             f"{name} is a NumPy array, but the backend is {xp.backend()}; bring it by xp.asarray({name})"
         )
-    raise PlasticError(f"{name} is a {type(value).__name__}, not an array; make one by xp.asarray({name})")
+    hint = f"; make one by xp.asarray({name})" if isinstance(value, list | tuple | numbers.Number) else ""
+    raise PlasticError(f"{name} is a {type(value).__name__}, not an array{hint}")
 
 
 def rows(name: str, x: Any, n: int, dtype: Any, time: bool = False, spikes: bool = False) -> None:

@@ -193,9 +193,9 @@ def _described(value: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     """Whether a value is a real number, or an array of one or more."""
-    if isinstance(value, np.ndarray | xp.ndarray):
-        return value.size > 0 and value.dtype.kind in "fiu"
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if isinstance(value, numbers.Real):
+        return not isinstance(value, bool)
+    return isinstance(value, np.ndarray | xp.ndarray) and value.size > 0 and value.dtype.kind in "fiu"
 
 
 def _on_host(value: Any) -> bool:

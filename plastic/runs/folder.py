@@ -12,7 +12,7 @@ from plastic import files, interruption, parameters, system, terminal
 from plastic.errors import Diverged, PlasticError
 from plastic.runs import checkpoints, config, metrics, surroundings
 from plastic.runs.claim import Resumption, acquired, claimed
-from plastic.runs.naming import identity_hash, planned
+from plastic.runs.naming import identity_hash, planned, require_names, require_plain
 from plastic.types import Tree
 
 
@@ -60,6 +60,8 @@ class Run:
         readable: the few options a human tells runs apart by, as text.
         Where the folder exists, -2, -3, ... is appended. Raises PlasticError where no folder can be made there.
         """
+        require_names(family, experiment)
+        require_plain(options)
         folder = claimed(planned(results, family, experiment, options, readable))
         record = {"format": config.FORMAT, "family": family, "experiment": experiment, "options": options}
         record |= {"identity": identity_hash(options), "checkpoints": [], "status": "running"}

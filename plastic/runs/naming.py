@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from plastic import system
+from plastic.errors import PlasticError
 
 _NOT_IDENTITY = ("device", "threads", "results", "resume", "name", "plot", "dry_run", "jobs")
 
@@ -57,6 +58,25 @@ def identity_hash(options: dict[str, Any]) -> str:
     counted = {name: value for name, value in options.items() if name not in _NOT_IDENTITY}
     text = json.dumps(_canonical(counted), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def require_names(family: str, experiment: str) -> None:
+    """Require words that folders may be called by."""
+    for what, name in (("family", family), ("experiment", experiment)):
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w-]*", name):
+            raise PlasticError(f"{what} is {name!r}; it must be a word, which the run folder is called by")
+
+
+def require_plain(options: dict[str, Any]) -> None:
+    """Require options that config.json can hold."""
+    for name, value in options.items():
+        try:
+            identity_hash({name: value})
+        except TypeError:
+            raise PlasticError(
+                f"the option {name} is a {type(value).__name__}; a run keeps numbers, text, None, lists and dicts of "
+                "them: str(path), array.tolist()"
+            ) from None
 
 
 def _canonical(value):

@@ -66,6 +66,8 @@ def sweep(
     in gait, lagline and pattern they may differ in their learning rate, too. Each has its run folder all the same, with
     the numbers that it would have alone, but for rounding.
 
+    Exit code: 0, or 1 where points have failed, which --retry runs again; one that diverged is a result.
+
     Args:
         what: a family (gait, ep, eprop, gle or pc), or a TOML file with family, command, options, grid, zip and random.
         command: of the family; gait and ep train without one.
@@ -120,6 +122,8 @@ def sweep(
     for line in drive.told(record):
         terminal.say(line)
     terminal.say(f"summary {summary.write(record)}")
+    if "failed" in record.counts():
+        sys.exit(1)
     return None
 
 

@@ -55,8 +55,11 @@ def by_halving(sweep: Sweep, engine: str, workers: int, address: str | None, ret
         done = {"stopped"} | (set() if retry else {"failed", "diverged"})
         todo = [index for index in alive if sweep.points[index]["status"] not in done]
         todo = [index for index in todo if not _has_run(sweep, index, name, length)]
-        with_metric = (lambda index: halving.best({index: sweep.run_of(index)}, by, 1)) if not sweep.rungs else None
-        _run(sweep, sweep.jobs(todo, {name: length}), engine, workers, address, with_metric)
+
+        def require_metric(index):
+            halving.best({index: sweep.run_of(index)}, by, 1)
+
+        _run(sweep, sweep.jobs(todo, {name: length}), engine, workers, address, None if rung else require_metric)
 
 
 def lengths(plan: Plan) -> tuple[str, list[int]]:
@@ -84,7 +87,8 @@ def lengths(plan: Plan) -> tuple[str, list[int]]:
 
 def _has_run(sweep, index, name, length):
     """Whether a point has run as long as it was to run on some rung."""
-    return sweep.points[index]["status"] == "finished" and sweep.run_of(index).options[name] >= length
+    run = sweep.run_of(index) if sweep.points[index]["status"] == "finished" else None
+    return run is not None and run.options[name] >= length
 
 
 def _runs(sweep, points):
@@ -154,4 +158,6 @@ def told(sweep: Sweep) -> list[str]:
         lines.append(f"  {point['status']}: {shown(point['options'])}: {point.get('error', '')}")
     if len(lost) > _TOLD:
         lines.append(f"  and {len(lost) - _TOLD} more, with their errors in {sweep.folder / 'sweep.json'}")
+    if lost:
+        lines.append("the same line with --retry runs them again")
     return lines

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Any
 
-from plastic import require
+from plastic import interruption, require
 from plastic.errors import PlasticError
 from plastic.sweep import together
 from plastic.sweep.point import Outcome
@@ -43,15 +43,35 @@ def on_loky(jobs: list[Batch], workers: int, address: str | None = None) -> Runn
 
     left = collections.deque(jobs)
     while left:
-        executor = ProcessPoolExecutor(max_workers=workers, env=_ONE_THREAD, timeout=_IDLE)
+        executor = ProcessPoolExecutor(workers, env=_ONE_THREAD, timeout=_IDLE, initializer=_leave_ctrl_c_to_the_driver)
         try:
             yield from _while_it_lives(executor, left, workers)
         except BaseException:
-            for process in multiprocessing.active_children():
-                process.terminate()  # a run then saves and ends
+            with interruption.deferred():
+                for process in multiprocessing.active_children():
+                    process.terminate()  # a run then saves and ends
             raise
         finally:
-            executor.shutdown(wait=True)
+            _shut_down(executor)
+
+
+def _shut_down(executor):
+    """Wait for the workers to end; where Ctrl-C comes again, kill them: nobody would send them home any more."""
+    try:
+        executor.shutdown(wait=True)
+    except KeyboardInterrupt:
+        with interruption.deferred():
+            for process in multiprocessing.active_children():
+                if process.pid is not None:
+                    os.kill(
+                        process.pid, getattr(signal, "SIGKILL", signal.SIGTERM)
+                    )  # the processes of loky lack `kill`
+        raise
+
+
+def _leave_ctrl_c_to_the_driver():
+    """Ignore Ctrl-C, which reaches all processes of a terminal: whoever sent the work sends SIGTERM, once."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _while_it_lives(executor, left, workers):

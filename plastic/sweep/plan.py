@@ -104,6 +104,8 @@ def of_file(path: Path) -> Plan:
     if not named or not all(isinstance(table, dict) for table in tables.values()):
         raise PlasticError(f"{path}: family and command must be names, and options, grid, zip and random tables")
     of_random = tables["random"]
+    if [] in of_random.values():
+        raise PlasticError(f"{path}: a list of random is empty; it must hold the values to draw from")
     draws = of_random.pop("draws", None)
     seed = of_random.pop("seed") if isinstance(of_random.get("seed"), int) else None  # otherwise, seeds to draw from
     lists = {}
@@ -245,7 +247,11 @@ def _range(option: str, text: str) -> tuple[float, float, str]:
 def _require_good(plan: Plan) -> None:
     for name in {**plan.fixed, **plan.points[0]}:
         if name in _NOT_SWEPT and (name in plan.points[0] or name in ("results", "resume", "name", "dry_run")):
-            raise PlasticError(f"{name} is no option of a point of a sweep: it changes nothing that is computed")
+            raise PlasticError(
+                f"{name} is no option of a point of a sweep, which has its own run folder and goes on by the same line"
+                if name in ("results", "resume", "name", "dry_run")
+                else f"{name} is no option that varies in a sweep: it changes nothing that is computed"
+            )
     if clash := sorted(plan.fixed.keys() & plan.points[0].keys()):
         raise PlasticError(f"{clash[0]} is fixed and varied; give it once")
     if "seed" in plan.varied and any((plan.fixed | point).get("seeds") is not None for point in plan.points):

@@ -79,6 +79,17 @@ def test_one_epoch(net):
     )
 
 
+def test_eight_epochs():
+    table = {key: np.array(column) for key, column in metrics.read(RESULTS / "metrics" / "ep_short.csv").items()}
+    (row,) = (each for each in TEXT.splitlines() if each.startswith("| P-2h | ") and "--epochs 8 --benchmark" in each)
+    cells = [each.strip() for each in row.split("|")]
+    for method, cell in zip(("EP", "BPTT"), cells[4:6], strict=True):
+        own = (table["net"] == "P-2h") & (table["method"] == method) & (table["epoch"] > 0)
+        assert table["epoch"][own].tolist() == list(range(1, 9))
+        test, train = (100 * table[name][own].astype(float) for name in ("test_error", "train_error"))
+        assert cell == f"{test.min():.2f} ({1 + test.argmin()}), {test[-1]:.2f} ({train[-1]:.2f})"
+
+
 RULES = ("ep", "ep-rs", "adam", "adam-c", "cel", "cel-adam", "cep", "cep-rs", "vf", "vf22", "vf90", "cvf")
 """The runs of the rules that followed, in the order of the page."""
 

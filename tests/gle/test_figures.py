@@ -354,6 +354,8 @@ def test_the_published_accuracies_are_drawn_beside_ours():
     folder, _ = command(WORDS, "--max_epochs=1")  # FSDD, not GSC
     (text,) = drawn(folder)["baselines"].axes[0].get_yticklabels()
     assert text.get_text() == "FSDD, here (1 seed)"
+    run = runs.Run(folder)
+    assert run.tested()["test_accuracy"] == pytest.approx(float(np.mean(run.arrays()["test_accuracy"])))
 
 
 def test_what_the_stream_shows():

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from plastic import check, xp
 from plastic.bootstrap import interval
-from plastic.pc.experiments import fear, reversal
+from plastic.pc import equilibrium, predict
+from plastic.pc.experiments import fear, pairs, reversal
 from plastic.pc.experiments.chosen import gradients
 from plastic.runs import metrics
 
@@ -444,3 +446,115 @@ def test_what_the_page_says_of_the_results():
     assert "the least test error is {} against {};".format(*few) in words
     assert "at the best rate of both ({}, {})".format(*drift[0]) in words
     assert "({}, {} at their best rate, .05)".format(*drift[1]) in words
+
+
+def over(study, rule, value, activation=None, column="target_alignment"):
+    """A mean of `alignment_over`, as the table has it."""
+    where = {"study": study, "rule": rule} | ({} if activation is None else {"activation": activation})
+    (found,) = [row for row in rows("alignment_over") if fits(row, where) and float(row["value"]) == value]
+    return f"{float(found[column]):.3f}".removeprefix("0")
+
+
+def test_alignment_over_what_else_is_varied():
+    widths = {rule: ", ".join(over("base-width-linear", rule, n) for n in (1, 4, 16, 64, 256)) for rule in ("pc", "bp")}
+    assert f"PC {widths['pc']}; BP {widths['bp']} |" in line("`alignment_over --over=width`")
+    course = {rule: ", ".join(over("base-iteration", rule, n) for n in (1, 2, 4, 8, 16)) for rule in ("pc", "bp")}
+    assert f"PC {course['pc']}; BP {course['bp']} |" in line("`alignment_over --over=iteration`")
+    for rule in ("pc", "bp"):
+        (same,) = {over("base", rule, rate) for rate in (0.05, 0.01, 0.005, 0.001, 0.0005)}
+        assert f"{rule.upper()} {same}" in line("`alignment_over --over=rate`")
+    text = line("`alignment_over --over=gain` (xavier-normal")
+    for name in ("linear", "sigmoid", "tanh", "relu", "leaky"):
+        pc, bp = (over("base-acf-init", rule, 1, name) for rule in ("pc", "bp"))
+        assert f"{name} {pc} and {bp}" in text
+    ten = [over("base-acf-init", rule, 10, "linear") for rule in ("pc", "bp")]
+    assert "ten times of it {} and {}".format(*ten) in text
+
+
+def test_alignment_by_gain_in_batches_of_pairs():
+    text = line("`alignment_over --over=gain --batch_size=64`")
+    for name in ("linear", "relu", "sigmoid", "tanh"):
+        pc, bp = (over("base-acf", rule, 1, name) for rule in ("pc", "bp"))
+        assert f"{name} {pc} and {bp}" in text
+        if name != "tanh":
+            assert [pc, bp] == [over("base-depth-width", rule, 1, name) for rule in ("pc", "bp")]
+    twice = [shown(float(over("base-acf", rule, 2, "linear"))) for rule in ("pc", "bp")]
+    assert "twice the gain: {} and {})".format(*twice) in text
+
+
+def test_the_consistency_of_directions():
+    text = line("`consistency --samples=1`")
+    ratios = {
+        (row["study"].removeprefix("base-path-rand-"), row["rule"], row["rate"]): float(row["ratio"])
+        for row in rows("consistency_by_rate")
+    }
+    one, four, fast = (
+        [f"{ratios[study, rule, rate]:.3f}" for rule in ("pc", "bp")]
+        for study, rate in (("one-data", "0.1"), ("data", "0.1"), ("data", "0.3"))
+    )
+    assert "one pair {} with PC, {} with BP;".format(*one) in text
+    assert "in turn {} and {}, at rate .3 {} and {} |".format(*four, *fast) in text
+
+
+def test_single_units_have_an_alignment_of_one_or_minus_one():
+    where = {"study": "base-width-linear", "rule": "pc", "value": "1"}
+    (found,) = [row for row in rows("alignment_over") if fits(row, where)]
+    n = int(found["n"])
+    wrong = (1 - float(found["target_alignment"])) * n / 2
+    assert wrong == pytest.approx(round(wrong), abs=1e-3)
+    assert f"the wrong way in {wrong:.0f} of {n} seeds" in TEXT
+
+
+def test_at_rest_large_gains_cost_nothing():
+    """The closed form of three linear layers, as the table has it."""
+    xp.use("numpy", dtype="float64")
+    said = []
+    for gain in (5.0, 10.0):
+        W, x, y = pairs.draw(range(27), 64, 3, "xavier-normal", gain)
+        net = pairs.network(W, "linear")
+        states, errors, _ = equilibrium(net, x, y)
+        steps = [np.swapaxes(r, -1, -2) @ error for r, error in zip([x, *states], errors, strict=True)]
+        after = pairs.network([a + 0.001 * b for a, b in zip(W, steps, strict=True)], "linear")
+        said.append(shown(np.mean(check.target_alignment(predict(net, x), predict(after, x), y))))
+    assert "five and at ten times the usual gain is {} and {}.".format(*said) in " ".join(TEXT.split())
+
+
+def test_the_first_steps_of_interference():
+    """Of one update in closed form: PC's are those at rest."""
+    first = {
+        (row["rule"], float(row["rate"])): np.array([float(row["out0"]), float(row["out1"])])
+        for row in rows("interference_first")
+    }
+    text = line("`interference`, second")
+    for rate in (0.005, 1.0, 3.0):
+        assert first["bp", rate] == pytest.approx([(1 - rate) ** 2, 1 - rate], abs=1e-7)
+        w, v = 1 - rate / 3, np.array([1 - rate * 4 / 9, 1 + rate * 2 / 9])
+        assert first["pc", rate] == pytest.approx(w * v, abs=1e-7)
+    straight = {key: float(step @ [-1, 0]) for key, out in first.items() for step in [(out - 1) / np.hypot(*(out - 1))]}
+    assert "outputs are {} and {} with PC, 0 and 0 with BP".format(*map(shown, first["pc", 1.0])) in text
+    cosines = [shown(straight[key]) for key in (("pc", 0.005), ("bp", 0.005), ("pc", 2.0), ("bp", 2.0))]
+    assert "cosine of {} (PC) and {} (BP) at rate .005, {} and {} at rate 2".format(*cosines) in text
+
+
+def test_paths_of_outputs_the_machine_and_batches_of_pairs():
+    ratio = {
+        (row["study"], row["rule"]): float(row["path_length"]) / float(row["displacement"])
+        for row in rows("trajectory_outputs")
+        if row["kind"] == "matched"
+    }
+    told = line("`trajectory --rate_pc=0.4` |")
+    assert f"PC is {ratio['traj-output', 'pc']:.3f} times its span, that of BP {ratio['traj-output', 'bp']:.3f}" in told
+    told = line("`trajectory --learn_last")
+    assert f"PC {ratio['learn-last', 'pc']:.3f} times its span, BP {ratio['learn-last', 'bp']:.3f}" in told
+    last = {phase: [row for row in rows("machine") if row["phase"] == phase][-1] for phase in "012"}
+    held = [shown(float(last["1"][key])) for key in ("x_1a", "x_1b")]
+    free = [shown(float(last["2"][key])) for key in ("x_2a", "x_2b")]
+    assert "settle at {} and {} ".format(*held) in line("`machine` | machine")
+    assert "go to {} and {} in 50 steps".format(*free) in line("`machine` | machine")
+    told = line("`alignment --T=128 --batch_size=64")
+    for rule in ("pc", "bp"):
+        of = [
+            mean("alignment_T128_batch64", "target_alignment", rule=rule, depth=depth)
+            for depth in ("1", "4", "10", "15")
+        ]
+        assert f"{rule.upper()} {', '.join(map(shown, of))}" in told

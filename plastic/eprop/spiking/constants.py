@@ -32,6 +32,10 @@ def constant_gradients(
 ) -> Tree:
     """Return the gradients of alpha, rho and beta of every neuron, by e-prop or by BPTT.
 
+        dJ/dalpha = sum of mu^t v^{t-1},    dJ/drho = sum of P^t a^{t-1},    dJ/dbeta = -sum of q^t a^t
+
+    with mu, P and q of `plastic.eprop.spiking.sweep`, over batch and t.
+
     Args:
         net: a spiking network.
         record: of `simulate(net, x, keep=("v", "a"))`.

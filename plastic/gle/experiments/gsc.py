@@ -130,7 +130,7 @@ def gsc(
     evaluations = Evaluations({"layers": net.layers}, net.replicas, len(found.classes), "accuracy", best=False)
     sequence_classifier.train(run, learner, source, ("validation", validation), evaluations, epochs=max_epochs)
     tested = {name: xp.asnumpy(value) for name, value in learner.score(*test).items()}
-    run.save_arrays({f"test_{name}": value for name, value in tested.items()})
+    run.save_tested({f"test_{name}": value for name, value in tested.items()})
     return [sequence_classifier.spread(np.delete(np.atleast_1d(tested["accuracy"]), run.diverged))]
 
 

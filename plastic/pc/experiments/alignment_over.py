@@ -53,10 +53,12 @@ def alignment_over(
     As in `alignment`, inputs and targets are N(0, 1) and the alignment is cos(o' - o, y - o), the mean of the samples
     of a batch; o and o' are the outputs before and after an update. Activations and initial weights stand side by
     side. Beside it stands the spread of the predictions o: the standard deviation over units and samples before the
-    update, which says whether signals die out or explode on the way. The run folder, results/pc/alignment_over-...,
-    gets config.json, metrics.csv (a row per rule, activation, init, value and seed), arrays.h5 and a figure. Published,
-    with other values, as base-width-linear, base-acf-*, base-acf-init, base, base-iteration. Precision is float64,
-    since an update of 0.001 is compared with the output.
+    update, which says whether signals die out or explode on the way. Where the target is reached, after some 30
+    updates, the direction of what is left is that of rounding; at large gains the states are far from rest after 128
+    steps, and nearer with --solver=errors. The run folder, results/pc/alignment_over-..., gets config.json, metrics.csv
+    (a row per rule, activation, init, value and seed), arrays.h5 and a figure. Published, with other values, as
+    base-width-linear, base-acf-*, base-acf-init, base, base-iteration. Precision is float64, since an update of 0.001
+    is compared with the output.
 
     Args:
         over: what is varied: width; gain, as a factor of what is usual for the activation; rate; batch_size; iteration,
