@@ -91,3 +91,12 @@ def test_spoken_digits():
     spread = f"{accuracy.std():.1f}".removeprefix("0")
     assert read["seed"][-3:] == [1, 2, 3]
     assert f"validation accuracy is {accuracy.mean():.1f} % (standard deviation {spread}" in " ".join(TEXT.split())
+
+
+def test_sequences_of_digits():
+    """Test accuracy after 150 epochs, mean and standard deviation of the five seeds."""
+    read = metrics.read(RESULTS / "metrics" / "gle_mnist1d_static.csv")
+    accuracy = 100 * np.array(read["test_accuracy"])[np.array(read["epoch"]) == 150]
+    assert read["seed"][-5:] == [0, 1, 2, 3, 4]
+    told = row("static_lagnet").split("|")[3].strip()
+    assert told == f"{accuracy.mean():.2f}, {accuracy.std():.2f}"
