@@ -90,6 +90,19 @@ def test_eight_epochs():
         assert cell == f"{test.min():.2f} ({1 + test.argmin()}), {test[-1]:.2f} ({train[-1]:.2f})"
 
 
+def test_to_rest_sooner():
+    """Of each run and seed; where a seed is lost there is no mean."""
+    table = {key: np.array(column) for key, column in metrics.read(RESULTS / "metrics" / "ep_rest.csv").items()}
+    text = TEXT.partition("### To rest sooner")[2]
+    rows = [[cell.strip() for cell in each.split("|")[3:5]] for each in text.splitlines() if each.startswith("| ")][1:6]
+    for name, (of_seeds, mean) in zip(("eb2h", "eb2ha", "eb2hs", "p1h", "p1hl"), rows, strict=True):
+        own = (table["run"] == name) & (table["epoch"] == 2)
+        errors = 100 * table["test_error"][own]
+        assert table["seed"][own].tolist() == [1, 2, 3]
+        assert of_seeds == ", ".join(f"{each:.2f}" for each in errors)
+        assert mean == (f"{errors.mean():.1f} ± {errors.std(ddof=1):.1f}" if errors.max() < 50 else "")
+
+
 RULES = ("ep", "ep-rs", "adam", "adam-c", "cel", "cel-adam", "cep", "cep-rs", "vf", "vf22", "vf90", "cvf")
 """The runs of the rules that followed, in the order of the page."""
 
