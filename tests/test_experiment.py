@@ -642,7 +642,8 @@ def test_a_run_of_ones_own_ends_as_its_block_does(tmp_path):
     assert runs.Run(own.folder).config["status"] == "finished"
     with pytest.raises(ZeroDivisionError), runs.Run.create(tmp_path, "mine", "try", {}) as own:
         1 / 0  # noqa: B018
-    assert runs.Run(own.folder).config["status"] == "running"  # by nobody: it was killed
+    config = runs.Run(own.folder).config
+    assert config["status"] == "failed" and config["details"]["error"].startswith("ZeroDivisionError")
     with pytest.raises(KeyboardInterrupt), runs.Run.create(tmp_path, "mine", "try", {}) as own:
         raise KeyboardInterrupt
     assert runs.Run(own.folder).config["status"] == "interrupted"

@@ -17,7 +17,7 @@ from command_lines import error_of, printed
 from numpy.testing import assert_allclose
 from run_folders import PNG, learning, made
 
-from plastic import bootstrap, report, runs
+from plastic import bootstrap, files, report, runs
 from plastic.errors import PlasticError
 from plastic.report import curves, folders, items, measures
 from plastic.report.__main__ import report as command
@@ -349,12 +349,15 @@ def test_nothing_of_a_run_is_markup(tmp_path):
     folder = made(
         tmp_path / "hostile" / name,
         rows,
-        family=HOSTILE.replace("/", "|"),
-        experiment="<b>x",
         status="failed",
         details={"error": HOSTILE, HOSTILE: HOSTILE},
         **{HOSTILE: HOSTILE, "__proto__": "x", "seeds": [HOSTILE]},
     )
+    family, experiment = HOSTILE.replace("/", "|"), "<b>x"  # which nothing of ours would have written
+    config = files.read_json(folder / "config.json") | {"family": family, "experiment": experiment}
+    files.write_json(folder / "config.json", config | {"tested": {f"tested {family}": [0.5]}})
+    (folder.parents[1] / family).mkdir()
+    folder = folder.rename(folder.parents[1] / family / f"{experiment}-0")
     (folder / "<script>alert(4)<|script>.png").write_bytes(PNG)
     text = report.page(tmp_path / "hostile")
     found = Page(text)
@@ -370,7 +373,9 @@ def test_nothing_of_a_run_is_markup(tmp_path):
     (item,) = found.data["items"]
     said = HOSTILE.replace("\u202e", "\\u202e").replace("\x1b", "\\x1b").replace("\n", "\\n")
     assert [said, said, None] in item["options"] and [said, said] in item["facts"] and item["note"] == said
-    assert said in found.data["metrics"] and item["series"][0]["where"] == [["rule", said]]
+    assert {said, f"tested {said.replace('/', '|')}"} <= {*found.data["metrics"]} and item["series"][0]["where"] == [
+        ["rule", said]
+    ]
     assert said in found.all("option") and f"{said} {said}" not in found.all("option")
 
 

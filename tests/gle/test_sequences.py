@@ -180,13 +180,14 @@ PARAMETERS = {"plastic_e2e": 14956, "plastic_e2e_42k": 42040, "static_lagnet": 4
 
 
 OTHER = "--optim=sgd --lr-scheduler=step --lr-scheduler-step-size=2 --features=mfcc --no-prospective_errors"
-GROUPS = "--tau_m=0.6,1.2 --tau_r=0.2,0.05 --sampling=random"
+PLATEAU = "--lr_scheduler_patience=0"
+GROUPS = f"{PLATEAU} --tau_m=0.6,1.2 --tau_r=0.2,0.05 --sampling=random"
 
 
-@pytest.mark.parametrize("words", ["", OTHER, GROUPS])
+@pytest.mark.parametrize("words", [PLATEAU, OTHER, GROUPS])
 def test_gsc_by_hand(words):
     """A loop over epochs, batches and steps gives metrics.csv, the weights, and accuracy and matrix of the test set."""
-    common = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_patience=0 --lr_scheduler_gamma=0.1"
+    common = "--dtype=float64 --seed=4 --learning_rate=0.1 --lr_scheduler_gamma=0.1"
     folder, (line,) = command(WORDS, common, words)
     xp.use(dtype="float64")
     generator, speech = xp.generator(4), tiny_words("FSDD", seed=4)

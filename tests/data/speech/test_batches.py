@@ -145,7 +145,7 @@ class Run:
     """As much of a run as `fit` needs."""
 
     def __init__(self, folder):
-        self.folder, self.counters = folder, None
+        self.folder, self.counters, self.columns = folder, None, {}
 
     def begin(self, **_):
         pass
