@@ -428,6 +428,16 @@ def test_a_finished_run_is_extended_and_equals_one_that_was_long_from_the_start(
     assert runs.Run(met.folder).config["status"] == "finished"
 
 
+def test_what_was_measured_once_is_gone_where_more_training_follows(tmp_path):
+    with runs.Run.create(tmp_path, "mine", "try", {"steps": 5}) as own:
+        own.save_tested({"test_error": np.array([0.5, 0.25]), "confusion": np.eye(2)[None]})
+        kept = runs.Run(own.folder)
+        assert (kept.tested(0), kept.tested(1), kept.tested(2)) == ({"test_error": 0.5}, {"test_error": 0.25}, {})
+        assert set(kept.arrays()) == {"test_error", "confusion"}
+        own.extend("steps", 10)
+    assert runs.Run(own.folder).tested(0) == {}
+
+
 def test_a_grid_goes_on_where_a_part_diverges_and_logs_the_published_error():
     found, _ = run("grid")
     rows = table(found.folder)

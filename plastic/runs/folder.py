@@ -127,16 +127,14 @@ class Run:
 
         Empty where nothing was. columns: of a row of metrics.csv, among them those of its part of a grid.
         """
-        front = "".join(
-            f"{index}/"
-            for index, part in enumerate(self.config.get("parts", []))
-            if part.items() <= (columns or {}).items()
-        )
-        return {
-            name.removeprefix(front): values[replica]
-            for name, values in self.config.get("tested", {}).items()
-            if name.rpartition("/")[0] == front.rstrip("/") and replica < len(values)
-        }
+        parts = enumerate(self.config.get("parts", []))
+        part = next((str(index) for index, part in parts if part.items() <= (columns or {}).items()), "")
+        found = {}
+        for path, values in self.config.get("tested", {}).items():
+            of_part, _, name = path.rpartition("/")
+            if of_part == part and replica < len(values):
+                found[name] = values[replica]
+        return found
 
     @property
     def to_resume(self) -> str:

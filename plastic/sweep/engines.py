@@ -62,10 +62,8 @@ def _shut_down(executor):
     except KeyboardInterrupt:
         with interruption.deferred():
             for process in multiprocessing.active_children():
-                if process.pid is not None:
-                    os.kill(
-                        process.pid, getattr(signal, "SIGKILL", signal.SIGTERM)
-                    )  # the processes of loky lack `kill`
+                if process.pid is not None:  # these processes lack `kill`, and Windows the signal
+                    os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         raise
 
 
