@@ -384,6 +384,7 @@ KINDS = {
     "options": [],
     "status": [],
     "details": [{}, {"x": 1}],
+    "tested": [{}],
     "versions": [{}, {"x": 1}],
     "resumed": [[], [{}]],
     "extended": [[]],

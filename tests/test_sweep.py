@@ -351,6 +351,18 @@ def test_what_is_measured_once_after_training_is_in_the_summary(tmp_path, tiny, 
         np.testing.assert_allclose(float(row["test_error_mean"]), errors.mean())
 
 
+def test_the_newest_run_of_a_point_is_the_one_begun_last(tmp_path):
+    """Whatever was drawn into the folder of another one since."""
+    begun = []
+    for second, name in enumerate("cab"):
+        with runs.Run.create(tmp_path, "gait", name, {}) as run:
+            run.config["started"] = f"2026-01-01T00:00:0{second}+00:00"
+        begun.append(run.folder)
+    for age, folder in enumerate(begun):
+        os.utime(folder, (1000 - age, 1000 - age))
+    assert [run.folder for run in point.runs_of(tmp_path)] == begun
+
+
 def test_what_is_finished_is_not_run_again(tmp_path, tiny, monkeypatch):
     folder, _, _ = swept(tmp_path, *LINE, tiny, "--jobs=2")
     before = {path: path.stat().st_mtime_ns for path in folder.glob("points/**/*")}
