@@ -1,5 +1,6 @@
 """The processes that play see what one process sees, their death is noticed, and none is left over."""
 
+import json
 import os
 import pathlib
 import re
@@ -210,6 +211,29 @@ def test_no_process_outlives_ctrl_c_and_the_run_goes_on(tmp_path):
     assert all(map(ends, found))
     [folder] = tmp_path.glob("results/eprop/*")
     assert runs.Run(folder).config["status"] == "interrupted"
+
+
+def test_a_process_that_is_told_nothing_ends_without_a_word():
+    """As where Ctrl-C comes between the start of a process and the first message to it."""
+    line = [sys.executable, "-c", pools._START, json.dumps(sys.path)]
+    done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_processes_before_one_that_cannot_be_started_are_ended(monkeypatch):
+    started = []
+
+    def worker(*arguments):
+        if started:
+            raise OSError("no more processes")
+        started.append(pools_worker(*arguments))
+        return started[0]
+
+    pools_worker = pools.Worker
+    monkeypatch.setattr(pools, "Worker", worker)
+    with pytest.raises(OSError, match="no more"), Pool("catch", [2], 4, 2) as pool:
+        pool.begin(0, [1, 2], 5, 0)
+    assert started[0].process.returncode is not None
 
 
 def test_processes_have_one_thread(monkeypatch):

@@ -73,7 +73,8 @@ class Pool:
         if self.here:
             self.stage = self.stage or Stage(self.game, self.groups, self.repeats)
         elif not self.workers:
-            self.workers = [Worker(self.game, each, self.repeats) for each in zip(*self.shares, strict=True)]
+            for each in zip(*self.shares, strict=True):  # one by one: where a later one fails, those before are ended
+                self.workers.append(Worker(self.game, each, self.repeats))
 
     def _send(self, kind, group, numbers, before):
         if self.here:

@@ -19,8 +19,8 @@ def main():
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a game prints is no reply
     try:
-        told = json.loads(source.readline())
-        _play(source, sink, told)
+        if line := source.readline():  # without one, whoever started this has ended before a word was said
+            _play(source, sink, json.loads(line))
     except BrokenPipeError:
         os._exit(0)  # nobody listens any more
 
